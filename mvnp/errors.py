@@ -1,0 +1,103 @@
+"""The errors that mvnp raises, and the checks that raise most of them.
+
+Every message names what came, what was expected and what to do about it. The command line prints such a message
+without a traceback and exits with status 2; in Python each is also the built-in error that one would expect, so
+`except ValueError` works without knowing this file.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+
+DTYPES = ("float32", "float64")
+
+
+class MvnpError(Exception):
+    """Anything that mvnp refuses. Catch this one to catch them all."""
+
+
+class InputError(MvnpError, ValueError):
+    """An argument with a wrong shape, type, value or name."""
+
+
+class BackendError(MvnpError, RuntimeError):
+    """The array library that was asked for cannot be used, or two of them were mixed."""
+
+
+class CheckpointError(MvnpError, ValueError):
+    """A file of weights that is damaged, or does not fit the model."""
+
+
+class DataError(MvnpError, ValueError):
+    """A data set that is missing, damaged or empty."""
+
+
+class TrainingError(MvnpError, RuntimeError):
+    """Training cannot go on: a loss that is not finite, a run folder that does not fit."""
+
+
+Pattern = tuple[int | str | EllipsisType, ...]
+
+
+def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
+    """Raise InputError unless `x` is a floating array whose shape fits `pattern`.
+
+    A pattern holds sizes (integers), free axes (a letter from docs/notation.md) and, in front, `...` for any number
+    of leading axes: `("B", "L", 8)` or `(..., 8)`. `owner` and `name` say in the message whose argument it is.
+    """
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise InputError(f"{owner}: {name} is a {type(x).__name__}, expected an array {render(pattern)}")
+    if x.dtype.kind != "f":
+        raise InputError(
+            f"{owner}: {name} has dtype {x.dtype}, expected a floating one (float32 or float64);"
+            f" convert it first, for example {name}.astype('float32')"
+        )
+    tail = pattern[1:] if pattern[:1] == (...,) else pattern
+    rank_fits = len(x.shape) >= len(tail) if len(tail) < len(pattern) else len(x.shape) == len(tail)
+    sizes = x.shape[len(x.shape) - len(tail) :]
+    if not rank_fits or any(isinstance(want, int) and want != size for want, size in zip(tail, sizes, strict=True)):
+        raise InputError(f"{owner}: {name} has shape {tuple(x.shape)}, expected {render(pattern)}")
+    if 0 in x.shape:
+        raise InputError(f"{owner}: {name} is empty, shape {tuple(x.shape)}; expected {render(pattern)} with no axis of size 0")
+
+
+def render(pattern: Pattern) -> str:
+    """A shape pattern as a reader writes it: `(..., 8)`."""
+    parts = ["..." if part is ... else str(part) for part in pattern]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def check_choice(what: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise InputError that lists the choices, and the nearest one, unless `value` is among them."""
+    choices = list(choices)
+    if value not in choices:
+        raise InputError(f"unknown {what} {value!r}{nearest(value, choices)}; choose one of {', '.join(choices)}")
+
+
+def nearest(value: Any, choices: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing where no choice comes near."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    matches = difflib.get_close_matches(str(value).lower(), by_lower, n=1)
+    return f" (did you mean {by_lower[matches[0]]!r}?)" if matches else ""
+
+
+def check_rate(owner: str, name: str, rate: float) -> None:
+    """Raise InputError unless `rate` is a probability below one."""
+    if not 0.0 <= rate < 1.0:
+        raise InputError(f"{owner}: {name} is {rate}, expected a probability in [0, 1)")
+
+
+def check_dtype(owner: str, dtype: Any) -> np.dtype:
+    """The dtype that parameters may have, or an InputError."""
+    try:
+        known = str(np.dtype(dtype))
+    except TypeError:
+        known = ""
+    if known not in DTYPES:
+        raise InputError(f"{owner}: dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
+    return np.dtype(dtype)

@@ -1,0 +1,246 @@
+"""Layer, Param and Tape: what every layer shares.
+
+A layer holds parameters and nothing else. All that one pass through the network leaves behind (caches for the backward,
+gradients, running statistics still to be applied, the random generator) is on a *tape* that the caller makes and passes
+along. So one layer can be used twice in a network, threads can share a model, and inference, which has no tape, keeps
+nothing.
+
+    tape = Tape(training=True, seed=0)
+    y = layer(x, tape)              # pushes what the backward needs
+    dx = layer.backward(dy, tape)   # pops it, in the reverse order
+    layer.gradients(tape)           # {name: array}
+    tape.commit()                   # running statistics take effect
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from .backend import Array, from_numpy, to_numpy
+from .errors import CheckpointError, MvnpError, check_dtype
+
+Self = TypeVar("Self", bound="Layer")
+
+
+class Param:
+    """A trainable array. `data` is the array; an optimiser updates it."""
+
+    trainable = True
+
+    def __init__(self, data: Array) -> None:
+        self.data = data
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.data.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(to_numpy(self.data), dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.shape}, {self.dtype})"
+
+
+class Buffer(Param):
+    """An array that belongs to a layer's state but is not trained: a running mean, a counter."""
+
+    trainable = False
+
+
+class TapeError(MvnpError, RuntimeError):
+    """A backward that does not answer the forward that was recorded."""
+
+
+class Tape:
+    """What one pass through a network records.
+
+    training   True: batch statistics, dropout and drop path. False: evaluation behaviour, but recorded, so that it can
+               be differentiated (saliency) or looked into.
+    seed       of the generator that dropout and drop path draw from
+    """
+
+    def __init__(self, training: bool = True, seed: int | list[int] = 0) -> None:
+        self.training = training
+        self.rng = np.random.default_rng(seed)
+        self.entries: list[tuple[Layer, Any]] = []
+        self._gradients: dict[int, Array] = {}
+        self._pending: list[tuple[Buffer, Array]] = []
+
+    def push(self, layer: Layer, cache: Any) -> None:
+        """Record what `layer` needs for its backward."""
+        self.entries.append((layer, cache))
+
+    def pop(self, layer: Layer) -> Any:
+        """Give back what `layer` pushed last. Raises TapeError where another layer's record is on top, or none."""
+        if not self.entries:
+            raise TapeError(
+                f"backward of {layer.label}, but the tape is empty: run forward with this tape first, once for each backward"
+            )
+        owner, cache = self.entries.pop()
+        if owner is not layer:
+            raise TapeError(
+                f"backward of {layer.label}, but the tape's last record is of {owner.label}:"
+                " backwards run in the reverse order of the forwards"
+            )
+        return cache
+
+    def accumulate(self, param: Param, gradient: Array) -> None:
+        """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses."""
+        if tuple(gradient.shape) != param.shape:
+            raise TapeError(f"a gradient of shape {tuple(gradient.shape)} for a parameter of shape {param.shape}")
+        before = self._gradients.get(id(param))
+        self._gradients[id(param)] = gradient if before is None else before + gradient
+
+    def gradient(self, param: Param) -> Array | None:
+        """The gradient of `param`, or None where no backward has reached it."""
+        return self._gradients.get(id(param))
+
+    def defer(self, buffer: Buffer, value: Array) -> None:
+        """Note a new value for a buffer, for `commit` to apply."""
+        self._pending.append((buffer, value))
+
+    def pending(self, buffer: Buffer) -> Array:
+        """The value that `buffer` will have after `commit`: a layer that runs twice updates its own update."""
+        return next((value for owner, value in reversed(self._pending) if owner is buffer), buffer.data)
+
+    def commit(self) -> None:
+        """Apply the running statistics that this pass found. Forward alone changes no layer."""
+        for buffer, value in self._pending:
+            buffer.data = value
+        self._pending.clear()
+
+
+class Layer:
+    """A node of the network: parameters, child layers, a forward and a backward.
+
+    Parameters and children are found among the attributes: a `Param`, a `Layer`, or a list of layers. An attribute's
+    name is its part of the state-dict key, and a list's positions are names too, so that
+    `model.levels[2].blocks[0].mixer.in_proj.weight` is `levels.2.blocks.0.mixer.in_proj.weight`.
+    """
+
+    # Another name for an attribute in state-dict keys. The empty name stands for the layer itself.
+    key_of: ClassVar[dict[str, str]] = {}
+
+    path: str = ""  # where the layer stands in its model, set by `name_paths`
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        raise NotImplementedError
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        raise NotImplementedError
+
+    def __call__(self, x: Array, tape: Tape | None = None) -> Array:
+        return self.forward(x, tape)
+
+    @property
+    def label(self) -> str:
+        """The class and, inside a model, the place: `LayerNorm (levels.2.blocks.0.norm1)`."""
+        return type(self).__name__ + (f" ({self.path})" if self.path else "")
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        """The layers right below this one, with their names."""
+        for name, value in vars(self).items():
+            if isinstance(value, Layer):
+                yield self.key_of.get(name, name), value
+            elif isinstance(value, list | tuple):
+                for index, item in enumerate(value):
+                    if isinstance(item, Layer):
+                        yield f"{self.key_of.get(name, name)}.{index}", item
+
+    def named_layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """This layer and all below it, each with its path."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.named_layers(_join(prefix, name))
+
+    def named_state(self) -> Iterator[tuple[str, Param]]:
+        """Every parameter and buffer with its key, in a fixed order."""
+        for path, layer in self.named_layers():
+            for name, value in vars(layer).items():
+                if isinstance(value, Param):
+                    yield _join(path, layer.key_of.get(name, name)), value
+
+    def named_parameters(self) -> Iterator[tuple[str, Param]]:
+        """Every trainable parameter with its key."""
+        return ((key, param) for key, param in self.named_state() if param.trainable)
+
+    def name_paths(self) -> None:
+        """Tell every layer below where it stands, for messages and for finding its record on a tape."""
+        for path, layer in self.named_layers():
+            layer.path = path
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are trained."""
+        return sum(param.size for _, param in self.named_parameters())
+
+    def gradients(self, tape: Tape) -> dict[str, Array]:
+        """{key: gradient} of every parameter that a backward on `tape` has reached."""
+        found = ((key, tape.gradient(param)) for key, param in self.named_parameters())
+        return {key: gradient for key, gradient in found if gradient is not None}
+
+    def state_dict(self, copy: bool = True) -> dict[str, Array]:
+        """{key: array} of all parameters and buffers, as copies; `copy=False` shares the memory."""
+        return {key: param.data.copy() if copy else param.data for key, param in self.named_state()}
+
+    def load_state_dict(self, mapping: Mapping[str, Any], strict: bool = True) -> None:
+        """Fill parameters and buffers from arrays with the same keys and shapes; each is copied, in the layer's dtype.
+
+        Raises CheckpointError that lists every missing, unexpected and misshapen entry at once, and then loads none.
+        With `strict=False` missing and unexpected keys are passed over; shapes must fit all the same.
+        """
+        state = dict(self.named_state())
+        problems = []
+        if strict:
+            problems += [f"missing: {key} {param.shape}" for key, param in state.items() if key not in mapping]
+            problems += [f"unexpected: {key} {np.shape(mapping[key])}" for key in mapping if key not in state]
+        shared = {key: param for key, param in state.items() if key in mapping}
+        for key, param in shared.items():
+            problems += _misfits(key, mapping[key], param)
+        if problems:
+            raise CheckpointError(
+                f"this state dict does not fit {type(self).__name__}: {len(problems)} entries differ\n  "
+                + "\n  ".join(problems)
+                + "\nWere the weights made for another variant or number of classes? strict=False passes over missing and"
+                " unexpected keys."
+            )
+        for key, param in shared.items():
+            value = mapping[key]
+            host = np.array(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype)
+            param.data = from_numpy(host)
+
+    def astype(self: Self, dtype: str) -> Self:
+        """A copy of the layer with its floating parameters and buffers in another dtype."""
+        check_dtype("astype", dtype)
+        twin = copy.deepcopy(self)
+        for _, param in twin.named_state():
+            if param.dtype.kind == "f":
+                param.data = param.data.astype(dtype)
+        return twin
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix and name else prefix or name
+
+
+def _misfits(key: str, value: Any, param: Param) -> list[str]:
+    if tuple(np.shape(value)) != param.shape:
+        return [f"misshapen: {key} has shape {tuple(np.shape(value))}, expected {param.shape}"]
+    dtype = np.dtype(getattr(value, "dtype", None) or np.asarray(value).dtype)
+    return [] if dtype.kind in "fiu" else [f"mistyped: {key} has dtype {dtype}, expected real numbers"]

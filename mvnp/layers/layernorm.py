@@ -1,0 +1,67 @@
+"""LayerNorm: standardise each channel vector, then scale and shift.
+
+    x, y, dx, dy (..., C)    weight γ, bias β (C,)    mean μ, rstd r (..., 1)
+
+    forward     x̂ = (x − μ) r        r = (σ² + ε)^(−1/2)        y = γ x̂ + β         (1)
+    backward    g = γ dy             dx = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩)                     (2)
+                dγ = Σ dy x̂          dβ = Σ dy                                       (3)
+
+⟨·⟩ is the mean over the channels, σ² the biased variance; the sums in (3) run over all leading axes. A weight of several
+axes normalises over that many trailing axes together.
+
+Ba, Kiros, Hinton: Layer Normalization, arXiv:1607.06450, eq. 4.
+"""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..errors import check_array
+from ..initializer import Initializer
+from ..layer import Layer, Param, Tape
+
+
+def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, tuple]:
+    """y of (1), and the cache for `layernorm_backward`. Raises InputError unless x ends in the axes of `weight`."""
+    check_array("LayerNorm", "x", x, (..., *weight.shape))
+    xp = array_module(x, weight, bias)
+    axes = tuple(range(-weight.ndim, 0))
+    mean = x.mean(axis=axes, keepdims=True)
+    centred = x - mean
+    rstd = 1.0 / xp.sqrt((centred * centred).mean(axis=axes, keepdims=True) + eps)
+    return centred * rstd * weight + bias, (x, weight, mean, rstd)
+
+
+def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
+    """dx, dweight, dbias of (2) and (3)."""
+    x, weight, mean, rstd = cache
+    trailing = tuple(range(-weight.ndim, 0))
+    leading = tuple(range(x.ndim - weight.ndim))
+    normalised = (x - mean) * rstd
+    # x̂ depends on x_j directly, through μ and through r:  ∂x̂_i/∂x_j = r (δ_ij − 1/C − x̂_i x̂_j / C), since
+    # ∂μ/∂x_j = 1/C and ∂r/∂x_j = −r² x̂_j / C. Summed against g over i this is (2): g loses its mean and its part along x̂.
+    g = dy * weight
+    along = (g * normalised).mean(axis=trailing, keepdims=True)
+    dx = rstd * (g - g.mean(axis=trailing, keepdims=True) - normalised * along)
+    return dx, (dy * normalised).sum(axis=leading), dy.sum(axis=leading)
+
+
+class LayerNorm(Layer):
+    """Layer normalisation over the last axis, of size `channels`."""
+
+    def __init__(self, channels: int, eps: float = 1e-5, init: Initializer | None = None) -> None:
+        init = init or Initializer()
+        self.weight = Param(init.full((channels,), 1.0))
+        self.bias = Param(init.full((channels,), 0.0))
+        self.eps = eps
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        y, cache = layernorm_forward(x, self.weight.data, self.bias.data, self.eps)
+        if tape is not None:
+            tape.push(self, cache)
+        return y
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        dx, dweight, dbias = layernorm_backward(dy, tape.pop(self))
+        tape.accumulate(self.weight, dweight)
+        tape.accumulate(self.bias, dbias)
+        return dx
