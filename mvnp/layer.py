@@ -148,6 +148,13 @@ class Layer:
     def __call__(self, x: Array, tape: Tape | None = None) -> Array:
         return self.forward(x, tape)
 
+    def record(self, tape: Tape | None, result: tuple[Array, Any]) -> Array:
+        """Take apart what a `<layer>_forward` function gave: the cache goes on the tape, if there is one; y is returned."""
+        y, cache = result
+        if tape is not None:
+            tape.push(self, cache)
+        return y
+
     @property
     def label(self) -> str:
         """The class and, inside a model, the place: `LayerNorm (levels.2.blocks.0.norm1)`."""

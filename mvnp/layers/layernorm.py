@@ -55,10 +55,7 @@ class LayerNorm(Layer):
         self.eps = eps
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        y, cache = layernorm_forward(x, self.weight.data, self.bias.data, self.eps)
-        if tape is not None:
-            tape.push(self, cache)
-        return y
+        return self.record(tape, layernorm_forward(x, self.weight.data, self.bias.data, self.eps))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         dx, dweight, dbias = layernorm_backward(dy, tape.pop(self))

@@ -1,0 +1,1 @@
+"""MambaVision, put together from mvnp/layers."""

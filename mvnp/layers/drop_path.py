@@ -1,0 +1,26 @@
+"""Drop path (stochastic depth): leave out a whole residual branch for random samples.
+
+    x, y, dx, dy (B, ...)    mask m (B, 1, ..., 1)
+
+It is dropout (see dropout.py, eqs 1 and 2) whose mask holds one draw for each sample: in x + drop_path(f(x)) the sample
+either passes through f, scaled by 1/(1 − p), or around it. In the hybrid stages of MambaVision the leading axis counts
+windows, so each *window* is dropped on its own; the official model does the same.
+
+Huang et al.: Deep Networks with Stochastic Depth, arXiv:1603.09382.
+"""
+
+from __future__ import annotations
+
+from ..backend import Array
+from .dropout import Dropout, dropout_backward, dropout_forward
+
+drop_path_forward = dropout_forward
+drop_path_backward = dropout_backward
+
+
+class DropPath(Dropout):
+    """Drop whole samples with probability `rate` in training; the identity in evaluation and for rate 0."""
+
+    def mask_shape(self, x: Array) -> tuple[int, ...]:
+        """One draw for each index of the leading axis."""
+        return (x.shape[0],) + (1,) * (x.ndim - 1)

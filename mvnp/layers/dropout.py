@@ -1,0 +1,58 @@
+"""Dropout: silence random entries during training, and scale the rest so that the mean stays.
+
+    x, y, dx, dy any shape    mask m like x, or broadcast against it
+
+    forward     y = m x        m = 0 with probability p, else 1/(1 − p)        (1)
+    backward    dx = m dy                                                      (2)
+
+In evaluation y = x. The mask is drawn on the host from the tape's generator and moved once.
+
+Srivastava et al.: Dropout, JMLR 15 (2014), in the inverted form that leaves evaluation alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..backend import Array, array_module, moved_to
+from ..errors import check_array, check_rate
+from ..layer import Layer, Tape
+
+
+def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, like: Array) -> Array:
+    """m of (1), in the dtype and on the device of `like`."""
+    kept = rng.random(shape, dtype=np.float32) >= rate
+    return moved_to(like, kept.astype(like.dtype) * like.dtype.type(1.0 / (1.0 - rate)))
+
+
+def dropout_forward(x: Array, mask: Array) -> tuple[Array, Array]:
+    """y of (1); the cache is the mask."""
+    check_array("Dropout", "x", x, (...,))
+    array_module(x, mask)
+    return x * mask, mask
+
+
+def dropout_backward(dy: Array, cache: Array) -> Array:
+    """dx of (2): what was silenced has no influence, the rest was scaled."""
+    return dy * cache
+
+
+class Dropout(Layer):
+    """Drop entries with probability `rate` in training; the identity in evaluation and for rate 0."""
+
+    def __init__(self, rate: float) -> None:
+        check_rate(type(self).__name__, "rate", rate)
+        self.rate = rate
+
+    def mask_shape(self, x: Array) -> tuple[int, ...]:
+        """One draw for each entry."""
+        return tuple(x.shape)
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        if tape is None or not tape.training or self.rate == 0.0:
+            return self.record(tape, (x, None))
+        return self.record(tape, dropout_forward(x, draw_mask(tape.rng, self.mask_shape(x), self.rate, x)))
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        mask = tape.pop(self)
+        return dy if mask is None else dropout_backward(dy, mask)

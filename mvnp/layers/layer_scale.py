@@ -1,0 +1,47 @@
+"""Layer scale: a trainable gain for each channel, small at first, on a residual branch.
+
+    x, y, dx, dy (..., C)    gamma γ (C,)
+
+    forward     y = γ x                                 (1)
+    backward    dx = γ dy        dγ = Σ dy x            (2)
+
+The sum runs over all leading axes. Touvron et al.: Going deeper with Image Transformers, arXiv:2103.17239, eq. 2.
+"""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..errors import check_array
+from ..initializer import Initializer
+from ..layer import Layer, Param, Tape
+
+
+def layer_scale_forward(x: Array, gamma: Array) -> tuple[Array, tuple]:
+    """y of (1), and the cache for `layer_scale_backward`."""
+    check_array("LayerScale", "x", x, (..., gamma.shape[0]))
+    array_module(x, gamma)
+    return x * gamma, (x, gamma)
+
+
+def layer_scale_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
+    """dx, dgamma of (2)."""
+    x, gamma = cache
+    return dy * gamma, (dy * x).sum(axis=tuple(range(x.ndim - 1)))
+
+
+class LayerScale(Layer):
+    """A gain for each of `channels`, all starting at `value`."""
+
+    # The official key of this parameter is the name that the layer has in its block (…gamma_1), with nothing after it.
+    key_of = {"gamma": ""}  # noqa: RUF012
+
+    def __init__(self, channels: int, value: float, init: Initializer | None = None) -> None:
+        self.gamma = Param((init or Initializer()).full((channels,), value))
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        return self.record(tape, layer_scale_forward(x, self.gamma.data))
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        dx, dgamma = layer_scale_backward(dy, tape.pop(self))
+        tape.accumulate(self.gamma, dgamma)
+        return dx

@@ -1,0 +1,35 @@
+"""Global average pooling: one vector for an image.
+
+x, dx (B, H, W, C)    y, dy (B, C)
+
+forward     y = 1/(HW) Σ_hw x_hw        (1)
+backward    dx_hw = dy / (HW)           (2)
+"""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..errors import check_array
+from ..layer import Layer, Tape
+
+
+def pool_forward(x: Array) -> tuple[Array, tuple[int, ...]]:
+    """y of (1); the cache is the shape of x."""
+    check_array("AveragePool", "x", x, ("B", "H", "W", "C"))
+    return x.mean(axis=(1, 2)), tuple(x.shape)
+
+
+def pool_backward(dy: Array, cache: tuple[int, ...]) -> Array:
+    """dx of (2): every pixel had the same share in the mean."""
+    _, H, W, _ = cache
+    return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)
+
+
+class AveragePool(Layer):
+    """The mean over height and width."""
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        return self.record(tape, pool_forward(x))
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        return pool_backward(dy, tape.pop(self))

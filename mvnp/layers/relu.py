@@ -1,0 +1,37 @@
+"""ReLU: keep what is positive.
+
+    x, y, dx, dy any shape
+
+    forward     y = max(x, 0)          (1)
+    backward    dx = dy [x > 0]        (2)
+
+At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes through.
+"""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..errors import check_array
+from ..layer import Layer, Tape
+
+
+def relu_forward(x: Array) -> tuple[Array, Array]:
+    """y of (1); the cache is y, whose sign is all that the backward needs."""
+    check_array("ReLU", "x", x, (...,))
+    y = array_module(x).maximum(x, 0)
+    return y, y
+
+
+def relu_backward(dy: Array, cache: Array) -> Array:
+    """dx of (2)."""
+    return dy * (cache > 0)
+
+
+class ReLU(Layer):
+    """max(x, 0), entry by entry."""
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        return self.record(tape, relu_forward(x))
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        return relu_backward(dy, tape.pop(self))

@@ -1,0 +1,44 @@
+"""SiLU (swish): x gated by its own sigmoid.
+
+    x, y, dx, dy any shape
+
+    forward     y = x σ(x)                        σ(x) = 1 / (1 + e⁻ˣ) = (1 + tanh(x/2)) / 2        (1)
+    backward    dx = dy σ(x) (1 + x (1 − σ(x)))                                                     (2)
+
+The tanh form of σ cannot overflow, and needs no case distinction.
+
+Elfwing, Uchibe, Doya: Sigmoid-Weighted Linear Units, arXiv:1702.03118, eq. 5.
+"""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..errors import check_array
+from ..layer import Layer, Tape
+
+
+def silu_forward(x: Array) -> tuple[Array, Array]:
+    """y of (1); the cache is x."""
+    check_array("SiLU", "x", x, (...,))
+    return x * _sigmoid(x), x
+
+
+def silu_backward(dy: Array, cache: Array) -> Array:
+    """dx of (2): the product rule, with σ' = σ (1 − σ)."""
+    x = cache
+    gate = _sigmoid(x)
+    return dy * gate * (1.0 + x * (1.0 - gate))
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * (1.0 + array_module(x).tanh(0.5 * x))
+
+
+class SiLU(Layer):
+    """x σ(x), entry by entry."""
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        return self.record(tape, silu_forward(x))
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        return silu_backward(dy, tape.pop(self))

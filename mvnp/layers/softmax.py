@@ -1,0 +1,41 @@
+"""Softmax over the last axis: positive weights that sum to one.
+
+    x, y, dx, dy (..., C)
+
+    forward     y_i = e^(x_i − m) / Σ_j e^(x_j − m)        m = max x        (1)
+    backward    dx = y (dy − Σ_j dy_j y_j)                                  (2)
+
+m changes nothing (it cancels) but keeps every exponent at or below 0. Entries of −∞ get weight 0 and gradient 0, which is
+how attention masks keys; a row of nothing but −∞ has no softmax and gives NaN.
+"""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..errors import check_array
+from ..layer import Layer, Tape
+
+
+def softmax_forward(x: Array) -> tuple[Array, Array]:
+    """y of (1); the cache is y."""
+    check_array("Softmax", "x", x, (..., "C"))
+    y = array_module(x).exp(x - x.max(axis=-1, keepdims=True))
+    y /= y.sum(axis=-1, keepdims=True)
+    return y, y
+
+
+def softmax_backward(dy: Array, cache: Array) -> Array:
+    """dx of (2)."""
+    y = cache
+    # ∂y_i/∂x_j = y_i (δ_ij − y_j): x_j raises its own weight and, through the common denominator, lowers all of them.
+    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+class Softmax(Layer):
+    """Softmax over the last axis."""
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        return self.record(tape, softmax_forward(x))
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        return softmax_backward(dy, tape.pop(self))

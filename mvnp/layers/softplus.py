@@ -1,0 +1,39 @@
+"""Softplus: a smooth max(x, 0), always positive. It makes the step sizes Δ of the scan.
+
+    x, y, dx, dy any shape
+
+    forward     y = log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|)        (1)
+    backward    dx = dy σ(x) = dy (1 − e⁻ʸ)                          (2)
+
+The second form of (1) never overflows and is exact in both tails. The second form of (2) follows from eʸ = 1 + eˣ, so
+1 − e⁻ʸ = eˣ / (1 + eˣ). It needs y alone, and keeps every digit where σ is tiny, as it is for the small Δ of a Mamba.
+"""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..errors import check_array
+from ..layer import Layer, Tape
+
+
+def softplus_forward(x: Array) -> tuple[Array, Array]:
+    """y of (1); the cache is y."""
+    check_array("Softplus", "x", x, (...,))
+    xp = array_module(x)
+    y = xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+    return y, y
+
+
+def softplus_backward(dy: Array, cache: Array) -> Array:
+    """dx of (2)."""
+    return dy * -array_module(cache).expm1(-cache)
+
+
+class Softplus(Layer):
+    """log(1 + eˣ), entry by entry."""
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        return self.record(tape, softplus_forward(x))
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        return softplus_backward(dy, tape.pop(self))

@@ -1,0 +1,207 @@
+"""MambaVision: stem, four levels, head.
+
+    image (B, in_chans, H, W)
+      → stem           (H/4, W/4)    dim
+      → level 0, 1     (H/4, H/8)    dim, 2·dim      convolution blocks
+      → level 2, 3     (H/16, H/32)  4·dim, 8·dim    scan and attention in windows
+      → norm, global average pool, linear
+
+Images and feature maps are NCHW at this class's face, as everywhere in the field, and channel-last inside.
+
+Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, figure 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, array_module
+from ..errors import InputError, check_array, check_rate
+from ..initializer import Initializer
+from ..layer import Layer, Tape
+from ..layers.attention import MultiHeadAttention
+from ..layers.batchnorm import BatchNorm
+from ..layers.layernorm import LayerNorm
+from ..layers.linear import Linear
+from ..layers.pool import AveragePool
+from .blocks import Block, ConvBlock
+from .mixer import MambaVisionMixer
+from .mlp import Mlp
+from .quirks import Quirks, resolve
+from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
+
+
+class MambaVision(Layer):
+    """The whole network. `model(x)` gives logits, `model.pooled(x)` vectors, `model.features(x)` the four stages.
+
+    dim, in_dim         width of level 0 and of the stem's first convolution
+    depths              blocks of each of the four levels
+    num_heads           attention heads of each level; those of levels 2 and 3 must divide 4·dim and 8·dim
+    window_size         window of each level; used in levels 2 and 3, where maps are padded to multiples of it
+    mlp_ratio           hidden width of the MLPs over their width
+    drop_path_rate      drop path of the last block; it rises linearly from 0 at the first
+    in_chans            image channels
+    num_classes         0: no head, `model(x)` is `model.pooled(x)`
+    qkv_bias            a bias in attention's q, k, v
+    qk_scale            true: LayerNorm on q and k (the official signature's name for it)
+    drop_rate, attn_drop_rate    dropout in the MLPs and after attention; of the attention weights. In training only.
+    layer_scale, layer_scale_conv    initial gain on the branches of hybrid and of convolution blocks; None: no gain
+    d_state, d_conv     states for each channel and kernel size of the mixers
+    quirks              "official", "paper" or "corrected"; `dt_bias`, `dt_init`, `head_norm`, `padding` set single switches
+                        (see mvnp/models/quirks.py)
+    dtype, seed         of the parameters, and of their initial values
+    allocate            False: no values and no memory until `load_state_dict`
+
+    Raises InputError for arguments that do not fit together, or images that do not fit the model.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        in_dim: int,
+        depths: Sequence[int],
+        num_heads: Sequence[int],
+        window_size: Sequence[int],
+        mlp_ratio: float = 4.0,
+        drop_path_rate: float = 0.0,
+        in_chans: int = 3,
+        num_classes: int = 1000,
+        qkv_bias: bool = True,
+        qk_scale: float | bool | None = None,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        layer_scale: float | None = None,
+        layer_scale_conv: float | None = None,
+        d_state: int = 8,
+        d_conv: int = 3,
+        quirks: str = "official",
+        dt_bias: str | None = None,
+        dt_init: str | None = None,
+        head_norm: str | None = None,
+        padding: str | None = None,
+        dtype: str = "float32",
+        seed: int = 0,
+        allocate: bool = True,
+    ) -> None:
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "allocate", "__class__")}
+        # Everything that it takes to build this model again, ready for JSON.
+        self.config: dict[str, Any] = {
+            name: [int(v) for v in value] if isinstance(value, list | tuple) else value for name, value in arguments.items()
+        }
+        _check_arguments(self.config)
+        switches = resolve(quirks, dt_bias=dt_bias, dt_init=dt_init, head_norm=head_norm, padding=padding)
+        init = Initializer(seed, dtype, allocate)
+        self.in_chans, self.num_classes = in_chans, num_classes
+        self.patch_embed = PatchEmbed(in_chans, in_dim, dim, init)
+        self.levels = [_make_level(level, self.config, switches, init) for level in range(4)]
+        width = 8 * dim
+        self.norm = BatchNorm(width, init=init) if switches.head_norm == "batch" else LayerNorm(width, init=init)
+        self.avgpool = AveragePool()
+        self.head = Linear(width, num_classes, init=init) if num_classes else None
+        self.name_paths()
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        """Logits (B, num_classes) of images (B, in_chans, H, W) of any size."""
+        pooled = self.pooled(x, tape)
+        return pooled if self.head is None else self.head(pooled, tape)
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        """dx (B, in_chans, H, W), from the gradient of the logits."""
+        return self.pooled_backward(dy if self.head is None else self.head.backward(dy, tape), tape)
+
+    def pooled(self, x: Array, tape: Tape | None = None) -> Array:
+        """The normalised and pooled last stage (B, 8·dim): what the head sees."""
+        return self.avgpool(self.norm(self._stages(x, tape)[-1], tape), tape)
+
+    def pooled_backward(self, dpooled: Array, tape: Tape) -> Array:
+        """dx, from the gradient of `pooled`."""
+        dlast = self.norm.backward(self.avgpool.backward(dpooled, tape), tape)
+        return self._stages_backward([None, None, None, dlast], tape)
+
+    def features(self, x: Array, tape: Tape | None = None) -> list[Array]:
+        """The four stages (B, C, H, W), each before its downsampling."""
+        return [stage.transpose(0, 3, 1, 2) for stage in self._stages(x, tape)]
+
+    def features_backward(self, dfeatures: Sequence[Array | None], tape: Tape) -> Array:
+        """dx, from the gradients of `features`; None stands for a stage that nothing depends on."""
+        if len(dfeatures) != 4 or dfeatures[3] is None:
+            raise InputError("features_backward: expected four gradients, the last of them an array (zeros where it is unused)")
+        return self._stages_backward([None if d is None else d.transpose(0, 2, 3, 1) for d in dfeatures], tape)
+
+    def _stages(self, x: Array, tape: Tape | None) -> list[Array]:
+        check_array("MambaVision", "x", x, ("B", self.in_chans, "H", "W"))
+        dtype = self.patch_embed.conv_down[0].weight.dtype  # type: ignore[attr-defined]
+        # Channel-last from here on, and in the model's own precision.
+        x = array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1)).astype(dtype, copy=False)
+        x = self.patch_embed(x, tape)
+        stages = []
+        for level in self.levels:
+            stages.append(level(x, tape))
+            if level.downsample is not None:
+                x = level.downsample(stages[-1], tape)
+        return stages
+
+    def _stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array:
+        dx = None
+        for level, dstage in zip(reversed(self.levels), reversed(dstages), strict=True):
+            if level.downsample is not None:
+                # A stage has two readers: the next level and, for a backbone, whoever asked for features.
+                through = level.downsample.backward(dx, tape)
+                dstage = through if dstage is None else through + dstage
+            dx = level.backward(dstage, tape)
+        return self.patch_embed.backward(dx, tape).transpose(0, 3, 1, 2)
+
+
+def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Initializer) -> ConvLevel | HybridLevel:
+    depths, channels = config["depths"], config["dim"] * 2**level
+    before, depth = sum(depths[:level]), depths[level]
+    # Drop path rises over all blocks of the network.
+    rates = [float(rate) for rate in np.linspace(0.0, config["drop_path_rate"], sum(depths))[before : before + depth]]
+    if level < 2:
+        scale = config["layer_scale_conv"]
+        convolutions = [ConvBlock(channels, rate, scale, init) for rate in rates]
+        return ConvLevel(convolutions, Downsample(channels, init))
+    blocks = []
+    for index, rate in enumerate(rates):
+        mixer: MambaVisionMixer | MultiHeadAttention
+        if index < math.ceil(depth / 2):
+            mixer = MambaVisionMixer(channels, config["d_state"], config["d_conv"], switches, init)
+        else:
+            mixer = MultiHeadAttention(
+                channels,
+                config["num_heads"][level],
+                qkv_bias=config["qkv_bias"],
+                qk_norm=bool(config["qk_scale"]),
+                attn_drop=config["attn_drop_rate"],
+                proj_drop=config["drop_rate"],
+                init=init,
+            )
+        mlp = Mlp(channels, int(channels * config["mlp_ratio"]), config["drop_rate"], init)
+        blocks.append(Block(channels, mixer, mlp, rate, config["layer_scale"], init))
+    downsample = Downsample(channels, init) if level < 3 else None
+    return HybridLevel(blocks, config["window_size"][level], switches.padding == "masked", downsample)
+
+
+def _check_arguments(config: dict[str, Any]) -> None:
+    for name in ("depths", "num_heads", "window_size"):
+        values = config[name]
+        if not isinstance(values, list) or len(values) != 4 or min(values) < 1:
+            raise InputError(f"MambaVision: {name} is {values}, expected four integers of at least 1, one for each level")
+    for name, least in (("dim", 1), ("in_dim", 1), ("in_chans", 1), ("num_classes", 0), ("d_state", 1), ("d_conv", 1)):
+        if not isinstance(config[name], int | np.integer) or config[name] < least:
+            raise InputError(f"MambaVision: {name} is {config[name]!r}, expected an integer of at least {least}")
+    for level in (2, 3):
+        width, heads = config["dim"] * 2**level, config["num_heads"][level]
+        if width % heads:
+            raise InputError(
+                f"MambaVision: num_heads[{level}] = {heads} does not divide the width of level {level},"
+                f" {2**level}·dim = {width}; choose a divisor of it"
+            )
+    for name in ("drop_path_rate", "drop_rate", "attn_drop_rate"):
+        check_rate("MambaVision", name, config[name])
+    if int(4 * config["dim"] * config["mlp_ratio"]) < 1:
+        raise InputError(f"MambaVision: mlp_ratio is {config['mlp_ratio']}, expected a positive number")

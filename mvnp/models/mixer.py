@@ -1,0 +1,128 @@
+"""The MambaVision mixer: half of the channels pass a selective scan, the other half a plain convolution.
+
+    x, y (B, L, C)    two branches of D = C/2 channels    R = ⌈C/16⌉ rank of dt    N states
+
+    u, z = halves of W_in x                                                      (1)
+    u = SiLU(conv_x(u))        z = SiLU(conv_z(z))                               (2)
+    dt, B, C = parts of W_x u        dt = W_dt dt + b        A = −exp(A_log)     (3)
+    s = scan(u, dt, A, B, C, D, b)                                               (4)
+    y = W_out concat(s, z)                                                       (5)
+
+The convolutions are not causal, and the second branch is concatenated where Mamba would gate: tokens of an image have no
+past, and the branch without a scan keeps what a one-way recurrence loses. A is −exp(A_log) so that it stays negative.
+
+Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, eqs 6 and 7, algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..backend import Array, array_module
+from ..errors import check_array
+from ..initializer import Initializer
+from ..layer import Layer, Param, Tape
+from ..layers.conv1d import Conv1d
+from ..layers.linear import Linear
+from ..layers.selective_scan import selective_scan_backward, selective_scan_forward
+from ..layers.silu import SiLU
+from .quirks import Quirks
+
+# softplus(−10⁴ + bias) is exactly 0: the scan takes no step at a token with this dt, and no gradient flows there.
+NO_STEP = -1e4
+
+
+class MambaVisionMixer(Layer):
+    """Token mixing by scan and convolution.
+
+    channels    C, even
+    d_state     N; d_conv: kernel size of the two convolutions
+    quirks      `dt_bias` and `dt_init` matter here
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        d_state: int = 8,
+        d_conv: int = 3,
+        quirks: Quirks | None = None,
+        init: Initializer | None = None,
+    ) -> None:
+        init, quirks = init or Initializer(), quirks or Quirks()
+        D, self.d_state, self.rank = channels // 2, d_state, math.ceil(channels / 16)
+        self.bias_twice = quirks.dt_bias == "twice"
+        # Each channel starts with the decay rates 1, 2, …, N ("S4D-real").
+        self.A_log = Param(init.array(np.broadcast_to(np.log(np.arange(1.0, d_state + 1)), (D, d_state))))
+        self.D = Param(init.full((D,), 1.0))
+        self.in_proj = Linear(channels, channels, bias=False, init=init)
+        self.x_proj = Linear(D, self.rank + 2 * d_state, bias=False, init=init)
+        self.dt_proj = Linear(self.rank, D, init=init)
+        self.out_proj = Linear(channels, channels, bias=False, init=init)
+        self.conv1d_x = Conv1d(D, d_conv, init=init)
+        self.conv1d_z = Conv1d(D, d_conv, init=init)
+        self.silu = SiLU()
+        if quirks.dt_init == "published":
+            self._publish_dt(init)
+
+    def _publish_dt(self, init: Initializer) -> None:
+        """Mamba's initialisation of dt_proj: softplus(b) is log-uniform between 0.001 and 0.1."""
+        step = np.exp(init.rng.uniform(np.log(0.001), np.log(0.1), self.D.size))
+        self.dt_proj.bias = Param(init.array(step + np.log(-np.expm1(-step))))  # softplus⁻¹
+        self.dt_proj.weight = Param(init.uniform(self.dt_proj.weight.shape, fan_in=self.rank))
+
+    def forward(self, x: Array, tape: Tape | None = None, real: Array | None = None) -> Array:
+        """(B, L, C) to (B, L, C); `real` (B, L) is False at padded tokens that are to be left out."""
+        check_array("MambaVisionMixer", "x", x, ("B", "L", self.in_proj.weight.shape[1]))
+        xp = array_module(x)
+        xz = self.in_proj(x, tape)
+        if real is not None:
+            xz = xz * real[..., None]
+        u, z = xp.split(xz, 2, axis=-1)
+        u = self.silu(self.conv1d_x(u, tape), tape)
+        z = self.silu(self.conv1d_z(z, tape), tape)
+
+        parts = self.x_proj(u, tape)
+        R, N = self.rank, self.d_state
+        dt = self.dt_proj(parts[..., :R], tape)
+        if real is not None:
+            dt = xp.where(real[..., None], dt, NO_STEP)
+        scanned = selective_scan_forward(
+            u,
+            dt,
+            -xp.exp(self.A_log.data),
+            parts[..., R : R + N],
+            parts[..., R + N :],
+            self.D.data,
+            self._bias().data if self.bias_twice else None,
+        )
+        s = self.record(tape, scanned)
+        y = self.out_proj(xp.concatenate([s, z], axis=-1), tape)
+        if tape is not None:
+            tape.push(self, real)
+        return y
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        xp = array_module(dy)
+        real = tape.pop(self)
+        ds, dz = xp.split(self.out_proj.backward(dy, tape), 2, axis=-1)
+        scan_cache = tape.pop(self)
+        du, ddt, dA, dB, dC, dD, dbias = selective_scan_backward(ds, scan_cache)
+        tape.accumulate(self.A_log, dA * scan_cache.A)  # A = −exp(A_log) is its own derivative
+        tape.accumulate(self.D, dD)
+        if self.bias_twice:
+            tape.accumulate(self._bias(), dbias)  # the second of the bias's two paths; dt_proj adds the first
+        ddt_low = self.dt_proj.backward(ddt, tape)
+        du = du + self.x_proj.backward(xp.concatenate([ddt_low, dB, dC], axis=-1), tape)
+
+        dz = self.conv1d_z.backward(self.silu.backward(dz, tape), tape)
+        du = self.conv1d_x.backward(self.silu.backward(du, tape), tape)
+        dxz = xp.concatenate([du, dz], axis=-1)
+        if real is not None:
+            dxz = dxz * real[..., None]
+        return self.in_proj.backward(dxz, tape)
+
+    def _bias(self) -> Param:
+        assert self.dt_proj.bias is not None
+        return self.dt_proj.bias

@@ -1,0 +1,32 @@
+"""The MLP of a hybrid block: widen, exact GELU, narrow.
+
+x, y (..., C)    y = W₂ GELU(W₁ x + b₁) + b₂        hidden width H = int(C · ratio)
+"""
+
+from __future__ import annotations
+
+from ..backend import Array
+from ..initializer import Initializer
+from ..layer import Layer, Tape
+from ..layers.dropout import Dropout
+from ..layers.gelu import GELU
+from ..layers.linear import Linear
+
+
+class Mlp(Layer):
+    """Two linear layers with an exact GELU between them, and dropout after each."""
+
+    def __init__(self, channels: int, hidden: int, drop: float = 0.0, init: Initializer | None = None) -> None:
+        self.fc1 = Linear(channels, hidden, init=init)
+        self.act = GELU()
+        self.drop1 = Dropout(drop)
+        self.fc2 = Linear(hidden, channels, init=init)
+        self.drop2 = Dropout(drop)
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        x = self.drop1(self.act(self.fc1(x, tape), tape), tape)
+        return self.drop2(self.fc2(x, tape), tape)
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        dy = self.fc2.backward(self.drop2.backward(dy, tape), tape)
+        return self.fc1.backward(self.act.backward(self.drop1.backward(dy, tape), tape), tape)

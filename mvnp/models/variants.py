@@ -1,0 +1,75 @@
+"""The eleven released variants, as one table.
+
+Sources: arXiv:2407.08083, tables 1, S.2 and S.5, and the official release's model list.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError, check_choice, nearest
+from .mambavision import MambaVision
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One released model: its arguments, how its images were prepared, and its number of parameters (1000 classes)."""
+
+    name: str
+    dim: int
+    in_dim: int
+    depths: tuple[int, int, int, int]
+    num_heads: tuple[int, int, int, int]
+    window_size: tuple[int, int, int, int]
+    drop_path_rate: float
+    layer_scale: float | None
+    input_size: int
+    crop_pct: float
+    crop_mode: str
+    parameters: int
+
+    def arguments(self) -> dict[str, Any]:
+        """What MambaVision is called with."""
+        names = ("dim", "in_dim", "depths", "num_heads", "window_size", "drop_path_rate", "layer_scale")
+        return {name: getattr(self, name) for name in names}
+
+
+HEADS, WIDE_HEADS = (2, 4, 8, 16), (4, 8, 16, 32)
+AT_224, AT_256, AT_512 = (8, 8, 14, 7), (8, 8, 16, 8), (8, 8, 32, 16)
+
+_ROWS = [
+    # name, dim, in_dim, depths, heads, windows, drop path, layer scale, input, crop, mode, parameters
+    ("mamba_vision_T", 80, 32, (1, 3, 8, 4), HEADS, AT_224, 0.2, None, 224, 1.0, "center", 31_794_248),
+    ("mamba_vision_T2", 80, 32, (1, 3, 11, 4), HEADS, AT_224, 0.2, None, 224, 0.98, "center", 35_104_008),
+    ("mamba_vision_S", 96, 64, (3, 3, 7, 5), HEADS, AT_224, 0.2, None, 224, 0.93, "center", 50_140_584),
+    ("mamba_vision_B", 128, 64, (3, 3, 10, 5), HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 97_685_288),
+    ("mamba_vision_B_21k", 128, 64, (3, 3, 10, 5), HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 97_685_288),
+    ("mamba_vision_L", 196, 64, (3, 3, 10, 5), WIDE_HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 227_961_048),
+    ("mamba_vision_L_21k", 196, 64, (3, 3, 10, 5), WIDE_HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 227_961_048),
+    ("mamba_vision_L2", 196, 64, (3, 3, 12, 5), WIDE_HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 241_554_824),
+    ("mamba_vision_L2_512_21k", 196, 64, (3, 3, 12, 5), WIDE_HEADS, AT_512, 0.3, 1e-5, 512, 0.93, "squash", 241_554_824),
+    ("mamba_vision_L3_256_21k", 256, 64, (3, 3, 20, 10), WIDE_HEADS, AT_256, 0.5, 1e-5, 256, 1.0, "center", 739_570_472),
+    ("mamba_vision_L3_512_21k", 256, 64, (3, 3, 20, 10), WIDE_HEADS, AT_512, 0.5, 1e-5, 512, 0.93, "squash", 739_570_472),
+]
+
+VARIANTS = {row[0]: Variant(*row) for row in _ROWS}  # type: ignore[arg-type]
+
+
+def list_models() -> list[str]:
+    """The names that `create_model` takes."""
+    return list(VARIANTS)
+
+
+def create_model(name: str, **overrides: Any) -> MambaVision:
+    """A MambaVision of the named variant, with freshly drawn parameters; `overrides` are any arguments of MambaVision.
+
+    Raises InputError for an unknown name or argument, with the nearest known one.
+    """
+    check_choice("model", name, VARIANTS)
+    known = list(inspect.signature(MambaVision).parameters)
+    for option in overrides:
+        if option not in known:
+            raise InputError(f"unknown option {option!r} of {name}{nearest(option, known)}; options are {', '.join(known)}")
+    return MambaVision(**{**VARIANTS[name].arguments(), **overrides})
