@@ -102,8 +102,9 @@ def _import_cupy() -> ModuleType:
     try:
         import cupy
     except ImportError as error:
+        reason = error.__cause__ or error  # CuPy wraps the reason in a page of advice
         raise BackendError(
-            f"the cupy backend needs CuPy, which cannot be imported here ({error}); install it with"
+            f"the cupy backend needs CuPy, which cannot be imported here ({reason}); install it with"
             " pip install 'mvnp[gpu-cuda12]' or 'mvnp[gpu-cuda13]' to match your CUDA driver, or use MVNP_BACKEND=numpy"
         ) from error
     try:

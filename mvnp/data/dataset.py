@@ -1,0 +1,79 @@
+"""Labelled pictures: what a data set is, wherever it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataError
+from .folder import ImageFiles
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One part of a data set: pictures and what they show.
+
+    name         where it comes from
+    part         "train" or "test"
+    images       uint8 (n, H, W, C): an array, or `ImageFiles` where that would be too large
+    labels       int64 (n,), positions in `classes`
+    classes      their names
+    mean, std    of each channel of the training pictures, as fractions of full brightness
+
+    Raises DataError where these do not fit together.
+    """
+
+    name: str
+    part: str
+    images: np.ndarray | ImageFiles
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        who = f"{self.name} ({self.part})"
+        if len(self.images.shape) != 4 or self.images.dtype != np.uint8:
+            raise DataError(f"{who}: images are {self.images.dtype} {self.images.shape}, expected uint8 (n, H, W, C)")
+        if 0 in self.images.shape:
+            raise DataError(f"{who}: images have shape {tuple(self.images.shape)}: there is nothing in them")
+        if self.labels.shape != (len(self.images),) or self.labels.dtype != np.int64:
+            raise DataError(
+                f"{who}: labels are {self.labels.dtype} {self.labels.shape}, expected int64 ({len(self.images)},), one an image"
+            )
+        if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
+            raise DataError(
+                f"{who}: labels go from {self.labels.min()} to {self.labels.max()}, expected 0 to {len(self.classes) - 1}"
+                f" for {len(self.classes)} classes"
+            )
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise DataError(f"{who}: {len(self.mean)} means and {len(self.std)} deviations for {self.channels} channels")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def channels(self) -> int:
+        """1 for grey pictures, 3 for colour."""
+        return int(self.images.shape[3])
+
+
+def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of uint8 (n, H, W, C), as fractions of 255.
+
+    Counted over the 256 values that a pixel can have, so that no rounding adds up. Raises DataError where a channel is
+    the same everywhere: it cannot be standardised.
+    """
+    value = np.arange(256) / 255.0
+    means, stds = [], []
+    for channel in range(images.shape[3]):
+        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
+        mean = float(share @ value)
+        means.append(mean)
+        stds.append(float(np.sqrt(share @ (value - mean) ** 2)))
+    if min(stds) == 0.0:
+        raise DataError(
+            f"the training pictures are all of one brightness ({means[0] * 255:.0f} of 255); there is nothing to learn"
+        )
+    return tuple(means), tuple(stds)

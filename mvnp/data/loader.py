@@ -1,0 +1,139 @@
+"""Batches, in an order and with an augmentation that depend on nothing but the seed and the position.
+
+The order of epoch e is drawn from a generator keyed by (seed, e), the flips and crops of batch b from one keyed by
+(seed, e, b). So batch (e, b) is the same whenever and however often it is asked for: a resumed run sees what an
+uninterrupted one would have seen, and there is no state to save.
+
+    loader = BatchLoader(train_set, 64, train=True, seed=0, image_size=64)
+    for epoch in range(10):
+        for images, labels in loader.epoch(epoch): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..errors import InputError, check_choice
+from .dataset import Dataset
+from .transforms import CROP_FILLS, crop, flip, prepare
+
+# Keys carry what they are for. Without it the key (seed, e) would be the key (seed, e, 0): NumPy pads keys with zeros.
+_ORDER, _AUGMENT = 1, 2
+
+
+class BatchLoader:
+    """Cuts a data set into batches: float32 (B, C, image_size, image_size), standardised, and int64 labels (B,).
+
+    dataset         a Dataset
+    batch_size      images in a batch; never more than the data set has
+    train           True: shuffled in every epoch and augmented; False: in stored order and as they are
+    seed            of order and augmentation, 0 ≤ seed < 2³²
+    image_size      side that the images are resized to; None: left as they are
+    mean, std       of each channel, as fractions of full brightness; None: those of the data set
+    flip            mirror every other image, by chance. Turn it off where left and right differ in meaning, as in digits.
+    crop_padding    shift each image by up to this many stored pixels in each direction; 0: not at all
+    crop_fill       what comes in at the edge: "zero" (black) or "reflect" (the image, mirrored)
+    drop_last       leave out a last batch that is not full; None: in training, where batch statistics need images
+
+    Raises InputError for an option that cannot be. All is NumPy on the host, whatever the backend.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        *,
+        train: bool,
+        seed: int = 0,
+        image_size: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        flip: bool = True,
+        crop_padding: int = 2,
+        crop_fill: str = "zero",
+        drop_last: bool | None = None,
+    ) -> None:
+        _check_at_least("batch_size", batch_size, 1)
+        _check_at_least("crop_padding", crop_padding, 0)
+        _check_at_least("seed", seed, 0)
+        if seed >= 2**32:
+            raise InputError(f"BatchLoader: seed is {seed}, expected less than 2**32")
+        height, width = dataset.images.shape[1:3]
+        if image_size is None:
+            if height != width:
+                raise InputError(f"BatchLoader: the images of {dataset.name} are {height}x{width}; give an image_size")
+            image_size = height
+        _check_at_least("image_size", image_size, 1)
+        check_choice("crop_fill", crop_fill, CROP_FILLS)
+        if crop_fill == "reflect" and train and crop_padding >= min(height, width):
+            raise InputError(f"BatchLoader: crop_padding {crop_padding} cannot be reflected in {height}x{width} images")
+        self.dataset = dataset
+        self.batch_size = min(batch_size, len(dataset))
+        self.train = train
+        self.seed = seed
+        self.image_size = image_size
+        self.mean = _per_channel("mean", dataset.mean if mean is None else mean, dataset)
+        self.std = _per_channel("std", dataset.std if std is None else std, dataset)
+        if min(self.std) <= 0:
+            raise InputError(f"BatchLoader: std is {self.std}, expected numbers above 0")
+        self.flip = flip
+        self.crop_padding = crop_padding
+        self.crop_fill = crop_fill
+        self.drop_last = train if drop_last is None else drop_last
+        self._order: tuple[int, np.ndarray] = (-1, np.arange(len(dataset)))  # of the epoch asked for last
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        full, rest = divmod(len(self.dataset), self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The positions in the data set, int64 (n,), in the order in which `epoch` goes through them."""
+        if not self.train:
+            return self._order[1]
+        if self._order[0] != epoch:
+            rng = np.random.default_rng([self.seed, _ORDER, epoch])
+            self._order = (epoch, rng.permutation(len(self.dataset)))
+        return self._order[1]
+
+    def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Batch `index` of `epoch`, both counted from 0. Evaluation is the same in every epoch."""
+        _check_at_least("epoch", epoch, 0)
+        if not 0 <= index < len(self):
+            raise InputError(f"BatchLoader: batch {index} of {len(self)}; expected 0 to {len(self) - 1}")
+        chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        images = self.dataset.images[chosen]
+        if self.train:
+            images = self._augmented(images, np.random.default_rng([self.seed, _AUGMENT, epoch, index]))
+        return self.prepare(images), self.dataset.labels[chosen]
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The batches of an epoch, from batch `start` on."""
+        return (self.batch(epoch, index) for index in range(start, len(self)))
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        """Pictures, uint8 (B, H, W, C), as this loader gives them when it does not augment."""
+        return prepare(images, self.image_size, self.mean, self.std)
+
+    def _augmented(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        mirrored = rng.random(len(images)) < 0.5
+        top, left = rng.integers(0, 2 * self.crop_padding + 1, size=(2, len(images)))
+        if self.flip:
+            images = flip(images, mirrored)
+        if self.crop_padding:
+            images = crop(images, top, left, self.crop_padding, self.crop_fill)
+        return images
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise InputError(f"BatchLoader: {name} is {value!r}, expected an integer of at least {least}")
+
+
+def _per_channel(name: str, values: Sequence[float], dataset: Dataset) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != dataset.channels:
+        raise InputError(f"BatchLoader: {name} has {len(numbers)} numbers, but {dataset.name} has {dataset.channels} channels")
+    return numbers

@@ -1,0 +1,300 @@
+"""Folders of pictures: mvnp/data/folder.py."""
+
+import unicodedata
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mvnp.data.folder import ImageFiles, find_images, natural_key, read_image
+from mvnp.errors import DataError
+
+NOISE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+
+
+def save(path, pixels=NOISE, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def found(root, held_out=0.2, seed=0):
+    """{part: {class: names of files}}"""
+    classes, *parts = find_images(root, held_out, seed)
+    return {
+        name: {c: [p.name for p, label in zip(part.paths, part.labels, strict=True) if classes[label] == c] for c in classes}
+        for name, part in zip(("train", "test"), parts, strict=True)
+    }
+
+
+def refused(root):
+    with pytest.raises(DataError) as caught:
+        find_images(root, 0.2, 0)
+    assert str(caught.value).startswith(str(root))
+    return str(caught.value)
+
+
+# Finding them
+
+
+@pytest.mark.parametrize("part", ["test", "val", "valid", "validation"])
+def test_train_and_test_folders(tmp_path, part):
+    for name in ("train/dog/1.png", "train/dog/2.JPG", "train/cat/1.png", f"{part}/cat/9.png"):
+        save(tmp_path / name)
+    assert found(tmp_path) == {"train": {"cat": ["1.png"], "dog": ["1.png", "2.JPG"]}, "test": {"cat": ["9.png"], "dog": []}}
+
+
+def test_natural_order_of_classes_and_files(tmp_path):
+    for number in (10, 2, 1):
+        for name in ("a", "B", "ü"):
+            save(tmp_path / "train" / f"{name}{number}" / f"x{number}.png")
+            save(tmp_path / "train" / f"{name}{number}" / "x3.png")
+    save(tmp_path / "test/a1/x.png")
+    classes, train, _ = find_images(tmp_path, 0.5, 0)
+    assert classes == ("a1", "a2", "a10", "B1", "B2", "B10", "ü1", "ü2", "ü10")
+    assert [path.name for path in train.paths[4:6]] == ["x3.png", "x10.png"]
+    assert train.labels.tolist() == np.repeat(np.arange(9), 2).tolist()
+    assert natural_key("x٣") > natural_key("x3")  # other digits than 0 to 9 are letters
+
+
+def test_hidden_and_other_files_are_passed_over(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "cat/._1.png", "dog/1.png", "dog/2.png", ".cache/1.png"):
+        save(tmp_path / name)
+    (tmp_path / "cat/notes.txt").write_text("no picture")
+    (tmp_path / "cat/folder.png").mkdir()
+    (tmp_path / "README.md").write_text("no class")
+    both = found(tmp_path)
+    assert sorted(both["train"]["cat"] + both["test"]["cat"]) == ["1.png", "2.png"]
+    assert list(both["train"]) == ["cat", "dog"]
+
+
+def test_a_class_called_train(tmp_path):
+    for name in ("train", "bus", "test"):
+        save(tmp_path / name / "1.png")
+        save(tmp_path / name / "2.png")
+        save(tmp_path / name / "more" / "3.png")  # pictures further down do not count
+    assert list(found(tmp_path)["train"]) == ["bus", "test", "train"]
+
+
+def test_unicode_names(tmp_path):
+    apart, composed = (unicodedata.normalize(form, "Äpfel") for form in ("NFD", "NFC"))
+    save(tmp_path / "train" / apart / "1.png")
+    save(tmp_path / "train" / "猫" / "1.png")
+    save(tmp_path / "test" / composed / "1.png")
+    assert found(tmp_path)["test"] == {composed: ["1.png"], "猫": []}
+    save(tmp_path / "train" / composed / "1.png")
+    if len(list((tmp_path / "train").iterdir())) == 3:  # macOS has made one folder of the two
+        assert "two class folders have names that read the same, 'Äpfel'" in refused(tmp_path)
+
+
+def test_names_that_are_no_utf8_can_be_printed(tmp_path):
+    try:
+        save(tmp_path / "caf\udce9" / "1.png")
+        save(tmp_path / "caf\udce9" / "2.png")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    save(tmp_path / "tea/1.png")
+    save(tmp_path / "tea/2.png")
+    classes, *_ = find_images(tmp_path, 0.5, 0)
+    assert classes == ("caf\ufffd", "tea")
+    classes[0].encode("utf-8")
+
+
+def test_held_out_share(tmp_path):
+    for index in range(10):
+        save(tmp_path / f"a/{index}.png")
+    for index in range(3):
+        save(tmp_path / f"b/{index}.png")
+    both = found(tmp_path, held_out=0.3)
+    assert [len(both["test"][name]) for name in "ab"] == [3, 1]
+    for name, count in (("a", 10), ("b", 3)):
+        assert sorted(both["train"][name] + both["test"][name]) == [f"{index}.png" for index in range(count)]
+    assert found(tmp_path, held_out=0.3) == both
+    assert any(found(tmp_path, held_out=0.3, seed=seed) != both for seed in range(1, 4))
+    # However large or small the share, each part has something of each class.
+    for share in (0.001, 0.999):
+        assert all(names for part in found(tmp_path, held_out=share).values() for names in part.values())
+
+
+# Folders that are refused
+
+
+def test_empty(tmp_path):
+    assert "no class folders; expected a folder for each class with its pictures inside" in refused(tmp_path)
+
+
+def test_pictures_without_classes(tmp_path):
+    save(tmp_path / "1.png")
+    save(tmp_path / "2.png")
+    assert "2 pictures but no class folders" in refused(tmp_path)
+
+
+def test_one_class(tmp_path):
+    save(tmp_path / "cat/1.png")
+    save(tmp_path / "cat/2.png")
+    assert "only one class, 'cat'; expected a folder for each of at least two classes" in refused(tmp_path)
+
+
+def test_class_without_pictures(tmp_path):
+    save(tmp_path / "cat/1.png")
+    (tmp_path / "dog").mkdir()
+    assert refused(tmp_path).startswith(f"{tmp_path / 'dog'}: no pictures in this class folder")
+
+
+def test_one_picture_cannot_be_split(tmp_path):
+    save(tmp_path / "cat/1.png")
+    save(tmp_path / "dog/1.png")
+    assert refused(tmp_path).startswith(f"{tmp_path / 'cat'}: one picture only; expected two")
+
+
+def test_test_without_train(tmp_path):
+    save(tmp_path / "val/cat/1.png")
+    (tmp_path / "train").mkdir()
+    assert "has val/ with classes but no train/ with classes" in refused(tmp_path)
+
+
+def test_classes_that_training_does_not_have(tmp_path):
+    for name in ("train/cat/1.png", "train/dog/1.png", "test/Cat/1.png"):
+        save(tmp_path / name)
+    assert f"{tmp_path / 'test'}: classes that train/ does not have: Cat; expected cat, dog" in refused(tmp_path)
+
+
+def test_no_test_pictures(tmp_path):
+    for name in ("train/cat/1.png", "train/dog/1.png"):
+        save(tmp_path / name)
+    (tmp_path / "test/cat").mkdir(parents=True)
+    assert f"{tmp_path / 'test'}: no pictures" in refused(tmp_path)
+
+
+# Reading them
+
+
+def test_short_side_is_resized_and_the_centre_cut_out(tmp_path):
+    pixels = np.zeros((10, 30, 3), np.uint8)
+    pixels[:, 10:20] = (200, 100, 50)
+    path = save(tmp_path / "x.png", pixels)
+    np.testing.assert_array_equal(read_image(path, 10, 3), np.broadcast_to([200, 100, 50], (10, 10, 3)))
+    path = save(tmp_path / "y.png", np.ascontiguousarray(pixels.transpose(1, 0, 2)))
+    middle = read_image(path, 5, 3)[1:-1]  # shrunk, so that what lies beside the cut has a part in its edge
+    np.testing.assert_allclose(middle, np.broadcast_to([200, 100, 50], (3, 5, 3)), atol=3)
+
+
+def test_grey_and_colour(tmp_path):
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 255
+    colour, grey = save(tmp_path / "c.png", red), save(tmp_path / "g.png", np.full((8, 8), 90, np.uint8))
+    np.testing.assert_array_equal(read_image(colour, 8, 3), red)
+    np.testing.assert_array_equal(read_image(colour, 8, 1), np.full((8, 8, 1), 76))  # 0.299 · 255
+    np.testing.assert_array_equal(read_image(grey, 8, 3), np.full((8, 8, 3), 90))
+    np.testing.assert_array_equal(read_image(grey, 8, 1), np.full((8, 8, 1), 90))
+
+
+def test_transparent_is_white(tmp_path):
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[:2, :, 3] = 255
+    got = read_image(save(tmp_path / "x.png", pixels), 4, 3)
+    assert got[:2].max() == 0
+    assert got[2:].min() == 255
+
+
+def test_palette_with_transparency_warns_nobody(tmp_path):
+    image = Image.fromarray(NOISE).quantize(8)
+    image.save(tmp_path / "x.png", transparency=bytes([0, 255, 128]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(tmp_path / "x.png", 8, 3).shape == (8, 8, 3)
+
+
+def test_sixteen_bits_are_not_clipped(tmp_path):
+    pixels = np.array([[0, 255, 256], [32768, 65280, 65535]] * 2, np.uint16)[:, :, None].repeat(4, axis=1).reshape(4, 12)
+    path = save(tmp_path / "x.png", pixels)
+    np.testing.assert_array_equal(read_image(path, 4, 1)[..., 0], (pixels >> 8)[:, 4:8])
+    np.testing.assert_array_equal(np.unique(read_image(path, 4, 3)), np.unique((pixels >> 8)[:, 4:8]))
+
+
+def test_floating_pixels(tmp_path):
+    path = save(tmp_path / "x.tif", np.zeros((4, 4), np.float32))
+    with pytest.raises(
+        DataError, match=r"x\.tif: cannot be read as a picture \(its pixels are of Pillow's mode F, expected 8 or"
+    ):
+        read_image(path, 4, 3)
+
+
+def test_rotation_tag(tmp_path):
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    pixels[:, 8:] = 255  # right half white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise: the right half comes to lie below
+    got = read_image(save(tmp_path / "x.jpg", pixels, exif=exif, quality=95), 16, 1)
+    assert got[:7].max() < 40
+    assert got[9:].min() > 215
+
+
+def test_large_jpeg(tmp_path):
+    """Decoded at a fraction of its size, it still looks as it should."""
+    rows, columns = np.mgrid[:800, :800]
+    pixels = np.stack([rows // 4, columns // 4, (rows + columns) // 8], axis=2).astype(np.uint8)
+    got = read_image(save(tmp_path / "x.jpg", pixels, quality=95), 50, 3)
+    want = pixels.reshape(50, 16, 50, 16, 3).mean(axis=(1, 3))
+    assert np.abs(got - want).max() < 6
+
+
+# Files that are refused
+
+
+def unreadable(path):
+    with pytest.raises(DataError) as caught:
+        read_image(path, 8, 3)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: cannot be read as a picture (")
+    assert message.endswith("); replace or remove it")
+    assert "\n" not in message
+    return message
+
+
+def test_no_picture(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_text("hello")
+    assert "(not a picture of a known format)" in unreadable(path)
+    path.write_bytes(b"")
+    assert "(not a picture of a known format)" in unreadable(path)
+    assert "No such file" in unreadable(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "gif", "bmp", "webp", "tif", "ppm"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_truncated(tmp_path, extension, share):
+    path = save(tmp_path / f"x.{extension}", np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    unreadable(path)
+
+
+def test_corrupted_png(tmp_path):
+    path = save(tmp_path / "x.png", np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    unreadable(path)
+
+
+def test_decompression_bomb(tmp_path, monkeypatch):
+    path = save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert "decompression bomb" in unreadable(path)
+
+
+# Pictures that stay on the disk
+
+
+def test_image_files_are_indexed_like_an_array(tmp_path):
+    paths = tuple(save(tmp_path / f"{value}.png", np.full((6, 6, 3), value, np.uint8)) for value in range(5))
+    files = ImageFiles(paths, 6, 1)
+    array = np.broadcast_to(np.arange(5, dtype=np.uint8)[:, None, None, None], (5, 6, 6, 1))
+    assert (files.shape, files.dtype, files.nbytes, len(files)) == (array.shape, array.dtype, 180, 5)
+    for key in (2, -1, slice(1, 4), slice(None), np.array([3, 0, 3]), np.array([], int), np.int64(1)):
+        np.testing.assert_array_equal(files[key], array[key])
+    with pytest.raises(IndexError):
+        files[5]
+    assert "0.png" not in repr(files)
