@@ -6,7 +6,7 @@
                 s = q kᵀ / √d        a = softmax(s)        o = a v                                    (1)
                 y = concat(o) W_projᵀ + b                                                             (2)
     backward    dv = aᵀ do           da = do vᵀ                                                       (3)
-                ds = a (da − Σ da a)                       (softmax.py, eq. 2)
+                ds = a (da − Σ_j da_j a_j)                 (softmax.py, eq. 2)
                 dq = ds k / √d       dk = dsᵀ q / √d                                                  (4)
 
 Attention dropout multiplies a by a mask m in o = (m a) v. A padded key can be masked: its score is −∞, its weight 0.

@@ -67,6 +67,8 @@ def _distribution(logits: Array, target: Array) -> Array:
     elif target.dtype.kind != "f":
         raise InputError(f"CrossEntropy: target has dtype {target.dtype}, expected integer labels or floating distributions")
     elif tuple(target.shape) != shape:
-        raise InputError(f"CrossEntropy: target has shape {tuple(target.shape)}, expected that of the logits, {shape}")
+        raise InputError(
+            f"CrossEntropy: target has shape {tuple(target.shape)}, expected that of the logits, {shape}; labels are integers"
+        )
     target = target.astype(logits.dtype)
     return moved_to(logits, target) if on_host else target

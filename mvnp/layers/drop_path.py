@@ -23,4 +23,4 @@ class DropPath(Dropout):
 
     def mask_shape(self, x: Array) -> tuple[int, ...]:
         """One draw for each index of the leading axis."""
-        return (x.shape[0],) + (1,) * (x.ndim - 1)
+        return x.shape[:1] + (1,) * (x.ndim - 1)

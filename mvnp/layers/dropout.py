@@ -49,6 +49,7 @@ class Dropout(Layer):
         return tuple(x.shape)
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        check_array(type(self).__name__, "x", x, (...,))
         if tape is None or not tape.training or self.rate == 0.0:
             return self.record(tape, (x, None))
         return self.record(tape, dropout_forward(x, draw_mask(tape.rng, self.mask_shape(x), self.rate, x)))

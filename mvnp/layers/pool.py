@@ -1,9 +1,11 @@
 """Global average pooling: one vector for an image.
 
-x, dx (B, H, W, C)    y, dy (B, C)
+    x, dx (B, H, W, C)    y, dy (B, C)
 
-forward     y = 1/(HW) Σ_hw x_hw        (1)
-backward    dx_hw = dy / (HW)           (2)
+    forward     y = 1/(HW) Σ_hw x_hw        (1)
+    backward    dx_hw = dy / (HW)           (2)
+
+Lin, Chen, Yan: Network In Network, arXiv:1312.4400, section 3.2.
 """
 
 from __future__ import annotations

@@ -72,6 +72,8 @@ def selective_scan_forward(
     check_array("selective_scan", "x", x, ("b", "l", "d"))
     (b, l, d), n = x.shape, A.shape[-1]
     expected = {"dt": (dt, (b, l, d)), "A": (A, (d, n)), "B": (B, (b, l, n)), "C": (C, (b, l, n)), "D": (D, (d,))}
+    if dt_bias is not None:
+        expected["dt_bias"] = (dt_bias, (d,))
     for name, (array, shape) in expected.items():
         check_array("selective_scan", name, array, shape)
     if keep_every is not None and keep_every < 1:
@@ -89,7 +91,7 @@ def selective_scan_forward(
         part = slice(start, start + cache.keep_every)
         _, states = _run_block(cache, part, h)
         y[:, part] = _sum_states(C[:, part], states)
-        h = states[-1]
+        h = states[-1].copy()  # a view would keep all states of the block alive
     return y + D * x, cache
 
 

@@ -1,0 +1,72 @@
+"""Sphinx configuration. Build: sphinx-build -W --keep-going -b html docs docs/_build/html
+
+A reader's browser asks no other host for anything. The fonts are those of the system; KaTeX's script comes with
+sphinxcontrib-katex, its stylesheet and fonts lie in _static/katex. Where Node is installed, formulas are set at build time and
+the pages need no script for them; elsewhere the same KaTeX sets them in the browser.
+"""
+
+import html
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.errors import ConfigError
+from sphinx.util import logging
+from sphinxcontrib.katex import katex_version
+
+import mvnp
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+project = "mvnp"
+author = "The mvnp authors"
+version = release = mvnp.__version__
+language = "en"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.katex", "plain_docstrings"]
+exclude_patterns = ["_build", "_static"]
+
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+maximum_signature_line_length = 88
+
+html_theme = "furo"
+html_title = f"mvnp {mvnp.__version__}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_show_copyright = False
+
+katex_prerender = shutil.which("node") is not None
+katex_css_path = "katex/katex.min.css"
+
+logger = logging.getLogger(__name__)
+
+
+def check_katex(app: Sphinx) -> None:
+    """The stylesheet fits the script only if both are of one version."""
+    vendored = re.search(r"KaTeX (\S+):", (HERE / "_static/katex/README.md").read_text(encoding="utf-8"))
+    if vendored is None or vendored[1] != katex_version:
+        raise ConfigError(
+            f"sphinxcontrib-katex brings KaTeX {katex_version}, docs/_static/katex holds {vendored and vendored[1]};"
+            " install the version that pyproject.toml pins, or renew the stylesheet and fonts as the README there says"
+        )
+
+
+def refuse_bad_formulas(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """KaTeX prints what it cannot read in red and goes on; here that is a warning, so -W stops at it. (Needs Node.)"""
+    body = context.get("body", "")
+    for problem in re.findall(r'class="katex-error" title="([^"]*)"', body):
+        logger.warning("KaTeX cannot read a formula: %s", html.unescape(problem), location=page)
+    for command in re.findall(r'<mstyle mathcolor="#cc0000"><mtext>([^<]*)', body):
+        logger.warning("KaTeX does not know the command %s", html.unescape(command), location=page)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", check_katex)
+    app.connect("html-page-context", refuse_bad_formulas)

@@ -1,0 +1,194 @@
+"""The documentation is held to the code: stems, equation numbers, links, names, and every Python block runs."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import mvnp
+from mvnp.layer_checks import LAYER_CASES
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+LAYERS = ROOT / "mvnp" / "layers"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(page for page in DOCS.rglob("*.md") if not {"_build", "_static"} & set(page.parts)),
+]
+
+FENCE = re.compile(r"^(`{3,})([^\n]*)\n(.*?)^\1`*[ \t]*$", re.MULTILINE | re.DOTALL)
+LABEL = re.compile(r"^\$\$ \(([\w-]+)\)$", re.MULTILINE)  # closes a numbered formula
+DEFINED = re.compile(r"(?:  |^)\((\d{1,2})\)(?=$|  )", re.MULTILINE)  # an equation's number, set off by spaces
+REFERRED = re.compile(r"(?<![\w.\])])\((\d{1,2})\)")
+REFERRED_ELSEWHERE = re.compile(r"(\w+)\.py, eqs?\.? (\d+(?:(?:, | and | to )\d+)*)")
+
+STEMS = sorted(path.stem for path in LAYERS.glob("*.py") if path.stem != "__init__")
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@cache
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose_of(page: Path) -> str:
+    """The page without code: neither fenced blocks nor inline."""
+    return re.sub(r"(`+)[^`].*?\1", "", FENCE.sub("", text_of(page)))
+
+
+# One stem: a layer's file, its test, its page, its place in the table of contents, its case in `mvnp check`.
+
+
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [
+        ("test file, tests/layers/test_<stem>.py", {p.stem.removeprefix("test_") for p in ROOT.glob("tests/layers/test_*.py")}),
+        ("page, docs/layers/<stem>.md", {page.stem for page in DOCS.glob("layers/*.md")} - {"index"}),
+        ("line in the toctree of docs/layers/index.md", set(re.findall(r"^\w+$", text_of(DOCS / "layers/index.md"), re.M))),
+        ("case in LAYER_CASES of mvnp/layer_checks.py", {case.layer for case in LAYER_CASES}),
+    ],
+    ids=["test", "page", "toctree", "check"],
+)
+def test_one_stem(what, found):
+    missing, left_over = set(STEMS) - found, found - set(STEMS)
+    assert not missing, f"layers without a {what}: {', '.join(sorted(missing))}"
+    assert not left_over, f"no layer mvnp/layers/<stem>.py for this {what}: {', '.join(sorted(left_over))}"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_page_shows_the_source_and_asks_a_question(stem):
+    text = text_of(DOCS / "layers" / f"{stem}.md")
+    assert f"```{{literalinclude}} ../../mvnp/layers/{stem}.py\n" in text
+    assert "\n## Exercise\n" in text
+
+
+# Equation numbers: those of the docstring.
+
+
+def equations(stem: str) -> list[int]:
+    """The numbers that a layer's docstring gives to equations."""
+    docstring = ast.get_docstring(ast.parse(text_of(LAYERS / f"{stem}.py"))) or ""
+    return [int(number) for number in DEFINED.findall(docstring)]
+
+
+def remarks(stem: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of every comment and docstring of a layer."""
+    source = text_of(LAYERS / f"{stem}.py")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (docstring := ast.get_docstring(node)):
+            yield node.body[0].lineno, docstring
+
+
+def test_equations_are_found():
+    assert equations("layernorm") == [1, 2, 3]
+    assert equations("selective_scan") == list(range(1, 11))
+    assert len([stem for stem in STEMS if equations(stem)]) >= 15
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_equations_referred_to_exist(stem):
+    assert equations(stem) == list(range(1, len(equations(stem)) + 1)), "equations are to be numbered 1, 2, 3, …"
+    for line, remark in remarks(stem):
+        for number in REFERRED.findall(DEFINED.sub("", remark)):
+            assert int(number) in equations(stem), f"{stem}.py, line {line}: there is no equation ({number})"
+        for other, numbers in REFERRED_ELSEWHERE.findall(remark):
+            for number in re.findall(r"\d+", numbers):
+                assert int(number) in equations(other), f"{stem}.py, line {line}: there is no equation {number} in {other}.py"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_page_numbers_equations_like_the_source(stem):
+    labels = LABEL.findall(text_of(DOCS / "layers" / f"{stem}.md"))
+    assert labels == [f"{stem}-{number}" for number in equations(stem)]
+
+
+# Links.
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """What `#...` may point at: headings, by their slug, and labels."""
+    text = FENCE.sub("", text_of(page))
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE))
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    everywhere = {anchor for other in PAGES for anchor in anchors(other)}
+    for target in re.findall(r"\[[^\]\[]*\]\(([^()\s]*)\)", prose_of(page)):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if re.match(r"[a-z]+:", target):
+            continue
+        if not file.exists():
+            yield f"{target}: no such file"
+        elif anchor and anchor not in (anchors(file) if path else everywhere):
+            yield f"{target}: no such heading or label"
+    for path in re.findall(r"^```\{(?:literal)?include\} (\S+)$", text_of(page), re.MULTILINE):
+        if not (page.parent / path).exists():
+            yield f"{path}: no such file"
+    for block in re.findall(r"```\{toctree\}\n(.*?)```", text_of(page), re.DOTALL):
+        yield from (f"{entry}: no such page" for entry in re.findall(r"^[\w/]+$", block, re.M) if not is_page(page, entry))
+    labels = {label for other in PAGES for label in LABEL.findall(text_of(other))}
+    yield from (
+        f"no equation {label}" for label in re.findall(r"(?<!`` )\{eq\}`([^`]+)`", text_of(page)) if label not in labels
+    )
+
+
+def is_page(page: Path, entry: str) -> bool:
+    return (page.parent / f"{entry}.md").exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_resolve(page):
+    assert not list(broken_links(page))
+
+
+# The reference, and the code on the pages.
+
+
+def test_reference_names_everything_public():
+    documented = set(re.findall(r"auto\w+:: mvnp\.(\w+)$", text_of(DOCS / "reference.md"), re.MULTILINE))
+    public = set(mvnp.__all__)
+    assert not public - documented, f"add to docs/reference.md: {', '.join(sorted(public - documented))}"
+    assert not documented - public, (
+        f"docs/reference.md names what mvnp.__all__ does not: {', '.join(sorted(documented - public))}"
+    )
+
+
+def python_blocks(page: Path) -> list[tuple[int, str]]:
+    """(line, code) of every Python block of a page."""
+    text = text_of(page)
+    found = [match for match in FENCE.finditer(text) if match[2].strip() == "python"]
+    return [(text.count("\n", 0, match.start(3)), match[3]) for match in found]
+
+
+PAGES_WITH_CODE = [page for page in PAGES if python_blocks(page)]
+
+
+def test_pages_with_code_are_found():
+    assert {named(page) for page in PAGES_WITH_CODE} >= {"docs/index.md", "docs/use.md", "docs/layers/selective_scan.md"}
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=named)
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    """In order, in one namespace for each page. A traceback shows the page's own line numbers."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {"__name__": "a_page"}
+    for line, code in python_blocks(page):
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
