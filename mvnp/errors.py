@@ -8,6 +8,7 @@ without a traceback and exits with status 2; in Python each is also the built-in
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
 from types import EllipsisType
 from typing import Any
@@ -50,7 +51,7 @@ def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
     A pattern holds sizes (integers), free axes (a letter from docs/notation.md) and, in front, `...` for any number
     of leading axes: `("B", "L", 8)` or `(..., 8)`. `owner` and `name` say in the message whose argument it is.
     """
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+    if not hasattr(x, "shape") or not hasattr(getattr(x, "dtype", None), "kind"):  # a torch tensor has a dtype, but no kind
         raise InputError(f"{owner}: {name} is a {type(x).__name__}, expected an array {render(pattern)}")
     if x.dtype.kind != "f":
         raise InputError(
@@ -88,14 +89,14 @@ def nearest(value: Any, choices: Iterable[str]) -> str:
 
 def check_rate(owner: str, name: str, rate: float) -> None:
     """Raise InputError unless `rate` is a probability below one."""
-    if not 0.0 <= rate < 1.0:
-        raise InputError(f"{owner}: {name} is {rate}, expected a probability in [0, 1)")
+    if not isinstance(rate, numbers.Real) or not 0.0 <= rate < 1.0:
+        raise InputError(f"{owner}: {name} is {rate!r}, expected a probability in [0, 1)")
 
 
 def check_dtype(owner: str, dtype: Any) -> np.dtype:
     """The dtype that parameters may have, or an InputError."""
     try:
-        known = str(np.dtype(dtype))
+        known = "" if dtype is None else str(np.dtype(dtype))  # for NumPy, None is float64
     except TypeError:
         known = ""
     if known not in DTYPES:

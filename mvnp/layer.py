@@ -129,7 +129,7 @@ class Tape:
 class Layer:
     """A node of the network: parameters, child layers, a forward and a backward.
 
-    Parameters and children are found among the attributes: a `Param`, a `Layer`, or a list of layers. An attribute's
+    Parameters and children are found among the attributes: a `Param`, a `Layer`, or a (nested) list of layers. An attribute's
     name is its part of the state-dict key, and a list's positions are names too, so that
     `model.levels[2].blocks[0].mixer.in_proj.weight` is `levels.2.blocks.0.mixer.in_proj.weight`.
     """
@@ -163,12 +163,7 @@ class Layer:
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers right below this one, with their names."""
         for name, value in vars(self).items():
-            if isinstance(value, Layer):
-                yield self.key_of.get(name, name), value
-            elif isinstance(value, list | tuple):
-                for index, item in enumerate(value):
-                    if isinstance(item, Layer):
-                        yield f"{self.key_of.get(name, name)}.{index}", item
+            yield from _layers_in(self.key_of.get(name, name), value)
 
     def named_layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """This layer and all below it, each with its path."""
@@ -246,8 +241,20 @@ def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix and name else prefix or name
 
 
+def _layers_in(name: str, value: Any) -> Iterator[tuple[str, Layer]]:
+    if isinstance(value, Layer):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _layers_in(_join(name, str(index)), item)
+
+
 def _misfits(key: str, value: Any, param: Param) -> list[str]:
-    if tuple(np.shape(value)) != param.shape:
-        return [f"misshapen: {key} has shape {tuple(np.shape(value))}, expected {param.shape}"]
-    dtype = np.dtype(getattr(value, "dtype", None) or np.asarray(value).dtype)
-    return [] if dtype.kind in "fiu" else [f"mistyped: {key} has dtype {dtype}, expected real numbers"]
+    try:
+        # A torch tensor's dtype has no kind: it is looked at as the array that it will be copied to.
+        value = value if hasattr(getattr(value, "dtype", None), "kind") else np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        return [f"mistyped: {key} is a {type(value).__name__} that makes no array ({error})"]
+    if tuple(value.shape) != param.shape:
+        return [f"misshapen: {key} has shape {tuple(value.shape)}, expected {param.shape}"]
+    return [] if value.dtype.kind in "fiu" else [f"mistyped: {key} has dtype {value.dtype}, expected real numbers"]

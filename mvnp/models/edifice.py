@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InputError, nearest
+from ..errors import InputError, check_rate, nearest
+from .arguments import check_integer, check_number
 from .mambavision import MambaVision
 
 DEFAULTS: dict[str, Any] = {
@@ -103,7 +104,14 @@ def _with_defaults(options: dict[str, Any]) -> dict[str, Any]:
     for name in options:
         if name not in known:
             raise InputError(f"unknown option {name!r}{nearest(name, known)}; options are {', '.join(known)}")
-    return {**DEFAULTS, **options}
+    given = {**DEFAULTS, **options}
+    for name in ("image_size", "in_channels", "dim"):
+        check_integer("edifice", name, given[name], least=1)
+    if given["num_classes"] is not None:
+        check_integer("edifice", "num_classes", given["num_classes"], least=0)
+    check_number("edifice", "dropout", given["dropout"])
+    check_rate("edifice", "dropout", given["dropout"])
+    return given
 
 
 def _stem_width(dim: int) -> int:

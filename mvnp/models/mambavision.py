@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, array_module
-from ..errors import InputError, check_array, check_rate
+from ..errors import InputError, Pattern, check_array
 from ..initializer import Initializer
 from ..layer import Layer, Tape
 from ..layers.attention import MultiHeadAttention
@@ -28,6 +28,7 @@ from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
+from .arguments import check_arguments, plain
 from .blocks import Block, ConvBlock
 from .mixer import MambaVisionMixer
 from .mlp import Mlp
@@ -89,12 +90,10 @@ class MambaVision(Layer):
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "allocate", "__class__")}
         # Everything that it takes to build this model again, ready for JSON.
-        self.config: dict[str, Any] = {
-            name: [int(v) for v in value] if isinstance(value, list | tuple) else value for name, value in arguments.items()
-        }
-        _check_arguments(self.config)
+        self.config: dict[str, Any] = plain(arguments)
+        check_arguments(self.config)
         switches = resolve(quirks, dt_bias=dt_bias, dt_init=dt_init, head_norm=head_norm, padding=padding)
-        init = Initializer(seed, dtype, allocate)
+        init = Initializer(seed, self.config["dtype"], allocate)
         self.in_chans, self.num_classes = in_chans, num_classes
         self.patch_embed = PatchEmbed(in_chans, in_dim, dim, init)
         self.levels = [_make_level(level, self.config, switches, init) for level in range(4)]
@@ -111,6 +110,8 @@ class MambaVision(Layer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         """dx (B, in_chans, H, W), from the gradient of the logits."""
+        if self.head is not None:
+            dy = self._own_precision("dlogits", dy, ("B", self.num_classes))
         return self.pooled_backward(dy if self.head is None else self.head.backward(dy, tape), tape)
 
     def pooled(self, x: Array, tape: Tape | None = None) -> Array:
@@ -119,6 +120,7 @@ class MambaVision(Layer):
 
     def pooled_backward(self, dpooled: Array, tape: Tape) -> Array:
         """dx, from the gradient of `pooled`."""
+        dpooled = self._own_precision("dpooled", dpooled, ("B", self.norm.weight.shape[0]))
         dlast = self.norm.backward(self.avgpool.backward(dpooled, tape), tape)
         return self._stages_backward([None, None, None, dlast], tape)
 
@@ -130,14 +132,28 @@ class MambaVision(Layer):
         """dx, from the gradients of `features`; None stands for a stage that nothing depends on."""
         if len(dfeatures) != 4 or dfeatures[3] is None:
             raise InputError("features_backward: expected four gradients, the last of them an array (zeros where it is unused)")
-        return self._stages_backward([None if d is None else d.transpose(0, 2, 3, 1) for d in dfeatures], tape)
+        dstages: list[Array | None] = []
+        for level, d in enumerate(dfeatures):
+            pattern = ("B", self.config["dim"] * 2**level, "H", "W")
+            name = f"dfeatures[{level}]"
+            dstages.append(None if d is None else self._own_precision(name, d, pattern).transpose(0, 2, 3, 1))
+        return self._stages_backward(dstages, tape)
+
+    def astype(self, dtype: str) -> MambaVision:
+        """A copy with parameters and buffers in another dtype; its `config` says so."""
+        twin = super().astype(dtype)
+        twin.config["dtype"] = str(np.dtype(dtype))
+        return twin
+
+    def _own_precision(self, name: str, array: Array, pattern: Pattern) -> Array:
+        """The array in the model's dtype, whichever floating one it came in. Raises InputError unless it fits `pattern`."""
+        check_array("MambaVision", name, array, pattern)
+        return array.astype(self.norm.weight.dtype, copy=False)
 
     def _stages(self, x: Array, tape: Tape | None) -> list[Array]:
-        check_array("MambaVision", "x", x, ("B", self.in_chans, "H", "W"))
-        dtype = self.patch_embed.conv_down[0].weight.dtype  # type: ignore[attr-defined]
-        # Channel-last from here on, and in the model's own precision.
-        x = array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1)).astype(dtype, copy=False)
-        x = self.patch_embed(x, tape)
+        x = self._own_precision("x", x, ("B", self.in_chans, "H", "W"))
+        # Channel-last from here on.
+        x = self.patch_embed(array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1)), tape)
         stages = []
         for level in self.levels:
             stages.append(level(x, tape))
@@ -184,24 +200,3 @@ def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Init
         blocks.append(Block(channels, mixer, mlp, rate, config["layer_scale"], init))
     downsample = Downsample(channels, init) if level < 3 else None
     return HybridLevel(blocks, config["window_size"][level], switches.padding == "masked", downsample)
-
-
-def _check_arguments(config: dict[str, Any]) -> None:
-    for name in ("depths", "num_heads", "window_size"):
-        values = config[name]
-        if not isinstance(values, list) or len(values) != 4 or min(values) < 1:
-            raise InputError(f"MambaVision: {name} is {values}, expected four integers of at least 1, one for each level")
-    for name, least in (("dim", 1), ("in_dim", 1), ("in_chans", 1), ("num_classes", 0), ("d_state", 1), ("d_conv", 1)):
-        if not isinstance(config[name], int | np.integer) or config[name] < least:
-            raise InputError(f"MambaVision: {name} is {config[name]!r}, expected an integer of at least {least}")
-    for level in (2, 3):
-        width, heads = config["dim"] * 2**level, config["num_heads"][level]
-        if width % heads:
-            raise InputError(
-                f"MambaVision: num_heads[{level}] = {heads} does not divide the width of level {level},"
-                f" {2**level}·dim = {width}; choose a divisor of it"
-            )
-    for name in ("drop_path_rate", "drop_rate", "attn_drop_rate"):
-        check_rate("MambaVision", name, config[name])
-    if int(4 * config["dim"] * config["mlp_ratio"]) < 1:
-        raise InputError(f"MambaVision: mlp_ratio is {config['mlp_ratio']}, expected a positive number")

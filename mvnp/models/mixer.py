@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 from ..backend import Array, array_module
-from ..errors import check_array
+from ..errors import InputError, check_array
 from ..initializer import Initializer
 from ..layer import Layer, Param, Tape
 from ..layers.conv1d import Conv1d
@@ -50,6 +50,8 @@ class MambaVisionMixer(Layer):
         quirks: Quirks | None = None,
         init: Initializer | None = None,
     ) -> None:
+        if channels < 2 or channels % 2:
+            raise InputError(f"MambaVisionMixer: channels is {channels}, expected an even number: two branches share them")
         init, quirks = init or Initializer(), quirks or Quirks()
         D, self.d_state, self.rank = channels // 2, d_state, math.ceil(channels / 16)
         self.bias_twice = quirks.dt_bias == "twice"

@@ -1,6 +1,10 @@
 """The MLP of a hybrid block: widen, exact GELU, narrow.
 
-x, y (..., C)    y = W₂ GELU(W₁ x + b₁) + b₂        hidden width H = int(C · ratio)
+    x, y (..., C)    hidden (..., int(C · ratio))
+
+    y = W₂ GELU(W₁ x + b₁) + b₂
+
+Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, section 3.3, with GELU in place of ReLU.
 """
 
 from __future__ import annotations

@@ -1,0 +1,100 @@
+"""`mvnp info`: what runs here, for a bug report or to see why something is slow."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from importlib import metadata
+
+from .arguments import Parser, table
+
+SUMMARY = "show versions, backend, CPU, and where the data is"
+
+USAGE = "mvnp info"
+
+DESCRIPTION = """\
+Show what runs here: versions of mvnp, Python and the libraries, the backend,
+the CPU, and where the data is. Put this into a bug report. With
+MVNP_BACKEND=cupy it also tells whether the GPU can be used, and if not, why."""
+
+EXAMPLES = """\
+examples:
+  mvnp info
+  MVNP_BACKEND=cupy mvnp info"""
+
+LIBRARIES = ("scipy", "matplotlib", "pillow", "safetensors", "tqdm")
+CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x", "cupy")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def add_arguments(parser: Parser) -> None:
+    """None but --help."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from .. import __version__
+    from ..backend import backend_name
+
+    rows = [
+        ("mvnp", f"{__version__}, {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}"),
+        ("python", f"{platform.python_version()}, {sys.executable}"),
+        ("system", platform.platform()),
+        ("numpy", f"{np.__version__}, BLAS: {_blas()}"),
+        *((name, _version(name) or "not installed") for name in LIBRARIES),
+        ("cupy", _cupy()),
+        ("backend", f"{backend_name()} (MVNP_BACKEND is {os.environ.get('MVNP_BACKEND') or 'not set'})"),
+        *_devices(),
+        ("cpus", _cpus()),
+        *_data(),
+    ]
+    print(table(rows[0], rows[1:]))
+    return 0
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _blas() -> str:
+    import numpy as np
+
+    built = np.show_config(mode="dicts") or {}
+    blas = built.get("Build Dependencies", {}).get("blas", {})
+    return " ".join(str(blas[key]) for key in ("name", "version") if blas.get(key)) or "unknown"
+
+
+def _cupy() -> str:
+    found = {name: _version(name) for name in CUPY_PACKAGES}
+    return ", ".join(f"{version} ({name})" for name, version in found.items() if version) or "not installed"
+
+
+def _devices() -> list[tuple[str, str]]:
+    """The GPU in use. CuPy is not imported unless it is the backend."""
+    from ..backend import current_module
+
+    if current_module().__name__ != "cupy":
+        return []
+    cupy = current_module()
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    name, memory = properties["name"].decode(), properties["totalGlobalMem"] / 2**30
+    return [("gpu", f"{name}, {memory:.0f} GiB, {cupy.cuda.runtime.getDeviceCount()} in all")]
+
+
+def _cpus() -> str:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limits = [f"{name}={os.environ[name]}" for name in THREAD_VARIABLES if os.environ.get(name)]
+    return ", ".join([f"{usable} usable of {os.cpu_count()}", platform.machine(), *limits])
+
+
+def _data() -> list[tuple[str, str]]:
+    from ..data.fashion_mnist import FULL, SUBSET
+
+    full = str(FULL) if FULL.is_dir() else "not installed (Debian and Ubuntu: apt install dataset-fashion-mnist)"
+    return [("fashion-mnist-small", str(SUBSET)), ("fashion-mnist", full)]

@@ -1,0 +1,146 @@
+"""`mvnp train`: train a model on a data set, or go on with a training that was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from .arguments import Parser, number, whole
+
+if TYPE_CHECKING:
+    from ..training import TrainingConfig
+
+SUMMARY = "train a model on images, or go on with a stopped training"
+
+USAGE = "mvnp train [options]"
+
+DESCRIPTION = """\
+Train a MambaVision from scratch, and write checkpoints and a log into a folder.
+Ctrl-C saves first; --resume goes on from there, and ends with the same weights
+as a training that was never stopped."""
+
+EXAMPLES = """\
+examples:
+  mvnp train                              a small model on a few shipped images
+  mvnp train --data fashion-mnist --out runs/full       all of Fashion-MNIST
+  mvnp train --data photos --epochs 30    pictures of photos/cat, photos/dog
+  mvnp train --resume --out runs/full     go on after an interruption
+
+The folder gets checkpoint.safetensors (the latest state), best.safetensors (the
+best on the test images) and log.jsonl."""
+
+DEFAULT_OUT, DEFAULT_MODEL = "mvnp-train", "demo"
+DATA_HELP = "fashion-mnist-small, fashion-mnist, a folder of IDX files (as MNIST has), or a folder of pictures by class"
+
+# Options that are settings of TrainingConfig, and those that are arguments of MambaVision: name, type, how many, help
+SETTINGS: list[tuple[str, Any, str]] = [
+    ("epochs", whole(1), "passes over the training images"),
+    ("batch_size", whole(1), "images in a step"),
+    ("lr", number, "highest learning rate"),
+    ("min_lr", number, "learning rate at the end"),
+    ("warmup_epochs", number, "epochs until the highest learning rate is reached"),
+    ("weight_decay", number, "decay of the parameters of two and more dimensions"),
+    ("clip_norm", number, "limit of the norm of all gradients together; 0: none"),
+    ("label_smoothing", number, "share of each label that is spread over all classes"),
+    ("seed", whole(0), "of weights, order, augmentation and drop path"),
+    ("eval_every", whole(1), "epochs between tests"),
+    ("checkpoint_every", whole(0), "steps between checkpoints, besides that after each epoch; 0: none"),
+]
+MODEL: list[tuple[str, str, Any, int, str]] = [
+    ("--dim", "dim", whole(1), 1, "width of the first level; each level doubles it"),
+    ("--in-dim", "in_dim", whole(1), 1, "width of the stem's first convolution"),
+    ("--depths", "depths", whole(1), 4, "blocks of the four levels"),
+    ("--heads", "num_heads", whole(1), 4, "attention heads of the four levels"),
+    ("--windows", "window_size", whole(1), 4, "window sizes of the four levels"),
+    ("--mlp-ratio", "mlp_ratio", number, 1, "hidden width of the MLPs over their width"),
+    ("--drop-path", "drop_path_rate", number, 1, "drop path of the last block"),
+    ("--dropout", "drop_rate", number, 1, "dropout in the MLPs and after attention"),
+]
+
+
+def add_arguments(parser: Parser) -> None:
+    from ..training.presets import PRESETS
+
+    preset = PRESETS[DEFAULT_MODEL]
+    defaults = preset.config().to_dict()
+
+    def add(group: Any, option: str, what: str, default: Any = None, **options: Any) -> None:
+        # Absent unless given: a resumed run, and a preset, have values of their own.
+        note = "" if default is None else f" (default: {default})"
+        group.add_argument(option, default=argparse.SUPPRESS, help=f"{what}{note}", **options)
+
+    add(parser, "--out", "folder for checkpoints and log", DEFAULT_OUT, metavar="DIR")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with the settings that it has")
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only the result")
+
+    data = parser.add_argument_group("data")
+    add(data, "--data", DATA_HELP, defaults["dataset"], metavar="DATA")
+    add(data, "--image-size", "side to which images are resized", preset.image_size, type=whole(1), metavar="N")
+    add(data, "--channels", "of pictures in folders: 3, colour, or 1, grey", 3, type=whole(1), metavar="N")
+    add(data, "--held-out", "share kept for testing, where there is no test folder", 0.2, type=number, metavar="X")
+    add(data, "--crop-padding", "shift by up to this many pixels, as stored", 2, type=whole(0), metavar="N")
+    add(data, "--no-flip", "do not mirror images: left and right differ in meaning", action="store_true")
+
+    model = parser.add_argument_group("model", "A preset or variant (see mvnp models), and what is to differ from it.")
+    add(model, "--model", "preset or variant", DEFAULT_MODEL, metavar="NAME")
+    for option, name, kind, count, what in MODEL:
+        default = preset.model.get(name)
+        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+        many = {"nargs": count} if count > 1 else {}
+        add(model, option, what, shown, dest=name, type=kind, metavar="N" if kind is not number else "X", **many)
+    add(model, "--quirks", "official, paper or corrected (mvnp/models/quirks.py)", "official", metavar="NAME")
+
+    training = parser.add_argument_group("training", f"The defaults are those of --model {DEFAULT_MODEL}.")
+    for name, kind, what in SETTINGS:
+        metavar = "X" if kind is number else "N"
+        add(training, f"--{name.replace('_', '-')}", what, defaults[name], type=kind, metavar=metavar)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..training import open_run, train
+    from ..training.presets import find_preset
+
+    given = vars(arguments)
+    out = given.get("out", DEFAULT_OUT)
+    preset = find_preset(given.get("model", DEFAULT_MODEL))
+    if arguments.resume:
+        settings = open_run(out, resume=True).config.to_dict()
+        if "model" in given:  # the preset's own training settings may have been changed by the command that began the run
+            settings["model"].update(preset.model)
+    else:
+        settings = preset.config().to_dict()
+    result = train(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet)
+    print(f"test accuracy {result.accuracy:.2%} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
+    print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}: {result.best}")
+    return 0
+
+
+def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
+    """The settings with what was given on the command line in their place."""
+    from ..training import TrainingConfig
+
+    model, loader, dataset = ({**settings[name]} for name in ("model", "loader_options", "dataset_options"))
+    model.update({name: given[name] for _, name, *_ in MODEL if name in given})
+    if "quirks" in given:
+        model["quirks"] = given["quirks"]
+    loader.update({name: given[name] for name in ("image_size", "crop_padding") if name in given})
+    if "no_flip" in given:
+        loader["flip"] = False
+    dataset.update({name: given[name] for name in ("image_size", "channels", "held_out") if name in given})
+    changed = {name: given[name] for name, *_ in SETTINGS if name in given}
+    if changed.get("clip_norm") == 0:
+        changed["clip_norm"] = None
+    if "data" in given:
+        changed["dataset"] = _located(given["data"])
+    return TrainingConfig.from_dict(
+        {**settings, **changed, "model": model, "loader_options": loader, "dataset_options": dataset}
+    )
+
+
+def _located(data: str) -> str:
+    """A folder by its absolute path, so that a run can be resumed from another one; a name as it is."""
+    from ..data.sources import NAMES
+
+    folder = os.path.abspath(os.path.expanduser(data))
+    return folder if data not in NAMES and data and os.path.isdir(folder) else data

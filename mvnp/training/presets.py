@@ -1,0 +1,53 @@
+"""Small models for training from scratch, with the settings that suit them.
+
+The released variants are in mvnp/models/variants.py; `find_preset` knows both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import check_choice
+from ..models.variants import VARIANTS
+from .config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model, the size of the images that it sees, and how it is trained.
+
+    model       arguments of MambaVision, without those that follow from the data
+    settings    those of TrainingConfig that differ from its defaults
+    """
+
+    model: dict[str, Any]
+    image_size: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, **settings: Any) -> TrainingConfig:
+        """The settings of a run with this preset; what is given here takes the place of its own."""
+        own = {
+            "model": self.model,
+            "dataset_options": {"image_size": self.image_size},
+            "loader_options": {"image_size": self.image_size},
+        }
+        return TrainingConfig(**{**own, **self.settings, **settings})
+
+
+PRESETS = {
+    # For pictures as small as Fashion-MNIST's 28x28. Enlarged four times, so that a token of level 2 sees 4x4 of their pixels,
+    # and level 2 has 7x7 tokens: one window.
+    "demo": Preset(
+        model={"dim": 16, "in_dim": 16, "depths": (1, 1, 2, 2), "num_heads": (1, 2, 4, 8), "window_size": (8, 8, 7, 4)},
+        image_size=112,
+    ),
+}
+
+
+def find_preset(name: str) -> Preset:
+    """A preset, or a released variant at the size that its weights were made for. Raises InputError for any other name."""
+    check_choice("model", name, [*PRESETS, *VARIANTS])
+    if name in PRESETS:
+        return PRESETS[name]
+    return Preset(VARIANTS[name].arguments(), VARIANTS[name].input_size)

@@ -1,0 +1,134 @@
+"""Depthwise 1-d convolution: mvnp/layers/conv1d.py."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from mvnp import gradcheck_layer
+from mvnp.errors import InputError
+from mvnp.layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
+from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
+
+CASES = [(length, kernel) for length in (1, 2, 7) for kernel in (1, 2, 3, 4, 5)]
+
+
+def inputs_of(length, kernel, bias=True, batch=2, channels=3):
+    inputs = {"x": normal((batch, length, channels), seed=1), "weight": normal((channels, 1, kernel), seed=2)}
+    return {**inputs, "bias": normal((channels,), seed=3)} if bias else inputs
+
+
+def backward_without_bias(dy, cache):
+    dx, dweight, dbias = conv1d_backward(dy, cache)
+    assert dbias is None
+    return dx, dweight
+
+
+def test_by_hand():
+    # K = 3, p = 1: y_t = 1 x_(t−1) + 10 x_t + 100 x_(t+1) + 5, with x = (1, 2, 3) and zeros around it.
+    x, weight = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1), np.array([1.0, 10.0, 100.0]).reshape(1, 1, 3)
+    y, cache = conv1d_forward(x, weight, np.array([5.0]))
+    np.testing.assert_allclose(y.ravel(), [0 + 10 + 200 + 5, 1 + 20 + 300 + 5, 2 + 30 + 0 + 5])
+    # dy = (1, 0, 0) asks how y_0 = 10 x_0 + 100 x_1 + b changes: dx = (10, 100, 0), dw = (x_(−1), x_0, x_1) = (0, 1, 2).
+    dx, dweight, dbias = conv1d_backward(np.array([1.0, 0.0, 0.0]).reshape(1, 3, 1), cache)
+    np.testing.assert_allclose(dx.ravel(), [10.0, 100.0, 0.0])
+    np.testing.assert_allclose(dweight.ravel(), [0.0, 1.0, 2.0])
+    np.testing.assert_allclose(dbias, [1.0])
+
+
+def test_even_kernel_by_hand():
+    # K = 2: p = 0, the one zero of padding stands on the right: y_t = 1 x_t + 10 x_(t+1).
+    x, weight = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1), np.array([1.0, 10.0]).reshape(1, 1, 2)
+    np.testing.assert_allclose(conv1d_forward(x, weight)[0].ravel(), [1 + 20, 2 + 30, 3 + 0])
+
+
+def test_channels_do_not_mix():
+    x, weight = normal((2, 6, 4), seed=1), normal((4, 1, 3), seed=2)
+    y, _ = conv1d_forward(x, weight)
+    for c in range(4):
+        alone, _ = conv1d_forward(x[..., c : c + 1], weight[c : c + 1])
+        np.testing.assert_allclose(y[..., c : c + 1], alone)
+
+
+@pytest.mark.parametrize(("length", "kernel"), CASES)
+def test_gradients(length, kernel):
+    assert_gradients(conv1d_forward, conv1d_backward, inputs_of(length, kernel))
+    assert_gradients(conv1d_forward, backward_without_bias, inputs_of(length, kernel, bias=False))
+
+
+def test_gradients_of_single_channel_and_sample():
+    assert_gradients(conv1d_forward, conv1d_backward, inputs_of(5, 3, batch=1, channels=1))
+
+
+@pytest.mark.parametrize(("length", "kernel"), CASES)
+def test_oracle(length, kernel):
+    import autograd.numpy as anp
+
+    def independent(x, weight, bias):
+        # The definition, token by token: a matrix of taps for each channel, from the distance of two tokens.
+        columns = []
+        for c in range(3):
+            rows = []
+            for t in range(length):
+                terms = [
+                    weight[c, 0, k] * x[:, t + k - (kernel - 1) // 2, c]
+                    for k in range(kernel)
+                    if 0 <= t + k - (kernel - 1) // 2 < length
+                ]
+                rows.append(sum(terms) + bias[c])
+            columns.append(anp.stack(rows, axis=1))
+        return anp.stack(columns, axis=2)
+
+    assert_oracle(conv1d_forward, conv1d_backward, independent, inputs_of(length, kernel))
+
+
+@pytest.mark.parametrize(("length", "kernel"), CASES)
+def test_same_padding_as_in_torch(length, kernel):
+    torch = pytest.importorskip("torch")
+    inputs, dy = inputs_of(length, kernel), normal((2, length, 3), seed=9)
+    x, weight, bias = (torch.tensor(v, requires_grad=True) for v in inputs.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that an even kernel costs torch a copy
+        expected = torch.nn.functional.conv1d(x.transpose(1, 2), weight, bias, padding="same", groups=3).transpose(1, 2)
+    expected.backward(torch.tensor(dy))
+    y, cache = conv1d_forward(*inputs.values())
+    assert relative(y, expected.detach()) < 1e-13
+    for got, want in zip(conv1d_backward(dy, cache), (x, weight, bias), strict=True):
+        np.testing.assert_allclose(got, want.grad, rtol=1e-12, atol=1e-13)
+
+
+def test_float32():
+    assert_float32_follows(conv1d_forward, conv1d_backward, inputs_of(16, 3))
+    assert_float32_follows(conv1d_forward, backward_without_bias, inputs_of(16, 4, bias=False))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_layer_has_the_gradients_of_the_functions(bias):
+    layer = Conv1d(3, 3, bias=bias)
+    gradcheck_layer(layer, normal((2, 5, 3), seed=1)).raise_for_error()
+    assert {key: param.shape for key, param in layer.named_parameters()} == {
+        "weight": (3, 1, 3),
+        **({"bias": (3,)} if bias else {}),
+    }
+
+
+def test_initial_values():
+    # Uniform in ±1/√K: each channel's kernel has a fan-in of K.
+    weight = np.asarray(Conv1d(4000, 4).weight)
+    assert np.abs(weight).max() <= 0.5
+    assert abs(weight.std() - 0.5 / np.sqrt(3)) < 0.01
+
+
+def test_wrong_shape():
+    with pytest.raises(InputError, match=r"Conv1d: x has shape \(2, 5, 9\), expected \(B, L, 8\)"):
+        Conv1d(8, 3)(np.zeros((2, 5, 9), np.float32))
+    with pytest.raises(InputError, match=r"Conv1d: x has shape \(5, 8\), expected \(B, L, 8\)"):
+        Conv1d(8, 3)(np.zeros((5, 8), np.float32))
+    with pytest.raises(InputError, match=r"Conv1d: x is empty, shape \(2, 0, 8\)"):
+        Conv1d(8, 3)(np.zeros((2, 0, 8), np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "complex64"])
+def test_wrong_dtype(dtype):
+    with pytest.raises(InputError, match=rf"Conv1d: x has dtype {dtype}, expected a floating one"):
+        Conv1d(8, 3)(np.zeros((2, 5, 8), dtype))
