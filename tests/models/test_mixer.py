@@ -1,0 +1,245 @@
+"""The MambaVision mixer: mvnp/models/mixer.py."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mvnp import Tape, gradcheck_layer
+from mvnp.errors import InputError
+from mvnp.layers.selective_scan import ScanCache
+from mvnp.models.mixer import MambaVisionMixer
+from mvnp.models.quirks import Quirks
+from support.checks import assert_oracle, normal, relative
+from support.randomise import randomised
+from support.tiny import WithMask
+
+REAL = np.array([[True, True, False, True, False], [True] * 5])
+
+
+def mixer_of(channels=8, quirks=None, seed=3, **options):
+    return randomised(MambaVisionMixer(channels, quirks=quirks, **options), seed)
+
+
+def test_by_hand():
+    # C = 2, so one channel in each branch; N = R = 1, a convolution of one tap, one token. All weights 1 but in_proj = id.
+    # x = (a, c): u = silu(a), z = silu(c). dt = B = C = u. A = −1, one token from h = 0: s = Δ u³ + D u,
+    # Δ = softplus(u + b + b). y = (s, z) through out_proj = id.
+    mixer = MambaVisionMixer(2, d_state=1, d_conv=1).astype("float64")
+    a, c, b, D = 0.5, -1.5, 0.25, 3.0
+    mixer.load_state_dict(
+        {
+            "A_log": [[0.0]],
+            "D": [D],
+            "in_proj.weight": np.eye(2),
+            "x_proj.weight": np.ones((3, 1)),
+            "dt_proj.weight": [[1.0]],
+            "dt_proj.bias": [b],
+            "out_proj.weight": np.eye(2),
+            "conv1d_x.weight": np.ones((1, 1, 1)),
+            "conv1d_z.weight": np.ones((1, 1, 1)),
+        }
+    )
+    u, z = a / (1 + math.exp(-a)), c / (1 + math.exp(-c))
+    delta = math.log(1 + math.exp(u + 2 * b))
+    np.testing.assert_allclose(mixer(np.array([[[a, c]]])), [[[delta * u**3 + D * u, z]]])
+
+
+@pytest.mark.parametrize("dt_bias", ["twice", "once"])
+@pytest.mark.parametrize(
+    ("B", "L", "C", "d_state", "d_conv"), [(1, 1, 2, 1, 1), (2, 4, 4, 2, 3), (1, 5, 6, 3, 4), (3, 2, 18, 1, 2)]
+)
+def test_gradients(B, L, C, d_state, d_conv, dt_bias):
+    mixer = mixer_of(C, Quirks(dt_bias=dt_bias), d_state=d_state, d_conv=d_conv)
+    gradcheck_layer(mixer, normal((B, L, C), seed=1), directions=3).raise_for_error()
+
+
+@pytest.mark.parametrize("dt_bias", ["twice", "once"])
+def test_gradients_with_masked_tokens(dt_bias):
+    mixer = mixer_of(6, Quirks(dt_bias=dt_bias), d_state=2)
+    gradcheck_layer(WithMask(mixer, REAL), normal((2, 5, 6), seed=1), directions=3).raise_for_error()
+
+
+@pytest.mark.parametrize("dt_bias", ["twice", "once"])
+@pytest.mark.parametrize("d_conv", [2, 3])
+def test_oracle(d_conv, dt_bias):
+    """The whole mixer from its equations, token by token, by autograd."""
+    import autograd.numpy as anp
+
+    B, L, C, N = 2, 4, 34, 2
+    D, R = C // 2, 3  # ⌈34/16⌉
+    mixer = mixer_of(C, Quirks(dt_bias=dt_bias), d_state=N, d_conv=d_conv).astype("float64")
+    params = dict(mixer.named_parameters())
+
+    def smoothed(u, weight):
+        left = (d_conv - 1) // 2
+        tokens = []
+        for t in range(L):
+            taps = [k for k in range(d_conv) if 0 <= t + k - left < L]
+            tokens.append(sum(u[:, t + k - left] * weight[:, 0, k] for k in taps))
+        u = anp.stack(tokens, axis=1)
+        return u / (1.0 + anp.exp(-u))
+
+    def independent(x, *values):
+        p = dict(zip(params, values, strict=True))
+        xz = anp.dot(x, p["in_proj.weight"].T)
+        u, z = smoothed(xz[..., :D], p["conv1d_x.weight"]), smoothed(xz[..., D:], p["conv1d_z.weight"])
+        parts = anp.dot(u, p["x_proj.weight"].T)
+        times = 2 if dt_bias == "twice" else 1
+        raw = anp.dot(parts[..., :R], p["dt_proj.weight"].T) + times * p["dt_proj.bias"]
+        delta, A = anp.log(1.0 + anp.exp(raw)), -anp.exp(p["A_log"])
+        h, scanned = np.zeros((B, D, N)), []
+        for t in range(L):
+            step = delta[:, t, :, None]
+            h = anp.exp(step * A) * h + step * parts[:, t, None, R : R + N] * u[:, t, :, None]
+            scanned.append(anp.sum(parts[:, t, None, R + N :] * h, axis=2) + p["D"] * u[:, t])
+        return anp.dot(anp.concatenate([anp.stack(scanned, axis=1), z], axis=2), p["out_proj.weight"].T)
+
+    def forward(x, *values):
+        for param, value in zip(params.values(), values, strict=True):
+            param.data = value
+        tape = Tape()
+        return mixer(x, tape), tape
+
+    def backward(dy, tape):
+        return mixer.backward(dy, tape), *(mixer.gradients(tape)[key] for key in params)
+
+    inputs = {"x": normal((B, L, C), seed=1), **{key: param.data for key, param in params.items()}}
+    assert_oracle(forward, backward, independent, inputs)
+
+
+def test_float32():
+    mixer, x, dy = mixer_of(16), normal((2, 9, 16), seed=1), normal((2, 9, 16), seed=2)
+    twin, tapes = mixer.astype("float64"), (Tape(), Tape())
+    y, y64 = mixer(x.astype(np.float32), tapes[0]), twin(x, tapes[1])
+    dx, dx64 = mixer.backward(dy.astype(np.float32), tapes[0]), twin.backward(dy, tapes[1])
+    pairs = [(y, y64), (dx, dx64)]
+    pairs += [(mixer.gradients(tapes[0])[key], gradient) for key, gradient in twin.gradients(tapes[1]).items()]
+    assert len(pairs) == 11
+    for got, want in pairs:
+        assert got.dtype == np.float32
+        assert relative(got, want) < 3e-6
+
+
+@pytest.mark.parametrize(("channels", "rank"), [(16, 1), (18, 2), (32, 2), (40, 3), (320, 20), (640, 40)])
+def test_parameters(channels, rank):
+    """dt's rank is ⌈C/16⌉, and only dt_proj has a bias."""
+    D = channels // 2
+    assert {key: param.shape for key, param in MambaVisionMixer(channels).named_parameters()} == {
+        "A_log": (D, 8),
+        "D": (D,),
+        "in_proj.weight": (channels, channels),
+        "x_proj.weight": (rank + 16, D),
+        "dt_proj.weight": (D, rank),
+        "dt_proj.bias": (D,),
+        "out_proj.weight": (channels, channels),
+        "conv1d_x.weight": (D, 1, 3),
+        "conv1d_z.weight": (D, 1, 3),
+    }
+
+
+def test_windows_do_not_meet():
+    """Each index of the leading axis is mixed on its own: alone it gives the same."""
+    mixer, x = mixer_of(), normal((3, 4, 8), seed=1).astype(np.float32)
+    y = mixer(x)
+    for index in range(3):
+        np.testing.assert_allclose(mixer(x[index : index + 1])[0], y[index], rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_token_sees():
+    """Both branches see one token ahead, by the convolution; the scan carries everything behind along."""
+    mixer, x = mixer_of(d_state=2).astype("float64"), normal((1, 7, 8), seed=1)
+    changed = x.copy()
+    changed[0, 3] += 1
+    moved = np.abs(mixer(changed) - mixer(x)).max(axis=2)[0]
+    assert (moved[:2] == 0).all()
+    assert (moved[2:] > 1e-9).all()
+
+
+def test_the_second_branch_is_concatenated():
+    """z reaches the output without the scan: with the scan's half of out_proj at zero, only z is left, and it is local."""
+    mixer, x = mixer_of().astype("float64"), normal((1, 7, 8), seed=1)
+    weight = mixer.out_proj.weight.data.copy()
+    weight[:, :4] = 0
+    mixer.out_proj.weight.data = weight
+    changed = x.copy()
+    changed[0, 3] += 1
+    moved = np.abs(mixer(changed) - mixer(x)).max(axis=2)[0]
+    assert (moved > 0).tolist() == [False, False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("dt_bias", ["twice", "once"])
+def test_masked_tokens_are_passed_over(dt_bias):
+    """Real tokens give what they give when padding is not there at all, up to the convolution's zeros."""
+    mixer = mixer_of(d_conv=1, quirks=Quirks(dt_bias=dt_bias)).astype("float64")
+    x = normal((2, 5, 8), seed=1)
+    y = mixer.forward(x, None, REAL)
+    np.testing.assert_allclose(y[0][REAL[0]], mixer(x[:1, REAL[0]])[0], rtol=1e-12)
+    np.testing.assert_allclose(y[1], mixer(x[1:])[0], rtol=1e-12)
+
+    wide = mixer_of(quirks=Quirks(dt_bias=dt_bias)).astype("float64")
+    changed = np.where(REAL[..., None], x, 1e3)
+    np.testing.assert_array_equal(wide.forward(changed, None, REAL)[REAL], wide.forward(x, None, REAL)[REAL])
+    assert relative(wide(changed)[0][REAL[0]], wide(x)[0][REAL[0]]) > 0.1
+
+
+def test_nothing_flows_back_into_masked_tokens():
+    mixer, tape = mixer_of().astype("float64"), Tape()
+    y = mixer.forward(normal((2, 5, 8), seed=1), tape, REAL)
+    dx = mixer.backward(np.where(REAL[..., None], normal(y.shape, seed=2), 0), tape)
+    assert not dx[~REAL].any()
+    assert dx[REAL].all()
+
+
+def test_initial_values():
+    mixer = MambaVisionMixer(320)
+    A_log = np.asarray(mixer.A_log)
+    np.testing.assert_allclose(-np.exp(A_log), np.broadcast_to(-np.arange(1.0, 9.0), (160, 8)), rtol=1e-6)
+    assert (np.asarray(mixer.D) == 1).all()
+    assert not np.asarray(mixer.dt_proj.bias).any(), "so that Δ starts near softplus(0) = 0.69"
+    for linear in (mixer.in_proj, mixer.x_proj, mixer.out_proj, mixer.dt_proj):
+        assert relative(np.asarray(linear.weight).std(), 0.02) < 0.05
+    for conv in (mixer.conv1d_x, mixer.conv1d_z):
+        assert np.abs(np.asarray(conv.weight)).max() <= 1 / math.sqrt(3)
+        assert relative(np.asarray(conv.weight).std(), 1 / 3) < 0.1
+
+
+def test_published_initial_values():
+    mixer = MambaVisionMixer(320, quirks=Quirks(dt_init="published"))
+    step = np.log1p(np.exp(np.asarray(mixer.dt_proj.bias, np.float64)))
+    assert step.min() >= 0.001 * (1 - 1e-5)
+    assert step.max() <= 0.1 * (1 + 1e-5)
+    # Log-uniform: as much below the geometric mean as above it, and near both ends.
+    assert abs(np.mean(step < 0.01) - 0.5) < 0.12
+    assert step.min() < 0.0013
+    assert step.max() > 0.08
+    weight = np.asarray(mixer.dt_proj.weight)
+    assert np.abs(weight).max() <= 1 / math.sqrt(20)
+    assert relative(weight.std(), 1 / math.sqrt(60)) < 0.05
+
+
+def test_what_is_on_the_tape():
+    """A ScanCache, and above it the record of `real`: others read these."""
+    mixer, tape = mixer_of(), Tape(training=False)
+    mixer.forward(np.zeros((2, 5, 8), np.float32), tape, REAL)
+    scan, real = (cache for owner, cache in tape.entries if owner is mixer)
+    assert isinstance(scan, ScanCache)
+    assert scan.delta.shape == (2, 5, 4)
+    assert not scan.delta[~REAL].any()
+    assert scan.delta[REAL].all()
+    assert real is REAL
+
+
+def test_odd_width():
+    with pytest.raises(InputError, match="MambaVisionMixer: channels is 7, expected an even number: two branches share them"):
+        MambaVisionMixer(7)
+
+
+def test_wrong_shape_and_dtype():
+    with pytest.raises(InputError, match=r"MambaVisionMixer: x has shape \(2, 5, 6\), expected \(B, L, 8\)"):
+        mixer_of()(np.zeros((2, 5, 6), np.float32))
+    with pytest.raises(InputError, match=r"MambaVisionMixer: x has shape \(5, 8\), expected \(B, L, 8\)"):
+        mixer_of()(np.zeros((5, 8), np.float32))
+    for dtype in ("int64", "complex64"):
+        with pytest.raises(InputError, match=f"MambaVisionMixer: x has dtype {dtype}"):
+            mixer_of()(np.zeros((2, 5, 8), dtype))

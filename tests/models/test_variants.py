@@ -1,0 +1,155 @@
+"""The released variants: mvnp/models/variants.py. None of these models is allocated."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvnp import MambaVision, create_model, list_models
+from mvnp.errors import InputError
+from mvnp.models.variants import VARIANTS
+
+SHAPES = json.loads((Path(__file__).parent.parent / "reference" / "state_dict_shapes.json").read_text())
+
+PARAMETERS = {
+    "mamba_vision_T": 31_794_248,
+    "mamba_vision_T2": 35_104_008,
+    "mamba_vision_S": 50_140_584,
+    "mamba_vision_B": 97_685_288,
+    "mamba_vision_B_21k": 97_685_288,
+    "mamba_vision_L": 227_961_048,
+    "mamba_vision_L_21k": 227_961_048,
+    "mamba_vision_L2": 241_554_824,
+    "mamba_vision_L2_512_21k": 241_554_824,
+    "mamba_vision_L3_256_21k": 739_570_472,
+    "mamba_vision_L3_512_21k": 739_570_472,
+}
+
+# Where a name has no entry of its own in the reference, the one that differs only in window size or training data.
+SAME_SHAPES = {
+    "mamba_vision_B_21k": "mamba_vision_B",
+    "mamba_vision_L_21k": "mamba_vision_L",
+    "mamba_vision_L2_512_21k": "mamba_vision_L2",
+    "mamba_vision_L3_512_21k": "mamba_vision_L3_256_21k",
+}
+
+
+def test_names():
+    assert list_models() == list(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_count(name):
+    assert create_model(name, allocate=False).parameter_count == PARAMETERS[name]
+    assert VARIANTS[name].parameters == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_keys_shapes_and_their_order(name):
+    expected = [(key, tuple(shape)) for key, shape in SHAPES[SAME_SHAPES.get(name, name)].items()]
+    assert [(key, param.shape) for key, param in create_model(name, allocate=False).named_state()] == expected
+
+
+def test_every_reference_table_is_used():
+    assert {SAME_SHAPES.get(name, name) for name in PARAMETERS} == set(SHAPES)
+
+
+def test_the_largest_takes_no_memory():
+    """739 million parameters, 3 GB in float32: counted and named with less than 50 MB."""
+    tracemalloc.start()
+    try:
+        model = create_model("mamba_vision_L3_512_21k", allocate=False)
+        assert len(list(model.named_state())) == len(SHAPES["mamba_vision_L3_256_21k"])
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "windows", "input_size", "crop"),
+    [
+        ("mamba_vision_T", (8, 8, 14, 7), 224, (1.0, "center")),
+        ("mamba_vision_T2", (8, 8, 14, 7), 224, (0.98, "center")),
+        ("mamba_vision_S", (8, 8, 14, 7), 224, (0.93, "center")),
+        ("mamba_vision_B_21k", (8, 8, 14, 7), 224, (1.0, "center")),
+        ("mamba_vision_L2", (8, 8, 14, 7), 224, (1.0, "center")),
+        ("mamba_vision_L2_512_21k", (8, 8, 32, 16), 512, (0.93, "squash")),
+        ("mamba_vision_L3_256_21k", (8, 8, 16, 8), 256, (1.0, "center")),
+        ("mamba_vision_L3_512_21k", (8, 8, 32, 16), 512, (0.93, "squash")),
+    ],
+)
+def test_what_shapes_do_not_show(name, windows, input_size, crop):
+    variant, model = VARIANTS[name], create_model(name, allocate=False)
+    assert [model.levels[level].window for level in (2, 3)] == list(windows[2:])
+    assert tuple(model.config["window_size"]) == windows
+    assert (variant.input_size, variant.crop_pct, variant.crop_mode) == (input_size, *crop)
+    # At its own input size, each hybrid stage of a variant is exactly one window.
+    assert input_size // 32 == windows[3]
+    assert input_size // 16 == windows[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "scale"),
+    [
+        ("mamba_vision_T", 0.2, None),
+        ("mamba_vision_S", 0.2, None),
+        ("mamba_vision_B", 0.3, 1e-5),
+        ("mamba_vision_L2", 0.3, 1e-5),
+        ("mamba_vision_L3_256_21k", 0.5, 1e-5),
+    ],
+)
+def test_drop_path_and_layer_scale(name, rate, scale):
+    model = create_model(name, allocate=False)
+    assert model.config["layer_scale"] == scale
+    last = model.levels[3].blocks[-1]
+    assert last.drop_path1.rate == last.drop_path2.rate == pytest.approx(rate)
+    assert (last.gamma_1 is None) == (scale is None)
+
+
+def test_overrides():
+    model = create_model("mamba_vision_T", num_classes=10, in_chans=1, window_size=(8, 8, 4, 2), allocate=False)
+    assert model.head.weight.shape == (10, 640)
+    assert model.patch_embed.conv_down[0].weight.shape == (32, 1, 3, 3)
+    assert model.config["window_size"] == [8, 8, 4, 2]
+    assert model.config["dim"] == 80
+
+
+def test_a_variant_runs():
+    """The smallest, allocated and run on a small image. Its numbers are the reference test's business."""
+    model = create_model("mamba_vision_T", num_classes=7, window_size=(8, 8, 4, 2))
+    assert isinstance(model, MambaVision)
+    logits = model(np.zeros((1, 3, 64, 64), np.float32))
+    assert logits.shape == (1, 7)
+    assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("mamba_vision_t", "'mamba_vision_T'"),
+        ("mambavision_L2", "'mamba_vision_L2'"),
+        ("MambaVision-B-21K", "'mamba_vision_B_21k'"),
+    ],
+)
+def test_unknown_name(name, suggestion):
+    with pytest.raises(InputError) as caught:
+        create_model(name)
+    assert f"unknown model {name!r} (did you mean {suggestion}?); choose one of mamba_vision_T, " in str(caught.value)
+
+
+def test_name_that_is_like_nothing():
+    with pytest.raises(InputError, match="unknown model 'resnet50'; choose one of mamba_vision_T, mamba_vision_T2, "):
+        create_model("resnet50")
+    with pytest.raises(InputError, match="unknown model None; choose one of"):
+        create_model(None)
+
+
+def test_unknown_option():
+    with pytest.raises(InputError) as caught:
+        create_model("mamba_vision_T", drop_path=0.1)
+    message = str(caught.value)
+    assert "unknown option 'drop_path' of mamba_vision_T (did you mean 'drop_path_rate'?); options are dim, in_dim" in message
+    with pytest.raises(InputError, match=r"unknown option 'classes' of mamba_vision_T \(did you mean 'num_classes'\?\)"):
+        create_model("mamba_vision_T", classes=10)

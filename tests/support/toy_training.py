@@ -1,0 +1,148 @@
+"""A run small enough to be repeated many times, with all that a run can forget: dropout, running statistics, augmentation.
+
+    python toy_training.py OUT [--resume] [--die MOMENT]
+
+trains it in a process of its own, which can be killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvnp.backend import Array
+from mvnp.data import BatchLoader, Dataset
+from mvnp.initializer import Initializer
+from mvnp.layer import Layer, Tape
+from mvnp.layers.batchnorm import BatchNorm
+from mvnp.layers.dropout import Dropout
+from mvnp.layers.linear import Linear
+from mvnp.layers.relu import ReLU
+from mvnp.training import Trainer, TrainingConfig, TrainingResult, open_run, read_checkpoint, read_log
+
+CLASSES, SIDE = 3, 6
+
+
+class ToyModel(Layer):
+    """Pixels, linear, batch norm, ReLU, dropout, linear."""
+
+    def __init__(self, seed: int = 0, dtype: str = "float32") -> None:
+        init = Initializer(seed, dtype)
+        self.inner = Linear(SIDE * SIDE, 8, init=init)
+        self.norm = BatchNorm(8, init=init)
+        self.relu = ReLU()
+        self.dropout = Dropout(0.2)
+        self.outer = Linear(8, CLASSES, init=init)
+        self.steps = [self.inner, self.norm, self.relu, self.dropout, self.outer]
+
+    # `steps` is for the two methods below; the layers are already named by their own attributes.
+    def children(self) -> Any:
+        return ((name, layer) for name, layer in super().children() if not name.startswith("steps."))
+
+    def forward(self, x: Array, tape: Tape | None = None) -> Array:
+        x = x.reshape(len(x), -1)
+        for layer in self.steps:
+            x = layer(x, tape)
+        return x
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        for layer in reversed(self.steps):
+            dy = layer.backward(dy, tape)
+        return dy.reshape(len(dy), 1, SIDE, SIDE)
+
+
+def toy_data(count: int, part: str) -> Dataset:
+    """Noise with a bright row, and the class is the row."""
+    rng = np.random.default_rng([9, len(part)])
+    labels = np.arange(count) % CLASSES
+    images = rng.integers(0, 100, (count, SIDE, SIDE, 1))
+    images[np.arange(count), 2 * labels] += 60
+    return Dataset("toy", part, images.astype(np.uint8), labels.astype(np.int64), ("a", "b", "c"), (0.3,), (0.2,))
+
+
+def toy_loaders(config: TrainingConfig, images: int = 30) -> tuple[BatchLoader, BatchLoader]:
+    """Five batches of six images an epoch to train on, three to test."""
+    train, test = toy_data(images, "train"), toy_data(18, "test")
+    return (
+        BatchLoader(train, config.batch_size, train=True, seed=config.seed, crop_padding=1),
+        BatchLoader(test, config.batch_size, train=False),
+    )
+
+
+def toy_config(**changes: Any) -> TrainingConfig:
+    settings: dict[str, Any] = {"epochs": 3, "batch_size": 6, "lr": 0.05, "warmup_epochs": 0.5, "clip_norm": 1.0}
+    return TrainingConfig(model={}, **{**settings, "checkpoint_every": 2, **changes})
+
+
+def toy_trainer(out: Path, resume: bool = False, config: TrainingConfig | None = None, quiet: bool = True) -> Trainer:
+    config = config or toy_config()
+    return Trainer(ToyModel(config.seed), *toy_loaders(config), open_run(out, config, resume), quiet=quiet)
+
+
+def toy_run(out: Path, resume: bool = False, config: TrainingConfig | None = None) -> TrainingResult:
+    return toy_trainer(out, resume, config).run()
+
+
+def outcome(out: Path) -> dict[str, Any]:
+    """All that two equal runs have in common: everything but the clock."""
+    found: dict[str, Any] = {}
+    for name in ("checkpoint", "best"):
+        checkpoint = read_checkpoint(out / f"{name}.safetensors")
+        found.update({f"{name} {key}": (a.dtype.str, a.shape, a.tobytes()) for key, a in checkpoint.arrays.items()})
+        position = vars(checkpoint.position) | {"seconds": None, "log_size": None}
+        found[f"{name} rest"] = (position, checkpoint.config, checkpoint.about)
+    found["log"] = [{**line, "seconds": 0, "images_per_second": 0} for line in read_log(out / "log.jsonl")]
+    return found
+
+
+def assert_same_outcome(got: Path, want: Path) -> None:
+    """Bit for bit."""
+    one, other = outcome(got), outcome(want)
+    differing = [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
+    assert not differing, f"differing: {sorted(differing)}"
+    json.dumps(one["log"], allow_nan=False)
+
+
+def _die_while_writing(moment: str, count: int) -> None:
+    """Arrange for this process to be killed during its `count`-th write of a file."""
+    fsync, replace, writes = os.fsync, os.replace, 0
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted_fsync(descriptor: int) -> None:
+        nonlocal writes
+        if ".mvnp-tmp" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            writes += 1
+            if moment == "half" and writes == count:
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+                die()
+        fsync(descriptor)
+
+    def counted_replace(source: Any, target: Any) -> None:
+        if moment == "synced" and writes == count:
+            die()
+        replace(source, target)
+        if moment == "renamed" and writes == count:
+            die()
+
+    os.fsync, os.replace = counted_fsync, counted_replace
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--die")
+    parser.add_argument("--count", type=int, default=1)
+    options = parser.parse_args()
+    if options.die:
+        _die_while_writing(options.die, options.count)
+    toy_run(options.out, options.resume, toy_config(epochs=options.epochs))
