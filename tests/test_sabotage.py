@@ -1,18 +1,25 @@
-"""Every planted fault is caught by the tests of the layer that it is in."""
+"""Planted faults are caught by the tests of the module that they are in (see sabotage.py)."""
 
 import pytest
-from sabotage import ROOT, noticed
+from sabotage import ROOT, faults, noticed
 from sabotage_faults import FAULTS
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", faults(at_most=2), ids=str)
 def test_fault_is_caught(fault):
     caught, output = noticed(fault)
-    assert caught, f"{fault.test} stays green although {fault.module} has {fault.wrong!r}\n{output}"
+    assert caught, f"{fault.test.name} stays green with this fault: {fault}\n{output}"
 
 
-def test_faults_are_many_and_everywhere():
-    assert len(FAULTS) >= 30
+def test_every_fault_still_fits_its_module():
+    for fault in faults():
+        text = (ROOT / "mvnp" / fault.module).read_text(encoding="utf-8")
+        assert text.count(fault.right) == 1, f"{fault.right!r} occurs {text.count(fault.right)} times in {fault.module}"
+        assert fault.wrong != fault.right
+        assert fault.test.exists()
+
+
+def test_every_layer_is_sabotaged():
     stems = {path.stem for path in (ROOT / "mvnp" / "layers").glob("*.py")} - {"__init__"}
-    sabotaged = {fault.module.removeprefix("layers/").removesuffix(".py") for fault in FAULTS}
-    assert stems <= sabotaged, f"no fault is planted in {sorted(stems - sabotaged)}"
+    sabotaged = {module.removeprefix("layers/").removesuffix(".py") for module, rows in FAULTS.items() if len(rows) >= 2}
+    assert stems <= sabotaged, f"fewer than two faults are planted in {sorted(stems - sabotaged)}"

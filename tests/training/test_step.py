@@ -1,0 +1,148 @@
+"""One step of training, and evaluation: mvnp/training/step.py and evaluate.py."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from mvnp.errors import InputError
+from mvnp.layer import Layer, Tape
+from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from mvnp.training import AdamW, evaluate, train_step
+from mvnp.training.step import NonFiniteError
+from support.toy_training import CLASSES, SIDE, ToyModel, toy_config, toy_data, toy_loaders
+
+
+def batch(dtype=np.float64):
+    rng = np.random.default_rng(5)
+    return rng.standard_normal((6, 1, SIDE, SIDE)).astype(dtype), np.arange(6) % CLASSES
+
+
+def state(model, optimizer):
+    return {**model.state_dict(), **{f"optimizer {key}": array for key, array in optimizer.state_dict().items()}}
+
+
+def assert_equal(one, other):
+    for key in one.keys() | other.keys():
+        np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_is_what_its_parts_are():
+    """Forward, loss, backward, clip, update, statistics: written out once more, by hand where it is short."""
+    images, labels = batch()
+    model, twin = ToyModel(dtype="float64"), ToyModel(dtype="float64")
+    optimizer, twins = (AdamW(m.named_parameters(), weight_decay=0.1) for m in (model, twin))
+    for number in range(3):
+        result = train_step(model, optimizer, images, labels, lr=0.1, seed=[1, number], clip_norm=0.05, label_smoothing=0.1)
+        tape = Tape(training=True, seed=[1, number])
+        loss, cache = cross_entropy_forward(twin(images, tape), labels, 0.1)
+        twin.backward(cross_entropy_backward(1.0, cache), tape)
+        gradients = twin.gradients(tape)
+        norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
+        assert norm > 0.05
+        twins.step({name: g * (0.05 / norm) for name, g in gradients.items()}, 0.1)
+        tape.commit()
+        assert result.loss == loss
+        assert result.grad_norm == pytest.approx(norm, rel=1e-14)
+    for key, array in model.state_dict().items():
+        np.testing.assert_allclose(array, twin.state_dict()[key], rtol=1e-12, atol=1e-15)
+    assert not np.array_equal(model.norm.running_mean.data, np.zeros(8))
+
+
+def test_learns():
+    model, config = ToyModel(), toy_config()
+    optimizer = AdamW(model.named_parameters())
+    train, test = toy_loaders(config, images=300)
+    before = evaluate(model, test)
+    for epoch in range(3):
+        for index, (images, labels) in enumerate(train.epoch(epoch)):
+            train_step(model, optimizer, images, labels, lr=0.01, seed=[epoch, index])
+    after = evaluate(model, test)
+    assert after.loss < before.loss / 2
+    assert after.accuracy > 0.9
+
+
+def test_seed_decides():
+    def losses(seed):
+        model = ToyModel()
+        optimizer = AdamW(model.named_parameters())
+        return [train_step(model, optimizer, *batch(np.float32), lr=0.1, seed=[seed, i]).loss for i in range(3)]
+
+    assert losses(1) == losses(1)
+    assert losses(1) != losses(2)
+
+
+def test_arguments_are_left_alone():
+    images, labels = batch()
+    kept = images.copy(), labels.copy()
+    model = ToyModel()
+    train_step(model, AdamW(model.named_parameters()), images, labels, lr=0.1)
+    np.testing.assert_array_equal(images, kept[0])
+    np.testing.assert_array_equal(labels, kept[1])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_not_finite_changes_nothing(value):
+    images, labels = batch(np.float32)
+    model = ToyModel()
+    optimizer = AdamW(model.named_parameters())
+    train_step(model, optimizer, images, labels, lr=0.1)
+    before = state(model, optimizer)
+    images[2, 0, 1, 1] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one message, no flood of warnings before it
+        with pytest.raises(NonFiniteError, match=r"the (loss|norm of the gradients) is (nan|inf)"):
+            train_step(model, optimizer, images, labels, lr=0.1)
+    assert_equal(state(model, optimizer), before)
+
+
+def test_gradient_that_is_not_finite_behind_a_loss_that_is():
+    class Exploding(ToyModel):
+        def backward(self, dy, tape):
+            return super().backward(dy * np.float32(1e38) * np.float32(1e38), tape)
+
+    images, labels = batch(np.float32)
+    model = Exploding()
+    optimizer = AdamW(model.named_parameters())
+    before = state(model, optimizer)
+    with pytest.raises(NonFiniteError, match=r"the norm of the gradients is (nan|inf)"):
+        train_step(model, optimizer, images, labels, lr=0.1)
+    assert_equal(state(model, optimizer), before)
+
+
+def test_evaluation_by_hand():
+    class Fixed(Layer):
+        """Logits that ignore the image: class 1, with odds e² to 1 to 1."""
+
+        def forward(self, x, tape=None):
+            assert tape is None
+            return np.tile(np.array([0.0, 2.0, 0.0], np.float32), (len(x), 1))
+
+    _, test = toy_loaders(toy_config(batch_size=4))  # 18 images: four full batches and one of two
+    seen = []
+    found = evaluate(Fixed(), test, seen.append)
+    assert found.count == 18
+    assert found.accuracy == pytest.approx(6 / 18)
+    log_sum = np.log(np.exp(2) + 2)
+    assert found.loss == pytest.approx((12 * log_sum + 6 * (log_sum - 2)) / 18, rel=1e-6)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_evaluation_leaves_the_model_alone():
+    model, (_, test) = ToyModel(), toy_loaders(toy_config())
+    before = model.state_dict()
+    assert evaluate(model, test) == evaluate(model, test)
+    assert_equal(model.state_dict(), before)
+
+
+def test_evaluation_without_batches():
+    class Empty:
+        def __len__(self):
+            return 0
+
+    with pytest.raises(InputError, match="no batches"):
+        evaluate(ToyModel(), Empty())
+
+
+def test_toy_data_has_its_classes():
+    assert len(toy_data(30, "train")) == 30

@@ -1,0 +1,72 @@
+"""Training under the stand-in for CuPy: NumPy's numbers, one wait of the host in a step, runs that change backends."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from mvnp.training import AdamW, evaluate, train_step
+from mvnp.training import trainer as trainer_module
+from support.strict_cupy import installed
+from support.toy_training import ToyModel, assert_same_outcome, toy_config, toy_loaders, toy_run
+
+
+def steps(count):
+    model, (train, test) = ToyModel(), toy_loaders(toy_config())
+    optimizer = AdamW(model.named_parameters())
+    results = [
+        train_step(model, optimizer, *train.batch(0, i), lr=0.05, seed=[0, i], clip_norm=0.5, label_smoothing=0.1)
+        for i in range(count)
+    ]
+    return results, model, optimizer, test
+
+
+def test_one_wait_in_a_step():
+    with installed() as recorder:
+        model, (train, _) = ToyModel(), toy_loaders(toy_config())
+        optimizer = AdamW(model.named_parameters())
+        recorder.clear()
+        train_step(model, optimizer, *train.batch(0, 0), lr=0.05, clip_norm=0.5)
+        assert len(recorder.syncs) == 1, recorder.syncs
+
+
+def test_one_wait_in_an_evaluation():
+    with installed() as recorder:
+        model, (_, test) = ToyModel(), toy_loaders(toy_config())
+        recorder.clear()
+        evaluate(model, test)
+        assert len(recorder.syncs) == 1, recorder.syncs
+
+
+def test_same_numbers():
+    want, model, _, test = steps(4)
+    evaluation, weights = evaluate(model, test), model.state_dict()
+    with installed():
+        got, model, _, test = steps(4)
+        assert got == want
+        assert evaluate(model, test) == evaluation
+        for key, array in model.state_dict().items():
+            np.testing.assert_array_equal(array.get(), weights[key])
+
+
+@pytest.mark.parametrize("first", ["device", "host"])
+def test_a_run_that_changes_backends(tmp_path, monkeypatch, first):
+    """The stand-in computes NumPy's numbers, so even this run is the uninterrupted one."""
+    original, calls = trainer_module.train_step, 0
+
+    def cut(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls > 7:
+            raise ConnectionError
+        return original(*arguments, **options)
+
+    toy_run(tmp_path / "whole")
+    places = (installed, contextlib.nullcontext) if first == "device" else (contextlib.nullcontext, installed)
+    with places[0](), monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "train_step", cut)
+        with pytest.raises(ConnectionError):
+            toy_run(tmp_path / "moved")
+    with places[1]():
+        toy_run(tmp_path / "moved", resume=True)
+    assert_same_outcome(tmp_path / "moved", tmp_path / "whole")

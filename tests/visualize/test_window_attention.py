@@ -1,0 +1,78 @@
+"""The figure of attention inside its windows: mvnp/visualize/window_attention.py."""
+
+import numpy as np
+import pytest
+
+from mvnp.backend import from_numpy
+from mvnp.errors import InputError
+from mvnp.visualize.internals import internals
+from mvnp.visualize.style import png
+from mvnp.visualize.window_attention import query_weights, window_attention
+from support.figures import image, marks
+from support.tiny import tiny
+
+BLOCK = "levels.2.blocks.1.mixer"
+
+
+@pytest.mark.parametrize("padding", ["visible", "masked"])
+def test_weights_on_the_image_add_up_to_one_inside_the_window(padding):
+    record = internals(tiny(dtype="float64", padding=padding), image()).attentions[BLOCK]
+    windows = record.windows
+    for row in range(windows.H):
+        for column in range(windows.W):
+            maps = query_weights(record, row, column)
+            assert maps.shape == (2, *windows.padded)
+            inside = np.isfinite(maps[0])
+            top, left = row // 2 * 2, column // 2 * 2
+            assert inside[top : top + 2, left : left + 2].all()
+            assert inside.sum() == 4
+            np.testing.assert_allclose(np.nansum(maps, axis=(1, 2)), 1.0)
+            if padding == "masked":
+                np.testing.assert_allclose(np.nansum(maps[:, : windows.H, : windows.W], axis=(1, 2)), 1.0)
+
+
+def test_a_weight_by_hand():
+    record = internals(tiny(dtype="float64"), image()).attentions[BLOCK]
+    # On a map of 5x5 in windows of 2, query (3, 2) is token 2 of window 4, and (2, 3) is its token 1.
+    assert query_weights(record, 3, 2)[1, 2, 3] == record.weights[4, 1, 2, 1]
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_what_is_drawn_is_what_was_recorded(narrow):
+    model, x = tiny(dtype="float64"), image()
+    record = internals(model, x).attentions[BLOCK]
+    figure = window_attention(model, x, block=BLOCK, query=(3, 2), narrow=narrow)
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    for head in (0, 1):
+        centres, drawn = marks(panels[f"Head {head + 1}"])
+        np.testing.assert_allclose(drawn, record.weights[4, head, 2])
+        np.testing.assert_allclose(centres / 16, [(2, 2), (3, 2), (2, 3), (3, 3)], atol=1e-9)
+    assert "Query" in panels
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_areas_are_in_proportion_to_weights():
+    figure = window_attention(tiny(dtype="float64"), image(), block=BLOCK)
+    squares, weights = [], []
+    for axes in figure.axes[1:3]:
+        collection = axes.collections[0]
+        squares += [path.get_extents().width ** 2 for path in collection.get_paths()]
+        weights += collection.get_array().tolist()
+    np.testing.assert_allclose(np.array(squares) / max(squares), np.array(weights) / max(weights))
+
+
+def test_the_query_is_the_middle_one_unless_given():
+    model, x = tiny(dtype="float64"), image()
+    record = internals(model, x).attentions[BLOCK]
+    _, drawn = marks(window_attention(model, x).axes[1])
+    np.testing.assert_allclose(drawn, record.weights[record.windows.find(2, 2)[0], 0, 0])
+
+
+def test_many_heads(strict_cupy):
+    figure = window_attention(tiny(num_heads=(1, 1, 8, 2)), from_numpy(image().astype(np.float32)))
+    assert [axes.get_title(loc="left") for axes in figure.axes[1:9]] == [f"Head {head}" for head in range(1, 9)]
+
+
+def test_a_query_off_the_map():
+    with pytest.raises(InputError, match=r"token \(5, 0\) is not on the map of 5x5 tokens"):
+        window_attention(tiny(), image(), query=(5, 0))
