@@ -89,6 +89,12 @@ def test_a_model_that_does_not_fit_the_data(data, tmp_path):
             train(config(model={**MODEL, **wrong}), tmp_path)
 
 
+def test_a_model_without_memory(data, tmp_path):
+    with pytest.raises(InputError, match="is a placeholder without memory"):
+        train(config(model={**MODEL, "allocate": False}), tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_data_set_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match="no data set and no folder"):
         train(config(dataset=str(tmp_path / "nowhere")), tmp_path / "run")

@@ -1,0 +1,56 @@
+"""Files that are written whole or not at all.
+
+The bytes go to a temporary file beside the target, are brought to the disk, and then take the target's name in one step
+(POSIX rename, the same on Windows by `os.replace`). Whoever is killed, at whatever moment, leaves the old file or the
+new one, and at worst a temporary file beside it, which nothing reads.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+_MARK = ".mvnp-tmp"
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` to `path`, or leave what is there as it was.
+
+    Raises OSError that names the file: the folder is missing, not writable, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_MARK}")
+    try:
+        # Not tempfile: its files are private to their owner, and the name would carry that to the target.
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}; {_what_remains(path)}", str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to the disk, so that a new name outlasts a power cut. Windows has no such call."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_stale(path: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that killed writes of `path` left beside it."""
+    path = Path(path)
+    for stale in path.parent.glob(f".{path.name}.*{_MARK}"):
+        stale.unlink(missing_ok=True)
+
+
+def _what_remains(path: Path) -> str:
+    return "the file that was there before is untouched" if path.exists() else "nothing was written"

@@ -1,0 +1,38 @@
+"""Training: the optimiser, the schedule, the loop, and runs that survive an interruption."""
+
+from .adamw import AdamW
+from .clipping import clipped, global_norm
+from .config import TrainingConfig
+from .evaluate import Evaluation, evaluate
+from .log import read_log
+from .run import make_loaders, make_model, train
+from .run_checkpoint import Checkpoint, Position, read_checkpoint
+from .run_folder import RunFolder, TrainingResult, open_run
+from .schedule import learning_rate
+from .step import StepResult, train_step
+from .stopping import TrainingInterrupted
+from .trainer import Trainer
+
+__all__ = [
+    "AdamW",
+    "Checkpoint",
+    "Evaluation",
+    "Position",
+    "RunFolder",
+    "StepResult",
+    "Trainer",
+    "TrainingConfig",
+    "TrainingInterrupted",
+    "TrainingResult",
+    "clipped",
+    "evaluate",
+    "global_norm",
+    "learning_rate",
+    "make_loaders",
+    "make_model",
+    "open_run",
+    "read_checkpoint",
+    "read_log",
+    "train",
+    "train_step",
+]

@@ -1,0 +1,127 @@
+"""AdamW: steps scaled by running moments of the gradient, and weight decay that keeps out of them.
+
+    g gradient    m, v its running first and second moment    t the step, from 1    η learning rate    λ weight decay
+
+    m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²                          (1)
+    m̂ = m / (1 − β₁ᵗ)            v̂ = v / (1 − β₂ᵗ)                               (2)
+    θ ← θ − η λ θ − η m̂ / (√v̂ + ε)                                               (3)
+
+m and v start at 0 and so are too small at first; (2) makes up for it. In (3) the decay acts on θ itself: put into g, it
+would be divided by √v̂ and spare the very weights that move most.
+
+Kingma, Ba: Adam, arXiv:1412.6980, algorithm 1. Loshchilov, Hutter: Decoupled weight decay regularization,
+arXiv:1711.05101, algorithm 2, with λ multiplied by η as PyTorch does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from ..backend import Array, array_module, from_numpy, to_numpy
+from ..errors import CheckpointError, InputError
+from ..layer import Param
+
+
+class AdamW:
+    """Updates parameters in place.
+
+    parameters      (name, Param) pairs, as `model.named_parameters()` gives them; leave out what is to stay as it is
+    betas, eps      β₁, β₂ and ε
+    weight_decay    λ, for parameters of two dimensions and more. Biases and the gains of norms, which have fewer, are
+                    never decayed: their size says nothing about how complex a function the network is.
+
+    Raises InputError for a setting out of range, and for a parameter that has no memory of its own (a model made with
+    `allocate=False`).
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[tuple[str, Param]],
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.05,
+    ) -> None:
+        if not all(0.0 <= beta < 1.0 for beta in betas) or not eps > 0.0 or not 0.0 <= weight_decay < math.inf:
+            raise InputError(
+                f"AdamW: betas={betas}, eps={eps}, weight_decay={weight_decay}; expected betas in [0, 1), eps above 0 and"
+                " a weight_decay of at least 0"
+            )
+        self.parameters = dict(parameters)
+        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+        for name, param in self.parameters.items():
+            if not getattr(param.data.flags, "writeable", True):  # CuPy's arrays have no such flag
+                raise InputError(
+                    f"AdamW: {name} is a placeholder without memory; load weights first, or make the model with allocate=True"
+                )
+        self.steps = 0
+        self.m = {name: array_module(param.data).zeros_like(param.data) for name, param in self.parameters.items()}
+        self.v = {name: array_module(param.data).zeros_like(param.data) for name, param in self.parameters.items()}
+
+    def step(self, gradients: Mapping[str, Array], lr: float) -> None:
+        """One step of (1) to (3) at learning rate `lr`. `gradients` has one for each parameter; others are passed over.
+
+        Raises InputError, before anything is changed, where a gradient is missing or misshapen.
+        """
+        self._check(gradients)
+        self.steps += 1
+        for name, param in self.parameters.items():
+            decay = self.weight_decay if param.ndim >= 2 else 0.0
+            self._update(param.data, gradients[name], self.m[name], self.v[name], lr, decay)
+
+    def _update(self, p: Array, g: Array, m: Array, v: Array, lr: float, decay: float) -> None:
+        """(1) to (3) for one parameter, in place, with one temporary array of its size."""
+        xp = array_module(p, g, m, v)
+        beta1, beta2 = self.betas
+        work = xp.multiply(g, g, out=xp.empty_like(p))
+        work *= 1.0 - beta2
+        v *= beta2
+        v += work
+        xp.multiply(g, 1.0 - beta1, out=work)
+        m *= beta1
+        m += work
+        # (2) and (3): the corrections are two numbers, and go where they cost least.
+        xp.sqrt(v, out=work)
+        work *= 1.0 / math.sqrt(1.0 - beta2**self.steps)
+        work += self.eps
+        xp.divide(m, work, out=work)
+        work *= lr / (1.0 - beta1**self.steps)
+        if decay:
+            p *= 1.0 - lr * decay
+        p -= work
+
+    def _check(self, gradients: Mapping[str, Array]) -> None:
+        for name, param in self.parameters.items():
+            if name not in gradients:
+                raise InputError(f"AdamW: no gradient for {name}; run the backward of the whole model before the step")
+            if tuple(gradients[name].shape) != param.shape:
+                raise InputError(
+                    f"AdamW: the gradient of {name} has shape {tuple(gradients[name].shape)}, expected {param.shape}"
+                )
+
+    def state_dict(self, copy: bool = True) -> dict[str, Array]:
+        """{"step", "m.<name>", "v.<name>"}: all that a later AdamW needs to go on; `copy=False` shares the memory."""
+        moments = {f"{kind}.{name}": a for kind, by_name in (("m", self.m), ("v", self.v)) for name, a in by_name.items()}
+        return {
+            "step": np.array(self.steps, np.int64),
+            **{key: array.copy() if copy else array for key, array in moments.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Take over what `state_dict` gave. Raises CheckpointError that lists all that does not fit, and then takes none."""
+        expected = self.state_dict(copy=False)
+        problems = [f"missing: {key}" for key in expected if key not in state]
+        problems += [f"unexpected: {key}" for key in state if key not in expected]
+        problems += [
+            f"misshapen: {key} has shape {tuple(state[key].shape)}, expected {tuple(array.shape)}"
+            for key, array in expected.items()
+            if key in state and tuple(state[key].shape) != tuple(array.shape)
+        ]
+        if problems:
+            raise CheckpointError("this optimiser state does not fit the model:\n  " + "\n  ".join(problems))
+        self.steps = int(to_numpy(state["step"]))
+        for kind, by_name in (("m", self.m), ("v", self.v)):
+            for name, old in by_name.items():
+                by_name[name] = from_numpy(np.array(to_numpy(state[f"{kind}.{name}"]), dtype=old.dtype))

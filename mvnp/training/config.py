@@ -1,0 +1,115 @@
+"""What a training run is told: everything that decides its result."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from ..errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The settings of a run. The same settings, data and machine give the same weights, bit for bit.
+
+    model             arguments of MambaVision; in_chans and num_classes follow the data set and seed this seed, where absent
+    dataset           what `mvnp.data.load_dataset` takes: a name or a folder
+    dataset_options   its other arguments
+    loader_options    arguments of `mvnp.data.BatchLoader`: image_size, mean, std, flip, crop_padding, crop_fill
+    epochs            passes over the training images
+    batch_size        images in a step
+    lr, min_lr, warmup_lr, warmup_epochs    see mvnp/training/schedule.py; warmup_epochs may be a fraction
+    weight_decay      of parameters of two dimensions and more
+    clip_norm         limit of the global norm of the gradients; None: no limit
+    label_smoothing   share of each label that is spread over all classes
+    seed              of order, augmentation, dropout, drop path and, unless `model` has its own, initial weights
+    eval_every        epochs between evaluations; the last epoch is always evaluated
+    checkpoint_every  steps between checkpoints, besides the one after each epoch; 0: none besides
+
+    Raises InputError that names a setting out of range.
+    """
+
+    model: dict[str, Any]
+    dataset: str = "fashion-mnist-small"
+    dataset_options: dict[str, Any] = field(default_factory=dict)
+    loader_options: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = 2e-3
+    min_lr: float = 1e-5
+    warmup_lr: float = 1e-6
+    warmup_epochs: float = 1.0
+    weight_decay: float = 0.05
+    clip_norm: float | None = 5.0
+    label_smoothing: float = 0.1
+    seed: int = 0
+    eval_every: int = 1
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("eval_every", 1), ("checkpoint_every", 0)):
+            value = getattr(self, name)
+            _require(type(value) is int and value >= least, name, value, f"an integer of at least {least}")
+        _require(self.seed < 2**32, "seed", self.seed, "less than 2**32")
+        for name in ("lr", "min_lr", "warmup_lr", "warmup_epochs", "weight_decay", "label_smoothing"):
+            value = getattr(self, name)
+            real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            _require(real and value >= 0, name, value, "a number of at least 0")
+        _require(self.lr > 0, "lr", self.lr, "a number above 0")
+        for name in ("min_lr", "warmup_lr"):
+            _require(getattr(self, name) <= self.lr, name, getattr(self, name), f"at most lr, {self.lr}")
+        _require(self.warmup_epochs <= self.epochs, "warmup_epochs", self.warmup_epochs, f"at most epochs, {self.epochs}")
+        _require(self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "a number in [0, 1)")
+        if self.clip_norm is not None:
+            real = isinstance(self.clip_norm, int | float) and self.clip_norm > 0
+            _require(real, "clip_norm", self.clip_norm, "a number above 0, or None")
+        for name in ("model", "dataset_options", "loader_options"):
+            # As they come back from a checkpoint: tuples are lists there.
+            object.__setattr__(self, name, _plain(name, getattr(self, name)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> TrainingConfig:
+        """The settings that `to_dict` gave. Raises InputError for one that does not exist, with the nearest that does."""
+        known = [setting.name for setting in fields(cls)]
+        for name in settings:
+            if name not in known:
+                raise InputError(f"unknown training setting {name!r}{nearest(name, known)}; choose one of {', '.join(known)}")
+        return cls(**settings)
+
+    def differences(self, other: TrainingConfig) -> list[tuple[str, Any, Any]]:
+        """(name, value here, value there) of each setting in which the two differ; of dicts, entry by entry."""
+        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        names = [*mine, *(name for name in theirs if name not in mine)]
+        pairs = [(name, mine.get(name, "not given"), theirs.get(name, "not given")) for name in names]
+        return [(name, here, there) for name, here, there in pairs if here != there]
+
+
+def _require(fits: bool, name: str, value: Any, expected: str) -> None:
+    if not fits:
+        raise InputError(f"training: {name} is {value!r}, expected {expected}")
+
+
+def _plain(name: str, options: Any) -> dict[str, Any]:
+    if not isinstance(options, Mapping):
+        raise InputError(f"training: {name} is a {type(options).__name__}, expected a dict")
+    try:
+        return json.loads(json.dumps(dict(options), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"training: {name} is not JSON: {error}") from error
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+        else:
+            flat[name] = value
+    return flat

@@ -1,0 +1,51 @@
+"""How well a model does on images that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backend import Array, array_module, from_numpy, to_numpy
+from ..data import BatchLoader
+from ..errors import InputError
+from ..layer import Layer
+from ..layers.cross_entropy import cross_entropy_forward
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Share of images whose class has the largest logit, mean cross-entropy in nats, and number of images."""
+
+    accuracy: float
+    loss: float
+    count: int
+
+
+def evaluate(model: Layer, loader: BatchLoader, on_batch: Callable[[int], None] | None = None) -> Evaluation:
+    """Accuracy and loss of `model` over all batches of `loader`, with running statistics and without dropout.
+
+    on_batch    called with the number of each batch once it is under way; what it raises ends the evaluation
+    """
+    counts, sums = [], []
+    for number in range(len(loader)):
+        images, labels = loader.batch(0, number)
+        counts.append(len(labels))
+        sums.append(_correct_and_loss(model(from_numpy(images)), labels))
+        if on_batch is not None:
+            on_batch(number)
+    if not counts:
+        raise InputError("evaluate: the loader has no batches, expected at least one")
+    # One read for all batches: a GPU is not made to wait between them.
+    correct, loss = to_numpy(array_module(*sums).stack(sums)).sum(axis=0)
+    return Evaluation(accuracy=float(correct) / sum(counts), loss=float(loss) / sum(counts), count=sum(counts))
+
+
+def _correct_and_loss(logits: Array, labels: np.ndarray) -> Array:
+    """How many are right, and the sum of their losses: float64 (2,), on the logits' device."""
+    xp = array_module(logits)
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss, _ = cross_entropy_forward(logits, labels)
+    right = logits.argmax(axis=1) == from_numpy(labels)
+    return xp.stack([right.sum().astype("float64"), loss.astype("float64") * len(labels)])

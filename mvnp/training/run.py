@@ -1,0 +1,62 @@
+"""A whole run from its settings: data, model, loop.
+
+train(config, "runs/first")                  # a new run
+train(config, "runs/first", resume=True)     # goes on where it was stopped, killed or cut off
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..data import BatchLoader, Dataset, load_dataset
+from ..errors import InputError
+from ..models.mambavision import MambaVision
+from .config import TrainingConfig
+from .run_folder import open_run
+from .trainer import Trainer, TrainingResult
+
+
+def train(config: TrainingConfig | None, out: str | Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
+    """Train a MambaVision as `config` says, into the folder `out`.
+
+    config    None, with `resume`: that of the run in `out`
+    quiet     nothing on standard error
+
+    Raises TrainingInterrupted after Ctrl-C or SIGTERM, once all is saved; TrainingError for a folder that cannot be used and
+    for a loss that is not finite; DataError, InputError and CheckpointError for what their names say.
+    """
+    folder = open_run(out, config, resume)
+    config = folder.config
+    train_set, test_set = load_dataset(config.dataset, **config.dataset_options)
+    train_loader, test_loader = make_loaders(config, train_set, test_set)
+    model = make_model(config, train_set)
+    about = {
+        "model": model.config,
+        "classes": list(train_set.classes),
+        "image_size": train_loader.image_size,
+        "mean": list(train_loader.mean),
+        "std": list(train_loader.std),
+    }
+    return Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about).run()
+
+
+def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) -> tuple[BatchLoader, BatchLoader]:
+    """The training and the test batches of a run."""
+
+    def loader(part: Dataset, train: bool) -> BatchLoader:
+        return BatchLoader(part, config.batch_size, train=train, seed=config.seed, **config.loader_options)
+
+    return loader(train_set, True), loader(test_set, False)
+
+
+def make_model(config: TrainingConfig, data: Dataset) -> MambaVision:
+    """The model of a run, with its initial weights. Raises InputError where it does not fit the data."""
+    fitting: dict[str, Any] = {"in_chans": data.channels, "num_classes": len(data.classes), "seed": config.seed}
+    model = MambaVision(**{**fitting, **config.model})
+    if model.in_chans != data.channels or model.num_classes < len(data.classes):
+        raise InputError(
+            f"the model has in_chans={model.in_chans} and num_classes={model.num_classes}, but {data.name} has"
+            f" {data.channels} channels and {len(data.classes)} classes; leave both out and they follow the data"
+        )
+    return model

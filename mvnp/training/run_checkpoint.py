@@ -1,0 +1,88 @@
+"""The checkpoint of a run: everything that it takes to go on as if nothing had happened.
+
+    model.<key>        parameters and running statistics
+    optimizer.<key>    moments and step of AdamW
+    metadata           the settings, the position, and what is worth knowing of model and data
+
+There is no state of a random generator in it, because none outlives a step: everything drawn at random is keyed by the seed,
+which is among the settings, and the position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, to_numpy
+from ..checkpoint import load_arrays, save_arrays
+from ..errors import CheckpointError, InputError, TrainingError
+from .config import TrainingConfig
+
+KIND = "training"  # what `load_checkpoint` looks for
+
+
+@dataclass
+class Position:
+    """How far a run has come, all as counts of what is done.
+
+    epoch, batch, step    epochs finished and evaluated; batches of the current one; steps in all
+    loss_sum              of the steps of the current epoch
+    accuracy              of the last evaluation
+    best_accuracy, best_epoch    of the best, and the epoch, from 1, after which it was
+    log_size              bytes of the log that belong to this position
+    seconds               spent training so far
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    accuracy: float | None = None
+    best_accuracy: float | None = None
+    best_epoch: int | None = None
+    log_size: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Checkpoint:
+    """A run as it was: arrays with their prefixes, settings, position, and `about`, what is worth knowing of model and data."""
+
+    arrays: dict[str, Array]
+    config: TrainingConfig
+    position: Position
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def part(self, prefix: str) -> dict[str, Array]:
+        """The arrays under "model." or "optimizer.", without the prefix."""
+        return {key.removeprefix(prefix): array for key, array in self.arrays.items() if key.startswith(prefix)}
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all. Raises TrainingError, and writes nothing, where a number is not finite."""
+    arrays = {key: to_numpy(array) for key, array in checkpoint.arrays.items()}
+    for key, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise TrainingError(f"{key} holds values that are not finite")
+    metadata = {
+        "kind": KIND,
+        "config": checkpoint.config.to_dict(),
+        "position": asdict(checkpoint.position),
+        "about": checkpoint.about,
+    }
+    save_arrays(path, arrays, metadata)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """The checkpoint at `path`, or CheckpointError: it is damaged, or not of a training run."""
+    arrays, metadata = load_arrays(path)
+    if metadata.get("kind") != KIND:
+        raise CheckpointError(f"{path} holds no training run, only arrays; a run resumes from its checkpoint.safetensors")
+    try:
+        config = TrainingConfig.from_dict(metadata["config"])
+        return Checkpoint(arrays, config, Position(**metadata["position"]), metadata["about"])
+    except (InputError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} was written by another version of mvnp and cannot be resumed: {error}") from error

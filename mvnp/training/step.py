@@ -1,0 +1,69 @@
+"""One step of training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backend import Array, array_module, from_numpy, to_numpy
+from ..errors import TrainingError
+from ..layer import Layer, Tape
+from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from .adamw import AdamW
+from .clipping import clipped, global_norm
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """The loss before the step, in nats, and the norm of all gradients before clipping."""
+
+    loss: float
+    grad_norm: float
+
+
+class NonFiniteError(TrainingError):
+    """A loss or a gradient that is not finite. The step was not taken."""
+
+
+def train_step(
+    model: Layer,
+    optimizer: AdamW,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    lr: float,
+    seed: int | list[int] = 0,
+    clip_norm: float | None = None,
+    label_smoothing: float = 0.0,
+) -> StepResult:
+    """Forward, backward, update: one step on images (B, C, H, W) and labels (B,) or distributions (B, classes).
+
+    seed       of dropout and drop path in this step
+    clip_norm  limit of the gradients' global norm; None: no limit
+
+    The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite, and then has
+    changed neither the parameters, the optimiser nor the running statistics.
+    """
+    tape = Tape(training=True, seed=seed)
+    # What overflows ends as a loss or a norm that is not finite, here or in the next step, and is reported once.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        logits = model(from_numpy(images), tape)
+        loss, cache = cross_entropy_forward(logits, labels, label_smoothing)
+        model.backward(cross_entropy_backward(1.0, cache), tape)
+        gradients = model.gradients(tape)
+        result = StepResult(*_read(loss, global_norm(gradients)))
+        if not math.isfinite(result.loss):
+            raise NonFiniteError(f"the loss is {result.loss}")
+        if not math.isfinite(result.grad_norm):
+            raise NonFiniteError(f"the norm of the gradients is {result.grad_norm}")
+        optimizer.step(clipped(gradients, result.grad_norm, clip_norm), lr)
+    tape.commit()
+    return result
+
+
+def _read(*scalars: Array) -> list[float]:
+    """0-d arrays as floats, brought from the GPU together."""
+    xp = array_module(*scalars)
+    return [float(value) for value in to_numpy(xp.stack([scalar.astype("float64") for scalar in scalars]))]

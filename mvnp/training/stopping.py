@@ -1,0 +1,58 @@
+"""Ctrl-C that loses nothing: the step under way is finished, the run saved, and then it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+from ..errors import TrainingError
+
+
+class TrainingInterrupted(TrainingError):
+    """Training was asked to stop, and has saved everything. `signal` says by what; a shell expects status 128 + signal."""
+
+    def __init__(self, message: str, signal: signal.Signals) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
+class StopRequest:
+    """While this context lasts, SIGINT (Ctrl-C) and SIGTERM are noted in `signal` instead of ending the program.
+
+    A second one does what it would have done without us. A signal that the program ignores, as under nohup, stays ignored.
+    Outside the main thread, where Python delivers no signals, nothing is installed.
+    """
+
+    def __init__(self, announce: bool = True) -> None:
+        self.signal: signal.Signals | None = None
+        self._announce = announce
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = signal.getsignal(number)
+                if before is not None and before != signal.SIG_IGN:
+                    self._before[number] = before
+                    signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before.clear()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.signal = signal.Signals(number)
+        self._restore()
+        if self._announce:
+            # Not print: the signal may have come in the middle of one. And no error from here, wherever the step is.
+            with contextlib.suppress(OSError):
+                os.write(2, b"\nstopping after this step; once more to stop at once\n")

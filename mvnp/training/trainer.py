@@ -1,0 +1,222 @@
+"""The training loop.
+
+A resumed run equals an uninterrupted one bit for bit: parameters, optimiser, running statistics, log. Nothing is drawn from
+a generator that lives on from step to step; the seed and the position key all that is random, so the position is the state.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backend import from_numpy
+from ..data import BatchLoader
+from ..errors import TrainingError
+from ..layer import Layer
+from .adamw import AdamW
+from .evaluate import Evaluation, evaluate
+from .log import RunLog
+from .progress import Progress, Speed
+from .run_checkpoint import Checkpoint, Position, write_checkpoint
+from .run_folder import RunFolder, TrainingResult
+from .schedule import learning_rate
+from .step import NonFiniteError, StepResult, train_step
+from .stopping import StopRequest, TrainingInterrupted
+
+# The tape's generator is keyed by (seed, this, step). The loader's keys have other numbers in second place.
+_TAPE = 3
+
+
+class Trainer:
+    """A run: a model, its data, and a folder from `open_run`. `train` makes one; a model of your own goes in here.
+
+    about    what to note in the checkpoints about model and data, ready for JSON
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        train_loader: BatchLoader,
+        test_loader: BatchLoader,
+        folder: RunFolder,
+        *,
+        quiet: bool = False,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        self.model, self.folder, self.config = model, folder, folder.config
+        self.train_loader, self.test_loader = train_loader, test_loader
+        self.batches = len(train_loader)
+        self.total_steps = self.config.epochs * self.batches
+        self.optimizer = AdamW(model.named_parameters(), weight_decay=self.config.weight_decay)
+        # A new model takes the way that a resumed one takes: the same memory layout, and so the same rounding, from step 1 on.
+        model.load_state_dict(model.state_dict())
+        self.position = Position()
+        self.about = {**(about or {}), "batches_per_epoch": self.batches}
+        self.progress = Progress(quiet)
+        self._log: RunLog
+        self._saved_step = 0
+        if folder.resumed is not None:
+            self._restore(folder.resumed)
+
+    def run(self) -> TrainingResult:
+        """Train to the end. Raises TrainingInterrupted, TrainingError, and InputError for images that do not fit the model."""
+        # One image through the model: what does not fit shows now, before anything is written.
+        self.model(from_numpy(self.test_loader.batch(0, 0)[0][:1]))
+        if self.folder.resumed is None:
+            # There is always something to go on from, and a full disk shows before the work, not after.
+            write_checkpoint(self.folder.checkpoint, self._checkpoint())
+        self._log = RunLog(self.folder.log, keep=self.position.log_size)
+        try:
+            self._announce()
+            with StopRequest(announce=not self.progress.quiet) as stop:
+                while self.position.epoch < self.config.epochs:
+                    self._train_epoch(stop)
+                    self._finish_epoch(stop)
+        finally:
+            self.progress.close()
+            self._log.close()
+        return self.folder.result(self.position)
+
+    def _train_epoch(self, stop: StopRequest) -> None:
+        """What is left of the current epoch."""
+        position = self.position
+        self.progress.begin(f"epoch {position.epoch + 1}/{self.config.epochs}", self.batches, position.batch)
+        self._speed = Speed()
+        while position.batch < self.batches:
+            with self._speed:
+                images, labels = self.train_loader.batch(position.epoch, position.batch)
+                lr = self._learning_rate()
+                result = self._step(images, labels, lr)
+            self._speed.images += len(labels)
+            position.batch += 1
+            position.step += 1
+            position.loss_sum += result.loss
+            position.seconds += self._speed.last
+            fields = {"step": position.step, "epoch": position.epoch + 1, "lr": lr}
+            self._log.write(event="step", **fields, loss=result.loss, grad_norm=result.grad_norm)
+            self.progress.advance(f"loss {result.loss:.3f}, lr {lr:.1e}")
+            self._stop_if_asked(stop)
+            if self.config.checkpoint_every and position.step % self.config.checkpoint_every == 0:
+                self._save(self.folder.checkpoint)
+
+    def _finish_epoch(self, stop: StopRequest) -> None:
+        """Evaluate where it is due, and write all down. Asked to stop in between, it leaves the epoch to be finished later."""
+        position, epoch = self.position, self.position.epoch + 1
+        due = epoch % self.config.eval_every == 0 or epoch == self.config.epochs
+        tested = self._evaluate(stop) if due else None
+        train_loss = position.loss_sum / self.batches
+        improved = tested is not None and (position.best_accuracy is None or tested.accuracy > position.best_accuracy)
+        position.epoch, position.batch, position.loss_sum = epoch, 0, 0.0
+        if tested is not None:
+            position.accuracy = tested.accuracy
+            if improved:
+                position.best_accuracy, position.best_epoch = tested.accuracy, epoch
+        self._log.write(
+            event="epoch",
+            step=position.step,
+            epoch=epoch,
+            train_loss=train_loss,
+            test_loss=None if tested is None else tested.loss,
+            test_accuracy=None if tested is None else tested.accuracy,
+            best_accuracy=position.best_accuracy,
+            images_per_second=self._speed.rate(),
+            seconds=position.seconds,
+        )
+        found = "" if tested is None else f", test loss {tested.loss:.3f}, test accuracy {tested.accuracy:.2%}"
+        best = " (best so far)" if improved and epoch > 1 else ""
+        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{found}{best}{self._speed}")
+        if improved:
+            self._save(self.folder.best)
+        self._save(self.folder.checkpoint)
+
+    def _step(self, images: np.ndarray, labels: np.ndarray, lr: float) -> StepResult:
+        config, position = self.config, self.position
+        try:
+            return train_step(
+                self.model,
+                self.optimizer,
+                images,
+                labels,
+                lr=lr,
+                seed=[config.seed, _TAPE, position.step],
+                clip_norm=config.clip_norm,
+                label_smoothing=config.label_smoothing,
+            )
+        except NonFiniteError as error:
+            where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
+            if np.isfinite(images).all():
+                advice = f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps."
+            else:
+                advice = "The images of this batch hold values that are not finite: look at the data."
+            raise TrainingError(f"stopped at {where}: {error}. {self._last_good()} {advice}") from error
+
+    def _evaluate(self, stop: StopRequest) -> Evaluation:
+        self.progress.begin("testing", len(self.test_loader))
+        before = time.monotonic()
+
+        def on_batch(number: int) -> None:
+            self.progress.advance()
+            self._stop_if_asked(stop)
+
+        tested = evaluate(self.model, self.test_loader, on_batch)
+        self.position.seconds += time.monotonic() - before
+        if not math.isfinite(tested.loss):
+            raise TrainingError(f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}")
+        return tested
+
+    def _learning_rate(self) -> float:
+        config = self.config
+        warmup_steps = round(config.warmup_epochs * self.batches)
+        return learning_rate(self.position.step, self.total_steps, warmup_steps, config.lr, config.min_lr, config.warmup_lr)
+
+    def _stop_if_asked(self, stop: StopRequest) -> None:
+        if stop.signal is None:
+            return
+        self._save(self.folder.checkpoint)
+        cause = "Ctrl-C" if stop.signal.name == "SIGINT" else stop.signal.name
+        raise TrainingInterrupted(
+            f"stopped by {cause} after step {self.position.step} of {self.total_steps}; everything is saved in"
+            f" {self.folder.path}. To go on: mvnp train --resume --out {shlex.quote(str(self.folder.path))}",
+            stop.signal,
+        )
+
+    def _save(self, path: Path) -> None:
+        # The log reaches the disk first: a checkpoint never speaks of lines that a power cut has taken.
+        self.position.log_size = self._log.sync()
+        try:
+            write_checkpoint(path, self._checkpoint())
+        except TrainingError as error:
+            raise TrainingError(f"stopped after step {self.position.step}: {error}. {self._last_good()}") from error
+        self._saved_step = self.position.step
+
+    def _checkpoint(self) -> Checkpoint:
+        arrays = {f"model.{key}": array for key, array in self.model.state_dict(copy=False).items()}
+        arrays.update({f"optimizer.{key}": array for key, array in self.optimizer.state_dict(copy=False).items()})
+        return Checkpoint(arrays, self.config, self.position, self.about)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        before = checkpoint.about.get("batches_per_epoch")
+        if before != self.batches:
+            raise TrainingError(
+                f"the run in {self.folder.path} had {before} batches in an epoch, and now there are {self.batches}:"
+                " the data set has changed since. Bring it back, or start anew in another folder"
+            )
+        self.model.load_state_dict(checkpoint.part("model."))
+        self.optimizer.load_state_dict(checkpoint.part("optimizer."))
+        self.position = checkpoint.position
+        self._saved_step = checkpoint.position.step
+
+    def _announce(self) -> None:
+        if self._log.lost:
+            self.progress.say(f"{self.folder.log} has lost {self._log.lost} bytes since the checkpoint; going on without them")
+        if self.folder.resumed is not None:
+            over = ": nothing left to do" if self.position.epoch == self.config.epochs else ""
+            self.progress.say(f"resuming {self.folder.path} after step {self.position.step} of {self.total_steps}{over}")
+
+    def _last_good(self) -> str:
+        return f"The last good checkpoint, after step {self._saved_step}, is {self.folder.checkpoint}."
