@@ -105,7 +105,7 @@ def make_mvnp(mode: str, batch: int) -> Any:
     x, labels = images(batch), np.arange(batch)
     if mode == "forward":
         return lambda: model(x)
-    optimiser = AdamW(model)
+    optimiser = AdamW(model.named_parameters())
 
     def step() -> None:
         tape = mvnp.Tape(training=True)

@@ -1,6 +1,7 @@
 """MambaVision in NumPy and CuPy, by hand: every layer with its backward, as explicit array code."""
 
 from .backend import backend_name, from_numpy, to_numpy, use_backend
+from .checkpoint import load_checkpoint
 from .gradcheck import gradcheck, gradcheck_layer
 from .layer import Layer, Param, Tape
 from .models.edifice import (
@@ -34,6 +35,7 @@ __all__ = [
     "gradcheck_layer",
     "input_shape",
     "list_models",
+    "load_checkpoint",
     "output_size",
     "small_config",
     "tiny_config",

@@ -51,7 +51,7 @@ class Initializer:
 
     def array(self, host: np.ndarray) -> Array:
         """A given array, in this initializer's dtype and on the backend in use."""
-        return from_numpy(host.astype(self.dtype)) if self.allocate else self._placeholder(host.shape)
+        return from_numpy(host.astype(self.dtype, order="C")) if self.allocate else self._placeholder(host.shape)
 
     def _placeholder(self, shape: tuple[int, ...]) -> Array:
         return np.broadcast_to(np.zeros((), self.dtype), shape)

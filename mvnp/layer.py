@@ -224,7 +224,7 @@ class Layer:
             )
         for key, param in shared.items():
             value = mapping[key]
-            host = np.array(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype)
+            host = np.array(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype, order="C")
             param.data = from_numpy(host)
 
     def astype(self: Self, dtype: str) -> Self:

@@ -325,10 +325,10 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("        self._pending.append((buffer, value))", "        buffer.data = value"),
         ("param.data.copy() if copy else", "param.data if copy else"),
         (
-            "host = np.array(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype)",
-            "host = np.asarray(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype)",
+            'host = np.array(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype, order="C")',
+            'host = np.asarray(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype, order="C")',
         ),
-        (", dtype=param.dtype)\n", ")\n"),
+        (', dtype=param.dtype, order="C")\n', ")\n"),
         ("if tuple(value.shape) != param.shape:", "if value.size not in (1, param.size):"),
         (
             "        for key, param in shared.items():\n            problems +=",

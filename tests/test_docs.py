@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import io
 import re
 import tokenize
@@ -169,6 +170,13 @@ def test_reference_names_everything_public():
     assert not documented - public, (
         f"docs/reference.md names what mvnp.__all__ does not: {', '.join(sorted(documented - public))}"
     )
+
+
+@pytest.mark.parametrize("package", ["checkpoint", "data", "training", "visualize"])
+def test_reference_names_what_packages_offer(package):
+    documented = set(re.findall(rf"auto\w+:: mvnp\.{package}\.(\w+)$", text_of(DOCS / "reference.md"), re.MULTILINE))
+    public = set(importlib.import_module(f"mvnp.{package}").__all__) - set(mvnp.__all__)
+    assert documented == public, f"docs/reference.md and mvnp.{package}.__all__ differ in {sorted(documented ^ public)}"
 
 
 def python_blocks(page: Path) -> list[tuple[int, str]]:

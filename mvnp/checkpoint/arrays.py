@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
+from ..atomic import write_bytes
 from ..backend import Array, to_numpy
 from ..errors import CheckpointError, InputError
-from .atomic import write_bytes
 from .damage import AGAIN, brief
 
 _KEY = "mvnp"  # of our string in the metadata
@@ -40,6 +38,8 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array], metad
     Raises InputError for metadata that is not JSON or an array that is not of numbers, OSError where the file cannot be
     written; the file that was there is then untouched.
     """
+    from safetensors.numpy import save  # imported where it is used: `import mvnp` should be quick
+
     host = {name: _plain(name, to_numpy(array)) for name, array in arrays.items()}
     text = _dump(dict(metadata or {}))
     note = json.dumps({"format": _FORMAT, "digest": _digest(host, text), "metadata": text})
@@ -61,6 +61,8 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
 
 def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
     """The arrays of any safetensors file and, where `save_arrays` wrote it, the dict (checked); else None."""
+    from safetensors import SafetensorError, safe_open
+
     size = os.stat(path).st_size
     if Path(path).is_dir():
         raise CheckpointError(f"{path} is a folder, expected a .safetensors file")

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..atomic import write_bytes
 from ..errors import DataError, InputError
 
 TYPE_OF_CODE = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -80,7 +81,7 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
         raise InputError(f"write_idx: shape {array.shape}, expected 1 to {MAX_DIMENSIONS} dimensions, each below 2**32")
     header = bytes([0, 0, code, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     content = header + array.astype(TYPE_OF_CODE[code]).tobytes()
-    _write_whole(path, gzip.compress(content, compresslevel=9, mtime=0) if path.suffix == ".gz" else content)
+    write_bytes(path, gzip.compress(content, compresslevel=9, mtime=0) if path.suffix == ".gz" else content)
 
 
 def _read_header(path: Path, stream: BinaryIO) -> tuple[np.dtype, tuple[int, ...]]:
@@ -129,15 +130,3 @@ def _read_entries(path: Path, stream: Any, kind: np.dtype, shape: tuple[int, ...
     if stream.read(1):  # for gzip this also reads the checksum at the end
         raise DataError(f"{path}: has trailing bytes after the {content.size:,} that its header declares; {_AGAIN}")
     return content.view(kind).reshape(shape).astype(kind.newbyteorder("="), copy=False)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..checkpoint.atomic import remove_stale
+from ..atomic import remove_stale
 from ..errors import CheckpointError, InputError, TrainingError
 from .config import TrainingConfig
 from .run_checkpoint import Checkpoint, Position, read_checkpoint

@@ -53,8 +53,6 @@ class Trainer:
         self.batches = len(train_loader)
         self.total_steps = self.config.epochs * self.batches
         self.optimizer = AdamW(model.named_parameters(), weight_decay=self.config.weight_decay)
-        # A new model takes the way that a resumed one takes: the same memory layout, and so the same rounding, from step 1 on.
-        model.load_state_dict(model.state_dict())
         self.position = Position()
         self.about = {**(about or {}), "batches_per_epoch": self.batches}
         self.progress = Progress(quiet)

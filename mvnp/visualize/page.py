@@ -14,7 +14,7 @@ from string import Template
 
 from matplotlib.figure import Figure
 
-from ..checkpoint.atomic import remove_stale, write_bytes
+from ..atomic import remove_stale, write_bytes
 from .style import png
 
 PAGE, PICTURES = "index.html", "pictures"

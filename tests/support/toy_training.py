@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mvnp.backend import Array
-from mvnp.checkpoint import atomic
+from mvnp import atomic
 from mvnp.data import BatchLoader, Dataset
 from mvnp.initializer import Initializer
 from mvnp.layer import Layer, Tape

@@ -1,4 +1,4 @@
-"""Files whole or not at all: mvnp/checkpoint/atomic.py."""
+"""Files whole or not at all: mvnp/atomic.py."""
 
 import errno
 import os
@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from mvnp.checkpoint.atomic import remove_stale, write_bytes
+from mvnp.atomic import remove_stale, write_bytes
 
 # Writes b"old", then dies at a chosen moment while b"new new" is being written over it.
 DIE = """
 import os, signal, sys
-from mvnp.checkpoint.atomic import write_bytes
+from mvnp.atomic import write_bytes
 
 path, moment = sys.argv[1:]
 
