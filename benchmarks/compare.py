@@ -2,6 +2,8 @@
 
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/compare.py [--rounds 5] [--out docs/measured/torch.json]
 
+With --out the figures are written there, and beside it as the table of docs/measured.md.
+
 Every measurement is a process of its own, so that peak memory is its own and no library's threads disturb the other's; the
 two implementations take turns, round by round, and medians and their ratio are reported. Before anything is timed the two
 must agree. Needs `pip install torch` (a CPU build).
@@ -54,7 +56,28 @@ def main() -> None:
         )
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        about = machine()
+        arguments.out.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
+        arguments.out.with_suffix(".md").write_text(as_markdown(about, rows))
+
+
+def as_markdown(about: dict[str, str], rows: list[dict[str, Any]]) -> str:
+    """The table that docs/measured.md shows."""
+    lines = ["| | mvnp | PyTorch | ratio of times | mvnp, peak | PyTorch, peak |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {row['case']} | {row['mvnp_s']:.3f} s | {row['torch_s']:.3f} s | {row['ratio']:.2f}"
+        f" | {row['mvnp_mb']:.0f} MB | {row['torch_mb']:.0f} MB |"
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{about['cpu']}, {about['cores']} cores; NumPy {about['numpy']} with {about['blas']}; PyTorch {about['torch']},"
+            f" on the CPU; {about['date']}.",
+            "",
+        ]
+    )
 
 
 def compare(name: str, mode: str, batch: int, rounds: int) -> dict[str, Any]:
@@ -88,8 +111,15 @@ def measure(engine: str, mode: str, batch: int) -> dict[str, float]:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": statistics.median(times), "peak_mb": peak}
+    return {"seconds": statistics.median(times), "peak_mb": peak_mb()}
+
+
+def peak_mb() -> float:
+    """This process's peak resident memory. On Linux not ru_maxrss, which a child begins with its parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
 def images(batch: int) -> np.ndarray:

@@ -26,7 +26,7 @@ author = "The mvnp authors"
 version = release = mvnp.__version__
 language = "en"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.katex", "plain_docstrings"]
-exclude_patterns = ["_build", "_static"]
+exclude_patterns = ["_build", "_static", "measured"]
 
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3

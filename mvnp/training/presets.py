@@ -51,7 +51,7 @@ PRESETS = {
         },
         image_size=64,
         crop_padding=0,
-        settings={"epochs": 8, "batch_size": 50, "lr": 4e-3, "warmup_epochs": 0.5, "label_smoothing": 0.05},
+        settings={"epochs": 10, "batch_size": 50, "lr": 4e-3, "warmup_epochs": 0.5, "label_smoothing": 0.05},
     ),
 }
 
