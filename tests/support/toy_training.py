@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from mvnp.backend import Array
 from mvnp import atomic
+from mvnp.backend import Array
 from mvnp.data import BatchLoader, Dataset
 from mvnp.initializer import Initializer
 from mvnp.layer import Layer, Tape
