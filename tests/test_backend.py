@@ -118,7 +118,7 @@ def test_without_cupy(undecided):
     with pytest.raises(BackendError, match=r"needs CuPy, which cannot be imported here \(.*cupy.*\)") as caught:
         use_backend("cupy")
     message = str(caught.value)
-    assert "pip install 'mvnp[gpu-cuda12]' or 'mvnp[gpu-cuda13]'" in message
+    assert "pip install 'cupy-cuda12x[ctk]' or 'cupy-cuda13x[ctk]'" in message
     assert message.endswith("or use MVNP_BACKEND=numpy")
     assert len(message.splitlines()) == 1
     assert isinstance(caught.value.__cause__, ImportError)

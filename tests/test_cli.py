@@ -382,7 +382,7 @@ def test_cupy_that_is_not_installed(call, monkeypatch):
     monkeypatch.setattr(backend, "_chosen", None)
     monkeypatch.setenv("MVNP_BACKEND", "cupy")
     monkeypatch.setitem(sys.modules, "cupy", None)
-    assert_refused(call("info"), "needs CuPy", "pip install 'mvnp[gpu-cuda12]'", "MVNP_BACKEND=numpy")
+    assert_refused(call("info"), "needs CuPy", "pip install 'cupy-cuda12x[ctk]'", "MVNP_BACKEND=numpy")
 
 
 def test_cupy_without_a_gpu(call, monkeypatch):
