@@ -30,6 +30,7 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[
 def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """dx, dweight, dbias of (2); dbias is None where there was no bias."""
     x, weight, has_bias = cache
+    check_array("Linear", "dy", dy, (*x.shape[:-1], weight.shape[0]))
     # L = Σ_r dy_r · y_r over the rows r, and y_ro = Σ_i W_oi x_ri + b_o. So
     #   ∂L/∂x_ri = Σ_o dy_ro W_oi,   ∂L/∂W_oi = Σ_r dy_ro x_ri,   ∂L/∂b_o = Σ_r dy_ro.
     rows = dy.reshape(-1, dy.shape[-1])

@@ -23,7 +23,8 @@ def pool_forward(x: Array) -> tuple[Array, tuple[int, ...]]:
 
 def pool_backward(dy: Array, cache: tuple[int, ...]) -> Array:
     """dx of (2): every pixel had the same share in the mean."""
-    _, H, W, _ = cache
+    B, H, W, C = cache
+    check_array("AveragePool", "dy", dy, (B, C))
     return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)
 
 

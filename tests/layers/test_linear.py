@@ -156,3 +156,9 @@ def test_same_result_as_in_torch():
     inputs = inputs_of((2, 7, 6), 4)
     expected = torch.nn.functional.linear(*(torch.tensor(v) for v in inputs.values()))
     assert relative(linear_forward(*inputs.values())[0], expected) < 1e-14
+
+
+def test_wrong_cotangent():
+    _, cache = linear_forward(np.zeros((2, 5)), np.zeros((3, 5)))
+    with pytest.raises(InputError, match=r"Linear: dy has shape \(4, 3\), expected \(2, 3\)"):
+        linear_backward(np.zeros((4, 3)), cache)

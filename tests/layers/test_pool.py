@@ -73,3 +73,9 @@ def test_wrong_shape():
 def test_wrong_dtype(dtype):
     with pytest.raises(InputError, match=rf"AveragePool: x has dtype {dtype}, expected a floating one"):
         AveragePool()(np.zeros((2, 3, 4, 5), dtype))
+
+
+def test_wrong_cotangent():
+    _, cache = pool_forward(np.zeros((2, 4, 4, 3)))
+    with pytest.raises(InputError, match=r"AveragePool: dy has shape \(5, 3\), expected \(2, 3\)"):
+        pool_backward(np.zeros((5, 3)), cache)
