@@ -105,7 +105,7 @@ def _import_cupy() -> ModuleType:
         reason = error.__cause__ or error  # CuPy wraps the reason in a page of advice
         raise BackendError(
             f"the cupy backend needs CuPy, which cannot be imported here ({reason}); install it with"
-            " pip install 'cupy-cuda12x[ctk]' or 'cupy-cuda13x[ctk]', whichever your CUDA driver fits, or use MVNP_BACKEND=numpy"
+            " pip install 'cupy-cuda12x[ctk]' or 'cupy-cuda13x[ctk]', to match your CUDA driver, or use MVNP_BACKEND=numpy"
         ) from error
     try:
         devices = cupy.cuda.runtime.getDeviceCount()

@@ -5,7 +5,7 @@ from .clipping import clipped, global_norm
 from .config import TrainingConfig
 from .evaluate import Evaluation, evaluate
 from .log import read_log
-from .run import make_loaders, make_model, train
+from .run import describe, make_loaders, make_model, train
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run
 from .schedule import learning_rate
@@ -25,6 +25,7 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingResult",
     "clipped",
+    "describe",
     "evaluate",
     "global_norm",
     "learning_rate",

@@ -31,14 +31,19 @@ def train(config: TrainingConfig | None, out: str | Path, *, resume: bool = Fals
     train_set, test_set = load_dataset(config.dataset, **config.dataset_options)
     train_loader, test_loader = make_loaders(config, train_set, test_set)
     model = make_model(config, train_set)
-    about = {
-        "model": model.config,
-        "classes": list(train_set.classes),
-        "image_size": train_loader.image_size,
-        "mean": list(train_loader.mean),
-        "std": list(train_loader.std),
-    }
+    about = describe(model, train_loader)
     return Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about).run()
+
+
+def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
+    """What it takes to use the weights later: the model's arguments, the classes, and how images are prepared."""
+    return {
+        "model": model.config,
+        "classes": list(loader.dataset.classes),
+        "image_size": loader.image_size,
+        "mean": list(loader.mean),
+        "std": list(loader.std),
+    }
 
 
 def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) -> tuple[BatchLoader, BatchLoader]:

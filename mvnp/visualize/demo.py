@@ -7,14 +7,14 @@ import shlex
 from pathlib import Path
 
 from ..backend import from_numpy
-from ..data import BatchLoader, Dataset, load_dataset
+from ..data import Dataset, load_dataset
 from ..errors import TrainingError
-from ..models.mambavision import MambaVision
 from ..training import (
     RunFolder,
     Trainer,
     TrainingConfig,
     TrainingInterrupted,
+    describe,
     make_loaders,
     make_model,
     open_run,
@@ -51,7 +51,7 @@ def run_demo(out: str | Path, *, quick: bool = False, seed: int = 0, quiet: bool
     train_set, test_set = (_few(part) if quick else part for part in parts)
     train_loader, test_loader = make_loaders(folder.config, train_set, test_set)
     model = make_model(folder.config, train_set)
-    about = {**_about(model, train_loader), DEMO: options}
+    about = {**describe(model, train_loader), DEMO: options}
     try:
         result = Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about).run()
     except TrainingInterrupted as stopped:
@@ -110,14 +110,3 @@ def demo_config(quick: bool, seed: int) -> TrainingConfig:
 
 def _few(part: Dataset) -> Dataset:
     return dataclasses.replace(part, images=part.images[:QUICK_IMAGES], labels=part.labels[:QUICK_IMAGES])
-
-
-def _about(model: MambaVision, loader: BatchLoader) -> dict:
-    """What `mvnp.training.train` notes in its checkpoints too."""
-    return {
-        "model": model.config,
-        "classes": list(loader.dataset.classes),
-        "image_size": loader.image_size,
-        "mean": list(loader.mean),
-        "std": list(loader.std),
-    }
