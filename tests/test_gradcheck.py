@@ -531,3 +531,17 @@ def test_layer_object_on_the_tape_that_was_asked_for():
     seen.clear()
     gradcheck_layer(Spy(0.5), normal((3, 4), seed=1), training=False).raise_for_error()
     assert {training for training, _ in seen} == {False}
+
+
+def test_the_worst_direction_is_reported():
+    def forward(x):
+        return np.exp(3 * x), x
+
+    def backward(dy, x):
+        return 3 * dy * np.exp(3 * x)
+
+    # More directions begin with the same ones, so the largest error can only grow.
+    x = {"x": np.linspace(-1.0, 1.0, 7)}
+    errors = [gradcheck(forward, backward, x, jacobian=False, directions=n).error for n in range(1, 7)]
+    assert errors == sorted(errors)
+    assert errors[0] < errors[-1]
