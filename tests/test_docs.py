@@ -200,3 +200,10 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
     namespace: dict = {"__name__": "a_page"}
     for line, code in python_blocks(page):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+def test_readme_and_ci_run_the_same_tests():
+    readme = text_of(ROOT / "README.md")
+    commands = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)
+    assert len(commands) == 2, "README has two commands that do all the set-up: the demo and the tests"
+    assert commands[1] in text_of(ROOT / ".ci" / "run").splitlines()
