@@ -208,13 +208,7 @@ class Layer:
         With `strict=False` missing and unexpected keys are passed over; shapes must fit all the same.
         """
         state = dict(self.named_state())
-        problems = []
-        if strict:
-            problems += [f"missing: {key} {param.shape}" for key, param in state.items() if key not in mapping]
-            problems += [f"unexpected: {key} {np.shape(mapping[key])}" for key in mapping if key not in state]
-        shared = {key: param for key, param in state.items() if key in mapping}
-        for key, param in shared.items():
-            problems += _misfits(key, mapping[key], param)
+        problems = mismatches(state, mapping, strict)
         if problems:
             raise CheckpointError(
                 f"this state dict does not fit {type(self).__name__}: {len(problems)} entries differ\n  "
@@ -222,7 +216,9 @@ class Layer:
                 + "\nWere the weights made for another variant or number of classes? strict=False passes over missing and"
                 " unexpected keys."
             )
-        for key, param in shared.items():
+        for key, param in state.items():
+            if key not in mapping:
+                continue
             value = mapping[key]
             host = np.array(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype, order="C")
             param.data = from_numpy(host)
@@ -249,12 +245,24 @@ def _layers_in(name: str, value: Any) -> Iterator[tuple[str, Layer]]:
             yield from _layers_in(_join(name, str(index)), item)
 
 
-def _misfits(key: str, value: Any, param: Param) -> list[str]:
+def mismatches(expected: Mapping[str, Any], given: Mapping[str, Any], strict: bool = True) -> list[str]:
+    """A line for each entry of `given` whose shape or dtype does not fit and, if `strict`, that is missing or unexpected."""
+    problems = []
+    if strict:
+        problems += [f"missing: {key} {array.shape}" for key, array in expected.items() if key not in given]
+        problems += [f"unexpected: {key} {np.shape(given[key])}" for key in given if key not in expected]
+    for key, array in expected.items():
+        if key in given:
+            problems += _misfits(key, given[key], array.shape)
+    return problems
+
+
+def _misfits(key: str, value: Any, shape: tuple[int, ...]) -> list[str]:
     try:
         # A torch tensor's dtype has no kind: it is looked at as the array that it will be copied to.
         value = value if hasattr(getattr(value, "dtype", None), "kind") else np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         return [f"mistyped: {key} is a {type(value).__name__} that makes no array ({error})"]
-    if tuple(value.shape) != param.shape:
-        return [f"misshapen: {key} has shape {tuple(value.shape)}, expected {param.shape}"]
+    if tuple(value.shape) != shape:
+        return [f"misshapen: {key} has shape {tuple(value.shape)}, expected {shape}"]
     return [] if value.dtype.kind in "fiu" else [f"mistyped: {key} has dtype {value.dtype}, expected real numbers"]

@@ -42,11 +42,11 @@ def check_part(
     return gradcheck_layer(layer, x, training=training, jacobian=False, directions=directions, **options)
 
 
-def off_kinks(layer: Layer, shape: tuple[int, ...], training: bool) -> np.ndarray:
-    """A standard normal input, of the first seed for which no ReLU inside comes near its kink."""
+def off_kinks(layer: Layer, shape: tuple[int, ...], training: bool, margin: float = KINK_MARGIN) -> np.ndarray:
+    """A standard normal input, of the first seed for which no ReLU inside comes nearer than `margin` to its kink."""
     for seed in range(TRIES):
         x = np.random.default_rng(seed).standard_normal(shape)
-        if nearest_kink(layer, x, training) > KINK_MARGIN:
+        if nearest_kink(layer, x, training) > margin:
             return x
     raise AssertionError(f"none of {TRIES} inputs of shape {shape} keeps {layer.label} off its kinks")
 

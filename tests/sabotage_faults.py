@@ -27,14 +27,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("scores = (q * (1.0 / math.sqrt(q.shape[-1])))", "scores = (q * (1.0 / q.shape[-1]))"),
         ("q, k = self.q_norm(q, tape), self.k_norm(k, tape)", "q, k = self.q_norm(q, tape), self.k_norm(q, tape)"),
         ("for part in (dq, dk, dv)]", "for part in (dk, dq, dv)]"),
-        (
-            "if tape is None or not tape.training or self.attn_drop.rate == 0.0:",
-            "if tape is None or self.attn_drop.rate == 0.0:",
-        ),
-        (
-            "attention_forward(q, k, v, real, self._draw_dropout(x, tape))",
-            "attention_forward(q, k, v, None, self._draw_dropout(x, tape))",
-        ),
+        ("self.attn_drop.draw(tape, ", "self.attn_drop.draw(tape and Tape(), "),
+        ("attention_forward(q, k, v, real, dropout))", "attention_forward(q, k, v, None, dropout))"),
     ],
     "layers/batchnorm.py": [
         ("(m * n / (n - 1)) * variance", "m * variance"),
@@ -329,13 +323,13 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
             'host = np.asarray(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype, order="C")',
         ),
         (', dtype=param.dtype, order="C")\n', ")\n"),
-        ("if tuple(value.shape) != param.shape:", "if value.size not in (1, param.size):"),
+        ("if tuple(value.shape) != shape:", "if value.size not in (1, int(np.prod(shape))):"),
         (
-            "        for key, param in shared.items():\n            problems +=",
-            "        for key, param in shared.items() if strict else ():\n            problems +=",
+            "    for key, array in expected.items():\n        if key in given:",
+            "    for key, array in expected.items():\n        if key in given and strict:",
         ),
-        (" for key, param in state.items() if key not in mapping]", " for key, param in state.items() if False]"),
-        (" for key in mapping if key not in state]", " for key in mapping if False]"),
+        (" for key, array in expected.items() if key not in given]", " for key, array in expected.items() if False]"),
+        (" for key in given if key not in expected]", " for key in given if False]"),
         ("twin = copy.deepcopy(self)", "twin = copy.copy(self)"),
         ('if param.dtype.kind == "f":', "if True:"),
         (

@@ -23,7 +23,7 @@ from ..backend import Array, array_module
 from ..errors import InputError, check_array
 from ..initializer import Initializer
 from ..layer import Layer, Tape
-from .dropout import Dropout, draw_mask
+from .dropout import Dropout
 from .layernorm import LayerNorm
 from .linear import Linear
 from .softmax import softmax_backward, softmax_forward
@@ -112,7 +112,8 @@ class MultiHeadAttention(Layer):
         q, k, v = (qkv[:, :, i].transpose(0, 2, 1, 3) for i in range(3))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q, tape), self.k_norm(k, tape)
-        output = self.record(tape, attention_forward(q, k, v, real, self._draw_dropout(x, tape)))
+        dropout = self.attn_drop.draw(tape, (B, self.heads, L, L), x)
+        output = self.record(tape, attention_forward(q, k, v, real, dropout))
         merged = output.transpose(0, 2, 1, 3).reshape(B, L, C)
         return self.proj_drop(self.proj(merged, tape), tape)
 
@@ -126,8 +127,3 @@ class MultiHeadAttention(Layer):
             dq = self.q_norm.backward(dq, tape)
         dqkv = array_module(dy).stack([part.transpose(0, 2, 1, 3) for part in (dq, dk, dv)], axis=2)
         return self.qkv.backward(dqkv.reshape(B, L, 3 * C), tape)
-
-    def _draw_dropout(self, x: Array, tape: Tape | None) -> Array | None:
-        if tape is None or not tape.training or self.attn_drop.rate == 0.0:
-            return None
-        return draw_mask(tape.rng, (x.shape[0], self.heads, x.shape[1], x.shape[1]), self.attn_drop.rate, x)

@@ -48,11 +48,16 @@ class Dropout(Layer):
         """One draw for each entry."""
         return tuple(x.shape)
 
+    def draw(self, tape: Tape | None, shape: tuple[int, ...], like: Array) -> Array | None:
+        """A mask of `shape`, where `like` is; None where nothing is dropped: in evaluation, and for rate 0."""
+        if tape is None or not tape.training or self.rate == 0.0:
+            return None
+        return draw_mask(tape.rng, shape, self.rate, like)
+
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         check_array(type(self).__name__, "x", x, (...,))
-        if tape is None or not tape.training or self.rate == 0.0:
-            return self.record(tape, (x, None))
-        return self.record(tape, dropout_forward(x, draw_mask(tape.rng, self.mask_shape(x), self.rate, x)))
+        mask = self.draw(tape, self.mask_shape(x), x)
+        return self.record(tape, (x, None) if mask is None else dropout_forward(x, mask))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         mask = tape.pop(self)

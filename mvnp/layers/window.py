@@ -55,4 +55,5 @@ def real_tokens(like: Array, B: int, H: int, W: int, P: int) -> Array | None:
     """(B·nW, P·P) booleans, False at tokens that are padding; None where nothing is padded."""
     if padded_size(H, W, P) == (H, W):
         return None
-    return moved_to(like, window_partition(np.ones((B, H, W, 1)), P)[..., 0] > 0)
+    of_one_image = moved_to(like, window_partition(np.ones((1, H, W, 1)), P)[..., 0] > 0)
+    return array_module(like).tile(of_one_image, (B, 1))

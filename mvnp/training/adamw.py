@@ -22,7 +22,7 @@ import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
 from ..errors import CheckpointError, InputError
-from ..layer import Param
+from ..layer import Param, mismatches
 
 
 class AdamW:
@@ -111,14 +111,7 @@ class AdamW:
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Take over what `state_dict` gave. Raises CheckpointError that lists all that does not fit, and then takes none."""
-        expected = self.state_dict(copy=False)
-        problems = [f"missing: {key}" for key in expected if key not in state]
-        problems += [f"unexpected: {key}" for key in state if key not in expected]
-        problems += [
-            f"misshapen: {key} has shape {tuple(state[key].shape)}, expected {tuple(array.shape)}"
-            for key, array in expected.items()
-            if key in state and tuple(state[key].shape) != tuple(array.shape)
-        ]
+        problems = mismatches(self.state_dict(copy=False), state)
         if problems:
             raise CheckpointError("this optimiser state does not fit the model:\n  " + "\n  ".join(problems))
         self.steps = int(to_numpy(state["step"]))
