@@ -73,10 +73,12 @@ class Tape:
     training   True: batch statistics, dropout and drop path. False: evaluation behaviour, but recorded, so that it can
                be differentiated (saliency) or looked into.
     seed       of the generator that dropout and drop path draw from
+    inputs     False: the gradient of the images is not wanted, and the model's backward gives None for it. Training has no
+               use for it, and it belongs to the largest map of all.
     """
 
-    def __init__(self, training: bool = True, seed: int | list[int] = 0) -> None:
-        self.training = training
+    def __init__(self, training: bool = True, seed: int | list[int] = 0, inputs: bool = True) -> None:
+        self.training, self.inputs = training, inputs
         self.rng = np.random.default_rng(seed)
         self.entries: list[tuple[Layer, Any]] = []
         self._gradients: dict[int, Array] = {}
@@ -104,8 +106,16 @@ class Tape:
         """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses."""
         if tuple(gradient.shape) != param.shape:
             raise TapeError(f"a gradient of shape {tuple(gradient.shape)} for a parameter of shape {param.shape}")
-        before = self._gradients.get(id(param))
-        self._gradients[id(param)] = gradient if before is None else before + gradient
+        self._add(id(param), gradient)
+
+    def take_gradients(self, other: Tape) -> None:
+        """Add all gradients that another tape has found to this one's; the other has none then."""
+        while other._gradients:
+            self._add(*other._gradients.popitem())
+
+    def _add(self, key: int, gradient: Array) -> None:
+        before = self._gradients.get(key)
+        self._gradients[key] = gradient if before is None else before + gradient
 
     def gradient(self, param: Param) -> Array | None:
         """The gradient of `param`, or None where no backward has reached it."""
@@ -114,6 +124,10 @@ class Tape:
     def defer(self, buffer: Buffer, value: Array) -> None:
         """Note a new value for a buffer, for `commit` to apply."""
         self._pending.append((buffer, value))
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each piece of the batch has for `value`: here one, the batch is whole. See mvnp/pieces.py."""
+        return [value]
 
     def pending(self, buffer: Buffer) -> Array:
         """The value that `buffer` will have after `commit`: a layer that runs twice updates its own update."""

@@ -34,6 +34,7 @@ from .layers.silu import silu_backward, silu_forward
 from .layers.softmax import softmax_backward, softmax_forward
 from .layers.softplus import softplus_backward, softplus_forward
 from .layers.window import window_partition, window_reverse
+from .layers.winograd import winograd_backward, winograd_forward
 
 TOLERANCE = 1e-7
 
@@ -152,6 +153,9 @@ LAYER_CASES = [
     _conv2d("2x1, stride 3", (2, 1), stride=3, padding=0),
     _pair("conv1d", "kernel 3", conv1d_forward, conv1d_backward, _draw(x=(2, 5, 3), weight=(3, 1, 3), bias=(3,))),
     _pair("conv1d", "kernel 4, no bias", conv1d_forward, _without_bias(conv1d_backward), _draw(x=(2, 5, 3), weight=(3, 1, 4))),
+    _pair("winograd", "", winograd_forward, winograd_backward, _draw(x=(2, 5, 6, 2), weight=(3, 2, 3, 3), bias=(3,))),
+    _pair("winograd", "no padding, no bias", partial(winograd_forward, padding=(0, 0)), _without_bias(winograd_backward),
+          _draw(x=(1, 7, 3, 2), weight=(2, 2, 3, 3))),
     _pair("linear", "", linear_forward, linear_backward, _draw(x=(2, 3, 4), weight=(5, 4), bias=(5,))),
     _pair("linear", "no bias", linear_forward, _without_bias(linear_backward), _draw(x=(2, 3, 4), weight=(5, 4))),
     _pair("batchnorm", "training", batchnorm_forward, batchnorm_backward, _NORM),

@@ -150,6 +150,7 @@ CASES = {
     "silu": [[normal(MAP, 1)]],
     "softmax": [[normal(TOKENS, 1)]],
     "softplus": [[normal(TOKENS, 1)]],
+    "winograd": [CONV, [*CONV[:2], None, (0, 2)]],
 }
 
 
@@ -167,7 +168,10 @@ def test_pair(stem, index, dtype):
         got = _forward_and_backward(stem, arguments, recorder)
     for number, (device, host) in enumerate(zip(got, want, strict=True)):
         what = "y" if number == 0 else f"gradient {number}"
-        np.testing.assert_array_equal(device, host, strict=True, err_msg=f"{stem}: {what}")
+        if stem == "gelu" and dtype == "float32":  # NumPy has an erf of ours there, CuPy its own
+            np.testing.assert_allclose(device, host, atol=1e-6, err_msg=f"{stem}: {what}")
+        else:
+            np.testing.assert_array_equal(device, host, strict=True, err_msg=f"{stem}: {what}")
 
 
 def _cast(argument, dtype: str):
@@ -187,7 +191,9 @@ def _forward_and_backward(stem: str, arguments: list, recorder: Recorder | None 
     gradients = backward(dy, cache)
     if recorder is not None:
         recorder.assert_no_syncs(stem)
-        assert {event.what for event in recorder.uploads} == {f"asarray of a numpy.ndarray of shape {y.shape}"}
+        # Winograd's matrices are sent once, and kept.
+        sent = {event.what for event in recorder.uploads if " _transforms" not in event.where}
+        assert sent == {f"asarray of a numpy.ndarray of shape {y.shape}"}
     results = [y, *(gradients if isinstance(gradients, tuple) else (gradients,))]
     return [None if result is None else to_numpy(result) for result in results]
 

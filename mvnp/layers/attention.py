@@ -17,9 +17,13 @@ Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, eq. 1. qk-norm: Hen
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from ..backend import Array, array_module
+from ..blockwise import BLOCK
 from ..errors import InputError, check_array
 from ..initializer import Initializer
 from ..layer import Layer, Tape
@@ -40,37 +44,59 @@ class AttentionCache(NamedTuple):
 
 
 def attention_forward(
-    q: Array, k: Array, v: Array, real: Array | None = None, dropout: Array | None = None
-) -> tuple[Array, AttentionCache]:
+    q: Array, k: Array, v: Array, real: Array | None = None, dropout: Array | None = None, keep: bool = True
+) -> tuple[Array, AttentionCache | None]:
     """o of (1) and its cache.
 
     q, k, v    (B, h, L, d)
     real       (B, L) booleans, False at keys that nobody may see; each row needs one that is True
     dropout    (B, h, L, L) mask from dropout.py, or None
+    keep       False: no cache, and never more than a block of the weights in memory
     """
     check_array("attention", "q", q, ("B", "h", "L", "d"))
     for name, other in (("k", k), ("v", v)):
         check_array("attention", name, other, tuple(q.shape))
     xp = array_module(q, k, v, real, dropout)
-    # Scaling q costs L·d products, scaling the scores L·L.
-    scores = (q * (1.0 / math.sqrt(q.shape[-1]))) @ k.swapaxes(-1, -2)
-    if real is not None:
-        scores = xp.where(real[:, None, None, :], scores, -math.inf)
-    weights, _ = softmax_forward(scores)
-    output = (weights if dropout is None else weights * dropout) @ v
-    return output, AttentionCache(q, k, v, weights, dropout)
+    B, h, L, d = q.shape
+    kept = xp.empty((B, h, L, L), q.dtype) if keep else None
+    output = xp.empty((B, L, h, d), q.dtype).transpose(0, 2, 1, 3)  # in memory as the next layer wants it
+    for some in _some_heads(q):
+        # Scaling q costs L·d products, scaling the scores L·L.
+        scores = (q[some] * (1.0 / math.sqrt(d))) @ k[some].swapaxes(-1, -2)
+        if real is not None:
+            scores = xp.where(real[some[0], None, None, :], scores, -math.inf)
+        weights, _ = softmax_forward(scores)
+        output[some] = (weights if dropout is None else weights * dropout[some]) @ v[some]
+        if kept is not None:
+            kept[some] = weights
+    return output, None if kept is None else AttentionCache(q, k, v, kept, dropout)
 
 
 def attention_backward(doutput: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
     """dq, dk, dv of (3) and (4). A masked key has weight 0 and so no gradient: it needs no case of its own."""
-    q, k, v, weights, dropout = cache
-    used = weights if dropout is None else weights * dropout
-    dv = used.swapaxes(-1, -2) @ doutput
-    dweights = doutput @ v.swapaxes(-1, -2)
-    if dropout is not None:
-        dweights = dweights * dropout
-    dscores = softmax_backward(dweights, weights) * (1.0 / math.sqrt(q.shape[-1]))
-    return dscores @ k, dscores.swapaxes(-1, -2) @ q, dv
+    q, k, v, kept, dropout = cache
+    xp = array_module(q)
+    dq, dk, dv = (xp.empty(q.shape, q.dtype) for _ in range(3))
+    for some in _some_heads(q):
+        weights, do = kept[some], doutput[some]
+        used = weights if dropout is None else weights * dropout[some]
+        dv[some] = used.swapaxes(-1, -2) @ do
+        dweights = do @ v[some].swapaxes(-1, -2)
+        if dropout is not None:
+            dweights = dweights * dropout[some]
+        dscores = softmax_backward(dweights, weights) * (1.0 / math.sqrt(q.shape[-1]))
+        dq[some] = dscores @ k[some]
+        dk[some] = dscores.swapaxes(-1, -2) @ q[some]
+    return dq, dk, dv
+
+
+def _some_heads(q: Array) -> Iterator[tuple[slice, slice]]:
+    """Indices that cut (B, h) so that the scores of each part stay in the cache: a few heads of one window at a time."""
+    B, h, L, _ = q.shape
+    heads = max(1, BLOCK // (L * L))
+    if array_module(q) is not np or B * h <= heads:
+        return iter([(slice(0, B), slice(0, h))])
+    return ((slice(b, b + 1), slice(head, head + heads)) for b in range(B) for head in range(0, h, heads))
 
 
 class MultiHeadAttention(Layer):
@@ -113,7 +139,7 @@ class MultiHeadAttention(Layer):
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q, tape), self.k_norm(k, tape)
         dropout = self.attn_drop.draw(tape, (B, self.heads, L, L), x)
-        output = self.record(tape, attention_forward(q, k, v, real, dropout))
+        output = self.record(tape, attention_forward(q, k, v, real, dropout, keep=tape is not None))
         merged = output.transpose(0, 2, 1, 3).reshape(B, L, C)
         return self.proj_drop(self.proj(merged, tape), tape)
 

@@ -17,47 +17,53 @@ Ioffe, Szegedy: Batch Normalization, arXiv:1502.03167, algorithm 1 and section 3
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy
+from ..blockwise import as_rows, blockwise, column_sums, row_blocks, sum_rows
 from ..errors import InputError, check_array
 from ..initializer import Initializer
 from ..layer import Buffer, Layer, Param, Tape
 
+Moments = tuple[int, Array, Array]  # how many values, their mean, and the sum of their squared distances from it
+Gather = Callable[[Any], list[Any]]  # gives what every piece of the batch has for a value; see mvnp/pieces.py
 
-def batchnorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, tuple]:
-    """y of (1) in training; the cache (x, weight, mean, rstd, variance) also holds the batch's statistics.
+
+def batchnorm_forward(
+    x: Array, weight: Array, bias: Array, eps: float = 1e-5, gather: Gather = lambda value: [value]
+) -> tuple[Array, tuple]:
+    """y of (1) in training; the cache (x, weight, mean, rstd, variance, n) also holds the batch's statistics.
+
+    gather    where x is a piece of the batch: the means are those of all pieces together
 
     Raises InputError where a channel has a single value: it would be its own mean, and y would not depend on x.
     """
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
     xp = array_module(x, weight, bias)
-    if math.prod(x.shape[:-1]) == 1:
+    n, mean, squares = _merged(gather(_moments(x)))
+    if n == 1:
         raise InputError(
             f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs at least two:"
             " use a larger batch or image, or evaluation mode"
         )
-    axes = tuple(range(x.ndim - 1))
-    mean = x.mean(axis=axes)
-    centred = x - mean
-    variance = (centred * centred).mean(axis=axes)
+    variance = squares / n
     rstd = 1.0 / xp.sqrt(variance + eps)
-    return centred * (rstd * weight) + bias, (x, weight, mean, rstd, variance)
+    return _standardised(x, mean, rstd * weight, bias), (x, weight, mean, rstd, variance, n)
 
 
-def batchnorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
-    """dx, dweight, dbias of (2) and (3)."""
-    x, weight, mean, rstd, _ = cache
-    axes = tuple(range(x.ndim - 1))
-    normalised = (x - mean) * rstd
-    dweight = (dy * normalised).sum(axis=axes)
-    dbias = dy.sum(axis=axes)
+def batchnorm_backward(dy: Array, cache: tuple, gather: Gather = lambda value: [value]) -> tuple[Array, Array, Array]:
+    """dx, dweight, dbias of (2) and (3). Of a piece, dweight and dbias are its share of the sums."""
+    x, weight, mean, rstd, _, n = cache
+    dweight, dbias = sum_rows(lambda dy, x: (dy * (x - mean), dy), dy, x)
+    dweight *= rstd
     # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves the mean and the spread of all the others.
     # Summed against g = γ dy: ⟨g⟩ = γ dβ / n and ⟨g x̂⟩ = γ dγ / n, so (2) reuses the sums of (3).
-    n = math.prod(x.shape[:-1])
-    return weight * rstd * (dy - dbias / n - normalised * (dweight / n)), dweight, dbias
+    of_dy, of_normalised = (sum(parts) / n for parts in zip(*gather((dbias, dweight)), strict=True))
+    dx = blockwise(lambda dy, x: weight * rstd * (dy - of_dy - (x - mean) * (rstd * of_normalised)), dy, x)
+    return dx, dweight, dbias
 
 
 def batchnorm_eval_forward(
@@ -67,14 +73,40 @@ def batchnorm_eval_forward(
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
     xp = array_module(x, weight, bias, mean, variance)
     rstd = 1.0 / xp.sqrt(variance + eps)
-    return (x - mean) * (rstd * weight) + bias, (x, weight, mean, rstd)
+    return _standardised(x, mean, rstd * weight, bias), (x, weight, mean, rstd)
 
 
 def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (4) and (3)."""
     x, weight, mean, rstd = cache
-    axes = tuple(range(x.ndim - 1))
-    return dy * (weight * rstd), (dy * (x - mean)).sum(axis=axes) * rstd, dy.sum(axis=axes)
+    dweight, dbias = sum_rows(lambda dy, x: (dy * (x - mean), dy), dy, x)
+    return blockwise(lambda dy: dy * (weight * rstd), dy), dweight * rstd, dbias
+
+
+def _standardised(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
+    return blockwise(lambda x: (x - mean) * scale + bias, x)
+
+
+def _moments(x: Array) -> Moments:
+    """Those of each channel, in one pass over x: of blocks that stay in the cache, put together."""
+    found = []
+    for part in row_blocks(x):
+        block = as_rows(x)[part]
+        mean = column_sums(block) / len(block)
+        centred = block - mean
+        found.append((len(block), mean, column_sums(centred * centred)))
+    return _merged(found)
+
+
+def _merged(found: list[Moments]) -> Moments:
+    """The moments of all values together.
+
+    Those of part i lie around m_i and not around the common mean m: Σ (x − m)² = Σ (x − m_i)² + n_i (m_i − m)². Chan, Golub,
+    LeVeque: Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979). Nothing large is subtracted.
+    """
+    n = sum(count for count, _, _ in found)
+    mean = sum(mean * (count / n) for count, mean, _ in found)
+    return n, mean, sum(squares + count * (part - mean) ** 2 for count, part, squares in found)
 
 
 class BatchNorm(Layer):
@@ -98,8 +130,8 @@ class BatchNorm(Layer):
         if tape is None or not tape.training:
             statistics = self.running_mean.data, self.running_var.data
             return self.record(tape, batchnorm_eval_forward(x, weight, bias, *statistics, self.eps))
-        y, cache = batchnorm_forward(x, weight, bias, self.eps)
-        self._update(tape, mean=cache[2], variance=cache[4], n=math.prod(x.shape[:-1]))
+        y, cache = batchnorm_forward(x, weight, bias, self.eps, tape.gather)
+        self._update(tape, mean=cache[2], variance=cache[4], n=cache[5])
         return self.record(tape, (y, cache))
 
     def _update(self, tape: Tape, mean: Array, variance: Array, n: int) -> None:
@@ -111,7 +143,7 @@ class BatchNorm(Layer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         cache = tape.pop(self)
-        dx, dweight, dbias = batchnorm_backward(dy, cache) if tape.training else batchnorm_eval_backward(dy, cache)
+        dx, dweight, dbias = batchnorm_backward(dy, cache, tape.gather) if tape.training else batchnorm_eval_backward(dy, cache)
         tape.accumulate(self.weight, dweight)
         tape.accumulate(self.bias, dbias)
         return dx

@@ -13,7 +13,10 @@ MambaVision uses it in place of Mamba's causal convolution: a token in an image 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..backend import Array, array_module
+from ..blockwise import column_sums, sample_blocks, sum_rows
 from ..errors import check_array
 from ..initializer import Initializer
 from ..layer import Layer, Param, Tape
@@ -22,14 +25,14 @@ from ..layer import Layer, Param, Tape
 def conv1d_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
     """y of (1), and the cache for `conv1d_backward`. Raises InputError unless x is (B, L, D)."""
     check_array("Conv1d", "x", x, ("B", "L", weight.shape[0]))
-    array_module(x, weight, bias)
-    L, K = x.shape[1], weight.shape[2]
-    padded = _pad(x, K)
-    y = padded[:, :L] * weight[:, 0, 0]
-    for k in range(1, K):
-        y += padded[:, k : k + L] * weight[:, 0, k]
-    if bias is not None:
-        y += bias
+    xp = array_module(x, weight, bias)
+    y = xp.empty(x.shape, x.dtype)
+    for samples in sample_blocks(x):
+        xp.multiply(x[samples], weight[:, 0, (weight.shape[2] - 1) // 2], out=y[samples])
+        for k, written, read in _neighbours(x.shape[1], weight.shape[2]):
+            y[samples, written] += x[samples, read] * weight[:, 0, k]
+        if bias is not None:
+            y[samples] += bias
     return y, (x, weight, bias is not None)
 
 
@@ -37,24 +40,26 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     """dx, dweight, dbias of (2) and (3); dbias is None where there was no bias."""
     x, weight, has_bias = cache
     xp = array_module(x)
-    L, K = x.shape[1], weight.shape[2]
-    padded = _pad(x, K)
-    dpadded = xp.zeros_like(padded)
-    dweight = xp.empty_like(weight)
+    (L, D), K = x.shape[1:], weight.shape[2]
+    dx = xp.empty(x.shape, x.dtype)
+    dweight = xp.zeros_like(weight)
+    for samples in sample_blocks(x):
+        middle = (K - 1) // 2
+        xp.multiply(dy[samples], weight[:, 0, middle], out=dx[samples])
+        dweight[:, 0, middle] += column_sums((dy[samples] * x[samples]).reshape(-1, D))
+        for k, written, read in _neighbours(L, K):
+            # Tap k read x there for y here: what it took it pays back, and its own share is the product.
+            dx[samples, read] += dy[samples, written] * weight[:, 0, k]
+            dweight[:, 0, k] += column_sums((dy[samples, written] * x[samples, read]).reshape(-1, D))
+    return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None
+
+
+def _neighbours(L: int, K: int) -> Iterator[tuple[int, slice, slice]]:
+    """For each tap k but the middle one: k, the tokens t whose y it writes to, and the tokens t + k − p whose x it reads."""
     for k in range(K):
-        # Tap k read padded[t + k] for every t: what it took there it pays back there, and its own share is the product.
-        dpadded[:, k : k + L] += dy * weight[:, 0, k]
-        dweight[:, 0, k] = (dy * padded[:, k : k + L]).sum(axis=(0, 1))
-    left = (K - 1) // 2
-    return dpadded[:, left : left + L], dweight, dy.sum(axis=(0, 1)) if has_bias else None
-
-
-def _pad(x: Array, K: int) -> Array:
-    """x with ⌊(K − 1)/2⌋ zeros before the sequence and the rest of K − 1 after it."""
-    left = (K - 1) // 2
-    padded = array_module(x).zeros((x.shape[0], x.shape[1] + K - 1, x.shape[2]), x.dtype)
-    padded[:, left : left + x.shape[1]] = x
-    return padded
+        shift = k - (K - 1) // 2
+        if shift and abs(shift) < L:
+            yield k, slice(max(0, -shift), L - max(0, shift)), slice(max(0, shift), L - max(0, -shift))
 
 
 class Conv1d(Layer):

@@ -11,21 +11,28 @@ matrix, this is one product, and so are its gradients:
     backward    dX = dY Mᵀ      dM = Xᵀ dY      db = Σ dY               (3)
 
 dx collects from dX: a pixel lies in several patches, and gets the sum of its gradients in all of them (col2im). X is Kh Kw/s²
-times as large as x, so it is made for a few samples at a time, and again in the backward instead of being kept.
+times as large as x, so it is made block by block, always in the same memory, and again in the backward instead of being kept.
 
 Chellapilla, Puri, Simard: High Performance Convolutional Neural Networks for Document Processing (2006).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
+import numpy as np
+
 from ..backend import Array, array_module
-from ..errors import InputError, check_array
+from ..blockwise import sum_rows
+from ..errors import InputError, check_array, check_choice
 from ..initializer import Initializer
 from ..layer import Layer, Param, Tape
+from ..workspace import workspace
+from .winograd import winograd_backward, winograd_forward
 
-PATCH_BYTES = 16 << 20  # how much of X is in memory at once
+# How much of X is in memory at once: what a core's share of the third-level cache holds, and rows enough for a fast product.
+PATCH_BYTES = 4 << 20
 
 Pair = tuple[int, int]
 
@@ -39,34 +46,42 @@ def conv2d_forward(
     """
     check_array("Conv2d", "x", x, ("B", "H", "W", weight.shape[1]))
     xp = array_module(x, weight, bias)
-    Ho, Wo = _output_size(x, weight, stride, padding)
     O = weight.shape[0]
+    y = xp.empty((len(x), *_output_size(x, weight, stride, padding), O), x.dtype)
     M = _kernel_matrix(weight)
-    y = xp.empty((x.shape[0], Ho, Wo, O), x.dtype)
-    for part in _parts(x, Ho * Wo * M.shape[0]):
-        X = _patches(_pad(x[part], padding), weight.shape[2:], stride)
-        y[part] = (X @ M).reshape(-1, Ho, Wo, O)
-    if bias is not None:
-        y += bias
+    for samples, blocks in _parts(y, len(M)):
+        for rows in blocks:
+            part = y[samples, rows].reshape(-1, O)  # a view: whole samples, or rows of one
+            xp.matmul(_patches(x[samples], weight.shape[2:], stride, padding, rows), M, out=part)
+            if bias is not None:
+                part += bias
     return y, (x, weight, bias is not None, stride, padding)
 
 
-def conv2d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
-    """dx, dweight, dbias of (3); dbias is None where there was no bias."""
+def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
+    """dx, dweight, dbias of (3); dbias is None where there was no bias, and dx with `inputs=False`, which saves its work."""
     x, weight, has_bias, stride, padding = cache
     xp = array_module(x)
-    O, I, Kh, Kw = weight.shape
+    (O, I, Kh, Kw), (ph, pw) = weight.shape, padding
     M = _kernel_matrix(weight)
     dM = xp.zeros_like(M)
-    dx = xp.empty_like(x)
-    for part in _parts(x, dy.shape[1] * dy.shape[2] * M.shape[0]):
-        padded = _pad(x[part], padding)
-        rows = dy[part].reshape(-1, O)
-        dM += _patches(padded, (Kh, Kw), stride).T @ rows
-        dX = (rows @ M.T).reshape(*dy[part].shape[:3], Kh, Kw, I)
-        dx[part] = _collect(dX, padded, stride)[:, padding[0] : padding[0] + x.shape[1], padding[1] : padding[1] + x.shape[2]]
+    dx = xp.empty_like(x) if inputs else None
+    for samples, blocks in _parts(dy, len(M)):
+        size = (len(x[samples]), x.shape[1] + 2 * ph, x.shape[2] + 2 * pw, I)
+        dpadded = workspace(xp, "conv2d.dpadded", size, x.dtype)
+        dpadded[...] = 0
+        for rows in blocks:
+            part = dy[samples, rows]
+            flat = part.reshape(-1, O)
+            X = _patches(x[samples], (Kh, Kw), stride, padding, rows)
+            dM += X.T @ flat
+            if inputs:
+                dX = xp.matmul(flat, M.T, out=X)  # X has served: its memory takes dX
+                _collect(dX.reshape(*part.shape[:3], Kh, Kw, I), dpadded[:, rows.start * stride[0] :], stride)
+        if dx is not None:
+            dx[samples] = dpadded[:, ph : ph + x.shape[1], pw : pw + x.shape[2]]
     dweight = dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)
-    return dx, dweight, dy.sum(axis=(0, 1, 2)) if has_bias else None
+    return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None
 
 
 def _output_size(x: Array, weight: Array, stride: Pair, padding: Pair) -> Pair:
@@ -79,10 +94,16 @@ def _output_size(x: Array, weight: Array, stride: Pair, padding: Pair) -> Pair:
     return sizes[0], sizes[1]
 
 
-def _parts(x: Array, patch_numbers: int) -> Iterator[slice]:
-    """Slices of the batch, each with at most PATCH_BYTES of patches (or one sample)."""
-    step = max(1, PATCH_BYTES // (patch_numbers * x.dtype.itemsize))
-    return (slice(start, start + step) for start in range(0, x.shape[0], step))
+def _parts(y: Array, patch_size: int) -> Iterator[tuple[slice, list[slice]]]:
+    """Cuts y (B, H', W', O) so that the patches of each block stay within PATCH_BYTES: several samples, or some rows of one.
+
+    Gives slices of the samples, each with the slices of its rows.
+    """
+    B, H, W = y.shape[:3]
+    row_bytes = W * patch_size * y.dtype.itemsize
+    samples, rows = max(1, PATCH_BYTES // (H * row_bytes)), max(1, min(H, PATCH_BYTES // row_bytes))
+    blocks = [slice(row, min(row + rows, H)) for row in range(0, H, rows)]
+    return ((slice(start, start + samples), blocks) for start in range(0, B, samples))
 
 
 def _kernel_matrix(weight: Array) -> Array:
@@ -90,38 +111,66 @@ def _kernel_matrix(weight: Array) -> Array:
     return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
 
 
-def _pad(x: Array, padding: Pair) -> Array:
-    if padding == (0, 0):
-        return x
-    (ph, pw), (B, H, W, C) = padding, x.shape
-    padded = array_module(x).zeros((B, H + 2 * ph, W + 2 * pw, C), x.dtype)
-    padded[:, ph : ph + H, pw : pw + W] = x
-    return padded
+def _patches(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -> Array:
+    """The rows of X that belong to some rows of output pixels: all patches, one a row.
 
-
-def _patches(padded: Array, kernel: Pair, stride: Pair) -> Array:
-    """X: all patches, one a row. In channel-last order a row of a patch is contiguous, so this copies in long runs."""
-    windows = array_module(padded).lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
+    In channel-last order a row of a patch is contiguous in memory, so this copies in long runs.
+    """
+    xp = array_module(x)
+    (n, H, W, C), (ph, pw) = x.shape, padding
+    # The rows of x that these patches see, with zeros around them.
+    height = (rows.stop - rows.start - 1) * stride[0] + kernel[0]
+    padded = workspace(xp, "conv2d.padded", (n, height, W + 2 * pw, C), x.dtype)
+    padded[...] = 0
+    top = rows.start * stride[0] - ph
+    first, last = max(top, 0), min(top + height, H)
+    if first < last:
+        padded[:, first - top : last - top, pw : pw + W] = x[:, first:last]
+    windows = xp.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
     windows = windows[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
-    return windows.reshape(-1, kernel[0] * kernel[1] * padded.shape[3])
+    X = workspace(xp, "conv2d.patches", windows.shape, x.dtype)
+    X[...] = windows
+    return X.reshape(-1, kernel[0] * kernel[1] * C)
 
 
-def _collect(dX: Array, padded: Array, stride: Pair) -> Array:
-    """The padded image's gradient: position (i, j) of every patch goes back to where it was read, and is added."""
+def _collect(dX: Array, dpadded: Array, stride: Pair) -> None:
+    """Position (i, j) of every patch goes back to where it was read in the padded image, and is added there."""
     _, Ho, Wo, Kh, Kw, _ = dX.shape
-    dpadded = array_module(dX).zeros(padded.shape, dX.dtype)
     for i in range(Kh):
         for j in range(Kw):
             rows = slice(i, i + Ho * stride[0], stride[0])
             columns = slice(j, j + Wo * stride[1], stride[1])
             dpadded[:, rows, columns] += dX[:, :, :, i, j]
-    return dpadded
+
+
+METHODS = ("auto", "patches", "winograd")
+WINOGRAD_CHANNELS = 32  # with fewer, the transforms cost more than the products save
+
+_chosen: str | None = None
+
+
+def use_convolution(method: str) -> None:
+    """Choose how convolutions are computed: "patches" as in this file, "winograd" wherever a kernel is 3x3 with stride 1, or
+    "auto", the default: Winograd there in float32 on NumPy, where it is faster. MVNP_CONVOLUTION sets the same.
+
+    Raises InputError for another name.
+    """
+    global _chosen
+    check_choice("convolution", method, METHODS)
+    _chosen = method
+
+
+def _method() -> str:
+    if _chosen is None:
+        use_convolution(os.environ.get("MVNP_CONVOLUTION") or "auto")
+    assert _chosen is not None
+    return _chosen
 
 
 class Conv2d(Layer):
     """Convolution with a kernel, stride and padding given as one number or as (vertical, horizontal).
 
-    Weight and bias start uniform in ±1/√(I Kh Kw).
+    Weight and bias start uniform in ±1/√(I Kh Kw). Patches or Winograd: see `use_convolution`.
     """
 
     def __init__(
@@ -142,11 +191,27 @@ class Conv2d(Layer):
         self.stride, self.padding = _pair("stride", stride, least=1), _pair("padding", padding, least=0)
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        bias = None if self.bias is None else self.bias.data
-        return self.record(tape, conv2d_forward(x, self.weight.data, bias, self.stride, self.padding))
+        return self.record(tape, self.apply(x, self.weight.data, None if self.bias is None else self.bias.data))
 
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dweight, dbias = conv2d_backward(dy, tape.pop(self))
+    def apply(self, x: Array, weight: Array, bias: Array | None) -> tuple[Array, tuple]:
+        """The forward with a kernel of the same shape; the cache is (backward, its cache)."""
+        if self.by_winograd(x):
+            y, cache = winograd_forward(x, weight, bias, self.padding)
+            return y, (winograd_backward, cache)
+        y, cache = conv2d_forward(x, weight, bias, self.stride, self.padding)
+        return y, (conv2d_backward, cache)
+
+    def by_winograd(self, x: Array) -> bool:
+        """Whether x is convolved by Winograd's method rather than over patches."""
+        possible = self.weight.shape[2:] == (3, 3) and self.stride == (1, 1) and max(self.padding) <= 2
+        if not possible or _method() != "auto":
+            return possible and _method() == "winograd"
+        return array_module(x) is np and x.dtype == np.float32 and min(self.weight.shape[:2]) >= WINOGRAD_CHANNELS
+
+    def backward(self, dy: Array, tape: Tape, inputs: bool = True) -> Array:
+        """dx; None with `inputs=False`, where nothing needs it and its work can be saved."""
+        backward, cache = tape.pop(self)
+        dx, dweight, dbias = backward(dy, cache, inputs)
         tape.accumulate(self.weight, dweight)
         if self.bias is not None:
             tape.accumulate(self.bias, dbias)

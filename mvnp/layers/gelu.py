@@ -18,9 +18,11 @@ from __future__ import annotations
 import math
 
 from ..backend import Array, array_module, erf
+from ..blockwise import blockwise
 from ..errors import check_array, check_choice
 from ..layer import Layer, Tape
 
+SQRT_HALF = math.sqrt(0.5)
 SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 CUBIC = 0.044715
 
@@ -28,32 +30,43 @@ CUBIC = 0.044715
 def gelu_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is x."""
     check_array("GELU", "x", x, (...,))
-    return x * _normal_distribution(x), x
+    return blockwise(_exact, x), x
 
 
 def gelu_backward(dy: Array, cache: Array) -> Array:
     """dx of (2): the product rule, with Φ' = φ."""
-    x = cache
-    density = array_module(x).exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
-    return dy * (_normal_distribution(x) + x * density)
+    return blockwise(lambda dy, x: dy * _exact_slope(x), dy, cache)
 
 
 def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
     """y of (3); the cache is x."""
     check_array("GELU", "x", x, (...,))
-    return 0.5 * x * (1.0 + _tanh_u(x)), x
+    return blockwise(lambda x: 0.5 * x * (1.0 + _tanh_u(x)), x), x
 
 
 def gelu_tanh_backward(dy: Array, cache: Array) -> Array:
     """dx of (4): the product rule, with tanh' = 1 − tanh²."""
-    x = cache
+    return blockwise(lambda dy, x: dy * _tanh_slope(x), dy, cache)
+
+
+def _exact(x: Array) -> Array:
+    z = x * SQRT_HALF
+    y = erf(z)
+    y += 1.0
+    y *= x
+    y *= 0.5
+    return y
+
+
+def _exact_slope(x: Array) -> Array:
+    density = array_module(x).exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
+    return 0.5 * (1.0 + erf(x * SQRT_HALF)) + x * density
+
+
+def _tanh_slope(x: Array) -> Array:
     tanh = _tanh_u(x)
     slope = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x)
-    return 0.5 * dy * (1.0 + tanh + x * (1.0 - tanh * tanh) * slope)
-
-
-def _normal_distribution(x: Array) -> Array:
-    return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+    return 0.5 * (1.0 + tanh + x * (1.0 - tanh * tanh) * slope)
 
 
 def _tanh_u(x: Array) -> Array:

@@ -11,6 +11,7 @@ The sum runs over all leading axes. Touvron et al.: Going deeper with Image Tran
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..blockwise import sum_rows
 from ..errors import check_array
 from ..initializer import Initializer
 from ..layer import Layer, Param, Tape
@@ -26,7 +27,7 @@ def layer_scale_forward(x: Array, gamma: Array) -> tuple[Array, tuple]:
 def layer_scale_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
     """dx, dgamma of (2)."""
     x, gamma = cache
-    return dy * gamma, (dy * x).sum(axis=tuple(range(x.ndim - 1)))
+    return dy * gamma, sum_rows(lambda dy, x: dy * x, dy, x)
 
 
 class LayerScale(Layer):

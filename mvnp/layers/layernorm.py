@@ -15,6 +15,7 @@ Ba, Kiros, Hinton: Layer Normalization, arXiv:1607.06450, eq. 4.
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..blockwise import blockwise, column_sums
 from ..errors import check_array
 from ..initializer import Initializer
 from ..layer import Layer, Param, Tape
@@ -24,25 +25,51 @@ def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -
     """y of (1), and the cache for `layernorm_backward`. Raises InputError unless x ends in the axes of `weight`."""
     check_array("LayerNorm", "x", x, (..., *weight.shape))
     xp = array_module(x, weight, bias)
-    axes = tuple(range(-weight.ndim, 0))
-    mean = x.mean(axis=axes, keepdims=True)
-    centred = x - mean
-    rstd = 1.0 / xp.sqrt((centred * centred).mean(axis=axes, keepdims=True) + eps)
-    return centred * rstd * weight + bias, (x, weight, mean, rstd)
+    gain, shift, C = weight.reshape(-1), bias.reshape(-1), weight.size
+    average = xp.full((C, 1), 1.0 / C, x.dtype)  # ⟨·⟩ over the channels, as a product with a column
+
+    def standardise(rows: Array) -> tuple[Array, Array, Array]:
+        mean = rows @ average
+        y = rows - mean
+        rstd = 1.0 / xp.sqrt((y * y) @ average + eps)
+        y *= rstd
+        y *= gain
+        y += shift
+        return y, mean, rstd
+
+    y, mean, rstd = blockwise(standardise, _channels_last(x, C))
+    return y.reshape(x.shape), (x, weight, mean, rstd)
 
 
 def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (2) and (3)."""
     x, weight, mean, rstd = cache
-    trailing = tuple(range(-weight.ndim, 0))
-    leading = tuple(range(x.ndim - weight.ndim))
-    normalised = (x - mean) * rstd
-    # x̂ depends on x_j directly, through μ and through r:  ∂x̂_i/∂x_j = r (δ_ij − 1/C − x̂_i x̂_j / C), since
-    # ∂μ/∂x_j = 1/C and ∂r/∂x_j = −r² x̂_j / C. Summed against g over i this is (2): g loses its mean and its part along x̂.
-    g = dy * weight
-    along = (g * normalised).mean(axis=trailing, keepdims=True)
-    dx = rstd * (g - g.mean(axis=trailing, keepdims=True) - normalised * along)
-    return dx, (dy * normalised).sum(axis=leading), dy.sum(axis=leading)
+    xp = array_module(x)
+    gain, C = weight.reshape(-1), weight.size
+    average = xp.full((C, 1), 1.0 / C, x.dtype)
+    sums: list[tuple[Array, Array]] = []
+
+    def backward(dy: Array, x: Array, mean: Array, rstd: Array) -> Array:
+        normalised = x - mean
+        normalised *= rstd
+        sums.append((column_sums(dy * normalised), column_sums(dy)))
+        # x̂ depends on x_j directly, through μ and through r:  ∂x̂_i/∂x_j = r (δ_ij − 1/C − x̂_i x̂_j / C), since
+        # ∂μ/∂x_j = 1/C and ∂r/∂x_j = −r² x̂_j / C. Summed against g over i this is (2): g loses its mean and its part along x̂.
+        g = dy * gain
+        normalised *= (g * normalised) @ average
+        normalised += g @ average
+        g -= normalised
+        g *= rstd
+        return g
+
+    dx = blockwise(backward, _channels_last(dy, C), _channels_last(x, C), mean, rstd)
+    dweight, dbias = (sum(parts).reshape(weight.shape) for parts in zip(*sums, strict=True))
+    return dx.reshape(x.shape), dweight, dbias
+
+
+def _channels_last(x: Array, C: int) -> Array:
+    """(..., C), also where a weight has several axes."""
+    return x.reshape(-1, C)
 
 
 class LayerNorm(Layer):

@@ -11,6 +11,7 @@ The sums run over all leading axes: every row of x met the same W, so each adds 
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..blockwise import column_sums
 from ..errors import check_array
 from ..initializer import Initializer
 from ..layer import Layer, Param, Tape
@@ -36,7 +37,7 @@ def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     rows = dy.reshape(-1, dy.shape[-1])
     dx = (rows @ weight).reshape(x.shape)
     dweight = rows.T @ x.reshape(-1, x.shape[-1])
-    return dx, dweight, rows.sum(axis=0) if has_bias else None
+    return dx, dweight, column_sums(rows) if has_bias else None
 
 
 class Linear(Layer):

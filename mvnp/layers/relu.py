@@ -11,6 +11,7 @@ At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes th
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..blockwise import blockwise
 from ..errors import check_array
 from ..layer import Layer, Tape
 
@@ -18,13 +19,15 @@ from ..layer import Layer, Tape
 def relu_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is y, whose sign is all that the backward needs."""
     check_array("ReLU", "x", x, (...,))
-    y = array_module(x).maximum(x, 0)
+    xp = array_module(x)
+    # 0 as an array of the same kind: NumPy compares with a number one by one.
+    y = blockwise(lambda x: xp.maximum(x, xp.zeros_like(x)), x)
     return y, y
 
 
 def relu_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
-    return dy * (cache > 0)
+    return blockwise(lambda dy, y: dy * (y > 0), dy, cache)
 
 
 class ReLU(Layer):

@@ -13,6 +13,7 @@ Elfwing, Uchibe, Doya: Sigmoid-Weighted Linear Units, arXiv:1702.03118, eq. 5.
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..blockwise import blockwise
 from ..errors import check_array
 from ..layer import Layer, Tape
 
@@ -20,14 +21,17 @@ from ..layer import Layer, Tape
 def silu_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is x."""
     check_array("SiLU", "x", x, (...,))
-    return x * _sigmoid(x), x
+    return blockwise(lambda x: x * _sigmoid(x), x), x
 
 
 def silu_backward(dy: Array, cache: Array) -> Array:
     """dx of (2): the product rule, with σ' = σ (1 − σ)."""
-    x = cache
+    return blockwise(lambda dy, x: dy * _slope(x), dy, cache)
+
+
+def _slope(x: Array) -> Array:
     gate = _sigmoid(x)
-    return dy * gate * (1.0 + x * (1.0 - gate))
+    return gate * (1.0 + x * (1.0 - gate))
 
 
 def _sigmoid(x: Array) -> Array:

@@ -12,6 +12,7 @@ how attention masks keys; a row of nothing but −∞ has no softmax and gives N
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..blockwise import blockwise
 from ..errors import check_array
 from ..layer import Layer, Tape
 
@@ -19,16 +20,21 @@ from ..layer import Layer, Tape
 def softmax_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is y."""
     check_array("Softmax", "x", x, (..., "C"))
-    y = array_module(x).exp(x - x.max(axis=-1, keepdims=True))
-    y /= y.sum(axis=-1, keepdims=True)
+    y = blockwise(_softmax, x)
     return y, y
 
 
 def softmax_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
-    y = cache
     # ∂y_i/∂x_j = y_i (δ_ij − y_j): x_j raises its own weight and, through the common denominator, lowers all of them.
-    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+    return blockwise(lambda dy, y: y * (dy - (dy * y).sum(axis=-1, keepdims=True)), dy, cache)
+
+
+def _softmax(x: Array) -> Array:
+    y = x - x.max(axis=-1, keepdims=True)
+    array_module(x).exp(y, out=y)
+    y /= y.sum(axis=-1, keepdims=True)
+    return y
 
 
 class Softmax(Layer):

@@ -12,6 +12,7 @@ The second form of (1) never overflows and is exact in both tails. The second fo
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..blockwise import blockwise
 from ..errors import check_array
 from ..layer import Layer, Tape
 
@@ -20,13 +21,15 @@ def softplus_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is y."""
     check_array("Softplus", "x", x, (...,))
     xp = array_module(x)
-    y = xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+    # 0 as an array: NumPy compares with a number one by one.
+    y = blockwise(lambda x: xp.maximum(x, xp.zeros_like(x)) + xp.log1p(xp.exp(-xp.abs(x))), x)
     return y, y
 
 
 def softplus_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
-    return dy * -array_module(cache).expm1(-cache)
+    xp = array_module(cache)
+    return blockwise(lambda dy, y: dy * -xp.expm1(-y), dy, cache)
 
 
 class Softplus(Layer):

@@ -21,6 +21,7 @@ from ..layers.drop_path import DropPath
 from ..layers.gelu import GELU
 from ..layers.layer_scale import LayerScale
 from ..layers.layernorm import LayerNorm
+from .folding import conv_norm
 from .mixer import MambaVisionMixer
 from .mlp import Mlp
 
@@ -44,8 +45,8 @@ class ConvBlock(Layer):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        y = self.act(self.norm1(self.conv1(x, tape), tape), tape)
-        y = self.norm2(self.conv2(y, tape), tape)
+        y = self.act(conv_norm(self.conv1, self.norm1, x, tape), tape)
+        y = conv_norm(self.conv2, self.norm2, y, tape)
         if self.gamma is not None:
             y = self.gamma(y, tape)
         return x + self.drop_path(y, tape)

@@ -28,6 +28,7 @@ from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
+from ..pieces import backward_in_pieces, forward_in_pieces
 from .arguments import check_arguments, plain
 from .blocks import Block, ConvBlock
 from .mixer import MambaVisionMixer
@@ -105,28 +106,26 @@ class MambaVision(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         """Logits (B, num_classes) of images (B, in_chans, H, W) of any size."""
-        pooled = self.pooled(x, tape)
-        return pooled if self.head is None else self.head(pooled, tape)
+        return forward_in_pieces(self, self._logits, self._checked(x), tape)
 
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        """dx (B, in_chans, H, W), from the gradient of the logits."""
-        if self.head is not None:
-            dy = self._own_precision("dlogits", dy, ("B", self.num_classes))
-        return self.pooled_backward(dy if self.head is None else self.head.backward(dy, tape), tape)
+    def backward(self, dy: Array, tape: Tape) -> Array | None:
+        """dx (B, in_chans, H, W), from the gradient of the logits; None where `tape.inputs` is False."""
+        dy = self._own_precision("dlogits", dy, ("B", self.num_classes or self.norm.weight.shape[0]))
+        return backward_in_pieces(self, self._logits_backward, dy, tape)
 
     def pooled(self, x: Array, tape: Tape | None = None) -> Array:
         """The normalised and pooled last stage (B, 8·dim): what the head sees."""
-        return self.avgpool(self.norm(self._stages(x, tape)[-1], tape), tape)
+        return forward_in_pieces(self, self._pooled, self._checked(x), tape)
 
     def pooled_backward(self, dpooled: Array, tape: Tape) -> Array:
         """dx, from the gradient of `pooled`."""
         dpooled = self._own_precision("dpooled", dpooled, ("B", self.norm.weight.shape[0]))
-        dlast = self.norm.backward(self.avgpool.backward(dpooled, tape), tape)
-        return self._stages_backward([None, None, None, dlast], tape)
+        return backward_in_pieces(self, self._pooled_backward, dpooled, tape)
 
     def features(self, x: Array, tape: Tape | None = None) -> list[Array]:
         """The four stages (B, C, H, W), each before its downsampling."""
-        return [stage.transpose(0, 3, 1, 2) for stage in self._stages(x, tape)]
+        stages = forward_in_pieces(self, self._stages, self._checked(x), tape)
+        return [stage.transpose(0, 3, 1, 2) for stage in stages]
 
     def features_backward(self, dfeatures: Sequence[Array | None], tape: Tape) -> Array:
         """dx, from the gradients of `features`; None stands for a stage that nothing depends on."""
@@ -137,7 +136,7 @@ class MambaVision(Layer):
             pattern = ("B", self.config["dim"] * 2**level, "H", "W")
             name = f"dfeatures[{level}]"
             dstages.append(None if d is None else self._own_precision(name, d, pattern).transpose(0, 2, 3, 1))
-        return self._stages_backward(dstages, tape)
+        return backward_in_pieces(self, self._stages_backward, dstages, tape)
 
     def astype(self, dtype: str) -> MambaVision:
         """A copy with parameters and buffers in another dtype; its `config` says so."""
@@ -150,8 +149,26 @@ class MambaVision(Layer):
         check_array("MambaVision", name, array, pattern)
         return array.astype(self.norm.weight.dtype, copy=False)
 
-    def _stages(self, x: Array, tape: Tape | None) -> list[Array]:
-        x = self._own_precision("x", x, ("B", self.in_chans, "H", "W"))
+    def _checked(self, x: Array) -> Array:
+        return self._own_precision("x", x, ("B", self.in_chans, "H", "W"))
+
+    # What follows is for the whole batch or a piece of it.
+
+    def _logits(self, x: Array, tape: Tape | None = None) -> Array:
+        pooled = self._pooled(x, tape)
+        return pooled if self.head is None else self.head(pooled, tape)
+
+    def _logits_backward(self, dy: Array, tape: Tape) -> Array | None:
+        return self._pooled_backward(dy if self.head is None else self.head.backward(dy, tape), tape)
+
+    def _pooled(self, x: Array, tape: Tape | None = None) -> Array:
+        return self.avgpool(self.norm(self._stages(x, tape)[-1], tape), tape)
+
+    def _pooled_backward(self, dpooled: Array, tape: Tape) -> Array | None:
+        dlast = self.norm.backward(self.avgpool.backward(dpooled, tape), tape)
+        return self._stages_backward([None, None, None, dlast], tape)
+
+    def _stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
         # Channel-last from here on.
         x = self.patch_embed(array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1)), tape)
         stages = []
@@ -161,7 +178,7 @@ class MambaVision(Layer):
                 x = level.downsample(stages[-1], tape)
         return stages
 
-    def _stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array:
+    def _stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array | None:
         dx = None
         for level, dstage in zip(reversed(self.levels), reversed(dstages), strict=True):
             if level.downsample is not None:
@@ -169,7 +186,8 @@ class MambaVision(Layer):
                 through = level.downsample.backward(dx, tape)
                 dstage = through if dstage is None else through + dstage
             dx = level.backward(dstage, tape)
-        return self.patch_embed.backward(dx, tape).transpose(0, 3, 1, 2)
+        dx = self.patch_embed.backward(dx, tape)
+        return None if dx is None else dx.transpose(0, 3, 1, 2)
 
 
 def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Initializer) -> ConvLevel | HybridLevel:

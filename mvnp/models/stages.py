@@ -18,6 +18,7 @@ from ..layers.conv2d import Conv2d
 from ..layers.relu import ReLU
 from ..layers.window import real_tokens, window_partition, window_reverse
 from .blocks import Block, ConvBlock
+from .folding import conv_norm
 
 
 class PatchEmbed(Layer):
@@ -34,14 +35,16 @@ class PatchEmbed(Layer):
         ]
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        for layer in self.conv_down:
-            x = layer(x, tape)
-        return x
+        conv1, norm1, relu1, conv2, norm2, relu2 = self.conv_down
+        x = relu1(conv_norm(conv1, norm1, x, tape), tape)
+        return relu2(conv_norm(conv2, norm2, x, tape), tape)
 
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        for layer in reversed(self.conv_down):
+    def backward(self, dy: Array, tape: Tape) -> Array | None:
+        """dx; None where the tape says that the gradient of the images is not wanted."""
+        first, *others = self.conv_down
+        for layer in reversed(others):
             dy = layer.backward(dy, tape)
-        return dy
+        return first.backward(dy, tape, tape.inputs)
 
 
 class Downsample(Layer):

@@ -46,7 +46,7 @@ def train_step(
     The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite, and then has
     changed neither the parameters, the optimiser nor the running statistics.
     """
-    tape = Tape(training=True, seed=seed)
+    tape = Tape(training=True, seed=seed, inputs=False)
     # What overflows ends as a loss or a norm that is not finite, here or in the next step, and is reported once.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logits = model(from_numpy(images), tape)

@@ -184,7 +184,10 @@ def test_images_do_not_meet_in_evaluation():
 def test_evaluation_is_the_same_with_and_without_a_tape():
     model, x = tiny(drop_path_rate=0.5, drop_rate=0.5, attn_drop_rate=0.5), image(2, 3, 16, 16)
     tape, before = Tape(training=False), model.state_dict()
-    np.testing.assert_array_equal(model(x, tape), model(x))
+    with_tape, without = model(x, tape), model(x)
+    assert relative(without, with_tape) < 1e-6  # without, norms are folded into convolutions: the same but for rounding
+    double, x = model.astype("float64"), x.astype("float64")
+    assert relative(double(x), double(x, Tape(training=False))) < 1e-12
     assert len(tape.entries) > 50
     tape.commit()
     for key, value in model.state_dict().items():
@@ -411,7 +414,7 @@ def test_a_batch_too_small_to_train():
 def test_nan_passes_through():
     """A NaN is the caller's to find: it reaches the logits of its own image, and no other's in evaluation."""
     model, x = tiny(), image(2, 3, 16, 16)
-    clean = model(x)
+    clean = model(x, Tape(training=False))
     x[0, 1, 3, 4] = np.nan
     tape = Tape(training=False)
     logits = model(x, tape)

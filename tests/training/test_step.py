@@ -45,7 +45,9 @@ def test_is_what_its_parts_are():
         assert result.loss == loss
         assert result.grad_norm == pytest.approx(norm, rel=1e-14)
     for key, array in model.state_dict().items():
-        np.testing.assert_allclose(array, twin.state_dict()[key], rtol=1e-12, atol=1e-15)
+        # A bias in front of a BatchNorm has no influence. Its gradient is rounding noise, which AdamW divides by its own size.
+        noise = 1e-9 if key == "inner.bias" else 1e-15
+        np.testing.assert_allclose(array, twin.state_dict()[key], rtol=1e-12, atol=noise)
     assert not np.array_equal(model.norm.running_mean.data, np.zeros(8))
 
 

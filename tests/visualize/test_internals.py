@@ -83,7 +83,7 @@ def test_looking_changes_nothing():
     model, x = tiny(dtype="float64"), image()
     before, logits = model.state_dict(), model(x)
     seen = internals(model, x)
-    np.testing.assert_array_equal(seen.logits, logits[0])
+    np.testing.assert_allclose(seen.logits, logits[0], rtol=1e-12)  # without a tape, norms are folded into convolutions
     np.testing.assert_array_equal(model(x), logits)
     assert all((value == before[key]).all() for key, value in model.state_dict().items())
 

@@ -1,0 +1,72 @@
+"""Formulas block by block: mvnp/blockwise.py. Where the cuts are must not show."""
+
+import numpy as np
+import pytest
+
+from mvnp import blockwise as module
+from mvnp.backend import from_numpy, to_numpy
+from mvnp.blockwise import blockwise, in_blocks, row_blocks, sample_blocks, sum_rows
+from support.checks import normal
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 20)
+
+
+def test_one_result():
+    x, y = normal((3, 5, 4), seed=1), normal((3, 5, 4), seed=2)
+    calls = []
+    result = blockwise(lambda x, y: (calls.append(x.shape), x * y + x)[1], x, y)
+    np.testing.assert_array_equal(result, x * y + x)
+    assert calls == [(5, 4), (5, 4), (5, 4)]
+
+
+def test_several_results_of_other_widths():
+    x, column = normal((7, 6), seed=1), normal((7, 1), seed=2)
+    double, mean = blockwise(lambda x, c: (2 * x + c, x.mean(axis=-1, keepdims=True)), x, column)
+    np.testing.assert_array_equal(double, 2 * x + column)
+    np.testing.assert_allclose(mean, x.mean(axis=-1, keepdims=True), rtol=1e-15)
+
+
+def test_strided_arrays():
+    x = normal((6, 9, 8), seed=1)[:, ::2, :4]
+    np.testing.assert_array_equal(blockwise(np.square, x), x**2)
+
+
+@pytest.mark.parametrize("shape", [(20,), (100,), (2, 10), ()])
+def test_small_and_flat_arrays_are_left_whole(shape):
+    x, calls = np.asarray(normal(shape, seed=1)), []
+    np.testing.assert_array_equal(blockwise(lambda x: (calls.append(x.shape), x + 1)[1], x), x + 1)
+    assert calls == [shape]
+
+
+def test_rows_wider_than_a_block():
+    x = normal((3, 50), seed=1)
+    np.testing.assert_array_equal(blockwise(np.sqrt, x * x), np.abs(x))
+
+
+def test_sums():
+    x, y = normal((5, 3, 4), seed=1), normal((5, 3, 4), seed=2)
+    both, one = sum_rows(lambda x, y: (x * y, x), x, y)
+    np.testing.assert_allclose(both, (x * y).sum(axis=(0, 1)), rtol=1e-13)
+    np.testing.assert_allclose(one, x.sum(axis=(0, 1)), rtol=1e-13)
+    np.testing.assert_allclose(sum_rows(lambda y: y, y), y.sum(axis=(0, 1)), rtol=1e-13)
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 6, 11])
+def test_blocks_cover_everything_once(count):
+    x = np.zeros((count, 2, 2))
+    for cuts, length in ((row_blocks(x), 2 * count), (sample_blocks(x), count)):
+        covered = np.concatenate([np.arange(length)[part] for part in cuts])
+        np.testing.assert_array_equal(covered, np.arange(length))
+
+
+def test_on_cupy_nothing_is_cut(strict_cupy):
+    x, calls = normal((10, 4), seed=1), []
+    device = from_numpy(x)
+    assert not in_blocks(device)
+    result = blockwise(lambda x: (calls.append(x.shape), x * 2)[1], device)
+    assert calls == [(10, 4)]
+    np.testing.assert_array_equal(to_numpy(result), 2 * x)
+    np.testing.assert_allclose(to_numpy(sum_rows(lambda x: x, device)), x.sum(axis=0), rtol=1e-13)
