@@ -79,7 +79,7 @@ class Tape:
 
     def __init__(self, training: bool = True, seed: int | list[int] = 0, inputs: bool = True) -> None:
         self.training, self.inputs = training, inputs
-        self.rng = np.random.default_rng(seed)
+        self.rng: Any = np.random.default_rng(seed)
         self.entries: list[tuple[Layer, Any]] = []
         self._gradients: dict[int, Array] = {}
         self._pending: list[tuple[Buffer, Array]] = []

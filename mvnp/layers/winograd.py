@@ -101,9 +101,9 @@ def _transforms(xp: ModuleType, dtype: np.dtype) -> tuple[Array, Array, Array]:
     """A⊗A (36, 16), G⊗G (36, 9) and T⊗T (36, 36).
 
     Two polynomials, of degrees 2 and 3, are multiplied by evaluating both at six points (G and A), multiplying the values, and
-    interpolating (Tᵀ). A correlation is the transpose of such a product in one factor: A and T change places and are transposed.
-    Evaluation at ∞ takes the leading coefficient. Row i of T are the coefficients of Π_(j≠i) (z − p_j), Lagrange's polynomial but
-    for its factor Π_(j≠i) 1/(p_i − p_j), which stands in G; for ∞, Π_j (z − p_j).
+    interpolating (Tᵀ). A correlation is the transpose of such a product in one factor: A and T change places, transposed.
+    Evaluation at ∞ takes the leading coefficient. Row i of T are the coefficients of Π_(j≠i) (z − p_j), Lagrange's polynomial
+    but for its factor Π_(j≠i) 1/(p_i − p_j), which stands in G; for ∞, Π_j (z − p_j).
     """
     A, G, T = np.zeros((PATCH, TILE)), np.zeros((PATCH, TAPS)), np.zeros((PATCH, PATCH))
     for i, point in enumerate(POINTS):
@@ -152,7 +152,7 @@ def _transformed_patches(x: Array, shape: tuple[int, ...], rows: slice, padding:
 
 def _lay_out(tiles: Array, y: Array, rows: slice) -> None:
     """Write tiles (16, tiles·O) into the rows of y that they cover; what hangs over its edge is cut off."""
-    n, H, W, O = y.shape
+    n, _, W, O = y.shape
     count, columns = rows.stop - rows.start, -(-W // TILE)
     grid = tiles.reshape(TILE, TILE, n, count, columns, O).transpose(2, 3, 0, 4, 1, 5)
     target = y[:, rows.start * TILE : rows.stop * TILE]
@@ -165,7 +165,7 @@ def _lay_out(tiles: Array, y: Array, rows: slice) -> None:
 def _tiles(dy: Array, rows: slice) -> Array:
     """The transpose of `_lay_out`: (4, 4, n, rows, columns, O), with zeros where tiles hang over."""
     xp = array_module(dy)
-    n, H, W, O = dy.shape
+    n, _, W, O = dy.shape
     count, columns = rows.stop - rows.start, -(-W // TILE)
     tiles = workspace(xp, "winograd.y", (TILE, TILE, n, count, columns, O), dy.dtype)
     source = dy[:, rows.start * TILE : rows.stop * TILE]

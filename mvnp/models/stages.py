@@ -10,6 +10,8 @@ Sizes that 2 does not divide are rounded up. Hatamizadeh, Kautz: MambaVision, ar
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..backend import Array
 from ..initializer import Initializer
 from ..layer import Layer, Tape
@@ -25,7 +27,7 @@ class PatchEmbed(Layer):
     """The stem: an image to a map a quarter as high and wide."""
 
     def __init__(self, in_chans: int, in_dim: int, dim: int, init: Initializer | None = None) -> None:
-        self.conv_down = [
+        self.conv_down: list[Any] = [
             Conv2d(in_chans, in_dim, 3, stride=2, padding=1, bias=False, init=init),
             BatchNorm(in_dim, eps=1e-4, init=init),
             ReLU(),
