@@ -27,6 +27,7 @@ from .layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_t
 from .layers.layer_scale import layer_scale_backward, layer_scale_forward
 from .layers.layernorm import layernorm_backward, layernorm_forward
 from .layers.linear import linear_backward, linear_forward
+from .layers.linear_recurrence import METHODS, linear_recurrence_backward, linear_recurrence_forward
 from .layers.pool import pool_backward, pool_forward
 from .layers.relu import relu_backward, relu_forward
 from .layers.selective_scan import selective_scan_backward, selective_scan_forward
@@ -93,6 +94,12 @@ def _scan_inputs(bias: bool) -> dict[str, np.ndarray]:
     inputs = _draw(x=(2, 5, 3), dt=(2, 5, 3), A=(3, 4), B=(2, 5, 4), C=(2, 5, 4), D=(3,), dt_bias=(3,))
     inputs["A"] = -np.exp(inputs["A"])
     return inputs if bias else {name: x for name, x in inputs.items() if name != "dt_bias"}
+
+
+def _recurrence_inputs() -> dict[str, np.ndarray]:
+    """k = 7, which no way divides evenly: decays between 0 and 1."""
+    inputs = _draw(decay=(7, 2), inputs=(7, 2), start=(2,))
+    return {**inputs, "decay": np.exp(-np.abs(inputs["decay"]))}
 
 
 def _without_bias(backward: Callable) -> Callable:
@@ -175,12 +182,16 @@ LAYER_CASES = [
     _pair("window", "partition", lambda x: (window_partition(x, 2), None), lambda dy, _: window_reverse(dy, 2, 5, 3), _MAP),
     _pair("window", "reverse", lambda x: (window_reverse(x, 2, 5, 3), None), lambda dy, _: window_partition(dy, 2),
           _draw(tokens=(2 * 6, 4, 2))),
+    *(_pair("linear_recurrence", method, partial(linear_recurrence_forward, method=method), linear_recurrence_backward,
+            _recurrence_inputs()) for method in METHODS),
     _pair("selective_scan", "", selective_scan_forward, selective_scan_backward, _scan_inputs(bias=True)),
     _pair("selective_scan", "no bias", selective_scan_forward, _without_bias(selective_scan_backward),
           _scan_inputs(bias=False)),
     _pair("selective_scan", "no softplus", partial(selective_scan_forward, softplus=False), selective_scan_backward,
           _scan_inputs(bias=True)),
     _pair("selective_scan", "one block", partial(selective_scan_forward, keep_every=8), selective_scan_backward,
+          _scan_inputs(bias=True)),
+    _pair("selective_scan", "associative", partial(selective_scan_forward, method="associative"), selective_scan_backward,
           _scan_inputs(bias=True)),
     _pair("dropout", "", lambda x: dropout_forward(x, _masked(x, 0.4, (4, 5))), dropout_backward, _draw(x=(4, 5))),
     _pair("drop_path", "", lambda x: drop_path_forward(x, _masked(x, 0.4, (4, 1))), drop_path_backward, _draw(x=(4, 5))),

@@ -19,6 +19,7 @@ from mvnp.initializer import Initializer
 from mvnp.layer import Layer
 from mvnp.layers.dropout import Dropout, draw_mask
 from mvnp.layers.linear import Linear
+from mvnp.layers.linear_recurrence import METHODS
 from mvnp.layers.selective_scan import selective_scan_forward, selective_scan_states
 from mvnp.layers.window import real_tokens, window_partition, window_reverse
 from mvnp.training.adamw import AdamW
@@ -143,6 +144,11 @@ CASES = {
     "gelu_tanh": [[normal(MAP, 1)]],
     "layer_scale": [[normal(TOKENS, 1), VECTORS[0]]],
     "layernorm": [[normal(TOKENS, 1), *VECTORS], [normal(MAP, 1), normal((6, 4), 2), normal((6, 4), 3)]],
+    "linear_recurrence": [
+        [np.exp(-np.abs(normal((7, 2, 3), 1))), normal((7, 2, 3), 2), start, method]
+        for start in (None, normal((2, 3), 3))
+        for method in METHODS
+    ],
     "linear": [[normal(TOKENS, 1), normal((3, 4), 2), bias] for bias in (None, normal((3,), 3))],
     "pool": [[normal(MAP, 1)]],
     "relu": [[normal(MAP, 1)]],

@@ -98,6 +98,7 @@ class MambaVisionMixer(Layer):
             parts[..., R + N :],
             self.D.data,
             self._bias().data if self.bias_twice else None,
+            keep=tape is not None,
         )
         s = self.record(tape, scanned)
         y = self.out_proj(xp.concatenate([s, z], axis=-1), tape)

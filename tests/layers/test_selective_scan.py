@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp.errors import InputError
-from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward, selective_scan_states
+from mvnp.layers.linear_recurrence import METHODS
+from mvnp.layers.selective_scan import (
+    default_method,
+    selective_scan_backward,
+    selective_scan_forward,
+    selective_scan_states,
+)
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 
 SHAPES = [(1, 1, 1, 1), (2, 1, 3, 2), (1, 5, 1, 1), (2, 4, 2, 3), (1, 7, 3, 1), (3, 2, 1, 4)]  # b, l, d, n
@@ -131,6 +137,70 @@ def test_kept_distance_does_not_matter(b, l, d, n):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
     # The default: K = ⌈√l⌉.
     assert cache.keep_every == math.ceil(math.sqrt(l))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_by_every_method(method):
+    assert_gradients(scan(method=method), selective_scan_backward, inputs_of(2, 7, 2, 2))
+
+
+@pytest.mark.parametrize("keep_every", [1, 5, 64, None])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_method_does_not_matter(method, keep_every):
+    inputs, dy = inputs_of(2, 40, 3, 2), normal((2, 40, 3), seed=9)
+
+    def results(method):
+        y, cache = selective_scan_forward(*inputs.values(), keep_every=keep_every, method=method)
+        assert cache.method == (method or "sequential")
+        return [y, selective_scan_states(cache), *selective_scan_backward(dy, cache)]
+
+    for got, want in zip(results(method), results(None), strict=True):
+        assert relative(got, want) < 1e-12
+
+
+def test_default_method():
+    """The tree for long blocks: on NumPy only where steps are narrow. A module that is not NumPy stands for CuPy."""
+    assert {default_method(np, tokens, width) for tokens, width in [(1, 8), (63, 512), (64, 513), (128, 1280)]} == {
+        "sequential"
+    }
+    assert {default_method(np, tokens, width) for tokens, width in [(64, 512), (4096, 16)]} == {"associative"}
+    assert [default_method(math, tokens, 5120) for tokens in (7, 63, 64, 128)] == ["sequential"] * 2 + ["associative"] * 2
+
+
+def test_the_default_is_taken():
+    def method_of(*shape, **options):
+        inputs = {name: value.astype(np.float32) for name, value in inputs_of(*shape).items()}
+        return selective_scan_forward(*inputs.values(), **options)[1].method
+
+    assert method_of(1, 3970, 4, 2) == "associative"  # ⌈√l⌉ = 64
+    assert method_of(1, 3969, 4, 2) == "sequential"  # 63
+    assert method_of(1, 70, 4, 2) == "sequential"
+    assert method_of(1, 70, 4, 2, keep_every=64) == "associative"
+    assert method_of(2, 70, 129, 2, keep_every=64) == "sequential"
+
+
+@pytest.mark.parametrize("keep_every", [None, 3])
+@pytest.mark.parametrize("l", [1, 11])
+def test_nothing_kept(l, keep_every):
+    inputs = inputs_of(2, l, 3, 2)
+    y, cache = selective_scan_forward(*inputs.values(), keep=False, keep_every=keep_every)
+    expected, _ = selective_scan_forward(*inputs.values())
+    np.testing.assert_allclose(y, expected, rtol=1e-13)
+    assert cache.kept == []
+    for use in (lambda: selective_scan_backward(y, cache), lambda: selective_scan_states(cache)):
+        with pytest.raises(InputError, match="run with keep=False, so there is nothing to go back on; use keep=True"):
+            use()
+
+
+def test_blocks_of_nothing_kept_fit_the_cache():
+    inputs = {name: value.astype(np.float32) for name, value in inputs_of(1, 3000, 16, 8).items()}
+    _, cache = selective_scan_forward(*inputs.values(), keep=False)
+    assert cache.keep_every == (1 << 16) // (16 * 8)
+
+
+def test_wrong_method():
+    with pytest.raises(InputError, match=r"unknown method 'chunk' \(did you mean 'chunked'\?\); choose one of sequential,"):
+        selective_scan_forward(*inputs_of(1, 4, 1, 1).values(), method="chunk")
 
 
 @settings(max_examples=25, deadline=None)
