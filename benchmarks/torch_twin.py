@@ -27,8 +27,9 @@ def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Te
 
 
 class Mixer(nn.Module):
-    def __init__(self, channels: int, d_state: int = 8, d_conv: int = 3) -> None:
+    def __init__(self, channels: int, scan: bool = True, d_state: int = 8, d_conv: int = 3) -> None:
         super().__init__()
+        self.scan = scan
         inner, self.rank, self.d_state = channels // 2, math.ceil(channels / 16), d_state
         self.A_log = nn.Parameter(torch.log(torch.arange(1.0, d_state + 1)).repeat(inner, 1))
         self.D = nn.Parameter(torch.ones(inner))
@@ -44,7 +45,8 @@ class Mixer(nn.Module):
         u = F.silu(self.conv1d_x(u.transpose(1, 2))).transpose(1, 2)
         z = F.silu(self.conv1d_z(z.transpose(1, 2))).transpose(1, 2)
         dt, B, C = self.x_proj(u).split([self.rank, self.d_state, self.d_state], dim=-1)
-        s = selective_scan(u, self.dt_proj(dt), -torch.exp(self.A_log), B, C, self.D, self.dt_proj.bias)
+        dt, A = self.dt_proj(dt), -torch.exp(self.A_log)
+        s = selective_scan(u, dt, A, B, C, self.D, self.dt_proj.bias) if self.scan else u
         return self.out_proj(torch.cat([s, z], dim=-1))
 
 
@@ -141,7 +143,10 @@ class PatchEmbed(nn.Module):
 
 
 class TorchMambaVision(nn.Module):
-    """The variants without layer scale (T, T2, S) and any of their size: what the benchmarks need."""
+    """The variants without layer scale (T, T2, S) and any of their size: what the benchmarks need.
+
+    scan    False: every scan gives back its input, so that all the rest can be timed alone
+    """
 
     def __init__(
         self,
@@ -153,6 +158,7 @@ class TorchMambaVision(nn.Module):
         mlp_ratio: float = 4.0,
         in_chans: int = 3,
         num_classes: int = 1000,
+        scan: bool = True,
     ) -> None:
         super().__init__()
         self.patch_embed = PatchEmbed(in_chans, in_dim, dim)
@@ -165,7 +171,7 @@ class TorchMambaVision(nn.Module):
                     blocks.append(ConvBlock(channels))
                     continue
                 by_scan = index < math.ceil(depth / 2)
-                mixer = Mixer(channels) if by_scan else Attention(channels, num_heads[level])
+                mixer = Mixer(channels, scan) if by_scan else Attention(channels, num_heads[level])
                 blocks.append(Block(channels, mixer, mlp_ratio))
             window = None if level < 2 else window_size[level]
             levels.append(Level(blocks, window, Downsample(channels) if level < 3 else None))

@@ -1,0 +1,138 @@
+"""mvnp's side of the layers: as a model runs them, in threads that have a piece of the batch each."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from layers import BATCH, BY_NAME, repetitions
+
+from mvnp.layers.attention import attention_backward, attention_forward
+from mvnp.layers.batchnorm import (
+    batchnorm_backward,
+    batchnorm_eval_backward,
+    batchnorm_eval_forward,
+    batchnorm_forward,
+)
+from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
+from mvnp.layers.conv2d import Conv2d
+from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from mvnp.layers.dropout import dropout_backward, dropout_forward
+from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
+from mvnp.layers.layer_scale import layer_scale_backward, layer_scale_forward
+from mvnp.layers.layernorm import layernorm_backward, layernorm_forward
+from mvnp.layers.linear import linear_backward, linear_forward
+from mvnp.layers.pool import pool_backward, pool_forward
+from mvnp.layers.relu import relu_backward, relu_forward
+from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
+from mvnp.layers.silu import silu_backward, silu_forward
+from mvnp.layers.softmax import softmax_backward, softmax_forward
+from mvnp.layers.softplus import softplus_backward, softplus_forward
+from mvnp.layers.window import window_partition, window_reverse
+from mvnp.parallel import run
+
+Pair = tuple[Callable[[], tuple[Any, Any]], Callable[[Any, Any], Any]]  # forward() gives y and cache; backward(dy, cache)
+
+ONE_INPUT = {
+    "relu": (relu_forward, relu_backward),
+    "gelu": (gelu_forward, gelu_backward),
+    "gelu_tanh": (gelu_tanh_forward, gelu_tanh_backward),
+    "silu": (silu_forward, silu_backward),
+    "softplus": (softplus_forward, softplus_backward),
+    "softmax": (softmax_forward, softmax_backward),
+    "pool": (pool_forward, pool_backward),
+}
+
+
+def build(kind: str, batch: int, arguments: tuple[Any, ...]) -> Pair:
+    """The forward and the backward of a row, on `batch` images."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    if kind in ONE_INPUT:
+        forward, backward = ONE_INPUT[kind]
+        x = random(batch, *arguments)
+        return lambda: forward(x), backward
+    match kind, arguments:
+        case "conv2d", (inputs, outputs, size, stride, dx):
+            layer, x = Conv2d(inputs, outputs, 3, stride, 1, bias=stride == 1), random(batch, size, size, inputs)
+            bias = None if layer.bias is None else layer.bias.data
+            return lambda: layer.apply(x, layer.weight.data, bias), lambda dy, cache: cache[0](dy, cache[1], dx)
+        case "batchnorm", (*shape, C):
+            x, weight, bias = random(batch, *shape, C), random(C), random(C)
+            return lambda: batchnorm_forward(x, weight, bias), batchnorm_backward
+        case "batchnorm_eval", (*shape, C):
+            x, weight, bias, mean, variance = random(batch, *shape, C), random(C), random(C), random(C), random(C) ** 2 + 1
+            return lambda: batchnorm_eval_forward(x, weight, bias, mean, variance), batchnorm_eval_backward
+        case "layernorm", (L, C):
+            x, weight, bias = random(batch, L, C), random(C), random(C)
+            return lambda: layernorm_forward(x, weight, bias), layernorm_backward
+        case "linear", (L, inputs, outputs):
+            x, weight, bias = random(batch, L, inputs), random(outputs, inputs), random(outputs)
+            return lambda: linear_forward(x, weight, bias), linear_backward
+        case "conv1d", (L, C):
+            x, weight = random(batch, L, C), random(C, 1, 3)
+            return lambda: conv1d_forward(x, weight), conv1d_backward
+        case "attention", (heads, L, d):
+            q, k, v = random(batch, L, 3, heads, d).transpose(2, 0, 3, 1, 4)
+            return lambda: attention_forward(q, k, v), attention_backward
+        case "layer_scale", (L, C):
+            x, gamma = random(batch, L, C), random(C)
+            return lambda: layer_scale_forward(x, gamma), layer_scale_backward
+        case "drop_path", (L, C):
+            x, mask = random(batch, L, C), np.full((batch, 1, 1), 1.25, np.float32)
+            return lambda: dropout_forward(x, mask), dropout_backward
+        case "window_partition", (side, P, C):
+            x = random(batch, side, side, C)
+            return lambda: (window_partition(x, P), None), lambda dy, _: window_reverse(dy, P, side, side)
+        case "window_reverse", (side, P, C):
+            x = random(batch * math.ceil(side / P) ** 2, P * P, C)
+            return lambda: (window_reverse(x, P, side, side), None), lambda dy, _: window_partition(dy, P)
+        case "cross_entropy", (classes,):
+            x, labels = random(batch, classes), np.arange(batch)
+            return lambda: cross_entropy_forward(x, labels), cross_entropy_backward
+        case "scan", (L, D, N):
+            x, dt, B, C = random(batch, L, D), random(batch, L, D), random(batch, L, N), random(batch, L, N)
+            A, skip, bias = -np.arange(1, N + 1, dtype=np.float32) * np.ones((D, 1), np.float32), random(D), random(D)
+            return lambda: selective_scan_forward(x, dt, A, B, C, skip, bias), selective_scan_backward
+    raise ValueError(f"no layer is called {kind!r}")
+
+
+def time_layers(names: list[str], threads: int) -> dict[str, dict[str, float]]:
+    """Seconds of the forward and of the backward of each row, and how many numbers the forward gives."""
+    pieces = max(n for n in range(1, min(threads, BATCH) + 1) if BATCH % n == 0)
+    found: dict[str, dict[str, float]] = {}
+    for name in names:
+        row = BY_NAME[name]
+        pairs = [build(row.kind, BATCH // pieces, row.arguments) for _ in range(pieces)]
+        results = [forward() for forward, _ in pairs]
+        rng = np.random.default_rng(1)
+        gradients = [rng.standard_normal(np.shape(y)).astype(np.float32) for y, _ in results]
+        backwards = [
+            lambda pair=pair, result=result, dy=dy: pair[1](dy, result[1])
+            for pair, result, dy in zip(pairs, results, gradients, strict=True)
+        ]
+        y = np.asarray(results[0][0])
+        size = y.size * (pieces if y.ndim else 1)  # a loss is one number
+        found[name] = {"forward": side_by_side([pair[0] for pair in pairs]), "backward": side_by_side(backwards), "size": size}
+    return found
+
+
+def side_by_side(calls: list[Callable[[], Any]]) -> float:
+    """Seconds of one call in each thread, all threads at the same time."""
+    run([lambda call=call: repeat(call, 1) for call in calls])
+    number = repetitions(max(run([lambda call=call: repeat(call, 1) for call in calls])))
+    return max(run([lambda call=call: repeat(call, number) for call in calls])) / number
+
+
+def repeat(call: Callable[[], Any], number: int) -> float:
+    """Seconds of `number` calls."""
+    start = time.perf_counter()
+    for _ in range(number):
+        call()
+    return time.perf_counter() - start

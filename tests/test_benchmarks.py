@@ -1,0 +1,252 @@
+"""The parts of benchmarks/ that work without a peer: arithmetic, reports, and that nothing of mvnp/layers is forgotten."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_importable(monkeypatch):
+    """The scripts import each other by their plain names; afterwards neither path nor modules are left behind."""
+    names = [path.stem for path in (ROOT / "benchmarks").glob("*.py")]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)  # a folder of tests can have the same one
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def model_row(**changes):
+    row = {
+        "key": "t1",
+        "title": "T inference, 224x224, batch 1",
+        "group": "models",
+        "model": "mamba_vision_T",
+        "mode": "inference",
+        "batch": 1,
+        "height": 224,
+        "width": 224,
+        "scan": True,
+        "operations": 2e9,
+        "floor_s": 0.02,
+        "mvnp": {"seconds": 0.05, "peak_mb": 200.0},
+        "peers": {
+            "torch": {"seconds": 0.1, "peak_mb": 400.0, "ratio": 0.5},
+            "onnx": {"reason": "not done after 600 s"},
+        },
+    }
+    return {**row, **changes}
+
+
+def layer_rows():
+    common = {"layer": "GELU", "mvnp_s": 0.002, "torch_s": 0.001, "ratio": 2.0, "operations": 0, "floor_s": None}
+    return [{**common, "pass": "forward"}, {**common, "pass": "backward"}]
+
+
+def test_floor_is_operations_over_rate():
+    from cases import floor_seconds
+
+    assert floor_seconds(9e9, 3e9) == 3.0
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_floor_needs_a_rate(rate):
+    from cases import floor_seconds
+
+    with pytest.raises(ValueError, match="matrix rate"):
+        floor_seconds(1.0, rate)
+
+
+def test_operations_of_a_case():
+    from cases import CASES
+
+    one, eight, without = (CASES[key].operations() for key in ("t1", "t8", "t1-noscan"))
+    assert one == pytest.approx(9.14e9, rel=0.01)
+    assert eight == 8 * one
+    assert CASES["train8"].operations() == 3 * eight
+    assert 0.99 * one < without < one
+
+
+def test_every_case_of_t_has_one_without_scan():
+    from cases import CASES
+
+    of_t = [case.key for case in CASES.values() if case.model.endswith("_T") and case.scan]
+    assert [case.key for case in CASES.values() if case.group == "scan"] == [f"{key}-noscan" for key in of_t]
+
+
+def test_ratio_is_the_median_of_the_rounds_ratios():
+    from measure import ratio_of_rounds
+
+    assert ratio_of_rounds([1.0, 20.0, 3.0], [2.0, 20.0, 2.0]) == 1.0  # of 0.5, 1 and 1.5; not 3 / 2
+
+
+def test_difference():
+    from measure import difference
+
+    x = np.array([3.0, 4.0])
+    assert difference(x, x) == 0.0
+    assert difference(x + np.array([0.0, 1.0]), x) == pytest.approx(0.2)
+    assert difference(x, x[:1]) == float("inf")
+    assert difference(x * np.nan, x) == float("inf")
+
+
+def test_time_calls_gives_the_first_result():
+    from measure import MOST_CALLS, time_calls
+
+    calls = []
+    seconds, result = time_calls(lambda: calls.append(1) or len(calls))
+    assert result == 1
+    assert len(calls) == 1 + MOST_CALLS
+    assert seconds >= 0.0
+
+
+def test_layer_operations():
+    from layers import BATCH, ROWS
+
+    image = next(row for row in ROWS if row.name.startswith("Conv2d of the image"))
+    assert image.operations(backward=False) == 2 * BATCH * 112 * 112 * 32 * 27
+    assert image.operations(backward=True) == image.operations(backward=False)  # only the kernel's gradient
+    linear = next(row for row in ROWS if row.kind == "linear")
+    assert linear.operations(backward=True) == 2 * linear.operations(backward=False)
+
+
+def test_every_layer_has_a_row_or_a_reason():
+    from layers import ROWS, WITHOUT_ROW
+
+    stems = {path.stem for path in (ROOT / "mvnp" / "layers").glob("*.py")}
+    timed = {stem for row in ROWS for stem in row.stems}
+    assert stems - timed - set(WITHOUT_ROW) == set()
+    assert not timed & set(WITHOUT_ROW)
+    assert all(WITHOUT_ROW.values())
+
+
+def test_layer_names_are_unique():
+    from layers import BY_NAME, ROWS
+
+    assert len(BY_NAME) == len(ROWS)
+
+
+def test_a_quick_run_times_a_row_of_each_kind():
+    from layers import QUICK, chosen
+
+    assert {row.kind for row in chosen(quick=True)} == QUICK
+
+
+def test_every_row_can_be_built_and_run():
+    from layers import ROWS
+    from layers_mvnp import build
+
+    for row in {row.kind: row for row in ROWS}.values():
+        forward, backward = build(row.kind, 1, row.arguments) if row.kind != "cross_entropy" else build(row.kind, 2, (5,))
+        y, cache = forward()
+        backward(np.ones_like(y), cache)
+
+
+def test_without_scan_the_model_still_trains():
+    import engine_mvnp
+    from cases import Case
+
+    from mvnp.models import mixer
+
+    kept = mixer.selective_scan_forward, mixer.selective_scan_backward
+    try:
+        step = engine_mvnp.make(Case("", "mamba_vision_T", "training", 2, 32, 32, scan=False))
+        assert np.isfinite(step())
+    finally:
+        mixer.selective_scan_forward, mixer.selective_scan_backward = kept
+
+
+def test_model_table():
+    from report import as_markdown
+
+    result = {"rows": [model_row()], "rate": 1e11, "rounds": 3, "machine": about()}
+    text = as_markdown("models", result)
+    assert "| T inference, 224x224, batch 1 | 50.0 | 20.0 | 200 | PyTorch | 100 | 0.50 | 400 |" in text
+    assert "|  |  |  |  | ONNX Runtime | left out: not done after 600 s | – | – |" in text
+    assert "Matrix rate 100 GFLOP/s; 3 rounds." in text
+    assert "kernel Haswell" in text
+
+
+def test_layer_table():
+    from report import as_markdown, as_text
+
+    text = as_markdown("layers", {"rows": layer_rows(), "rate": 1e11, "rounds": 3, "machine": about()})
+    assert "| GELU | backward | 2.000 | 1.000 | 2.00 | – |" in text
+    assert len(as_text("layers", layer_rows()).splitlines()) == 3
+
+
+def test_figures():
+    from figures import draw_all
+
+    rows = [model_row(), model_row(batch=8), model_row(height=512, width=512)]
+    drawn = draw_all({"models": {"rows": rows}, "layers": {"rows": layer_rows()}})
+    assert set(drawn) == {"measured_models.png", "measured_layers.png", "measured_scale.png"}
+    assert all(data.startswith(b"\x89PNG") for data in drawn.values())
+
+
+def test_points_are_for_one_image():
+    from figures import scale_points
+
+    rows = [model_row(batch=8), model_row()]
+    assert scale_points(rows, "batch") == [(1, 50.0), (8, 6.25)]
+    assert scale_points(rows, "pixels") == []  # one size only
+
+
+def test_missing_packages_are_named(monkeypatch, capsys):
+    import compare
+
+    missing = {"torch", "onnx", "onnxruntime", "onnxscript"}
+    monkeypatch.setattr(compare.importlib.util, "find_spec", lambda name: None if name in missing else object())
+    with pytest.raises(SystemExit, match=r"needs torch.*pip install -e '\.\[bench\]'"):
+        compare.installed(quick=False)
+    missing.remove("torch")
+    assert compare.installed(quick=False) == ("torch", "compile")
+    assert compare.installed(quick=True) == ("torch",)
+    assert "ONNX Runtime left out, not installed: onnx, onnxruntime, onnxscript" in capsys.readouterr().err
+
+
+def test_a_group_alone_leaves_the_files_of_the_others(tmp_path):
+    import compare
+
+    folder = tmp_path / "measured"
+    for group, rows in {"layers": layer_rows(), "scan": [model_row(scan=False)]}.items():
+        compare.write(folder, group, {"rows": rows, "rate": 1e11, "rounds": 1, "machine": about()})
+    compare.draw(folder)
+    assert {path.name for path in folder.iterdir()} == {"layers.json", "layers.md", "without_scan.json", "without_scan.md"}
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"measured_layers.png", "measured_models.png"}
+
+
+def test_a_failed_worker_shows_its_error():
+    from workers import WorkerError, ask
+
+    with pytest.raises(WorkerError, match="unknown request 'nothing'"):
+        ask(do="nothing")
+
+
+def test_machine_is_named():
+    from machine import machine, sentence
+
+    found = machine(2)
+    assert found["blas"]
+    assert f"NumPy {np.__version__}" in sentence(found)
+
+
+def about():
+    return {
+        "cpu": "A processor",
+        "cores": 2,
+        "threads": 2,
+        "python": "3.11",
+        "numpy": "2.4",
+        "blas": "openblas 0.3, kernel Haswell",
+        "torch": "2.13",
+        "onnxruntime": "1.32",
+        "date": "2026-11-25",
+    }
