@@ -14,18 +14,18 @@ to the same in float64, step by step. With --out, scan.json and scan.md are writ
 from __future__ import annotations
 
 import argparse
+import io
 import json
-import os
-import platform
 import time
 import tracemalloc
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine, sentence
 
+from mvnp import atomic
 from mvnp.layers.linear_recurrence import METHODS, linear_recurrence_backward, linear_recurrence_forward
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
 
@@ -50,13 +50,13 @@ def main() -> None:
     lengths, calls = (LENGTHS[:3], 2) if arguments.quick else (LENGTHS, 7)
     recurrence = [row for L in lengths for row in recurrence_rows(L, calls)]
     scan = [scan_row(L, calls) for L in lengths]
-    text = f"{recurrence_table(recurrence)}\n\n{scan_table(scan)}\n\n{closing(machine())}\n"
+    text = f"{recurrence_table(recurrence)}\n\n{scan_table(scan)}\n\n{sentence(machine(threads=1))}\n"
     print(text)
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        results = {"machine": machine(), "recurrence": recurrence, "scan": scan}
-        (arguments.out / "scan.json").write_text(json.dumps(results, indent=1) + "\n")
-        (arguments.out / "scan.md").write_text(text)
+        results = {"machine": machine(threads=1), "recurrence": recurrence, "scan": scan}
+        atomic.write_bytes(arguments.out / "scan.json", (json.dumps(results, indent=1) + "\n").encode())
+        atomic.write_bytes(arguments.out / "scan.md", text.encode())
         draw(recurrence, PICTURE)
 
 
@@ -178,40 +178,6 @@ def scan_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> dict[str, Any]:
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    try:
-        from torch import __version__ as torch
-    except ImportError:
-        torch = None
-    return {
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "numpy": np.__version__,
-        "blas": f"{blas['name']} {blas['version']}, kernel {os.environ.get('OPENBLAS_CORETYPE', 'chosen by the library')}",
-        "torch": torch and str(torch),
-        "date": date.today().isoformat(),
-    }
-
-
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def closing(about: dict[str, Any]) -> str:
-    torch = f"; PyTorch {about['torch']}, on the CPU" if about["torch"] else ""
-    return (
-        f"{about['cpu']}, {about['cores']} cores, one thread used; NumPy {about['numpy']} with {about['blas']}{torch};"
-        f" {about['date']}."
-    )
-
-
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Error, memory and time against L, a line for each way."""
     from matplotlib.figure import Figure
@@ -238,7 +204,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         if key == "both_ms":
             axes.legend(frameon=False, fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=130)
+    atomic.write_bytes(path, drawn.getvalue())
 
 
 if __name__ == "__main__":

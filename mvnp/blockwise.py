@@ -32,9 +32,7 @@ def blockwise(formula: Callable[..., Any], *arrays: Array) -> Any:
     rows = [as_rows(array) for array in arrays]
     results: list[Array] = []
     for part in row_blocks(arrays[0]):
-        values = formula(*(array[part] for array in rows))
-        single = not isinstance(values, tuple)
-        values = (values,) if single else values
+        values, single = _as_tuple(formula(*(array[part] for array in rows)))
         if not results:
             results = [np.empty((len(rows[0]), *value.shape[1:]), value.dtype) for value in values]
         for result, value in zip(results, values, strict=True):
@@ -48,9 +46,8 @@ def sum_rows(formula: Callable[..., Any], *arrays: Array) -> Any:
     rows = [as_rows(array) for array in arrays]
     sums: list[Array] = []
     for part in row_blocks(arrays[0]):
-        values = formula(*(array[part] for array in rows))
-        single = not isinstance(values, tuple)
-        block = [column_sums(value) for value in ((values,) if single else values)]
+        values, single = _as_tuple(formula(*(array[part] for array in rows)))
+        block = [column_sums(value) for value in values]
         sums = [total + more for total, more in zip(sums, block, strict=True)] if sums else block
     return sums[0] if single else tuple(sums)
 
@@ -81,3 +78,8 @@ def sample_blocks(x: Array) -> Iterator[slice]:
     """Slices of the leading axis, each with about BLOCK numbers or one sample; one for all where blocks are not worth it."""
     step = max(1, BLOCK * len(x) // x.size) if in_blocks(x) else len(x)
     return (slice(start, min(start + step, len(x))) for start in range(0, len(x), step))
+
+
+def _as_tuple(values: Any) -> tuple[tuple, bool]:
+    """What a formula gave as a tuple, and whether it was a single array."""
+    return (values, False) if isinstance(values, tuple) else ((values,), True)

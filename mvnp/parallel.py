@@ -25,7 +25,6 @@ from .errors import InputError
 T = TypeVar("T")
 
 _chosen: int | None = None
-_pool: ThreadPoolExecutor | None = None
 _turn = threading.Lock()  # held while tasks run side by side
 _inside = threading.local()  # `.task` is true in a thread that runs one of them
 
@@ -89,11 +88,12 @@ def run(tasks: Sequence[Callable[[], T]], meeting: Meeting | None = None) -> lis
 
     What a task raises is raised here, after all have ended.
     """
-    if len(tasks) < 2 or threads() < 2:
+    number = threads()
+    if min(number, len(tasks)) < 2:
         return [task() for task in tasks]
-    with _turn, _blas().limit(limits=max(1, threads() // len(tasks))):
+    with _turn, _blas().limit(limits=max(1, number // len(tasks))):
         # In a copy of the caller's context each, so that np.errstate holds there too.
-        futures = [_workers().submit(contextvars.copy_context().run, _guarded, task, meeting) for task in tasks]
+        futures = [_workers(number).submit(contextvars.copy_context().run, _guarded, task, meeting) for task in tasks]
         errors = [error for future in futures if (error := future.exception()) is not None]
     for error in errors:
         if not isinstance(error, threading.BrokenBarrierError):  # that one only says that another task has failed
@@ -113,20 +113,17 @@ def _guarded(task: Callable[[], T], meeting: Meeting | None) -> T:
         _inside.task = False
 
 
-def _workers() -> ThreadPoolExecutor:
+@cache
+def _workers(number: int) -> ThreadPoolExecutor:
     """Threads that stay, so that their workspaces do."""
-    global _pool
-    if _pool is None or _pool._max_workers != threads():
-        if _pool is not None:
-            _pool.shutdown()
-        _pool = ThreadPoolExecutor(threads(), thread_name_prefix="mvnp")
-    return _pool
+    return ThreadPoolExecutor(number, thread_name_prefix="mvnp")
 
 
 def _forget_workers() -> None:
     """A forked child has none of its parent's threads."""
-    global _pool, _turn
-    _pool, _turn = None, threading.Lock()
+    global _turn
+    _turn = threading.Lock()
+    _workers.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):

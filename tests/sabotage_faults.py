@@ -83,10 +83,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)", "dM.reshape(Kw, Kh, I, O).transpose(3, 2, 1, 0)"),
         ("sum_rows(lambda rows: rows, dy) if has_bias", "sum_rows(lambda rows: rows, dy[:1]) if has_bias"),
         ("pw : pw + x.shape[2]]", "ph : ph + x.shape[2]]"),
-        ("padded[:, first - top : last - top, pw : pw + W] = x", "padded[:, first - top : last - top, :W] = x"),
         ("                part += bias\n", "                pass\n"),
         ("        dpadded[...] = 0\n", ""),
-        ("    padded[...] = 0\n", ""),
         ("dpadded[:, rows.start * stride[0] :]", "dpadded[:, rows.start :]"),
         ("            tape.accumulate(self.bias, dbias)", "            pass"),
         ("fan_in = inputs * kernel[0] * kernel[1]", "fan_in = outputs * kernel[0] * kernel[1]"),
@@ -98,12 +96,10 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("            tiles.reshape(-1, O)[...] += bias\n", "            pass\n"),
         ("T[-1] = np.poly(POINTS)[::-1]", "T[-1] = np.poly(POINTS)"),
         ("np.arange(TAPS) / np.prod([point - other for other in others])", "np.arange(TAPS)"),
-        ("    padded[...] = 0\n", ""),
         ("        whole[...] = 0\n", ""),
         ("(TAPS - 1 - padding[0], TAPS - 1 - padding[1])", "padding"),
-        ("pw : pw + W] = x", "ph : ph + W] = x"),
         (".transpose(2, 3, 0, 4, 1, 5)\n    target", ".transpose(2, 3, 1, 4, 0, 5)\n    target"),
-        ("top = rows.start * TILE - ph", "top = -ph"),
+        ("x, rows.start * TILE - padding[0], padding[1], height", "x, -padding[0], padding[1], height"),
         ("POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)", "POINTS = (0.0, 1.0, -1.0, 8.0, -8.0)"),
     ],
     "layers/cross_entropy.py": [
@@ -343,6 +339,12 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "workspace.py": [
         ("buffer is None or buffer.nbytes < size", "buffer is None"),
         ("_buffers = threading.local()", "class _buffers: pass"),
+    ],
+    "padding.py": [
+        ("left : left + W] = x", ":W] = x"),
+        ("    padded[...] = 0\n", ""),
+        ("first, last = max(top, 0), min(top + height, H)", "first, last = max(top, 0), H"),
+        ("if first < last:", "if True:"),
     ],
     "pieces.py": [
         ("whole[self._part.start * each : self._part.stop * each]", "whole[: (self._part.stop - self._part.start) * each]"),

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from test_runs_on_cupy import CASES, PAIRS
 
 from mvnp import blockwise as module
 from mvnp.backend import from_numpy, to_numpy
 from mvnp.blockwise import blockwise, in_blocks, row_blocks, sample_blocks, sum_rows
+from mvnp.layers import attention
 from support.checks import normal
 
 
@@ -70,3 +72,21 @@ def test_on_cupy_nothing_is_cut(strict_cupy):
     assert calls == [(10, 4)]
     np.testing.assert_array_equal(to_numpy(result), 2 * x)
     np.testing.assert_allclose(to_numpy(sum_rows(lambda x: x, device)), x.sum(axis=0), rtol=1e-13)
+
+
+@pytest.mark.parametrize(("stem", "index"), [(stem, index) for stem in PAIRS for index in range(len(CASES[stem]))])
+def test_every_layer_is_the_same_in_blocks(monkeypatch, stem, index):
+    """Outputs and gradients of every pair of functions, with blocks of a few numbers and with one block for all."""
+    forward, backward = PAIRS[stem]
+
+    def results(block):
+        monkeypatch.setattr(module, "BLOCK", block)
+        monkeypatch.setattr(attention, "BLOCK", block)
+        y, cache = forward(*CASES[stem][index])
+        gradients = backward(np.random.default_rng(9).standard_normal(y.shape), cache)
+        return [y, *(gradients if isinstance(gradients, tuple) else (gradients,))]
+
+    for got, want in zip(results(7), results(1 << 20), strict=True):
+        assert (got is None) == (want is None)
+        if want is not None:
+            np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-12)

@@ -28,6 +28,7 @@ from ..blockwise import sum_rows
 from ..errors import InputError, check_array, check_choice
 from ..initializer import Initializer
 from ..layer import Layer, Param, Tape
+from ..padding import padded_rows
 from ..workspace import workspace
 from .winograd import winograd_backward, winograd_forward
 
@@ -117,20 +118,13 @@ def _patches(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -
     In channel-last order a row of a patch is contiguous in memory, so this copies in long runs.
     """
     xp = array_module(x)
-    (n, H, W, C), (ph, pw) = x.shape, padding
-    # The rows of x that these patches see, with zeros around them.
-    height = (rows.stop - rows.start - 1) * stride[0] + kernel[0]
-    padded = workspace(xp, "conv2d.padded", (n, height, W + 2 * pw, C), x.dtype)
-    padded[...] = 0
-    top = rows.start * stride[0] - ph
-    first, last = max(top, 0), min(top + height, H)
-    if first < last:
-        padded[:, first - top : last - top, pw : pw + W] = x[:, first:last]
+    (ph, pw), height = padding, (rows.stop - rows.start - 1) * stride[0] + kernel[0]
+    padded = padded_rows("conv2d.padded", x, rows.start * stride[0] - ph, pw, height, x.shape[2] + 2 * pw)
     windows = xp.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
     windows = windows[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
     X = workspace(xp, "conv2d.patches", windows.shape, x.dtype)
     X[...] = windows
-    return X.reshape(-1, kernel[0] * kernel[1] * C)
+    return X.reshape(-1, kernel[0] * kernel[1] * x.shape[3])
 
 
 def _collect(dX: Array, dpadded: Array, stride: Pair) -> None:

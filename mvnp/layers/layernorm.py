@@ -37,7 +37,7 @@ def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -
         y += shift
         return y, mean, rstd
 
-    y, mean, rstd = blockwise(standardise, _channels_last(x, C))
+    y, mean, rstd = blockwise(standardise, x.reshape(-1, C))
     return y.reshape(x.shape), (x, weight, mean, rstd)
 
 
@@ -62,14 +62,9 @@ def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
         g *= rstd
         return g
 
-    dx = blockwise(backward, _channels_last(dy, C), _channels_last(x, C), mean, rstd)
+    dx = blockwise(backward, dy.reshape(-1, C), x.reshape(-1, C), mean, rstd)
     dweight, dbias = (sum(parts).reshape(weight.shape) for parts in zip(*sums, strict=True))
     return dx.reshape(x.shape), dweight, dbias
-
-
-def _channels_last(x: Array, C: int) -> Array:
-    """(..., C), also where a weight has several axes."""
-    return x.reshape(-1, C)
 
 
 class LayerNorm(Layer):

@@ -32,6 +32,7 @@ import numpy as np
 from ..backend import Array, array_module
 from ..blockwise import sum_rows
 from ..errors import InputError, check_array
+from ..padding import padded_rows
 from ..workspace import workspace
 
 TILE, TAPS = 4, 3
@@ -83,10 +84,8 @@ def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Arr
     # (2) is linear in V, U and Y, each step a product with a matrix: backwards each is a product with its transpose.
     for samples, rows in _parts(dy, max(I, O)):
         V = _transformed_patches(x[samples], dy.shape, rows, padding)
-        tiles = _tiles(dy[samples], rows)
-        dY = xp.matmul(
-            A, tiles.reshape(TILE**2, -1), out=workspace(xp, "winograd.Y", (*V.shape[:2], O), x.dtype).reshape(36, -1)
-        )
+        tiles = _tiles(dy[samples], rows).reshape(TILE**2, -1)
+        dY = xp.matmul(A, tiles, out=workspace(xp, "winograd.Y", (PATCH**2, V.shape[1] * O), x.dtype))
         dU += xp.matmul(V.swapaxes(1, 2), dY.reshape(*V.shape[:2], O), out=workspace(xp, "winograd.dU", dU.shape, x.dtype))
     dweight = (G.T @ dU.reshape(PATCH**2, -1)).reshape(TAPS, TAPS, I, O).transpose(3, 2, 0, 1)
     # (4): y_h = Σ_i w_i x_(h + i − p) gives dx_s = Σ_i w_i dy_(s − i + p): a convolution with the taps in reverse order.
@@ -132,14 +131,9 @@ def _transformed_patches(x: Array, shape: tuple[int, ...], rows: slice, padding:
     """V of (2), for some rows of tiles: (36, tiles, I)."""
     xp = array_module(x)
     _, _, T = _transforms(xp, x.dtype)
-    (ph, pw), (n, H, W, I), columns = padding, x.shape, -(-shape[2] // TILE)
-    count = rows.stop - rows.start
-    # The rows of x that these tiles see, with zeros around them.
-    padded = workspace(xp, "winograd.padded", (n, count * TILE + TAPS - 1, columns * TILE + TAPS - 1, I), x.dtype)
-    padded[...] = 0
-    top = rows.start * TILE - ph
-    first, last = max(top, 0), min(top + padded.shape[1], H)
-    padded[:, first - top : last - top, pw : pw + W] = x[:, first:last]
+    n, I, count, columns = len(x), x.shape[3], rows.stop - rows.start, -(-shape[2] // TILE)
+    height, width = count * TILE + TAPS - 1, columns * TILE + TAPS - 1
+    padded = padded_rows("winograd.padded", x, rows.start * TILE - padding[0], padding[1], height, width)
     s = padded.strides
     patches = xp.lib.stride_tricks.as_strided(
         padded, (PATCH, PATCH, n, count, columns, I), (s[1], s[2], s[0], TILE * s[1], TILE * s[2], s[3])

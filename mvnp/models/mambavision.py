@@ -106,12 +106,15 @@ class MambaVision(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         """Logits (B, num_classes) of images (B, in_chans, H, W) of any size."""
-        return forward_in_pieces(self, self._logits, self._checked(x), tape)
+        return forward_in_pieces(self, self._pooled if self.head is None else self._logits, self._checked(x), tape)
 
     def backward(self, dy: Array, tape: Tape) -> Array | None:
         """dx (B, in_chans, H, W), from the gradient of the logits; None where `tape.inputs` is False."""
-        dy = self._own_precision("dlogits", dy, ("B", self.num_classes or self.norm.weight.shape[0]))
-        return backward_in_pieces(self, self._logits_backward, dy, tape)
+        if self.head is None:
+            return self.pooled_backward(dy, tape)
+        return backward_in_pieces(
+            self, self._logits_backward, self._own_precision("dlogits", dy, ("B", self.num_classes)), tape
+        )
 
     def pooled(self, x: Array, tape: Tape | None = None) -> Array:
         """The normalised and pooled last stage (B, 8·dim): what the head sees."""
@@ -155,11 +158,12 @@ class MambaVision(Layer):
     # What follows is for the whole batch or a piece of it.
 
     def _logits(self, x: Array, tape: Tape | None = None) -> Array:
-        pooled = self._pooled(x, tape)
-        return pooled if self.head is None else self.head(pooled, tape)
+        assert self.head is not None
+        return self.head(self._pooled(x, tape), tape)
 
     def _logits_backward(self, dy: Array, tape: Tape) -> Array | None:
-        return self._pooled_backward(dy if self.head is None else self.head.backward(dy, tape), tape)
+        assert self.head is not None
+        return self._pooled_backward(self.head.backward(dy, tape), tape)
 
     def _pooled(self, x: Array, tape: Tape | None = None) -> Array:
         return self.avgpool(self.norm(self._stages(x, tape)[-1], tape), tape)

@@ -7,6 +7,7 @@ import pytest
 
 from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
+from mvnp.layers import attention
 from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.randomise import randomised
@@ -273,3 +274,29 @@ def test_wrong_dtype(dtype):
     q = np.zeros((2, 1, 3, 4))
     with pytest.raises(InputError, match=rf"attention: k has dtype {dtype}"):
         attention_forward(q, q.astype(dtype), q)
+
+
+@pytest.mark.parametrize("block", [1, 2 * 6 * 6, 1 << 20])
+@pytest.mark.parametrize("extras", [False, True])
+def test_any_number_of_heads_at_a_time(monkeypatch, block, extras):
+    """Weights are worked out for some heads of one window at a time; how many must not matter, nor that five are left over."""
+    monkeypatch.setattr(attention, "BLOCK", block)
+    q, k, v, do = (normal((2, 5, 6, 3), seed=seed) for seed in range(4))
+    real = np.arange(6) < np.array([[4], [6]]) if extras else None
+    dropout = 1.25 * (normal((2, 5, 6, 6), seed=5) > -0.5) if extras else None
+    parts = [(b, h) for b in range(2) for h in range(5)]
+    one = {}
+    for b, h in parts:
+        only = (slice(b, b + 1), slice(h, h + 1))
+        y, cache = attention_forward(
+            q[only], k[only], v[only], None if real is None else real[b : b + 1], None if dropout is None else dropout[only]
+        )
+        one[b, h] = [y, *attention_backward(do[only], cache), cache.weights]
+    y, cache = attention_forward(q, k, v, real, dropout)
+    whole = [y, *attention_backward(do, cache), cache.weights]
+    for b, h in parts:
+        for got, want in zip(whole, one[b, h], strict=True):
+            np.testing.assert_allclose(got[b, h], want[0, 0], rtol=1e-12, atol=1e-14)
+    unkept, nothing = attention_forward(q, k, v, real, dropout, keep=False)
+    np.testing.assert_array_equal(unkept, y)
+    assert nothing is None

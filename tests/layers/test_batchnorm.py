@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvnp import Tape, gradcheck_layer
+from mvnp import Tape, blockwise, gradcheck_layer, parallel
 from mvnp.errors import InputError
 from mvnp.layers.batchnorm import (
     BatchNorm,
@@ -203,3 +203,48 @@ def test_wrong_dtype(dtype):
     for tape in (None, Tape(training=True)):
         with pytest.raises(InputError, match=rf"BatchNorm: x has dtype {dtype}, expected a floating one"):
             BatchNorm(8)(np.zeros((2, 8), dtype), tape)
+
+
+def of_several_levels() -> np.ndarray:
+    """(10, 3, 2) whose mean is another one in every part, so that parts put together wrongly are far off."""
+    return normal((10, 3, 2), seed=1) + np.arange(30.0).reshape(10, 3, 1) ** 2
+
+
+def assert_same(got, want):
+    for one, other in zip(got, want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [2, 8, 14])
+def test_blocks_are_put_together(monkeypatch, block):
+    """Statistics and sums are worked out for some rows at a time; how many must not matter, nor that the last are fewer."""
+    x, dy, weight, bias = of_several_levels(), normal((10, 3, 2), seed=2), normal((2,), seed=3), normal((2,), seed=4)
+    y, cache = batchnorm_forward(x, weight, bias)
+    gradients = batchnorm_backward(dy, cache)
+    np.testing.assert_allclose(cache[2], x.mean(axis=(0, 1)), rtol=1e-13)
+    np.testing.assert_allclose(cache[4], x.var(axis=(0, 1)), rtol=1e-13)
+    monkeypatch.setattr(blockwise, "BLOCK", block)
+    in_blocks, cache_of_blocks = batchnorm_forward(x, weight, bias)
+    assert_same([in_blocks, *cache_of_blocks[2:5]], [y, *cache[2:5]])
+    assert_same(batchnorm_backward(dy, cache_of_blocks), gradients)
+
+
+def test_pieces_share_their_statistics(monkeypatch):
+    """Two pieces of unequal size that meet: together they are the batch, and the sums of their gradients its gradients."""
+    monkeypatch.setattr(parallel, "_chosen", 2)
+    x, dy, weight, bias = of_several_levels(), normal((10, 3, 2), seed=2), normal((2,), seed=3), normal((2,), seed=4)
+    want, cache = batchnorm_forward(x, weight, bias)
+    expected = batchnorm_backward(dy, cache)
+    meeting = parallel.Meeting(2)
+
+    def piece(member: int, part: slice) -> tuple:
+        def gather(value):
+            return meeting.gather(member, value)
+
+        y, cache = batchnorm_forward(x[part], weight, bias, gather=gather)
+        return y, batchnorm_backward(dy[part], cache, gather), cache
+
+    one, other = parallel.run([lambda: piece(0, slice(0, 3)), lambda: piece(1, slice(3, 10))], meeting)
+    assert_same([np.concatenate([one[0], other[0]]), *one[2][2:6]], [want, *cache[2:6]])
+    assert_same([np.concatenate([one[1][0], other[1][0]])], expected[:1])
+    assert_same([one[1][i] + other[1][i] for i in (1, 2)], expected[1:])

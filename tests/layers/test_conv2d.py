@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
 from mvnp.layers import conv2d
-from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
+from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward, use_convolution
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 
 # x (B, H, W, I), outputs, kernel, stride, padding
@@ -194,3 +194,29 @@ def test_wrong_geometry(argument, value, least):
     arguments = {"kernel_size": 3, argument: value}
     with pytest.raises(InputError, match=rf"Conv2d: {argument} is .*, expected an integer of at least {least}, or a pair"):
         Conv2d(3, 4, **arguments)
+
+
+@pytest.mark.parametrize(("stride", "padding"), [((1, 1), (1, 1)), ((2, 2), (1, 1)), ((3, 2), (2, 0))])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_rows_in_parts(monkeypatch, rows, stride, padding):
+    """Patches of one sample are made for a few rows of outputs at a time, which overlap in the rows that they read."""
+    inputs, forward = inputs_of((2, 9, 7, 3), 2, (3, 3)), with_geometry(stride, padding)
+    y, cache = forward(*inputs.values())
+    gradients = conv2d_backward(normal(y.shape, seed=9), cache)
+    monkeypatch.setattr(conv2d, "PATCH_BYTES", rows * y.shape[2] * 27 * 8)
+    assert [len(blocks) for _, blocks in conv2d._parts(y, 27)] == [-(-y.shape[1] // rows)] * (2 if rows < y.shape[1] else 1)
+    in_parts, cache = forward(*inputs.values())
+    np.testing.assert_allclose(in_parts, y, rtol=1e-13, atol=1e-13)
+    for got, want in zip(conv2d_backward(normal(y.shape, seed=9), cache), gradients, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+def test_the_method_can_be_chosen(monkeypatch):
+    monkeypatch.setattr(conv2d, "_chosen", "auto")
+    layer, x = Conv2d(2, 3, 3, padding=1), normal((1, 5, 5, 2), seed=1)
+    assert not layer.by_winograd(x)
+    use_convolution("winograd")
+    assert layer.by_winograd(x)
+    assert not Conv2d(2, 3, 3, stride=2).by_winograd(x)
+    use_convolution("patches")
+    assert not layer.by_winograd(x)
