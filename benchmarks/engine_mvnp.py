@@ -21,7 +21,9 @@ def make(case: Case) -> Callable[[], Any]:
     import mvnp
     from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
     from mvnp.training.adamw import AdamW
+    from mvnp.workspace import keep_freed_memory
 
+    keep_freed_memory()  # as mvnp's commands do
     if not case.scan:
         leave_out_scan()
     model, x = mvnp.create_model(case.model, drop_path_rate=0.0), images(case)

@@ -43,7 +43,7 @@ def export(case: Case, weights: Path, path: Path) -> None:
     import torch
     from engine_torch import twin
 
-    model = twin(case, weights).eval()
+    model = twin(case, weights, "lean").eval()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the tracer, about Python numbers that become constants, as is wanted here
         torch.onnx.export(model, (torch.from_numpy(images(case)),), str(path), dynamo=False, opset_version=17)

@@ -28,10 +28,11 @@ def save_weights(model: str, path: Path) -> None:
         np.savez(file, **{ARGUMENTS: json.dumps(known)}, **{key: np.array(value) for key, value in state.items()})
 
 
-def twin(case: Case, weights: Path) -> TorchMambaVision:
-    """The model with these weights. They are read one by one and mvnp is not imported: both would add to the peak memory."""
+def twin(case: Case, weights: Path, scan: str) -> TorchMambaVision:
+    """The model with these weights, and with this one of torch_twin.SCANS unless the case leaves it out. The weights
+    are read one by one and mvnp is not imported: both would add to the peak memory."""
     with np.load(weights) as saved, torch.no_grad():
-        model = TorchMambaVision(**json.loads(str(saved[ARGUMENTS])), scan=case.scan)
+        model = TorchMambaVision(**json.loads(str(saved[ARGUMENTS])), scan=scan if case.scan else None)
         state = model.state_dict()
         if set(state) != set(saved.files) - {ARGUMENTS}:
             raise ValueError(f"{weights} and the twin have different parameters")
@@ -43,7 +44,7 @@ def twin(case: Case, weights: Path) -> TorchMambaVision:
 def make(case: Case, weights: Path, threads: int, compiled: bool = False) -> Callable[[], Any]:
     """A call gives the logits, or makes one training step and gives its loss."""
     torch.set_num_threads(threads)
-    model, x = twin(case, weights), torch.from_numpy(images(case))
+    model, x = twin(case, weights, "lean" if compiled else "reference"), torch.from_numpy(images(case))
     function = torch.compile(model) if compiled else model
     if case.mode == "inference":
         model.eval()

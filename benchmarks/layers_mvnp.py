@@ -96,7 +96,7 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...]) -> Pair:
         case "cross_entropy", (classes,):
             x, labels = random(batch, classes), np.arange(batch)
             return lambda: cross_entropy_forward(x, labels), cross_entropy_backward
-        case "scan", (L, D, N):
+        case "scan", (L, D, N, _):
             x, dt, B, C = random(batch, L, D), random(batch, L, D), random(batch, L, N), random(batch, L, N)
             A, skip, bias = -np.arange(1, N + 1, dtype=np.float32) * np.ones((D, 1), np.float32), random(D), random(D)
             return lambda: selective_scan_forward(x, dt, A, B, C, skip, bias), selective_scan_backward

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from layers import BATCH, BY_NAME, repetitions
 from torch import Tensor
-from torch_twin import selective_scan
+from torch_twin import SCANS
 
 Built = tuple[Callable[[], Tensor], list[Tensor]]  # the forward, and what its backward gives the gradients of
 
@@ -75,11 +75,11 @@ def build(kind: str, arguments: tuple[Any, ...], batch: int = BATCH) -> Built:
         case "cross_entropy", (classes,):
             x, labels = leaf(batch, classes), torch.arange(batch)
             return lambda: F.cross_entropy(x, labels), [x]
-        case "scan", (L, D, N):
+        case "scan", (L, D, N, which):
             x, dt, B, C = leaf(batch, L, D), leaf(batch, L, D), leaf(batch, L, N), leaf(batch, L, N)
             A = (-torch.arange(1.0, N + 1).repeat(D, 1)).requires_grad_()
             skip, bias = leaf(D), leaf(D)
-            return lambda: selective_scan(x, dt, A, B, C, skip, bias), [x, dt, A, B, C, skip, bias]
+            return lambda: SCANS[which](x, dt, A, B, C, skip, bias), [x, dt, A, B, C, skip, bias]
     raise ValueError(f"no layer is called {kind!r}")
 
 

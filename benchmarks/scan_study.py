@@ -112,10 +112,10 @@ def scan_row(L: int, calls: int) -> dict[str, Any]:
 
 
 def torch_ms(arrays: list[np.ndarray], calls: int) -> float | None:
-    """The token-by-token loop of torch_twin.py on one thread, forward and backward; None where there is no PyTorch."""
+    """The reference loop of torch_twin.py on one thread, forward and backward; None where there is no PyTorch."""
     try:
         import torch
-        from torch_twin import selective_scan
+        from torch_twin import reference_scan
     except ImportError:
         return None
     torch.set_num_threads(1)
@@ -123,7 +123,7 @@ def torch_ms(arrays: list[np.ndarray], calls: int) -> float | None:
 
     def both() -> None:
         # The sum's gradient is the dy of the others. `backward` works on a thread of its own, hence the wall clock.
-        selective_scan(*tensors).sum().backward()
+        reference_scan(*tensors).sum().backward()
 
     return least_ms(both, calls, time.perf_counter)
 

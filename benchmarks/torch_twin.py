@@ -14,8 +14,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, bias: Tensor) -> Tensor:
-    """Equations 1 to 3 of mvnp/layers/selective_scan.py, one token after the other."""
+def reference_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, bias: Tensor) -> Tensor:
+    """Equations 1 to 3 of mvnp/layers/selective_scan.py as Mamba's reference takes them: channels first, all decays and inputs
+    at once, (batch, channels, tokens, states) each, then a loop over the tokens. Gu, Dao: Mamba, arXiv:2312.00752,
+    algorithm 2."""
+    u, delta, B, C = (tensor.transpose(1, 2) for tensor in (x, dt, B, C))
+    delta = F.softplus(delta + bias[:, None])
+    decays = torch.exp(torch.einsum("bdl,dn->bdln", delta, A))
+    inputs = torch.einsum("bdl,bnl,bdl->bdln", delta, B, u)
+    h = x.new_zeros(*decays.shape[:2], A.shape[1])
+    outputs = []
+    for t in range(x.shape[1]):
+        h = decays[:, :, t] * h + inputs[:, :, t]
+        outputs.append(torch.einsum("bdn,bn->bd", h, C[..., t]))
+    return (torch.stack(outputs, dim=-1) + D[:, None] * u).transpose(1, 2)
+
+
+def lean_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, bias: Tensor) -> Tensor:
+    """The same, each token's decay and input when its turn comes. Faster, above all backward, and what is exported: an unrolled
+    loop of products is easier on a compiler than one that cuts large tensors."""
     delta = F.softplus(dt + bias)
     h = x.new_zeros(x.shape[0], x.shape[2], A.shape[1])
     outputs = []
@@ -26,10 +43,13 @@ def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Te
     return torch.stack(outputs, dim=1) + D * x
 
 
+SCANS = {"reference": reference_scan, "lean": lean_scan}
+
+
 class Mixer(nn.Module):
-    def __init__(self, channels: int, scan: bool = True, d_state: int = 8, d_conv: int = 3) -> None:
+    def __init__(self, channels: int, scan: str | None, d_state: int = 8, d_conv: int = 3) -> None:
         super().__init__()
-        self.scan = scan
+        self.scan = None if scan is None else SCANS[scan]
         inner, self.rank, self.d_state = channels // 2, math.ceil(channels / 16), d_state
         self.A_log = nn.Parameter(torch.log(torch.arange(1.0, d_state + 1)).repeat(inner, 1))
         self.D = nn.Parameter(torch.ones(inner))
@@ -46,7 +66,7 @@ class Mixer(nn.Module):
         z = F.silu(self.conv1d_z(z.transpose(1, 2))).transpose(1, 2)
         dt, B, C = self.x_proj(u).split([self.rank, self.d_state, self.d_state], dim=-1)
         dt, A = self.dt_proj(dt), -torch.exp(self.A_log)
-        s = selective_scan(u, dt, A, B, C, self.D, self.dt_proj.bias) if self.scan else u
+        s = u if self.scan is None else self.scan(u, dt, A, B, C, self.D, self.dt_proj.bias)
         return self.out_proj(torch.cat([s, z], dim=-1))
 
 
@@ -145,7 +165,7 @@ class PatchEmbed(nn.Module):
 class TorchMambaVision(nn.Module):
     """The variants without layer scale (T, T2, S) and any of their size: what the benchmarks need.
 
-    scan    False: every scan gives back its input, so that all the rest can be timed alone
+    scan    a name in SCANS, or None: every scan gives back its input, so that all the rest can be timed alone
     """
 
     def __init__(
@@ -158,7 +178,7 @@ class TorchMambaVision(nn.Module):
         mlp_ratio: float = 4.0,
         in_chans: int = 3,
         num_classes: int = 1000,
-        scan: bool = True,
+        scan: str | None = "reference",
     ) -> None:
         super().__init__()
         self.patch_embed = PatchEmbed(in_chans, in_dim, dim)

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from .backend import Array, from_numpy, to_numpy
 from .errors import CheckpointError, MvnpError, check_dtype
+from .parallel import run
 
 Self = TypeVar("Self", bound="Layer")
 
@@ -110,8 +112,8 @@ class Tape:
 
     def take_gradients(self, other: Tape) -> None:
         """Add all gradients that another tape has found to this one's; the other has none then."""
-        while other._gradients:
-            self._add(*other._gradients.popitem())
+        found, other._gradients = other._gradients, {}
+        run([partial(self._add, key, gradient) for key, gradient in found.items()])
 
     def _add(self, key: int, gradient: Array) -> None:
         before = self._gradients.get(key)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -82,40 +83,55 @@ def _default_threads() -> int:
 
 
 def run(tasks: Sequence[Callable[[], T]], meeting: Meeting | None = None) -> list[T]:
-    """The tasks' results, in order. The tasks run side by side in `threads()` threads; one batch of tasks at a time.
+    """The tasks' results, in order. The tasks run side by side in `threads()` threads, the calling one among them.
 
     meeting    where the tasks meet; there must be no more of them than threads
 
-    What a task raises is raised here, after all have ended.
+    What a task raises is raised here, once those that have begun have ended; no more are begun then.
     """
-    number = threads()
-    if min(number, len(tasks)) < 2:
+    number = min(threads(), len(tasks))
+    if number < 2:
         return [task() for task in tasks]
-    with _turn, _blas().limit(limits=max(1, number // len(tasks))):
+    waiting = deque(enumerate(tasks))
+    results: list[Any] = [None] * len(tasks)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        _inside.task = True
+        try:
+            while (next_one := _taken(waiting)) is not None:
+                index, task = next_one
+                results[index] = task()
+        except BaseException as error:
+            errors.append(error)
+            waiting.clear()
+            if meeting is not None:
+                meeting.call_off()
+        finally:
+            _inside.task = False
+
+    with _turn, _blas().limit(limits=max(1, threads() // len(tasks))):
         # In a copy of the caller's context each, so that np.errstate holds there too.
-        futures = [_workers(number).submit(contextvars.copy_context().run, _guarded, task, meeting) for task in tasks]
-        errors = [error for future in futures if (error := future.exception()) is not None]
-    for error in errors:
-        if not isinstance(error, threading.BrokenBarrierError):  # that one only says that another task has failed
-            raise error
-    return [future.result() for future in futures]
+        helpers = [_workers(threads() - 1).submit(contextvars.copy_context().run, work) for _ in range(number - 1)]
+        work()
+        wait(helpers)
+    # A BrokenBarrierError only says that another task has failed.
+    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise error
+    return results
 
 
-def _guarded(task: Callable[[], T], meeting: Meeting | None) -> T:
-    _inside.task = True
+def _taken(waiting: deque[Any]) -> Any:
+    """The next of those that wait, or None: in one step, for several threads take from it."""
     try:
-        return task()
-    except BaseException:
-        if meeting is not None:
-            meeting.call_off()
-        raise
-    finally:
-        _inside.task = False
+        return waiting.popleft()
+    except IndexError:
+        return None
 
 
 @cache
 def _workers(number: int) -> ThreadPoolExecutor:
-    """Threads that stay, so that their workspaces do."""
+    """Threads that stay, so that their workspaces do, to help the calling one."""
     return ThreadPoolExecutor(number, thread_name_prefix="mvnp")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -23,8 +24,10 @@ from .backend import Array, array_module
 from .layer import Layer, Tape
 from .parallel import Meeting, run, threads
 
-# A piece of an evaluation is about this many pixels: enough rows for the matrix products, few enough to stay in the cache.
-PIECE_PIXELS = 4 * 224 * 224
+# A piece of an evaluation is about this many pixels: enough rows for the products with the large matrices of the last levels.
+PIECE_PIXELS = 8 * 224 * 224
+# The first levels, whose maps are large and whose matrices are small, take this many at a time, to stay in the cache.
+FEW_PIXELS = 4 * 224 * 224
 # Below this, starting threads costs more than they save.
 LEAST_PIXELS = 2 * 128 * 128
 
@@ -82,13 +85,24 @@ def backward_in_pieces(owner: Layer, function: Callable, dy: Any, tape: Tape) ->
     return dx
 
 
+def a_few_at_a_time(function: Callable, x: Array) -> Any:
+    """function(x), an array or a list of arrays, of images (B, H, W, C); on NumPy of a few of them after the other."""
+    number = max(1, round(math.prod(x.shape[:3]) / FEW_PIXELS)) if array_module(x) is np else 1
+    return _joined([function(x[part]) for part in _slices(len(x), min(number, len(x)))])
+
+
 def _cut(x: Array, tape: Tape | None) -> list[slice]:
     """Slices of the batch. With a tape there are as many as threads, since pieces that meet must all be under way."""
     B, pixels, number = len(x), len(x) * x.shape[-1] * x.shape[-2], 1
     if array_module(x) is np and pixels >= LEAST_PIXELS:
         rounds = 1 if tape is not None else max(1, round(pixels / (PIECE_PIXELS * threads())))
         number = min(B, rounds * threads())
-    edges = [B * i // number for i in range(number + 1)]
+    return _slices(B, number)
+
+
+def _slices(count: int, number: int) -> list[slice]:
+    """Cuts `count` samples into `number` parts of nearly the same size."""
+    edges = [count * i // number for i in range(number + 1)]
     return [slice(*edge) for edge in itertools.pairwise(edges)]
 
 

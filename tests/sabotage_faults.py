@@ -210,7 +210,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("y * (dy - (dy * y).sum(axis=-1, keepdims=True))", "y * dy"),
         ("(dy * y).sum(axis=-1, keepdims=True)", "dy.sum(axis=-1, keepdims=True)"),
         ("y = x - x.max(axis=-1, keepdims=True)", "y = 1.0 * x"),
-        ("y /= y.sum(axis=-1, keepdims=True)", "y /= y.sum(axis=0, keepdims=True)"),
+        ("y /= total", "y *= total"),
+        ("xp.ones((x.shape[-1], 1), x.dtype)", "xp.full((x.shape[-1], 1), 0.5, x.dtype)"),
         ("x.max(axis=-1, keepdims=True)", "x.max()"),
     ],
     "layers/softplus.py": [

@@ -81,7 +81,7 @@ def test_every_layer_is_the_same_in_blocks(monkeypatch, stem, index):
 
     def results(block):
         monkeypatch.setattr(module, "BLOCK", block)
-        monkeypatch.setattr(attention, "BLOCK", block)
+        monkeypatch.setattr(attention, "SCORES", block)
         y, cache = forward(*CASES[stem][index])
         gradients = backward(np.random.default_rng(9).standard_normal(y.shape), cache)
         return [y, *(gradients if isinstance(gradients, tuple) else (gradients,))]

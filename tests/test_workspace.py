@@ -1,8 +1,12 @@
 """Scratch memory that is used again: mvnp/workspace.py."""
 
+import platform
+import subprocess
+import sys
 import threading
 
 import numpy as np
+import pytest
 
 from mvnp.workspace import workspace
 
@@ -39,3 +43,29 @@ def test_on_cupy_it_is_new(strict_cupy):
     first, second = (workspace(cupy, "test.cupy", (3,), F4) for _ in range(2))
     assert isinstance(first, cupy.ndarray)
     assert first is not second
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from mvnp.workspace import keep_freed_memory
+
+assert keep_freed_memory() if sys.argv[1] == "keep" else True
+def pages():  # 64 MB, written and dropped
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.empty(1 << 14, "float32")[...] = 1
+    for array in [np.empty(1 << 24, "uint8") for _ in range(4)]:
+        array[::4096] = 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+pages()
+print(sum(pages() for _ in range(5)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_memory_is_kept():
+    def page_faults(how):
+        ended = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
+        return int(ended.stdout)
+
+    assert page_faults("keep") < 100 < page_faults("let go")

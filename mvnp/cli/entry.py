@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
+from ..workspace import keep_freed_memory
 from . import check, demo, info, models, train
 from .arguments import Parser
 
@@ -84,6 +85,7 @@ def _run(arguments: list[str]) -> int:
     command.add_arguments(parser)
     parsed = parser.parse_all(arguments[1:])
     current_module()  # an MVNP_BACKEND that cannot be used is told before any work is done
+    keep_freed_memory()
     return command.run(parsed)
 
 

@@ -23,14 +23,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, array_module
-from ..blockwise import BLOCK
 from ..errors import InputError, check_array
 from ..initializer import Initializer
 from ..layer import Layer, Tape
 from .dropout import Dropout
 from .layernorm import LayerNorm
 from .linear import Linear
-from .softmax import softmax_backward, softmax_forward
+from .softmax import exponentials, softmax_backward
+
+SCORES = 1 << 18  # how many are worked on at once: more than stay in a core's own cache, so that there are few calls
 
 
 class AttentionCache(NamedTuple):
@@ -65,10 +66,13 @@ def attention_forward(
         scores = (q[some] * (1.0 / math.sqrt(d))) @ k[some].swapaxes(-1, -2)
         if real is not None:
             scores = xp.where(real[some[0], None, None, :], scores, -math.inf)
-        weights, _ = softmax_forward(scores)
-        output[some] = (weights if dropout is None else weights * dropout[some]) @ v[some]
+        # a = e / Σe, and o = (m a) v = ((m e) v) / Σe: the quotient of L·d numbers costs less than that of L·L.
+        unnormalised, total = exponentials(scores)
         if kept is not None:
-            kept[some] = weights
+            xp.divide(unnormalised, total, out=kept[some])
+        if dropout is not None:
+            unnormalised *= dropout[some]
+        xp.divide(unnormalised @ v[some], total, out=output[some])
     return output, None if kept is None else AttentionCache(q, k, v, kept, dropout)
 
 
@@ -93,7 +97,7 @@ def attention_backward(doutput: Array, cache: AttentionCache) -> tuple[Array, Ar
 def _some_heads(q: Array) -> Iterator[tuple[slice, slice]]:
     """Indices that cut (B, h) so that the scores of each part stay in the cache: a few heads of one window at a time."""
     B, h, L, _ = q.shape
-    heads = max(1, BLOCK // (L * L))
+    heads = max(1, SCORES // (L * L))
     if array_module(q) is not np or B * h <= heads:
         return iter([(slice(0, B), slice(0, h))])
     return ((slice(b, b + 1), slice(head, head + heads)) for b in range(B) for head in range(0, h, heads))

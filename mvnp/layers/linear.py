@@ -16,16 +16,25 @@ from ..errors import check_array
 from ..initializer import Initializer
 from ..layer import Layer, Param, Tape
 
+FEW_ROWS = 64
+
 
 def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
     """y of (1), and the cache for `linear_backward`. Raises InputError unless x ends in the input size."""
     check_array("Linear", "x", x, (..., weight.shape[1]))
     array_module(x, weight, bias)
     # One product of two matrices: BLAS runs it at full rate, a stack of small products would not.
-    y = x.reshape(-1, x.shape[-1]) @ weight.T
+    y = _product(x.reshape(-1, x.shape[-1]), weight)
     if bias is not None:
         y += bias
     return y.reshape(*x.shape[:-1], -1), (x, weight, bias is not None)
+
+
+def _product(rows: Array, weight: Array) -> Array:
+    """rows Wᵀ. Where the rows are few, OpenBLAS makes its transpose, W rowsᵀ, in two thirds of the time."""
+    if len(rows) > FEW_ROWS:
+        return rows @ weight.T
+    return (weight @ rows.T).T.copy()
 
 
 def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:

@@ -30,10 +30,17 @@ def softmax_backward(dy: Array, cache: Array) -> Array:
     return blockwise(lambda dy, y: y * (dy - (dy * y).sum(axis=-1, keepdims=True)), dy, cache)
 
 
-def _softmax(x: Array) -> Array:
+def exponentials(x: Array) -> tuple[Array, Array]:
+    """Numerator and denominator of (1): (..., C) and (..., 1). Who multiplies y by a matrix may divide after it, with less."""
+    xp = array_module(x)
     y = x - x.max(axis=-1, keepdims=True)
-    array_module(x).exp(y, out=y)
-    y /= y.sum(axis=-1, keepdims=True)
+    xp.exp(y, out=y)
+    return y, y @ xp.ones((x.shape[-1], 1), x.dtype)  # a product with ones: several times as fast as the sum of short rows
+
+
+def _softmax(x: Array) -> Array:
+    y, total = exponentials(x)
+    y /= total
     return y
 
 

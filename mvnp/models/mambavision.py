@@ -28,7 +28,7 @@ from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
-from ..pieces import backward_in_pieces, forward_in_pieces
+from ..pieces import a_few_at_a_time, backward_in_pieces, forward_in_pieces
 from .arguments import check_arguments, plain
 from .blocks import Block, ConvBlock
 from .mixer import MambaVisionMixer
@@ -173,14 +173,25 @@ class MambaVision(Layer):
         return self._stages_backward([None, None, None, dlast], tape)
 
     def _stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
-        # Channel-last from here on.
-        x = self.patch_embed(array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1)), tape)
+        x = array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1))  # channel-last from here on
+        if tape is None:
+            *stages, x = a_few_at_a_time(self._convolutional_stages, x)
+        else:
+            *stages, x = self._convolutional_stages(x, tape)
+        return stages + self._run_levels(x, self.levels[2:], tape)
+
+    def _convolutional_stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
+        """The first two stages, and what the third level begins with."""
+        return self._run_levels(self.patch_embed(x, tape), self.levels[:2], tape)
+
+    def _run_levels(self, x: Array, levels: Sequence[ConvLevel | HybridLevel], tape: Tape | None) -> list[Array]:
+        """The stages of some levels and, unless they end the network, what follows the last downsampling."""
         stages = []
-        for level in self.levels:
+        for level in levels:
             stages.append(level(x, tape))
             if level.downsample is not None:
                 x = level.downsample(stages[-1], tape)
-        return stages
+        return stages if level.downsample is None else [*stages, x]
 
     def _stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array | None:
         dx = None

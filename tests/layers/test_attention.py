@@ -280,7 +280,7 @@ def test_wrong_dtype(dtype):
 @pytest.mark.parametrize("extras", [False, True])
 def test_any_number_of_heads_at_a_time(monkeypatch, block, extras):
     """Weights are worked out for some heads of one window at a time; how many must not matter, nor that five are left over."""
-    monkeypatch.setattr(attention, "BLOCK", block)
+    monkeypatch.setattr(attention, "SCORES", block)
     q, k, v, do = (normal((2, 5, 6, 3), seed=seed) for seed in range(4))
     real = np.arange(6) < np.array([[4], [6]]) if extras else None
     dropout = 1.25 * (normal((2, 5, 6, 6), seed=5) > -0.5) if extras else None
