@@ -118,6 +118,14 @@ def save_pretrained(
     save_arrays(path, model.state_dict(copy=False), metadata)
 
 
+def noted_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What `save_pretrained` would have noted, out of what mvnp noted in a file: a training run's state is left behind."""
+    config, variant, classes, images = _noted(metadata)
+    if not config:
+        return {}
+    return {"kind": KIND, "config": config, "variant": variant, "classes": classes, "images": images}
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What is to be built: arguments of MambaVision, and what goes with them."""
