@@ -18,9 +18,7 @@ MODEL = "model."  # before the keys of the model, in a checkpoint of a training 
 WRAPPERS = ("module.", MODEL)  # what data parallelism and Hugging Face put before every key
 
 
-def load_checkpoint(
-    path: str | os.PathLike[str], *, ema: bool = False, dtype: str | None = None
-) -> dict[str, np.ndarray]:
+def load_checkpoint(path: str | os.PathLike[str], *, ema: bool = False, dtype: str | None = None) -> dict[str, np.ndarray]:
     """The weights in a file: {key: array}, ready for `model.load_state_dict`.
 
     .safetensors             float32, float16, bfloat16 (given as float32), integers; also the checkpoints of `mvnp train`,
