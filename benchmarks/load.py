@@ -43,9 +43,9 @@ def peak():
     if sys.platform == "linux":  # ru_maxrss begins with that of the process that started this one
         return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-call = {"load_checkpoint": load_checkpoint, "load_pretrained": lambda p: mvnp.load_pretrained(p, variant=sys.argv[3])}[sys.argv[1]]
+name, path, variant = sys.argv[1:]
 before = peak()
-kept = call(sys.argv[2])
+kept = load_checkpoint(path) if name == "load_checkpoint" else mvnp.load_pretrained(path, variant=variant)
 print(peak() - before)
 """
 
@@ -69,7 +69,7 @@ def peak_bytes(function: str, path: Path, variant: str) -> int:
 def measure(path: Path, variant: str, rounds: int) -> dict[str, Any]:
     """The figures of one file."""
     calls: dict[str, Callable[[], Any]] = {
-        "read": lambda: open(path, "rb").read(),
+        "read": path.read_bytes,
         "load_checkpoint": lambda: load_checkpoint(path),
         "load_pretrained": lambda: mvnp.load_pretrained(path, variant=variant),
     }

@@ -23,7 +23,8 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 def in_process(code, **environment):
     """What Python prints with these variables set: huggingface_hub reads them when it is imported."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", **{key: str(value) for key, value in environment.items()}}
-    code = f"import mvnp\nfrom mvnp.errors import MvnpError\ntry:\n    {code}\nexcept MvnpError as error:\n    print('refused:', error)"
+    code = f"try:\n    {code}\nexcept MvnpError as error:\n    print('refused:', error)"
+    code = f"import mvnp\nfrom mvnp.errors import MvnpError\n{code}"
     child = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", code], env=environment, capture_output=True, text=True
     )
