@@ -24,7 +24,7 @@ from ..initializer import Initializer
 from ..layers.linear import Linear
 from ..models.arguments import check_integer
 from ..models.mambavision import MambaVision
-from ..models.variants import VARIANTS, Variant
+from ..models.variants import IMAGENET_MEAN, IMAGENET_STD, VARIANTS, Variant
 from .arrays import save_arrays
 from .load import convert_floats, read_weights
 from .locate import Located, locate
@@ -242,8 +242,6 @@ def _images_noted(images: Any) -> dict[str, Any] | None:
 
 
 def _images_of(variant: Variant) -> dict[str, Any]:
-    from ..data.sources import IMAGENET_MEAN, IMAGENET_STD  # not at the top: it brings Pillow, and `import mvnp` is to be quick
-
     return {
         "size": variant.input_size,
         "crop_pct": variant.crop_pct,
