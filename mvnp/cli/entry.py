@@ -18,10 +18,10 @@ from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
 from ..workspace import keep_freed_memory
-from . import check, demo, info, models, train
+from . import check, convert, demo, info, models, train
 from .arguments import Parser
 
-COMMANDS = {"demo": demo, "train": train, "check": check, "models": models, "info": info}
+COMMANDS = {"demo": demo, "train": train, "convert": convert, "check": check, "models": models, "info": info}
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 DESCRIPTION = """\
