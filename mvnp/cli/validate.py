@@ -20,7 +20,7 @@ USAGE = "mvnp validate FOLDER --weights W [options]"
 
 DESCRIPTION = """\
 Count how often a trained model is right: top-1, top-5, and by class. FOLDER has
-a folder of pictures for each class, named as the class, by its WordNet id, or by
+a folder of pictures for each class, named as the class, by its WordNet id or by
 its number; a model that has no names for its classes takes as many folders as
 it has classes in the order of their names. Not all classes need a folder.
 After Ctrl-C the same command goes on where it was, with the same result."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.folder import TEST_NAMES, natural_key, pictures_by_class
+from ..data.folder import TEST_NAMES, pictures_by_class
 from ..errors import DataError, nearest
 from .class_names import IMAGENET_CLASSES, wordnet_ids
 
@@ -126,7 +126,7 @@ def _mismatch(root: Path, folders: tuple[str, ...], count: int, names: Sequence[
             f" expected {count} folders in the classes' order, or folders named 0 to {count - 1}, or the names in a file"
             " (--classes FILE)"
         )
-    some = ", ".join(sorted(names, key=natural_key)[:5])
+    some = ", ".join(names[:5])
     more = f" and {count - 5} more" if count > 5 else ""
     return (
         f"{root}: {len(unknown)} of {len(folders)} folders are of no class of the model: {shown}; expected {some}{more}"
