@@ -115,7 +115,7 @@ def test_whole_or_not_at_all(moment, call, weights, files, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return plain(*arguments, **options)
 
-    name = {"a batch": "_features", "the end": "write_pieces"}[moment]
+    name = {"a batch": "_features", "the end": "write_with"}[moment]
     plain = getattr(features, name)
     if moment == "the end":
         seen.append(())
