@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -57,7 +57,7 @@ def write_features(
     out = Path(out)
     check_target(out, arrays)
     done: list[int] = []
-    with contextlib.ExitStack() as stack:
+    with _named(out), contextlib.ExitStack() as stack:
         entries = {name: _Entry(stack.enter_context(tempfile.TemporaryFile(dir=out.parent))) for name in dict.fromkeys(arrays)}
         for batch in picture_batches(files, transform, batch_size, on_broken or _raise):
             if batch.positions:
@@ -132,6 +132,17 @@ def _write_npz(target: BinaryIO, entries: dict[str, _Entry], names: np.ndarray) 
                 shutil.copyfileobj(entry.file, member, _PIECE)
         with archive.open(zipfile.ZipInfo("files.npy"), "w", force_zip64=True) as member:
             npy.write_array(member, names, allow_pickle=False)
+
+
+@contextlib.contextmanager
+def _named(out: Path) -> Iterator[None]:
+    """A full disk is told with the name of the file that it leaves no room for: the temporary ones have none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise OSError(error.errno, f"{error.strerror}; nothing was written", str(out)) from error
+        raise
 
 
 def _raise(position: int, error: DataError) -> None:

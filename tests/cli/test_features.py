@@ -1,5 +1,7 @@
 """mvnp features."""
 
+import errno
+import os
 import zipfile
 
 import numpy as np
@@ -139,6 +141,18 @@ def test_refused_before_anything_takes_time(call, weights, files, tmp_path):
     assert_refused(call(*arguments), "the following arguments are required: --out")
     assert_refused(call(*arguments, "--out", tmp_path / "f.npz", "--only", "stage5"), "invalid choice: 'stage5'")
     assert not (tmp_path / "f.npz").exists()
+
+
+def test_full_disk(call, weights, files, tmp_path, monkeypatch):
+    save_small(weights)
+
+    def full(self, values):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(features._Entry, "append", full)
+    out = tmp_path / "f.npz"
+    result = call("features", files[0], "--weights", weights, "--out", out)
+    assert result == (2, "", f"mvnp: error: {out}: No space left on device; nothing was written\n")
 
 
 def test_numbers_that_are_not_finite(call, weights, files, tmp_path):

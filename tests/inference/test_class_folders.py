@@ -31,8 +31,9 @@ def refused(root, count, names=None, imagenet=False):
 
 
 def test_by_name(tmp_path):
-    folders(tmp_path, "dog", "CAT", "hot_dog", pictures=2)
-    assert classes(tmp_path, 4, ["cat", "Dog", "house", "hot dog"]) == {"CAT": 0, "dog": 1, "hot_dog": 3}
+    folders(tmp_path, "dog", "CAT", "hot_dog", "T-shirt_top", pictures=2)
+    want = {"CAT": 0, "dog": 1, "hot_dog": 3, "T-shirt_top": 4}
+    assert classes(tmp_path, 5, ["cat", "Dog", "house", "hot dog", "T-shirt/top"]) == want
 
 
 def test_by_wordnet_id(tmp_path):
