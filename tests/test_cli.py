@@ -25,6 +25,7 @@ from mvnp.training.presets import PRESETS, find_preset
 
 DEFAULTS = PRESETS["demo"].config()
 NEEDED = {  # arguments that a command cannot do without
+    "convert": "in.npz out.npz",
     "classify": "x.jpg --weights w.npz",
     "features": "x.jpg --weights w.npz --out f.npz",
     "validate": "photos --weights w.npz",
