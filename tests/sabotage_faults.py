@@ -260,7 +260,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
             "return None if dx is None else dx.transpose(0, 3, 1, 2)",
             "return None if dx is None else dx.transpose(0, 3, 2, 1)",
         ),
-        ("return array.astype(self.norm.weight.dtype, copy=False)", "return array"),
+        ("return array.astype(self.patch_embed.conv_down[0].weight.dtype, copy=False)", "return array"),
         ("x = level.downsample(stages[-1], tape)", "stages[-1] = x = level.downsample(stages[-1], tape)"),
         ("        self.name_paths()\n", ""),
         ('qk_norm=bool(config["qk_scale"])', "qk_norm=False"),
