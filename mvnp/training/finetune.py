@@ -10,7 +10,6 @@ classes and how images are prepared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -61,7 +60,6 @@ def finetune(
     train_set, test_set = (in_channels(part, model.in_chans) for part in parts)
     train_loader, test_loader = make_loaders(config, train_set, test_set)
     if not resume:
-        _own_memory(model)
         model.reset_head(len(train_set.classes), config.seed)
         about.update(describe(model, train_loader), images=_images(train_loader))
     scales = learning_rate_scales(model, config.layer_decay) if config.layer_decay != 1 else None
@@ -73,7 +71,7 @@ def finetune(
         quiet=quiet,
         about=about,
         lr_scales=scales,
-        save_best=_writer(model, about),
+        save_best=partial(_write_best, model=model, about=about),
     ).run()
 
 
@@ -108,13 +106,6 @@ def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:
     return model, checkpoint.about
 
 
-def _own_memory(model: MambaVision) -> None:
-    """Arrays that are the file itself, mapped into memory, cannot be trained: they are copied."""
-    for _, param in model.named_state():
-        if not getattr(param.data.flags, "writeable", True):
-            param.data = param.data.copy()
-
-
 def _images(loader: BatchLoader) -> dict[str, Any]:
     """How the images of a loader are prepared, as the arguments of `mvnp.data.images.ImageTransform`."""
     height, width = loader.dataset.images.shape[1:3]
@@ -126,10 +117,6 @@ def _images(loader: BatchLoader) -> dict[str, Any]:
         "std": list(loader.std),
         "channels": loader.dataset.channels,
     }
-
-
-def _writer(model: MambaVision, about: dict[str, Any]) -> Callable[[Path], None]:
-    return partial(_write_best, model=model, about=about)
 
 
 def _write_best(path: Path, model: MambaVision, about: dict[str, Any]) -> None:
