@@ -36,7 +36,7 @@ from mvnp import atomic
 from mvnp.data import load_dataset, write_idx
 from mvnp.data.fashion_mnist import MEAN, STD
 from mvnp.parallel import threads
-from mvnp.training import TrainingConfig, finetune, train
+from mvnp.training import finetune, train
 from mvnp.training.presets import PRESETS
 
 FIRST, SECOND = [0, 1, 2, 3, 4], [5, 6, 7, 8, 9]
@@ -226,7 +226,7 @@ def report(runs: list[dict[str, Any]], probes: list[dict[str, Any]]) -> str:
 
 
 def draw(runs: list[dict[str, Any]], path: Path) -> None:
-    """Accuracy against steps, a panel for each number of images, a line for each method, a band from the worst seed to the best."""
+    """Accuracy against steps: a panel for each number of images, a line for each method in a band of its seeds."""
     from mvnp.visualize import style
 
     figure = style.new_figure(style.WIDE, 4.0, "Five new classes: test accuracy by number of steps")
@@ -241,7 +241,9 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
         axes.minorticks_off()
         axes.grid(True, axis="y", color=style.FAINT, linewidth=0.8)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        style.set_labels(axes, f"{each} images of each class", "steps of 50 images", "test accuracy" if axes is panels[0] else "")
+        style.set_labels(
+            axes, f"{each} images of each class", "steps of 50 images", "test accuracy" if axes is panels[0] else ""
+        )
     panels[1].legend(frameon=False, fontsize=9, loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(path, style.png(figure))

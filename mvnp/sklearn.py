@@ -120,7 +120,8 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
         valid = isinstance(stages, list | tuple) and all((type(stage), stage) in known for stage in stages)
         if not valid or not stages or len(set(stages)) < len(stages):
             raise InputError(
-                f"MambaVisionFeatures: stages is {stages!r}, expected some of {', '.join(map(repr, STAGES))}, each once, as a tuple"
+                f"MambaVisionFeatures: stages is {stages!r}, expected some of {', '.join(map(repr, STAGES))}, each once,"
+                " as a tuple"
             )
         if not isinstance(self.batch_size, int | np.integer) or isinstance(self.batch_size, bool) or self.batch_size < 1:
             raise InputError(f"MambaVisionFeatures: batch_size is {self.batch_size!r}, expected an integer of at least 1")
@@ -129,7 +130,9 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
                 f"MambaVisionFeatures: weights is a {type(self.weights).__name__}, expected a file, a name or a MambaVision"
             )
         if self.images is not None and not isinstance(self.images, ImageTransform):
-            raise InputError(f"MambaVisionFeatures: images is a {type(self.images).__name__}, expected an ImageTransform or None")
+            raise InputError(
+                f"MambaVisionFeatures: images is a {type(self.images).__name__}, expected an ImageTransform or None"
+            )
 
     def _loaded(self) -> tuple[MambaVision, ImageTransform]:
         if isinstance(self.weights, MambaVision):
@@ -144,7 +147,9 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
                 f" images=mvnp.data.ImageTransform(size=…, mean=…, std=…, channels={model.in_chans})"
             )
         if images.channels != model.in_chans:
-            raise InputError(f"MambaVisionFeatures: images has {images.channels} channels, but the model takes {model.in_chans}")
+            raise InputError(
+                f"MambaVisionFeatures: images has {images.channels} channels, but the model takes {model.in_chans}"
+            )
         return model, images
 
     def _features(self, batch: list[np.ndarray]) -> np.ndarray:
@@ -162,7 +167,9 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
 def _pictures(X: Any) -> Iterator[Any]:
     """The pictures of X, one by one. Raises InputError where X is no collection of them."""
     if isinstance(X, str | os.PathLike):
-        raise InputError(f"X is one path, {os.fspath(X)!r}; expected a list of them: mvnp.data.image_files gives those of a folder")
+        raise InputError(
+            f"X is one path, {os.fspath(X)!r}; expected a list of them: mvnp.data.image_files gives those of a folder"
+        )
     if hasattr(X, "iloc"):  # a column of a table, or a table of one column, as pandas has them
         X = X.to_numpy()
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OUST":
@@ -183,6 +190,11 @@ def _opened(picture: Any) -> Any:
     """A picture as ImageTransform takes it."""
     if isinstance(picture, str | os.PathLike):
         return open_image(picture)
-    if isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] not in (1, 3, 4) and picture.shape[0] in (1, 3):
+    if (
+        isinstance(picture, np.ndarray)
+        and picture.ndim == 3
+        and picture.shape[2] not in (1, 3, 4)
+        and picture.shape[0] in (1, 3)
+    ):
         return picture.transpose(1, 2, 0)
     return picture

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backend import Array
-from ..data.sources import IMAGENET_MEAN, IMAGENET_STD
 from ..errors import CheckpointError, InputError, check_choice, nearest
 from ..initializer import Initializer
 from ..layers.linear import Linear
@@ -226,6 +225,8 @@ def _images_noted(images: Any) -> dict[str, Any] | None:
 
 
 def _images_of(variant: Variant) -> dict[str, Any]:
+    from ..data.sources import IMAGENET_MEAN, IMAGENET_STD  # not at the top: it brings Pillow, and `import mvnp` is to be quick
+
     return {
         "size": variant.input_size,
         "crop_pct": variant.crop_pct,

@@ -61,6 +61,9 @@ def add_arguments(parser: Parser) -> None:
     weights = parser.add_argument_group("weights")
     add(weights, "--variant", "which variant the weights are of, where they leave it open", metavar="NAME")
     add(weights, "--ema", "take the moving average that was saved beside the weights", action="store_true")
+    for option, name, what in (("--heads", "num_heads", "attention heads"), ("--windows", "window_size", "window sizes")):
+        text = f"{what} of the four levels, where the weights do not tell"
+        add(weights, option, text, dest=name, nargs=4, type=whole(1), metavar="N")
     add(weights, "--drop-path", "drop path of the last block", "that of the weights", type=number, metavar="X")
 
     data = parser.add_argument_group("data")
@@ -74,7 +77,14 @@ def add_arguments(parser: Parser) -> None:
     add(training, "--freeze", "train the head alone", action="store_true")
     decay = f"factor of the learning rate from a block to the one below (default: {FULL['layer_decay']}; 1: all alike)"
     add(training, "--layer-decay", decay, type=number, metavar="X")
-    add(training, "--patience", "epochs without improvement until it ends; 0: never", DEFAULTS["patience"], type=whole(0), metavar="N")
+    add(
+        training,
+        "--patience",
+        "epochs without improvement until it ends; 0: never",
+        DEFAULTS["patience"],
+        type=whole(0),
+        metavar="N",
+    )
     for name, kind, what in SETTINGS:
         default = f"{defaults[name]}; {FROZEN[name]} with --freeze" if name in FROZEN else defaults[name]
         add(training, f"--{name.replace('_', '-')}", what, default, type=kind, metavar="X" if kind is number else "N")
@@ -105,7 +115,13 @@ def _initial(given: dict[str, Any]) -> dict[str, Any]:
     frozen = "freeze" in given
     if frozen and given.get("layer_decay", 1.0) != 1.0:
         raise InputError("--freeze trains the head alone, and --layer-decay is for all the blocks: give one of them")
-    settings = {**DEFAULTS, **(FROZEN if frozen else FULL), "frozen": frozen, "weights": "", "loader_options": {"crop_padding": 0}}
+    settings = {
+        **DEFAULTS,
+        **(FROZEN if frozen else FULL),
+        "frozen": frozen,
+        "weights": "",
+        "loader_options": {"crop_padding": 0},
+    }
     return TrainingConfig(model={}, **settings).to_dict()
 
 
@@ -118,6 +134,7 @@ def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
         ("dataset_options", ("image_size", "held_out", "classes")),
         ("loader_options", ("image_size", "crop_padding")),
         ("weights_options", ("variant", "ema")),
+        ("model", ("num_heads", "window_size")),
     ):
         parts[part].update({name: given[name] for name in names if name in given})
     if "drop_path" in given:

@@ -87,14 +87,14 @@ class Found:
 def find_images(root: Path, held_out: float, seed: int) -> tuple[tuple[str, ...], Found, Found]:
     """The classes, the training pictures and the test pictures below `root`. Raises DataError for what is no such folder."""
     if _has_classes(root / "train"):
-        train = _by_class(root / "train")
+        train = pictures_by_class(root / "train")
         test_folder = next((root / name for name in TEST_NAMES if _has_classes(root / name)), None)
-        test = None if test_folder is None else _by_class(test_folder, empty=True)
+        test = None if test_folder is None else pictures_by_class(test_folder, empty=True)
     else:
         lone = next((name for name in TEST_NAMES if _has_classes(root / name)), None)
         if lone:
             raise DataError(f"{root}: has {lone}/ with classes but no train/ with classes; add it, or pass a folder of classes")
-        train, test, test_folder = _by_class(root), None, None
+        train, test, test_folder = pictures_by_class(root), None, None
     if len(train) < 2:
         raise DataError(f"{root}: only one class, {next(iter(train))!r}; expected a folder for each of at least two classes")
     if test is None:
@@ -128,7 +128,7 @@ def _has_classes(folder: Path) -> bool:
     return folder.is_dir() and bool(_folders(folder)) and not _pictures(folder)
 
 
-def _by_class(folder: Path, empty: bool = False) -> dict[str, list[Path]]:
+def pictures_by_class(folder: Path, empty: bool = False) -> dict[str, list[Path]]:
     """{class name: its pictures}, in natural order."""
     found: dict[str, list[Path]] = {}
     for entry in sorted(_folders(folder), key=lambda entry: natural_key(_readable(entry.name))):

@@ -7,8 +7,8 @@
 
 A size (H, W) has an S for each side. To cover a square, the short side becomes S and the long one ⌊S·long/short⌋; to cover a
 rectangle, both sides are divided by min(h/S_H, w/S_W) and rounded. The cut begins at half of what is left over, a half of a
-pixel rounded to even. Bicubic is Keys' kernel with a = −½, widened by the ratio when shrinking, along the rows and then along
-the columns, rounded to 8 bits each time: Pillow's BICUBIC.
+pixel rounded to even. Bicubic is Keys' kernel with a = −½, widened by the ratio when shrinking, in one direction and then in
+the other, rounded to 8 bits each time: Pillow's BICUBIC. (Which direction comes first depends on the version of Pillow.)
 
     transform = ImageTransform.of_variant("mamba_vision_T")
     x = transform(open_image("cat.jpg"))[None]      # (1, 3, 224, 224), float32
@@ -41,7 +41,7 @@ __all__ = ["CROP_MODES", "ImageTransform", "image_files", "open_image"]
 CROP_MODES = ("center", "squash")
 
 # Resizing a strip of a thousand to one would make an image a thousand times as large as what is cut out of it. Beyond this
-# many pixels only the cut is worked out. The result may differ in the last of 8 bits: Pillow takes the cut as float32.
+# many pixels only the cut is worked out, with Pillow's float32 for its place, and rounded in between in another order perhaps.
 MOST_PIXELS = 2**26
 
 
@@ -216,7 +216,7 @@ def _as_image(image: Any) -> Image.Image:
 
 
 def _is_side(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
 
 
 def _is_number(value: Any) -> bool:

@@ -217,9 +217,7 @@ class MambaVision(Trunk):
         return self._stages_backward([None, None, None, dlast], tape)
 
 
-def _make_level(
-    level: int, config: dict[str, Any], switches: Quirks, init: Initializer, last: bool
-) -> ConvLevel | HybridLevel:
+def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Initializer, last: bool) -> ConvLevel | HybridLevel:
     depths, channels = config["depths"], config["dim"] * 2**level
     before, depth = sum(depths[:level]), depths[level]
     # Drop path rises over all blocks of the network.

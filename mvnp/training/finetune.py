@@ -19,7 +19,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
-from ..data import BatchLoader, Dataset, load_dataset
+from ..data import BatchLoader, load_dataset
 from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
@@ -32,9 +32,7 @@ from .run_folder import TrainingResult, open_run
 from .trainer import Trainer
 
 
-def finetune(
-    config: TrainingConfig | None, out: str | Path, *, resume: bool = False, quiet: bool = False
-) -> TrainingResult:
+def finetune(config: TrainingConfig | None, out: str | Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
     """Train weights further on other classes, as `config` says, into the folder `out`.
 
     config    None, with `resume`: that of the run in `out`. What it leaves open follows the weights (`completed`).
