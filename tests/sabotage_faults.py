@@ -246,6 +246,14 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ('return {"dim": 96, "depths": [3, 3, 7, 5]', 'return {"dim": 96, "depths": [3, 3, 8, 5]'),
         ('return given["num_classes"] or 8 * given["dim"]', 'return 8 * given["dim"]'),
     ],
+    "models/backbone.py": [
+        ("dstages[index] = d if norm is None else norm.backward(d, tape)", "dstages[index] = d"),
+        ("levels=indices[-1] + 1)", "levels=4)"),
+        ("(stages[index] for index in self.out_indices)", "(stages[-1 - index] for index in self.out_indices)"),
+        ("{**arguments, **changes}", "{**changes, **arguments}"),
+        ("zip(reversed(self.out_indices), reversed(douts), strict=True)", "zip(self.out_indices, douts, strict=True)"),
+        ('vars(self)[f"outnorm{index}"] = kind(', 'vars(self)[f"outnorm{indices.index(index)}"] = kind('),
+    ],
     "models/mambavision.py": [
         ("dstage = through if dstage is None else through + dstage", "dstage = through"),
         ("if index < math.ceil(depth / 2):", "if index < depth // 2:"),
@@ -440,5 +448,31 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
             "self.entries: list[tuple[Layer, Any]] = []",
             'self.entries: list[tuple[Layer, Any]] = vars(Tape).get("shared", [])\n        Tape.shared = self.entries',
         ),
+    ],
+    "sklearn.py": [
+        ("stage.mean(axis=(2, 3))", "stage.max(axis=(2, 3))"),
+        ("return picture.transpose(1, 2, 0)", "return picture.transpose(2, 1, 0)"),
+        ("                batch = []\n", ""),
+        ("model.avgpool(model.norm(maps[-1].transpose(0, 2, 3, 1)))", "maps[-1].mean(axis=(2, 3))"),
+        ("for stage in self.stages], axis=1)", "for stage in sorted(self.stages, key=str)], axis=1)"),
+        ("        if batch:\n            rows", "        if not rows:\n            rows"),
+    ],
+    "training/finetune.py": [
+        ("FrozenTrunk(model) if config.frozen else model", "model"),
+        ("lr_scales=scales", "lr_scales=None"),
+        ("model.reset_head(len(train_set.classes), config.seed)", "model.reset_head(len(train_set.classes))"),
+        ("loader.setdefault(name, list(images[name]))", "pass"),
+        ('classes=about["classes"]', "classes=None"),
+        ('"crop_pct": 1.0', '"crop_pct": 0.9'),
+    ],
+    "training/frozen.py": [
+        ("self.model.head(self.model.pooled(x), tape)", "self.model(x, tape)"),
+        ('key.startswith("head.")', "key"),
+    ],
+    "training/layer_decay.py": [
+        ("return before[level + 1] + 1", "return before[level] + 1"),
+        ("decay ** (top - layer_depth(key, depths))", "decay ** layer_depth(key, depths)"),
+        ("top = sum(depths) + 1", "top = sum(depths)"),
+        ("return before[level] + int(parts[3]) + 1", "return before[level] + 1"),
     ],
 }

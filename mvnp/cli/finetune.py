@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import CheckpointError, InputError
 from .arguments import Parser, number, whole
 from .train import DATA_HELP, SETTINGS, located
 
@@ -30,7 +30,7 @@ EXAMPLES = """\
 examples:
   mvnp finetune photos --weights mambavision_tiny_1k.pth.tar --out runs/photos
   mvnp finetune photos --weights nvidia/MambaVision-T-1K --freeze
-  mvnp finetune fashion-mnist-small --classes 5 6 7 --weights first/best.safetensors
+  mvnp finetune digits --classes 5 6 7 --weights first/best.safetensors
   mvnp finetune --resume --out runs/photos   go on after an interruption
 
 photos/ has a folder of pictures for each class. --out gets best.safetensors, the
@@ -40,7 +40,7 @@ that take --weights; checkpoint.safetensors, the latest state; and log.jsonl."""
 DEFAULT_OUT = "mvnp-finetune"
 DEFAULTS: dict[str, Any] = {"epochs": 10, "batch_size": 50, "lr": 1e-3, "warmup_epochs": 0.5, "patience": 5}
 FULL: dict[str, Any] = {"layer_decay": 0.8}
-FROZEN: dict[str, Any] = {"lr": 1e-2}  # a linear classifier on fixed features bears, and needs, larger steps
+FROZEN: dict[str, Any] = {"lr": 5e-2}  # a linear classifier on fixed features bears, and needs, larger steps
 
 
 def add_arguments(parser: Parser) -> None:
@@ -102,7 +102,12 @@ def run(arguments: argparse.Namespace) -> int:
             if name not in given:
                 raise InputError(f"finetune needs {shown}: {USAGE}\nSee mvnp finetune --help.")
         settings = _initial(given)
-    result = finetune(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet)
+    try:
+        result = finetune(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet)
+    except CheckpointError as error:
+        if "give num_heads=" in str(error) or "give window_size=" in str(error):
+            raise CheckpointError(f"{error}. On the command line: --heads and --windows") from error
+        raise
     print(f"test accuracy {result.accuracy:.2%} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
     print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}: {result.best}")
     return 0

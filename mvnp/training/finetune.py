@@ -94,7 +94,7 @@ def _side(size: Any, weights: str | None) -> int:
     sides = set(size) if isinstance(size, tuple | list) else {size}
     if len(sides) != 1 or None in sides:
         known = "does not say what size of image it was trained on" if None in sides else f"was trained on images of {size}"
-        raise InputError(f"{weights} {known}; give an image size (a side, in pixels)")
+        raise InputError(f"{weights} {known}; give image_size (--image-size), the side in pixels")
     return int(sides.pop())
 
 

@@ -147,7 +147,8 @@ class Trainer:
             self._save_best()
         self._save(self.folder.checkpoint)
         if self._is_over() and epoch < self.config.epochs:
-            self.progress.say(f"no better test accuracy for {epoch - known(position.best_epoch)} epochs: stopping early")
+            waited = epoch - known(position.best_epoch)
+            self.progress.say(f"no better test accuracy for {waited} epoch{'s' * (waited > 1)}: stopping early")
 
     def _step(self, images: np.ndarray, labels: np.ndarray, lr: float) -> StepResult:
         config, position = self.config, self.position

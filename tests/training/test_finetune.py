@@ -222,7 +222,7 @@ def test_from_a_run_of_train(config, data, tmp_path):
 def test_weights_that_do_not_tell_the_image_size(config, tmp_path):
     save_pretrained(tmp_path / "bare.safetensors", tiny())
     with pytest.raises(
-        InputError, match=r"bare\.safetensors does not say what size of image it was trained on; give an image size"
+        InputError, match=r"bare\.safetensors does not say what size of image it was trained on; give image_size"
     ):
         finetune(config(weights=str(tmp_path / "bare.safetensors")), tmp_path / "run")
     assert not (tmp_path / "run").exists()
