@@ -463,7 +463,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("model.reset_head(len(train_set.classes), config.seed)", "model.reset_head(len(train_set.classes))"),
         ("loader.setdefault(name, list(images[name]))", "pass"),
         ('classes=about["classes"]', "classes=None"),
-        ('"crop_pct": 1.0', '"crop_pct": 0.9'),
+        ('images=about["images"]', "images=None"),
     ],
     "training/frozen.py": [
         ("self.model.head(self.model.pooled(x), tape)", "self.model(x, tape)"),

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
-from . import check, classify, demo, features, finetune, info, models, summary, train, validate
+from . import check, classify, convert, demo, features, finetune, info, models, summary, train, validate
 from .arguments import Parser
 
 COMMANDS = {
@@ -27,6 +27,7 @@ COMMANDS = {
     "classify": classify,
     "features": features,
     "validate": validate,
+    "convert": convert,
     "summary": summary,
     "check": check,
     "models": models,

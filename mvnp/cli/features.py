@@ -34,8 +34,8 @@ examples:
 
 In Python: f = numpy.load("f.npz"); f["files"][i] is the file of f["pooled"][i].
 The file is written whole or not at all. It takes memory for one batch only; the
-disk holds everything twice for a moment. The stages of mamba_vision_T at 224 are
-1.9 MB for each picture, the pooled vector is 2.5 kB."""
+disk holds everything twice for a moment. Of mamba_vision_T at 224 the stages of
+a picture are 1.9 MB, the pooled vector is 2.6 kB."""
 
 ARRAYS = ("pooled", "stage1", "stage2", "stage3", "stage4")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -19,10 +20,10 @@ SUMMARY = "show a model layer by layer: shapes, parameters, operations, memory"
 USAGE = "mvnp summary [MODEL | --weights W] [options]"
 
 DESCRIPTION = """\
-Show every layer of a model in the order of its forward: the shape of its output,
-its parameters, its arithmetic, scans included, and the memory of its output. MODEL
-is a variant or a preset (see mvnp models). All is worked out from shapes alone: no
-weights are made, nothing is run or measured."""
+Show every layer of a model in the order of its forward: the shape of its
+output, its parameters, its arithmetic, scans included, and the memory of its
+output. MODEL is a variant or a preset (see mvnp models). All is worked out from
+shapes alone; nothing is run or measured."""
 
 EXAMPLES = """\
 examples:
@@ -73,13 +74,8 @@ def _chosen(arguments: argparse.Namespace) -> tuple[str, MambaVision, int | tupl
         pretrained = open_model(arguments)
         size = (pretrained.images or {}).get("size", 224)
         return pretrained.variant or arguments.weights, pretrained.model, size
-    options = {
-        "--variant": arguments.variant,
-        "--ema": arguments.ema,
-        "--heads": arguments.num_heads,
-        "--windows": arguments.window_size,
-    }
-    if given := [option for option, value in options.items() if value]:
+    more = {"variant": "--variant", "ema": "--ema", "num_heads": "--heads", "window_size": "--windows"}
+    if given := [option for name, option in more.items() if getattr(arguments, name)]:
         raise InputError(f"{given[0]} says more about --weights, and none are given")
     name = arguments.model or DEFAULT_MODEL
     preset = find_preset(name)
@@ -90,11 +86,7 @@ def _chosen(arguments: argparse.Namespace) -> tuple[str, MambaVision, int | tupl
 
 def _memory(row: LayerCost, model: MambaVision, batch: int) -> int:
     """Bytes of a layer's output."""
-    import math
-
-    import numpy as np
-
-    return batch * math.prod(row.shape) * np.dtype(model.config["dtype"]).itemsize
+    return batch * math.prod(row.shape) * {"float32": 4, "float64": 8}[model.config["dtype"]]
 
 
 def _flops(row: LayerCost) -> int:
@@ -111,14 +103,8 @@ def _show(name: str, model: MambaVision, size: tuple[int, int], batch: int, cost
         parameters = sum(row.parameters for row in rows)
         flops = sum(map(_flops, rows))
         memory = sum(_memory(row, model, batch) for row in rows)
-        return [
-            first,
-            kind,
-            shape,
-            f"{parameters:,}" if parameters else "-",
-            f"{flops / 1e6:,.3f}" if flops else "-",
-            _bytes(memory),
-        ]
+        counts = [f"{parameters:,}" if parameters else "-", f"{flops / 1e6:,.3f}" if flops else "-", _bytes(memory)]
+        return [first, kind, shape, *counts]
 
     rows = [line(row.path, row.kind, " x ".join(map(str, row.shape)), [row]) for row in cost.rows]
     parts = dict.fromkeys(map(_part, cost.rows))

@@ -19,10 +19,10 @@ SUMMARY = "count how often a trained model is right, on a folder of pictures"
 USAGE = "mvnp validate FOLDER --weights W [options]"
 
 DESCRIPTION = """\
-Count how often a trained model is right: top-1, top-5, and by class. FOLDER has a
-folder of pictures for each class, named as the class, by its WordNet id, or by
-its number; a model that has no names for its classes takes as many folders as it
-has classes in the order of their names. One class or many may be missing.
+Count how often a trained model is right: top-1, top-5, and by class. FOLDER has
+a folder of pictures for each class, named as the class, by its WordNet id or by
+its number; a model that has no names for its classes takes as many folders as
+it has classes in the order of their names. Not all classes need a folder.
 After Ctrl-C the same command goes on where it was, with the same result."""
 
 EXAMPLES = """\
@@ -30,9 +30,9 @@ examples:
   mvnp validate imagenet/val --weights mambavision_tiny_1k.pth.tar
   mvnp validate photos/test --weights runs/best.safetensors --confusion c.png
 
---out gets the result as JSON; while it is not finished, a file beside it, whose
-name ends in .state, says how far it is. A picture that cannot be read is reported
-and does not count; the exit status is then 1."""
+--out gets the result as JSON; while it is not finished, a file beside it whose
+name ends in .state says how far it is. A picture that cannot be read is
+reported and does not count; the exit status is then 1."""
 
 DEFAULT_OUT = "mvnp-validate.json"
 SHOWN = 20  # up to so many classes, they are shown one by one

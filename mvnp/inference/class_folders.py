@@ -2,7 +2,8 @@
 
 A folder's name may be, in this order, the same kind for all of them:
 
-    the name of a class       of the model's own names or, of a thousand classes without names, ImageNet's; case does not matter
+    the name of a class       of the model's own or, of a thousand classes without names, ImageNet's. Case does not matter, and
+                              a space or _ may stand for what folders cannot be called: T-shirt_top for T-shirt/top
     a WordNet id              n01440764, as ImageNet's own folders have; for a model of a thousand classes without names
     a number                  0, 1, 2 …, the position of the class
 
@@ -13,13 +14,14 @@ torchvision and timm do. Not all classes need a folder, but each folder needs a 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..data.folder import TEST_NAMES, natural_key, pictures_by_class
+from ..data.folder import TEST_NAMES, pictures_by_class
 from ..errors import DataError, nearest
 from .class_names import IMAGENET_CLASSES, wordnet_ids
 
@@ -95,7 +97,7 @@ def _positions(names: Sequence[str] | map[str]) -> dict[str, list[int]]:
 
 
 def _key(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())
+    return re.sub(r"""[\s_/\\:*?"<>|]+""", " ", name).strip().casefold()
 
 
 def _unambiguous(root: Path, folders: tuple[str, ...], way: dict[str, list[int]]) -> tuple[int, ...]:
@@ -126,7 +128,7 @@ def _mismatch(root: Path, folders: tuple[str, ...], count: int, names: Sequence[
             f" expected {count} folders in the classes' order, or folders named 0 to {count - 1}, or the names in a file"
             " (--classes FILE)"
         )
-    some = ", ".join(sorted(names, key=natural_key)[:5])
+    some = ", ".join(names[:5])
     more = f" and {count - 5} more" if count > 5 else ""
     return (
         f"{root}: {len(unknown)} of {len(folders)} folders are of no class of the model: {shown}; expected {some}{more}"

@@ -14,16 +14,17 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 
-from ..atomic import write_pieces
+from ..atomic import write_with
 from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
 from ..errors import DataError, InputError, check_choice
@@ -56,7 +57,7 @@ def write_features(
     out = Path(out)
     check_target(out, arrays)
     done: list[int] = []
-    with contextlib.ExitStack() as stack:
+    with _named(out), contextlib.ExitStack() as stack:
         entries = {name: _Entry(stack.enter_context(tempfile.TemporaryFile(dir=out.parent))) for name in dict.fromkeys(arrays)}
         for batch in picture_batches(files, transform, batch_size, on_broken or _raise):
             if batch.positions:
@@ -69,7 +70,7 @@ def write_features(
         if not done:
             raise DataError(f"none of the {len(files)} pictures could be read; nothing was written")
         names = np.array([str(files[position]) for position in done])
-        write_pieces(out, _npz_pieces(entries, names))
+        write_with(out, lambda target: _write_npz(target, entries, names))
         return {**{name: entry.shape for name, entry in entries.items()}, "files": names.shape}
 
 
@@ -122,37 +123,26 @@ def _features(model: MambaVision, x: np.ndarray, names: list[str]) -> dict[str, 
     return {name: to_numpy(found[name]) for name in names}
 
 
-def _npz_pieces(entries: dict[str, _Entry], names: np.ndarray) -> Iterator[bytes]:
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
+def _write_npz(target: BinaryIO, entries: dict[str, _Entry], names: np.ndarray) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, entry in entries.items():
             entry.file.seek(0)
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 member.write(entry.header())
-                while piece := entry.file.read(_PIECE):
-                    member.write(piece)
-                    yield from sink.taken()
+                shutil.copyfileobj(entry.file, member, _PIECE)
         with archive.open(zipfile.ZipInfo("files.npy"), "w", force_zip64=True) as member:
             npy.write_array(member, names, allow_pickle=False)
-    yield from sink.taken()
 
 
-class _Sink:
-    """What zipfile writes to: it keeps the bytes until they are taken. It cannot seek, and zipfile does without."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._pieces.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """There is nowhere to flush to."""
-
-    def taken(self) -> list[bytes]:
-        pieces, self._pieces = self._pieces, []
-        return pieces
+@contextlib.contextmanager
+def _named(out: Path) -> Iterator[None]:
+    """A full disk is told with the name of the file that it leaves no room for: the temporary ones have none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise OSError(error.errno, f"{error.strerror}; nothing was written", str(out)) from error
+        raise
 
 
 def _raise(position: int, error: DataError) -> None:

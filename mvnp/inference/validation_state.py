@@ -70,9 +70,16 @@ class ValidationState:
     @classmethod
     def load(cls, path: Path, of: dict[str, str], count: int) -> ValidationState:
         """Raises CheckpointError for a file that is damaged, or of something else than `of`."""
-        arrays, metadata = load_arrays(path)
+        try:
+            arrays, metadata = load_arrays(path)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{path} is damaged, or was not written by mvnp; give --restart to begin anew, or choose another --out"
+            ) from error
         if metadata.get("kind") != _KIND:
-            raise CheckpointError(f"{path} was not written by mvnp validate; move it away, or choose another --out")
+            raise CheckpointError(
+                f"{path} was not written by mvnp validate; give --restart to replace it, or choose another --out"
+            )
         changed = [called for part, called in _CALLED.items() if metadata["of"].get(part) != of[part]]
         if changed:
             raise CheckpointError(

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
-from ..data import BatchLoader, load_dataset
+from ..data import load_dataset
 from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
@@ -59,7 +59,7 @@ def finetune(config: TrainingConfig | None, out: str | Path, *, resume: bool = F
     train_loader, test_loader = make_loaders(config, train_set, test_set)
     if not resume:
         model.reset_head(len(train_set.classes), config.seed)
-        about.update(describe(model, train_loader), images=_images(train_loader))
+        about.update(describe(model, train_loader))
     scales = learning_rate_scales(model, config.layer_decay) if config.layer_decay != 1 else None
     return Trainer(
         FrozenTrunk(model) if config.frozen else model,
@@ -102,19 +102,6 @@ def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:
     model = MambaVision(**checkpoint.about["model"], allocate=False)
     model.load_state_dict(checkpoint.part("model."))
     return model, checkpoint.about
-
-
-def _images(loader: BatchLoader) -> dict[str, Any]:
-    """How the images of a loader are prepared, as the arguments of `mvnp.data.images.ImageTransform`."""
-    height, width = loader.dataset.images.shape[1:3]
-    return {
-        "size": loader.image_size,
-        "crop_pct": 1.0,
-        "crop_mode": "center" if height == width else "squash",
-        "mean": list(loader.mean),
-        "std": list(loader.std),
-        "channels": loader.dataset.channels,
-    }
 
 
 def _write_best(path: Path, model: MambaVision, about: dict[str, Any]) -> None:

@@ -6,10 +6,11 @@ train(config, "runs/first", resume=True)     # goes on where it was stopped, kil
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..data import BatchLoader, Dataset, load_dataset
+from ..data import BatchLoader, Dataset, ImageTransform, load_dataset
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
@@ -46,6 +47,7 @@ def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
         "image_size": loader.image_size,
         "mean": list(loader.mean),
         "std": list(loader.std),
+        "images": asdict(ImageTransform.of_loader(loader)),
     }
 
 
