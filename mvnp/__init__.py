@@ -4,6 +4,7 @@ from .backend import backend_name, from_numpy, to_numpy, use_backend
 from .checkpoint import load_checkpoint, load_pretrained
 from .gradcheck import gradcheck, gradcheck_layer
 from .layer import Layer, Param, Tape
+from .models.backbone import Backbone
 from .models.edifice import (
     base_config,
     build,
@@ -20,6 +21,7 @@ from .models.variants import create_model, list_models
 __version__ = "0.1.0"
 
 __all__ = [
+    "Backbone",
     "Layer",
     "MambaVision",
     "Param",

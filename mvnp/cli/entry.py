@@ -18,12 +18,13 @@ from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
 from ..workspace import keep_freed_memory
-from . import check, classify, convert, demo, features, info, models, summary, train, validate
+from . import check, classify, convert, demo, features, finetune, info, models, summary, train, validate
 from .arguments import Parser
 
 COMMANDS = {
     "demo": demo,
     "train": train,
+    "finetune": finetune,
     "classify": classify,
     "features": features,
     "validate": validate,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import BatchLoader, Dataset, ImageTransform, load_dataset
-from ..errors import InputError
+from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
 from .run_folder import open_run
@@ -29,6 +29,9 @@ def train(config: TrainingConfig | None, out: str | Path, *, resume: bool = Fals
     """
     folder = open_run(out, config, resume)
     config = folder.config
+    if config.weights is not None:
+        how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
+        raise TrainingError(f"these settings are those of a fine-tuning from {config.weights}; {how}")
     train_set, test_set = load_dataset(config.dataset, **config.dataset_options)
     train_loader, test_loader = make_loaders(config, train_set, test_set)
     model = make_model(config, train_set)
