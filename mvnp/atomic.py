@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 _MARK = ".mvnp-tmp"
@@ -19,12 +20,21 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
     Raises OSError that names the file: the folder is missing, not writable, or the disk is full.
     """
+    write_pieces(path, [data])
+
+
+def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryview]) -> None:
+    """`write_bytes` for what is too large to be one piece of memory: the pieces are written one after the other.
+
+    Raises OSError that names the file: the folder is missing, not writable, or the disk is full.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_MARK}")
     try:
         # Not tempfile: its files are private to their owner, and the name would carry that to the target.
         with open(temporary, "xb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -42,6 +42,10 @@ class TrainingError(MvnpError, RuntimeError):
     """Training cannot go on: a loss that is not finite, a run folder that does not fit."""
 
 
+class ExportError(MvnpError, RuntimeError):
+    """A model that cannot be exported: a package is missing, a layer has no form there, the result does not agree."""
+
+
 Pattern = tuple[int | str | EllipsisType, ...]
 
 
