@@ -98,35 +98,42 @@ def attention(graph: Graph, layer: MultiHeadAttention, x: str, L: int, real: str
 
 
 def selective_scan(graph: Graph, at: str, x: str, delta: str, A_log: Param, B: str, C: str, D: Param, L: int) -> str:
-    """x, delta (M·L, d), B, C (M·L, n) to rows (M·L, d): equations 2 and 3 of mvnp/layers/selective_scan.py.
+    """x, delta (M·L, d), B, C (M·L, n) to rows (M·L, d): equations 2 and 3 of mvnp/layers/selective_scan.py, for A = −exp(A_log).
 
-    The decays and inputs of all tokens are made at once. What is left for the operator Scan is h = decay · h + input, two
-    nodes, once for each token: a file of a few nodes, whatever the window, and in ONNX Runtime as fast as any other way.
-    docs/export.md has the figures, and benchmarks/onnx_scan.py the other ways.
+    Here, too, time comes first and d last: the states of a token are (M, n, d), contiguous.
     """
     d, n = A_log.shape
+    of_n, of_d = graph.integers(2), graph.integers(3)  # axes
 
     def by_token(rows: str, width: int) -> str:
         windows = graph.node(at, "Reshape", rows, graph.integers(-1, L, width))
         return graph.node(at, "Transpose", windows, perm=[1, 0, 2])  # (L, M, width)
 
-    # States are (M, n, d), as in selective_scan.py, and so is A: exp and Neg of a parameter, worked out when the file is loaded.
-    exp = graph.node(at, "Exp", graph.weight(A_log))
-    A = graph.node(at, "Transpose", graph.node(at, "Neg", exp), perm=[1, 0])
-    of_n, of_d = graph.integers(2), graph.integers(3)  # axes
+    minus_A = graph.node(at, "Exp", graph.weight(A_log))  # of a constant: worked out when the file is loaded
+    A = graph.node(at, "Transpose", graph.node(at, "Neg", minus_A), perm=[1, 0])
     steps = graph.node(at, "Unsqueeze", by_token(delta, d), of_n)
     decays = graph.node(at, "Exp", graph.node(at, "Mul", steps, A))  # (L, M, n, d)
     driven = graph.node(at, "Unsqueeze", by_token(graph.node(at, "Mul", delta, x), d), of_n)
     inputs = graph.node(at, "Mul", driven, graph.node(at, "Unsqueeze", by_token(B, n), of_d))
-
-    windows = graph.node(at, "Shape", inputs, start=1, end=2)
-    start = graph.node(at, "Expand", graph.number(0.0), graph.sizes(at, windows, n, d))
-    _, states = graph.parts(at, "Scan", 2, start, decays, inputs, body=_step(f"{at}/step"), num_scan_inputs=2)
+    states = recurrence(graph, at, decays, inputs, (L, n, d))
 
     gates = graph.node(at, "Unsqueeze", by_token(C, n), of_n)
     sums = graph.node(at, "Squeeze", graph.node(at, "MatMul", gates, states), of_n)  # Σ_n C h: (L, M, 1, n) @ (L, M, n, d)
     y = graph.node(at, "Reshape", graph.node(at, "Transpose", sums, perm=[1, 0, 2]), graph.integers(-1, d))
     return graph.node(at, "Add", y, graph.node(at, "Mul", x, graph.weight(D)))
+
+
+def recurrence(graph: Graph, at: str, decays: str, inputs: str, sizes: tuple[int, int, int]) -> str:
+    """h_t = decay_t h_(t−1) + input_t from h = 0, all (L, M, n, d); `sizes` are L, n, d.
+
+    The operator Scan runs the small graph of `_step` once for each token. So the file has the same few nodes for any window,
+    and ONNX Runtime is as fast with it as with any other way: see docs/export.md, and benchmarks/onnx_export.py for the others.
+    """
+    _, n, d = sizes
+    windows = graph.node(at, "Shape", inputs, start=1, end=2)
+    start = graph.node(at, "Expand", graph.number(0.0), graph.sizes(at, windows, n, d))
+    _, states = graph.parts(at, "Scan", 2, start, decays, inputs, body=_step(f"{at}/step"), num_scan_inputs=2)
+    return states
 
 
 def is_true(graph: Graph, at: str, value: str) -> str:

@@ -40,7 +40,7 @@ def verify_onnx(
     tolerance: float = TOLERANCE,
     seed: int = 0,
 ) -> list[Agreement]:
-    """Run the file of `export_onnx` in ONNX Runtime, on the CPU, and the model, on the same random images; how they agree.
+    """Check the file of `export_onnx` against ONNX's rules, run it in ONNX Runtime, and compare with the model, image by image.
 
     batches      batch sizes to try
     sizes        (height, width) to try, for a file that takes any; one of a fixed size is tried with that
@@ -49,11 +49,12 @@ def verify_onnx(
     Raises ExportError where an output differs by more, or is not finite where the model's is, and where onnxruntime is not
     installed or does not run the file.
     """
-    runtime = needed("onnxruntime", "running an ONNX file")
+    runtime, checker = needed("onnxruntime", "running an ONNX file"), needed("onnx.checker", "checking an ONNX file")
     try:
+        checker.check_model(os.fspath(path), full_check=True)
         session = runtime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # of many classes, which ONNX Runtime does not publish
-        raise ExportError(f"{path}: ONNX Runtime {runtime.__version__} does not take this file: {error}") from error
+        raise ExportError(f"{path}: ONNX Runtime {runtime.__version__} or onnx.checker does not take this file: {error}") from error
     names = [output.name for output in session.get_outputs()]
     _, _, *fixed = session.get_inputs()[0].shape
     if all(isinstance(side, int) for side in fixed):
