@@ -1,7 +1,7 @@
 """MambaVision in NumPy and CuPy, by hand: every layer with its backward, as explicit array code."""
 
 from .backend import backend_name, from_numpy, to_numpy, use_backend
-from .checkpoint import load_checkpoint
+from .checkpoint import load_checkpoint, load_pretrained
 from .gradcheck import gradcheck, gradcheck_layer
 from .layer import Layer, Param, Tape
 from .models.edifice import (
@@ -36,6 +36,7 @@ __all__ = [
     "input_shape",
     "list_models",
     "load_checkpoint",
+    "load_pretrained",
     "output_size",
     "small_config",
     "tiny_config",

@@ -215,8 +215,11 @@ class Layer:
         """{key: array} of all parameters and buffers, as copies; `copy=False` shares the memory."""
         return {key: param.data.copy() if copy else param.data for key, param in self.named_state()}
 
-    def load_state_dict(self, mapping: Mapping[str, Any], strict: bool = True) -> None:
+    def load_state_dict(self, mapping: Mapping[str, Any], strict: bool = True, copy: bool = True) -> None:
         """Fill parameters and buffers from arrays with the same keys and shapes; each is copied, in the layer's dtype.
+
+        `copy=False` takes over an array that is as it should be (dtype, row-major, writeable) without copying it: for
+        weights that were read from a file and that nobody else will change.
 
         Raises CheckpointError that lists every missing, unexpected and misshapen entry at once, and then loads none.
         With `strict=False` missing and unexpected keys are passed over; shapes must fit all the same.
@@ -234,7 +237,9 @@ class Layer:
             if key not in mapping:
                 continue
             value = mapping[key]
-            host = np.array(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype, order="C")
+            host = to_numpy(value.data if isinstance(value, Param) else value)
+            # None: copied only where dtype or layout ask for it.
+            host = np.array(host, dtype=param.dtype, order="C", copy=True if copy or not host.flags.writeable else None)
             param.data = from_numpy(host)
 
     def astype(self: Self, dtype: str) -> Self:

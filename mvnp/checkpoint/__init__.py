@@ -2,5 +2,15 @@
 
 from .arrays import load_arrays, save_arrays
 from .load import load_checkpoint, strip_wrappers
+from .pretrained import Pretrained, load_pretrained, read_pretrained, save_pretrained
 
-__all__ = ["load_arrays", "load_checkpoint", "save_arrays", "strip_wrappers"]
+__all__ = [
+    "Pretrained",
+    "load_arrays",
+    "load_checkpoint",
+    "load_pretrained",
+    "read_pretrained",
+    "save_arrays",
+    "save_pretrained",
+    "strip_wrappers",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ MODEL = "model."  # before the keys of the model, in a checkpoint of a training 
 WRAPPERS = ("module.", MODEL)  # what data parallelism and Hugging Face put before every key
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def load_checkpoint(path: str | os.PathLike[str], *, ema: bool = False) -> dict[str, np.ndarray]:
     """The weights in a file: {key: array}, ready for `model.load_state_dict`.
 
     .safetensors             float32, float16, bfloat16 (given as float32), integers; also the checkpoints of `mvnp train`,
@@ -25,24 +26,26 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     .npz                     arrays of numbers
     .pth .pth.tar .pt .bin   written by torch.save since version 1.6; read without torch, and without running anything
 
+    ema    the moving average of the weights ("state_dict_ema" or "model_ema" of a training script) and not the weights
+
     A prefix "module." or "model." that every key carries is taken off. Raises CheckpointError for a file of another
-    kind, or a damaged one; FileNotFoundError.
+    kind, a damaged one, or one without the average that was asked for; FileNotFoundError.
     """
+    return read_weights(path, ema=ema)[0]
+
+
+def read_weights(path: str | os.PathLike[str], *, ema: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The weights, as `load_checkpoint` gives them, and what mvnp noted in the file (empty in files of others)."""
     path = Path(path)
-    readers: dict[str, Callable[[Path], Mapping[str, np.ndarray]]] = {
-        ".safetensors": _model_part,
-        ".npz": read_npz,
-        **dict.fromkeys((".pth", ".pth.tar", ".pt", ".bin"), read_torch),
-    }
-    reader = next((reader for ending, reader in readers.items() if path.name.lower().endswith(ending)), None)
+    reader = next((reader for ending, reader in _READERS.items() if path.name.lower().endswith(ending)), None)
     if reader is None:
-        raise CheckpointError(f"{path}: unknown kind of file, expected a name that ends in one of {', '.join(readers)}")
+        raise CheckpointError(f"{path}: unknown kind of file, expected a name that ends in one of {', '.join(ENDINGS)}")
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder, expected a file of weights")
-    weights = reader(path)
+    weights, metadata = reader(path, ema)
     if not weights:
         raise CheckpointError(f"{path} holds no arrays")
-    return strip_wrappers(weights)
+    return strip_wrappers(weights), metadata
 
 
 def strip_wrappers(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -53,8 +56,35 @@ def strip_wrappers(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return stripped
 
 
-def _model_part(path: Path) -> dict[str, np.ndarray]:
+_Read = tuple[Mapping[str, np.ndarray], dict[str, Any]]
+
+
+def _safetensors(path: Path, ema: bool) -> _Read:
+    _no_average(path, ema)
     arrays, metadata = read_safetensors(path)
     if metadata is None or metadata.get("kind") != "training":
-        return arrays
-    return {key.removeprefix(MODEL): array for key, array in arrays.items() if key.startswith(MODEL)}
+        return arrays, metadata or {}
+    return {key.removeprefix(MODEL): array for key, array in arrays.items() if key.startswith(MODEL)}, metadata
+
+
+def _npz(path: Path, ema: bool) -> _Read:
+    _no_average(path, ema)
+    return read_npz(path), {}
+
+
+def _torch(path: Path, ema: bool) -> _Read:
+    return read_torch(path, ema), {}
+
+
+def _no_average(path: Path, ema: bool) -> None:
+    if ema:
+        raise CheckpointError(f"{path} has one set of weights and no moving average of them; leave out ema")
+
+
+_READERS: dict[str, Callable[[Path, bool], _Read]] = {
+    ".safetensors": _safetensors,
+    ".npz": _npz,
+    **dict.fromkeys((".pth", ".pth.tar", ".pt", ".bin"), _torch),
+}
+
+ENDINGS = tuple(_READERS)

@@ -43,13 +43,14 @@ _STORAGES = {
 
 # Entries under which training scripts keep the weights, in the order in which they are looked for.
 _PLACES = ("state_dict", "model")
+_EMA_PLACES = ("state_dict_ema", "model_ema")
 
 MAX_SHARING = 4  # how often, on average, an element may be used: tied weights are used twice
 
 _MAX_RANK = 32
 
 
-def read_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_torch(path: str | os.PathLike[str], ema: bool = False) -> dict[str, np.ndarray]:
     """The state dict in a file of torch.save: the object itself, or its entry "state_dict" or "model".
 
     Raises CheckpointError for a damaged file, for one of torch before 1.6, and for a pickle that names anything but
@@ -63,20 +64,23 @@ def read_torch(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             )
         try:
             with zipfile.ZipFile(file) as archive:
-                return _weights(_Storages(archive, os.path.getsize(path)).read())
+                return _weights(_Storages(archive, os.path.getsize(path)).read(), ema)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from error
         except DAMAGED_ZIP as error:
             raise CheckpointError(f"{path} is damaged ({brief(error)}); {AGAIN}") from error
 
 
-def _weights(content: Any) -> dict[str, np.ndarray]:
+def _weights(content: Any, ema: bool) -> dict[str, np.ndarray]:
     """The state dict among what a training script may have saved."""
     if not isinstance(content, dict):
         raise CheckpointError(
             f"holds a {_kind(content)}, expected a state dict or a dict with one under {' or '.join(_PLACES)}"
         )
-    place = next((name for name in _PLACES if isinstance(content.get(name), dict)), None)
+    places = _EMA_PLACES if ema else _PLACES
+    place = next((name for name in places if isinstance(content.get(name), dict)), None)
+    if ema and place is None:
+        raise CheckpointError(f"has no moving average of the weights under {' or '.join(places)}; leave out ema")
     weights = content if place is None else content[place]
     strange = [key for key, value in weights.items() if not isinstance(key, str) or not isinstance(value, np.ndarray)]
     if strange:

@@ -1,0 +1,284 @@
+"""A model from a file of weights, or from the hub, in one call; and the way back.
+
+    model = load_pretrained("mambavision_tiny_1k.pth.tar")      # a file, of any kind that load_checkpoint reads
+    model = load_pretrained("nvidia/MambaVision-T-1K")          # a repository on the Hugging Face hub
+    model = load_pretrained("mamba_vision_T")                   # the same, by the variant's name
+
+What the arguments of the model are is asked in this order: the caller; the file's own metadata, where mvnp wrote it; the
+`config.json` beside it, as the hub has it; the name; the shapes. Nothing is drawn at random on the way: the model is made
+without memory, and takes over the arrays that were read.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..backend import Array
+from ..errors import CheckpointError, InputError, check_choice, nearest
+from ..initializer import Initializer
+from ..layers.linear import Linear
+from ..models.mambavision import MambaVision
+from ..models.variants import VARIANTS, Variant
+from .arrays import save_arrays
+from .load import read_weights
+from .locate import Located, locate
+from .recognise import Shape, arguments_of, chosen_variant, described, shapes_of, variants_like
+
+KIND = "pretrained"  # of a file that save_pretrained writes
+
+# Arguments that decide shapes, and so cannot be asked for otherwise than the file has them.
+_IN_SHAPES = ("dim", "in_dim", "in_chans", "depths", "mlp_ratio", "d_state", "d_conv", "head_norm", "qkv_bias", "qk_scale")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model with its weights, and what is known of it.
+
+    variant    its name among the released ones; None: it is none of them
+    classes    names of the classes, in the order of the logits; None: the file has none
+    images     arguments of `mvnp.data.images.ImageTransform`: how images were prepared; None: not known
+    """
+
+    model: MambaVision
+    variant: str | None
+    classes: tuple[str, ...] | None
+    images: dict[str, Any] | None
+
+
+def load_pretrained(
+    source: str | os.PathLike[str], *, variant: str | None = None, ema: bool = False, **overrides: Any
+) -> MambaVision:
+    """A model with the weights of `source`.
+
+    source       a file of weights (.safetensors, .npz, .pth, .pth.tar, .pt, .bin); a folder with one; a repository on the
+                 hub, "nvidia/MambaVision-T-1K"; or the name of a variant, "mamba_vision_T", for its repository
+    variant      which variant the weights are of, where name and shapes leave it open
+    ema          the moving average of the weights that a training script saved beside them
+    overrides    arguments of MambaVision: `dtype`, `drop_path_rate`, `window_size`, … `num_classes=0` takes the head off, and
+                 another number than the file's makes a new one, drawn from `seed`
+
+    The file is read once, into the memory that the model then uses. Raises CheckpointError for a file that is damaged, is of
+    no MambaVision, or of another one than was asked for; InputError for an unknown name; FileNotFoundError.
+    """
+    return read_pretrained(source, variant=variant, ema=ema, **overrides).model
+
+
+def read_pretrained(
+    source: str | os.PathLike[str], *, variant: str | None = None, ema: bool = False, **overrides: Any
+) -> Pretrained:
+    """Like `load_pretrained`, with all that is known of the model."""
+    if variant is not None:
+        check_choice("variant", variant, VARIANTS)
+    _check_options(overrides)
+    located = locate(source)
+    path = located.path
+    weights, metadata = read_weights(path, ema=ema)
+    try:
+        plan = _plan(shapes_of(weights), metadata, located, variant, overrides)
+        model = _build(weights, plan)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    kept = model.num_classes == plan.classes_in_file
+    return Pretrained(model, plan.variant, plan.classes if kept else None, plan.images)
+
+
+def save_pretrained(
+    path: str | os.PathLike[str],
+    model: MambaVision,
+    *,
+    variant: str | None = None,
+    classes: Sequence[str] | None = None,
+    images: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model so that `read_pretrained` gives it back: a safetensors file with the official keys.
+
+    variant, classes, images    as in `Pretrained`
+
+    Any program that reads safetensors reads the arrays. Raises InputError for classes that do not number the logits, an
+    unknown variant, or a name that does not end in .safetensors; OSError.
+    """
+    if not os.fspath(path).lower().endswith(".safetensors"):
+        raise InputError(f"save_pretrained: {path} should end in .safetensors; mvnp convert makes the other kinds of it")
+    if variant is not None:
+        check_choice("variant", variant, VARIANTS)
+    if classes is not None and (len(classes) != model.num_classes or not all(isinstance(name, str) for name in classes)):
+        raise InputError(f"save_pretrained: {len(classes)} class names for a model with {model.num_classes} classes")
+    metadata = {
+        "kind": KIND,
+        "config": model.config,
+        "variant": variant,
+        "classes": None if classes is None else list(classes),
+        "images": None if images is None else dict(images),
+    }
+    save_arrays(path, model.state_dict(copy=False), metadata)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be built: arguments of MambaVision, and what goes with them."""
+
+    arguments: dict[str, Any]
+    classes_in_file: int
+    variant: str | None
+    classes: tuple[str, ...] | None
+    images: dict[str, Any] | None
+
+
+def _plan(
+    shapes: Mapping[str, Shape],
+    metadata: Mapping[str, Any],
+    located: Located,
+    variant: str | None,
+    overrides: Mapping[str, Any],
+) -> _Plan:
+    seen = arguments_of(shapes)
+    config, named, classes, images = _noted(metadata)
+    config = {**located.config, **config}
+    for name, asked in {**config, **overrides}.items():
+        if name in _IN_SHAPES and not _same(name, asked, seen[name]):
+            raise CheckpointError(f"{name} is to be {asked!r}, but the arrays have {name} {seen[name]!r}: {described(seen)}")
+    found = _variant(seen, variant or named or located.variant, located, {**config, **overrides}.get("window_size"))
+    arguments = {**(found.arguments() if found else {}), **_traces(seen, found, config), **config, **overrides}
+    arguments["num_classes"] = overrides.get("num_classes", seen["num_classes"])
+    missing = [name for name in ("num_heads", "window_size") if name not in arguments]
+    if missing:
+        raise CheckpointError(
+            f"is of no released variant ({described(seen)}), and the shapes do not tell {' and '.join(missing)}:"
+            f" give {', '.join(f'{name}=(…)' for name in missing)}, four numbers each"
+        )
+    return _Plan(
+        arguments,
+        classes_in_file=seen["num_classes"],
+        variant=found.name if found else None,
+        classes=classes or located.classes,
+        images=images or (_images_of(found) if found and seen["in_chans"] == 3 else None),
+    )
+
+
+def _variant(seen: Mapping[str, Any], named: str | None, located: Located, window_size: Any) -> Variant | None:
+    candidates = variants_like(seen)
+    if named is None:
+        return chosen_variant(candidates, located.names, window_size)
+    if named not in [variant.name for variant in candidates]:
+        like = " or ".join(variant.name for variant in candidates) or "no released variant"
+        raise CheckpointError(f"is not of {named}: the arrays have {described(seen)}, which is {like}")
+    return VARIANTS[named]
+
+
+def _traces(seen: Mapping[str, Any], found: Variant | None, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the shapes tell, but for the value of a layer scale that the variant or the config knows better."""
+    traces = dict(seen)
+    if found and found.layer_scale is not None and seen["layer_scale"] is not None:
+        traces["layer_scale"] = found.layer_scale
+    return {name: value for name, value in traces.items() if name not in config}
+
+
+def _same(name: str, asked: Any, seen: Any) -> bool:
+    if name in ("qk_scale", "qkv_bias"):
+        return bool(asked) == bool(seen)
+    if name == "head_norm" and asked is None:
+        return True  # the quirks decide
+    return list(asked) == list(seen) if isinstance(seen, list) and isinstance(asked, list | tuple) else asked == seen
+
+
+def _noted(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str | None, tuple[str, ...] | None, dict[str, Any] | None]:
+    """Config, variant, classes and images from a file that mvnp wrote; nothing of them from others."""
+    kind = metadata.get("kind")
+    if kind == "training":
+        about = metadata.get("about", {})
+        about = about if isinstance(about, dict) else {}
+        config, classes = about.get("model") or {}, about.get("classes")
+        images = _images_of_run(about)
+        return _checked(config), None, _names(classes), images
+    if kind == KIND:
+        variant, images = metadata.get("variant"), metadata.get("images")
+        return (
+            _checked(metadata.get("config")),
+            variant if isinstance(variant, str) and variant in VARIANTS else None,
+            _names(metadata.get("classes")),
+            _images_noted(images),
+        )
+    return {}, None, None, None
+
+
+def _checked(config: Any) -> dict[str, Any]:
+    known = _options()
+    strange = [name for name in config if name not in known] if isinstance(config, dict) else ["no dict"]
+    if strange:
+        raise CheckpointError(f"was written by another version of mvnp: its config has {strange[0]!r}")
+    return dict(config)
+
+
+def _names(classes: Any) -> tuple[str, ...] | None:
+    return tuple(map(str, classes)) if isinstance(classes, list) and classes else None
+
+
+def _images_noted(images: Any) -> dict[str, Any] | None:
+    """As they were given to save_pretrained: JSON made lists of the tuples."""
+    if not isinstance(images, dict):
+        return None
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in images.items()}
+
+
+def _images_of(variant: Variant) -> dict[str, Any]:
+    from ..data.sources import IMAGENET_MEAN, IMAGENET_STD  # not at the top: it brings Pillow, and `import mvnp` is to be quick
+
+    return {
+        "size": variant.input_size,
+        "crop_pct": variant.crop_pct,
+        "crop_mode": variant.crop_mode,
+        "mean": IMAGENET_MEAN,
+        "std": IMAGENET_STD,
+        "channels": 3,
+    }
+
+
+def _images_of_run(about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A run's loader squashes images to their size (mvnp/data/transforms.py)."""
+    size, mean, std = (about.get(name) for name in ("image_size", "mean", "std"))
+    if not isinstance(size, int) or not isinstance(mean, list) or not isinstance(std, list):
+        return None
+    return {
+        "size": size,
+        "crop_pct": 1.0,
+        "crop_mode": "squash",
+        "mean": tuple(mean),
+        "std": tuple(std),
+        "channels": len(mean),
+    }
+
+
+def _build(weights: dict[str, Array], plan: _Plan) -> MambaVision:
+    """The model of a plan, with the weights. A head that is not the file's is drawn anew, or left off."""
+    wanted = plan.arguments["num_classes"]
+    if wanted == plan.classes_in_file:
+        model = _made(plan.arguments)
+        model.load_state_dict(weights, copy=False)
+        return model
+    model = _made({**plan.arguments, "num_classes": 0})
+    model.load_state_dict({key: array for key, array in weights.items() if not key.startswith("head.")}, copy=False)
+    if wanted:
+        init = Initializer(plan.arguments.get("seed", 0), model.config["dtype"])
+        model.head = Linear(model.norm.weight.shape[0], wanted, init=init)
+        model.num_classes = model.config["num_classes"] = wanted
+        model.name_paths()
+    return model
+
+
+def _made(arguments: dict[str, Any]) -> MambaVision:
+    return MambaVision(**{**arguments, "allocate": False})
+
+
+def _options() -> list[str]:
+    return [name for name in inspect.signature(MambaVision).parameters if name != "allocate"]
+
+
+def _check_options(overrides: Mapping[str, Any]) -> None:
+    known = _options()
+    for name in overrides:
+        if name not in known:
+            raise InputError(f"unknown option {name!r}{nearest(name, known)}; options are {', '.join(known)}")
