@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
-from . import check, demo, info, models, train
+from . import check, demo, export, info, models, train
 from .arguments import Parser
 
-COMMANDS = {"demo": demo, "train": train, "check": check, "models": models, "info": info}
+COMMANDS = {"demo": demo, "train": train, "export": export, "check": check, "models": models, "info": info}
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 DESCRIPTION = """\

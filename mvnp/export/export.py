@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ExportError, InputError, check_choice
+from ..errors import InputError, check_choice
 from ..models.arguments import check_integer
 from ..models.mambavision import MambaVision
 from .extra import needed
@@ -54,8 +54,6 @@ def export_onnx(
     check_choice("dtype of export_onnx", dtype, DTYPES)
     if not path.name.endswith(ENDING) or path.name == ENDING:
         raise InputError(f"export_onnx: the file is {str(path)!r}, expected a name that ends in {ENDING}")
-    if any(param.data is None for _, param in model.named_state()):
-        raise InputError("export_onnx: the model has no weights yet (allocate=False); load_state_dict first")
     needed("onnx", "writing an ONNX file")
     from .write import write_model
 

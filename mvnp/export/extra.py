@@ -9,11 +9,9 @@ from ..errors import ExportError
 
 
 def needed(package: str, purpose: str) -> Any:
-    """The package. Raises ExportError that says how to install it."""
+    """The module of that name. Raises ExportError that says how to install it."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ExportError(
-            f"{purpose} needs the package {package}, which cannot be imported ({error});"
-            " pip install 'mvnp[onnx]', or pip install onnx onnxruntime"
-        ) from error
+        distribution = package.partition(".")[0]
+        raise ExportError(f"{purpose} needs {distribution}, which is not there ({error}); pip install {distribution}") from error

@@ -47,9 +47,10 @@ def verify_onnx(
     tolerance    what `error` may be, 1e-4; for weights stored in float16, about 1e-2 is fair
 
     Raises ExportError where an output differs by more, or is not finite where the model's is, and where onnxruntime is not
-    installed or does not run the file.
+    installed or does not run the file; OSError where there is none.
     """
     runtime, checker = needed("onnxruntime", "running an ONNX file"), needed("onnx.checker", "checking an ONNX file")
+    os.stat(path)  # a file that is missing is no fault of it
     try:
         checker.check_model(os.fspath(path), full_check=True)
         session = runtime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])

@@ -1,0 +1,129 @@
+"""`mvnp export`: a model as an ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import Parser, UsageError, table, whole
+
+if TYPE_CHECKING:
+    from ..checkpoint import Pretrained
+
+SUMMARY = "write a model as an ONNX file"
+
+USAGE = "mvnp export --weights W [--out FILE] [options]"
+
+DESCRIPTION = """\
+Write a model as an ONNX file, which ONNX Runtime and many other programs run,
+on any machine and from any language. The file takes images (batch, channels,
+height, width), prepared as for the model itself, of any batch size, and gives
+logits. Needs the package onnx (pip install onnx), --check onnxruntime too."""
+
+EXAMPLES = """\
+examples:
+  mvnp export --weights mambavision_tiny_1k.pth.tar --out tiny.onnx --check
+  mvnp export --weights nvidia/MambaVision-T-1K --size 480 640
+  mvnp export --weights runs/a/best.safetensors --any-size --features
+  mvnp export --weights w.safetensors --variant mamba_vision_B --dtype float16"""
+
+TOLERANCES = {"float32": 1e-4, "float16": 1e-2}  # of --check
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--weights", metavar="W", help="file of weights, name of a variant, or repository on the Hugging Face hub"
+    )
+    parser.add_argument("--out", default="model.onnx", metavar="FILE", help="what to write (default: model.onnx)")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--size",
+        nargs="+",
+        type=whole(1),
+        metavar="N",
+        help="height and width that the file takes, or one number for both (default: those that the weights are for)",
+    )
+    size.add_argument("--any-size", action="store_true", help="let the file take images of any height and width")
+    parser.add_argument("--features", action="store_true", help="give the four stages and the pooled vector, not logits")
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        choices=list(TOLERANCES),
+        help="how matrices are stored; float16 halves the file, the arithmetic is float32 (default: float32)",
+    )
+    parser.add_argument("--check", action="store_true", help="run the file in ONNX Runtime and compare with the model")
+    model = parser.add_argument_group("model", "What a file of weights may leave open. Those that mvnp writes do not.")
+    model.add_argument("--variant", metavar="NAME", help="which variant the weights are of (see mvnp models)")
+    model.add_argument("--ema", action="store_true", help="take the moving average of the weights, where the file has one")
+    model.add_argument("--heads", dest="num_heads", nargs=4, type=whole(1), metavar="N", help="attention heads of each level")
+    model.add_argument("--windows", dest="window_size", nargs=4, type=whole(1), metavar="N", help="window of each level")
+    model.add_argument("--quirks", metavar="NAME", help="official, paper or corrected (default: official)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.weights is None:
+        raise UsageError("--weights is missing: a file, a variant's name or a repository\nSee mvnp export --help.")
+    if arguments.size is not None and len(arguments.size) > 2:
+        raise UsageError(f"--size takes a height and a width, or one number for both, not {len(arguments.size)} numbers")
+    from ..checkpoint import read_pretrained
+    from ..export import export_onnx, verify_onnx
+
+    given = {name: getattr(arguments, name) for name in ("num_heads", "window_size", "quirks")}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    found = read_pretrained(arguments.weights, variant=arguments.variant, ema=arguments.ema, **overrides)
+    size = None if arguments.any_size else _size(arguments, found)
+    files = export_onnx(
+        found.model,
+        arguments.out,
+        size,
+        features=arguments.features,
+        dtype=arguments.dtype,
+        metadata=_metadata(found),
+    )
+    _show(files, found, size, arguments.features)
+    if arguments.check:
+        sizes = [_known_size(found) or (224, 224), (197, 230)] if size is None else [size]
+        agreements = verify_onnx(files[0], found.model, sizes=sizes, tolerance=TOLERANCES[arguments.dtype])
+        rows = [[a.output, str(a.batch), f"{a.height}x{a.width}", f"{a.error:.1e}"] for a in agreements]
+        print(f"\n{table(['output', 'batch', 'size', 'difference'], rows, right=(1, 3))}")
+        print(f"\nONNX Runtime agrees with mvnp: differences over the largest value are below {TOLERANCES[arguments.dtype]:g}")
+    return 0
+
+
+def _size(arguments: argparse.Namespace, found: Pretrained) -> tuple[int, int]:
+    if arguments.size is not None:
+        return arguments.size[0], arguments.size[-1]
+    size = _known_size(found)
+    if size is None:
+        raise UsageError(f"{arguments.weights} does not say for which image size it is; give --size H W, or --any-size")
+    return size
+
+
+def _known_size(found: Pretrained) -> tuple[int, int] | None:
+    size = (found.images or {}).get("size")
+    return None if size is None else (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _metadata(found: Pretrained) -> dict[str, str]:
+    """What whoever runs the file needs besides: kept as JSON, under these names."""
+    known = {"variant": found.variant, "classes": found.classes, "images": found.images}
+    return {name: json.dumps(value) for name, value in known.items() if value is not None}
+
+
+def _show(files: list[Path], found: Pretrained, size: tuple[int, int] | None, features: bool) -> None:
+    for file in files:
+        print(f"wrote {file}, {file.stat().st_size / 1e6:,.1f} MB")
+    if len(files) > 1:
+        print("keep them together: the first has the graph, the second the weights, found by its name")
+    model = found.model
+    sides = "height, width" if size is None else f"{size[0]}, {size[1]}"
+    pooled = f"pooled (batch, {8 * model.config['dim']})"
+    outputs = f"stage_0 to stage_3, {pooled}" if features else f"logits (batch, {model.num_classes})" if model.head else pooled
+    rows = [
+        ("model", f"{found.variant or 'a MambaVision of no released variant'}, {model.parameter_count:,} parameters"),
+        ("input", f"images (batch, {model.in_chans}, {sides})"),
+        ("output", outputs),
+    ]
+    print(table(rows[0], rows[1:]))
