@@ -327,7 +327,7 @@ def test_ctrl_c_saves_and_the_run_goes_on(data, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ("modles", ["unknown command 'modles' (did you mean 'models'?)", "demo, train, check, models, info"]),
+        ("modles", ["unknown command 'modles' (did you mean 'models'?)", ", ".join(COMMANDS)]),
         ("--versoin", ["'--versoin' (did you mean '--version'?)", "See mvnp --help."]),
         ("models extra", ["unexpected argument 'extra'", "See mvnp models --help."]),
         ("check selective-scan", ["unknown layer 'selective-scan' (did you mean 'selective_scan'?)", "conv2d"]),

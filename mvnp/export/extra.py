@@ -14,4 +14,6 @@ def needed(package: str, purpose: str) -> Any:
         return importlib.import_module(package)
     except ImportError as error:
         distribution = package.partition(".")[0]
-        raise ExportError(f"{purpose} needs {distribution}, which is not there ({error}); pip install {distribution}") from error
+        raise ExportError(
+            f"{purpose} needs {distribution}, which is not there ({error}); pip install {distribution}"
+        ) from error

@@ -11,7 +11,6 @@ ONNX: the operators are those of https://onnx.ai/onnx/operators, in the versions
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,8 @@ from ..backend import to_numpy
 from ..errors import ExportError
 from ..layer import Layer, Param
 
-# The first opset with Gelu, both forms; LayerNormalization came with 17, Split by number with 18. ONNX Runtime runs it since 1.17.
+# The first opset with Gelu, in both forms (LayerNormalization came with 17, Split by number with 18). ONNX Runtime has it
+# since 1.17.
 OPSET = 20
 IR_VERSION = 9  # of the file format, that of the same release
 

@@ -98,9 +98,9 @@ def attention(graph: Graph, layer: MultiHeadAttention, x: str, L: int, real: str
 
 
 def selective_scan(graph: Graph, at: str, x: str, delta: str, A_log: Param, B: str, C: str, D: Param, L: int) -> str:
-    """x, delta (M·L, d), B, C (M·L, n) to rows (M·L, d): equations 2 and 3 of mvnp/layers/selective_scan.py, for A = −exp(A_log).
+    """x, delta (M·L, d), B, C (M·L, n) to rows (M·L, d): equations 2 and 3 of mvnp/layers/selective_scan.py.
 
-    Here, too, time comes first and d last: the states of a token are (M, n, d), contiguous.
+    A is −exp(A_log). Here, too, time comes first and d last: the states of a token are (M, n, d), contiguous.
     """
     d, n = A_log.shape
     of_n, of_d = graph.integers(2), graph.integers(3)  # axes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -55,7 +54,9 @@ def verify_onnx(
         checker.check_model(os.fspath(path), full_check=True)
         session = runtime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # of many classes, which ONNX Runtime does not publish
-        raise ExportError(f"{path}: ONNX Runtime {runtime.__version__} or onnx.checker does not take this file: {error}") from error
+        raise ExportError(
+            f"{path}: ONNX Runtime {runtime.__version__} or onnx.checker does not take this file: {error}"
+        ) from error
     names = [output.name for output in session.get_outputs()]
     _, _, *fixed = session.get_inputs()[0].shape
     if all(isinstance(side, int) for side in fixed):

@@ -39,9 +39,7 @@ def test_nodes_are_named_after_the_layers(tmp_path):
     paths |= {key for key, _ in model.named_state()} | {"logits"}  # the nodes that widen a weight, and the output
     assert {name.rpartition("/")[0] for name in names} <= paths
     of_fc1 = [node for node in nodes if node.name == "levels.2.blocks.1.mlp.fc1/Gemm"]
-    assert [list(node.input)[1:] for node in of_fc1] == [
-        ["levels.2.blocks.1.mlp.fc1.weight", "levels.2.blocks.1.mlp.fc1.bias"]
-    ]
+    assert [list(node.input)[1:] for node in of_fc1] == [["levels.2.blocks.1.mlp.fc1.weight", "levels.2.blocks.1.mlp.fc1.bias"]]
 
 
 @pytest.mark.parametrize("window", [2, 7])

@@ -6,7 +6,7 @@ import pytest
 from mvnp import MambaVision
 from mvnp.errors import ExportError
 from mvnp.layer import Layer
-from support.onnx_files import assert_close, onnx, session  # skips where onnx is missing
+from support.onnx_files import assert_close, onnx, reference, session  # skips where onnx is missing
 from support.tiny import tiny
 
 from mvnp.export import export_onnx  # isort: skip
@@ -73,9 +73,8 @@ def test_features(image_size, tmp_path):
 def test_agrees_in_the_reference_implementation_of_onnx(tmp_path):
     model = tiny(padding="masked")
     export_onnx(model, tmp_path / "model.onnx", (20, 17))
-    reference = onnx.reference.ReferenceEvaluator(str(tmp_path / "model.onnx"))
     x = images(model, 2, 20, 17)
-    assert_close(reference.run(None, {"images": x})[0], model(x))
+    assert_close(reference(str(tmp_path / "model.onnx")).run(None, {"images": x})[0], model(x))
 
 
 def test_moved_parameters_are_seen(tmp_path):

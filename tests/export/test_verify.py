@@ -66,7 +66,9 @@ def test_any_size_is_tried_where_one_asks(path):
     assert [(each.height, each.width) for each in found] == [(32, 32), (17, 40)]
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"\xff" * 99])
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"\xff" * 99]
+)
 def test_damaged_file(damage, path):
     model = tiny()
     export_onnx(model, path, 32)
@@ -83,7 +85,7 @@ def test_missing_file(path):
 def test_runtime_that_is_not_installed(path, monkeypatch):
     export_onnx(tiny(), path, 32)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ExportError, match="running an ONNX file needs onnxruntime, .*; pip install onnxruntime"):
+    with pytest.raises(ExportError, match=r"running an ONNX file needs onnxruntime, .*; pip install onnxruntime"):
         verify_onnx(path, tiny())
 
 

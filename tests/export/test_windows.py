@@ -9,12 +9,13 @@ from support.onnx_files import run  # skips where onnx is missing
 
 from mvnp.export.windows import Windows, size_of  # isort: skip
 
-SIZES = [(4, 6), (5, 7), (1, 1), (2, 9), (6, 4)]
+P = 3  # not 2, for which −H mod P is H mod P
+SIZES = [(3, 6), (4, 8), (1, 1), (2, 9), (6, 5)]
 
 
 def cut(H, W, known):
-    """Windows of 2 of a map that is (2, 3, H, W), which the graph is told, or has to find out."""
-    return lambda graph, x: Windows(graph, "level", *((H, W) if known else size_of(graph, "level", x)), 2)
+    """Windows of P of a map that is (2, 3, H, W), which the graph is told, or has to find out."""
+    return lambda graph, x: Windows(graph, "level", *((H, W) if known else size_of(graph, "level", x)), P)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "any size"])
@@ -22,7 +23,7 @@ def cut(H, W, known):
 def test_windows_there_and_back(H, W, known):
     x = np.random.default_rng(0).standard_normal((2, 3, H, W)).astype(np.float32)
     tokens = run(Layer(), lambda graph, x: cut(H, W, known)(graph, x).partition(x, 3), x)
-    np.testing.assert_array_equal(tokens, window_partition(x.transpose(0, 2, 3, 1), 2).reshape(-1, 3))
+    np.testing.assert_array_equal(tokens, window_partition(x.transpose(0, 2, 3, 1), P).reshape(-1, 3))
 
     def there_and_back(graph, x):
         windows = cut(H, W, known)(graph, x)
@@ -35,7 +36,7 @@ def test_windows_there_and_back(H, W, known):
 @pytest.mark.parametrize(("H", "W"), SIZES)
 def test_real_tokens(H, W, known):
     x = np.zeros((2, 3, H, W), np.float32)
-    expected = real_tokens(x, 2, H, W, 2)
+    expected = real_tokens(x, 2, H, W, P)
     if known and expected is None:
         assert cut(H, W, known)(None, "x").real("x") is None
         return
@@ -58,8 +59,8 @@ def test_only_what_needs_padding_is_padded():
         def integers(self, *values):
             return "integers"
 
-    for (H, W), padded in (((4, 6), False), ((4, 5), True)):
+    for (H, W), padded in (((3, 6), False), ((3, 5), True)):
         operators.clear()
-        windows = Windows(Recorder(), "level", H, W, 2)
+        windows = Windows(Recorder(), "level", H, W, P)
         windows.reverse(windows.partition("x", 3), 3)
         assert ("Pad" in operators, "Slice" in operators) == (padded, padded)

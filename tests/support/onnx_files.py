@@ -13,7 +13,7 @@ from mvnp.layer import Layer
 onnx = pytest.importorskip("onnx", reason="needs the package onnx: pip install -e '.[test]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime: pip install -e '.[test]'")
 
-import onnx.reference  # noqa: E402
+reference = pytest.importorskip("onnx.reference").ReferenceEvaluator
 
 from mvnp.export.graph import IR_VERSION, OPSET, Graph, tensor  # noqa: E402
 
@@ -29,14 +29,16 @@ def run(layer: Layer, build: Callable[..., str], *inputs: np.ndarray, by: str = 
     graph = Graph(layer)
     names = [f"given_{index}" for index in range(len(inputs))]
     graph.output("result", build(graph, *names))
-    rank_only: Any = [tensor(name, tuple(f"{name}_{axis}" for axis in range(x.ndim))) for name, x in zip(names, inputs, strict=True)]
+    rank_only: Any = [
+        tensor(name, tuple(f"{name}_{axis}" for axis in range(x.ndim))) for name, x in zip(names, inputs, strict=True)
+    ]
     weights = [onnx.numpy_helper.from_array(array, name) for name, array in graph.weights.items()]
     result = onnx.helper.make_tensor_value_info("result", onnx.TensorProto.FLOAT, None)
     made = onnx.helper.make_graph(graph.nodes, "nodes", rank_only, [result], [*weights, *graph.constants.values()])
     model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     given = dict(zip(names, inputs, strict=True))
     if by == "reference":
-        return onnx.reference.ReferenceEvaluator(model).run(None, given)[0]
+        return reference(model).run(None, given)[0]
     return session(model.SerializeToString()).run(None, given)[0]
 
 
