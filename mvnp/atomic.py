@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 _MARK = ".mvnp-tmp"
 
@@ -20,21 +21,17 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
     Raises OSError that names the file: the folder is missing, not writable, or the disk is full.
     """
-    write_pieces(path, [data])
+    write_with(path, lambda file: file.write(data))
 
 
-def write_pieces(path: str | os.PathLike[str], pieces: Iterable[bytes | memoryview]) -> None:
-    """`write_bytes` for what is too large to be one piece of memory: the pieces are written one after the other.
-
-    Raises OSError that names the file: the folder is missing, not writable, or the disk is full.
-    """
+def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any]) -> None:
+    """Like `write_bytes`, of what `write` puts into the open file that it is given. What it raises goes on to the caller."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_MARK}")
     try:
         # Not tempfile: its files are private to their owner, and the name would carry that to the target.
         with open(temporary, "xb") as file:
-            for piece in pieces:
-                file.write(piece)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

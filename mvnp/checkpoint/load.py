@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, check_dtype
 from .arrays import read_safetensors
 from .npz import read_npz
 from .torch_zip import read_torch
@@ -18,20 +18,34 @@ MODEL = "model."  # before the keys of the model, in a checkpoint of a training 
 WRAPPERS = ("module.", MODEL)  # what data parallelism and Hugging Face put before every key
 
 
-def load_checkpoint(path: str | os.PathLike[str], *, ema: bool = False) -> dict[str, np.ndarray]:
+def load_checkpoint(
+    path: str | os.PathLike[str], *, ema: bool = False, dtype: str | None = None
+) -> dict[str, np.ndarray]:
     """The weights in a file: {key: array}, ready for `model.load_state_dict`.
 
     .safetensors             float32, float16, bfloat16 (given as float32), integers; also the checkpoints of `mvnp train`,
                              of which only the model's part is given
     .npz                     arrays of numbers
-    .pth .pth.tar .pt .bin   written by torch.save since version 1.6; read without torch, and without running anything
+    .pth .pth.tar .pt .bin   written by torch.save, in today's format and that before version 1.6; read without torch, and
+                             without running anything: the weights may stand under "state_dict" or "model"
 
-    ema    the moving average of the weights ("state_dict_ema" or "model_ema" of a training script) and not the weights
+    ema      the moving average of the weights ("state_dict_ema" or "model_ema" of a training script) and not the weights
+    dtype    "float32" or "float64": what floating arrays are converted to; None: left as they are in the file
 
-    A prefix "module." or "model." that every key carries is taken off. Raises CheckpointError for a file of another
+    Each array is read into memory of its own, once. A prefix "module." or "model." that every key carries is taken off. Raises CheckpointError for a file of another
     kind, a damaged one, or one without the average that was asked for; FileNotFoundError.
     """
-    return read_weights(path, ema=ema)[0]
+    weights = read_weights(path, ema=ema)[0]
+    if dtype is not None:
+        convert_floats(weights, check_dtype("load_checkpoint", dtype))
+    return weights
+
+
+def convert_floats(weights: dict[str, np.ndarray], dtype: np.dtype) -> None:
+    """Convert floating arrays, one by one and in their place: what they were is let go at once."""
+    for key, array in weights.items():
+        if array.dtype.kind == "f":
+            weights[key] = array.astype(dtype, copy=False)
 
 
 def read_weights(path: str | os.PathLike[str], *, ema: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

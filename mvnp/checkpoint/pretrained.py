@@ -17,14 +17,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..backend import Array
-from ..errors import CheckpointError, InputError, check_choice, nearest
+import numpy as np
+
+from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest
 from ..initializer import Initializer
 from ..layers.linear import Linear
 from ..models.mambavision import MambaVision
 from ..models.variants import VARIANTS, Variant
 from .arrays import save_arrays
-from .load import read_weights
+from .load import convert_floats, read_weights
 from .locate import Located, locate
 from .recognise import Shape, arguments_of, chosen_variant, described, shapes_of, variants_like
 
@@ -115,6 +116,14 @@ def save_pretrained(
         "images": None if images is None else dict(images),
     }
     save_arrays(path, model.state_dict(copy=False), metadata)
+
+
+def noted_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What `save_pretrained` would have noted, out of what mvnp noted in a file: a training run's state is left behind."""
+    config, variant, classes, images = _noted(metadata)
+    if not config:
+        return {}
+    return {"kind": KIND, "config": config, "variant": variant, "classes": classes, "images": images}
 
 
 @dataclass(frozen=True)
@@ -252,9 +261,10 @@ def _images_of_run(about: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _build(weights: dict[str, Array], plan: _Plan) -> MambaVision:
+def _build(weights: dict[str, np.ndarray], plan: _Plan) -> MambaVision:
     """The model of a plan, with the weights. A head that is not the file's is drawn anew, or left off."""
     wanted = plan.arguments["num_classes"]
+    convert_floats(weights, check_dtype("load_pretrained", plan.arguments.get("dtype", "float32")))
     if wanted == plan.classes_in_file:
         model = _made(plan.arguments)
         model.load_state_dict(weights, copy=False)

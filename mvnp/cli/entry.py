@@ -1,7 +1,7 @@
 """`mvnp`: finds the command, runs it, and turns what can go wrong into one message and an exit status.
 
 0      done
-1      `mvnp check` has found a wrong gradient
+1      done, but not all is well: `mvnp check` found a wrong gradient, or pictures could not be read and were left out
 2      what was asked for cannot be done; a message on standard error says why, and no traceback
 130    Ctrl-C (128 + the number of the signal, as shells count)
 141    whoever read the output stopped reading (`mvnp models | head -1`)
@@ -17,10 +17,22 @@ from collections.abc import Sequence
 from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
-from . import check, demo, export, info, models, train
+from . import check, classify, convert, demo, export, features, info, models, summary, train, validate
 from .arguments import Parser
 
-COMMANDS = {"demo": demo, "train": train, "export": export, "check": check, "models": models, "info": info}
+COMMANDS = {
+    "demo": demo,
+    "train": train,
+    "classify": classify,
+    "features": features,
+    "validate": validate,
+    "convert": convert,
+    "export": export,
+    "summary": summary,
+    "check": check,
+    "models": models,
+    "info": info,
+}
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 DESCRIPTION = """\

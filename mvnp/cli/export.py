@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Parser, UsageError, table, whole
+from .arguments import Parser, UsageError, table
+from .weights import add_weights_options, image_size, open_model
 
 if TYPE_CHECKING:
     from ..checkpoint import Pretrained
@@ -25,7 +26,7 @@ logits. Needs the package onnx (pip install onnx), --check onnxruntime too."""
 EXAMPLES = """\
 examples:
   mvnp export --weights mambavision_tiny_1k.pth.tar --out tiny.onnx --check
-  mvnp export --weights nvidia/MambaVision-T-1K --size 480 640
+  mvnp export --weights nvidia/MambaVision-T-1K --size 480x640
   mvnp export --weights runs/a/best.safetensors --any-size --features
   mvnp export --weights w.safetensors --variant mamba_vision_B --dtype float16"""
 
@@ -33,17 +34,14 @@ TOLERANCES = {"float32": 1e-4, "float16": 1e-2}  # of --check
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "--weights", metavar="W", help="file of weights, name of a variant, or repository on the Hugging Face hub"
-    )
     parser.add_argument("--out", default="model.onnx", metavar="FILE", help="what to write (default: model.onnx)")
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
         "--size",
         nargs="+",
-        type=whole(1),
-        metavar="N",
-        help="height and width that the file takes, or one number for both (default: those that the weights are for)",
+        type=image_size,
+        metavar="S",
+        help="what the file takes: a side, HxW, or H W (default: what the weights are for)",
     )
     size.add_argument("--any-size", action="store_true", help="let the file take images of any height and width")
     parser.add_argument("--features", action="store_true", help="give the four stages and the pooled vector, not logits")
@@ -54,26 +52,20 @@ def add_arguments(parser: Parser) -> None:
         help="how matrices are stored; float16 halves the file, the arithmetic is float32 (default: float32)",
     )
     parser.add_argument("--check", action="store_true", help="run the file in ONNX Runtime and compare with the model")
-    model = parser.add_argument_group("model", "What a file of weights may leave open. Those that mvnp writes do not.")
-    model.add_argument("--variant", metavar="NAME", help="which variant the weights are of (see mvnp models)")
-    model.add_argument("--ema", action="store_true", help="take the moving average of the weights, where the file has one")
-    model.add_argument("--heads", dest="num_heads", nargs=4, type=whole(1), metavar="N", help="attention heads of each level")
-    model.add_argument("--windows", dest="window_size", nargs=4, type=whole(1), metavar="N", help="window of each level")
-    model.add_argument("--quirks", metavar="NAME", help="official, paper or corrected (default: official)")
+    parser.add_argument(
+        "--quirks", metavar="NAME", help="official, paper or corrected (default: as the weights say, or official)"
+    )
+    add_weights_options(parser, required=False)  # so that `run` can tell what is missing
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.weights is None:
         raise UsageError("--weights is missing: a file, a variant's name or a repository\nSee mvnp export --help.")
-    if arguments.size is not None and len(arguments.size) > 2:
-        raise UsageError(f"--size takes a height and a width, or one number for both, not {len(arguments.size)} numbers")
-    from ..checkpoint import read_pretrained
+    given = _given_size(arguments.size)
     from ..export import export_onnx, verify_onnx
 
-    given = {name: getattr(arguments, name) for name in ("num_heads", "window_size", "quirks")}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    found = read_pretrained(arguments.weights, variant=arguments.variant, ema=arguments.ema, **overrides)
-    size = None if arguments.any_size else _size(arguments, found)
+    found = open_model(arguments, **({} if arguments.quirks is None else {"quirks": arguments.quirks}))
+    size = None if arguments.any_size else given or _own_size(arguments.weights, found)
     files = export_onnx(
         found.model,
         arguments.out,
@@ -92,12 +84,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _size(arguments: argparse.Namespace, found: Pretrained) -> tuple[int, int]:
-    if arguments.size is not None:
-        return arguments.size[0], arguments.size[-1]
+def _given_size(given: list[int | tuple[int, int]] | None) -> tuple[int, int] | None:
+    """`384`, `384x512` or `384 512`."""
+    match given:
+        case None:
+            return None
+        case [int() as side]:
+            return side, side
+        case [(height, width)] | [int() as height, int() as width]:
+            return height, width
+    shown = " ".join(str(each) if isinstance(each, int) else f"{each[0]}x{each[1]}" for each in given)
+    raise UsageError(f"--size takes a side, HxW, or a height and a width, not {shown}\nSee mvnp export --help.")
+
+
+def _own_size(weights: str, found: Pretrained) -> tuple[int, int]:
     size = _known_size(found)
     if size is None:
-        raise UsageError(f"{arguments.weights} does not say for which image size it is; give --size H W, or --any-size")
+        raise UsageError(f"{weights} does not say for which image size it is; give --size HxW, or --any-size")
     return size
 
 

@@ -3,6 +3,8 @@
 from .dataset import Dataset
 from .folder import ImageFiles, read_image
 from .idx import read_idx, write_idx
+from .image_file import open_image
+from .images import ImageTransform, image_files
 from .loader import BatchLoader
 from .sources import load_dataset
 from .transforms import prepare, resize
@@ -11,7 +13,10 @@ __all__ = [
     "BatchLoader",
     "Dataset",
     "ImageFiles",
+    "ImageTransform",
+    "image_files",
     "load_dataset",
+    "open_image",
     "prepare",
     "read_idx",
     "read_image",

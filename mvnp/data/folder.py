@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 
 from ..errors import DataError
 from .draw import drawn_order
+from .image_file import open_image
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 TEST_NAMES = ("test", "val", "valid", "validation")
@@ -66,30 +67,9 @@ def read_image(path: Path, image_size: int, channels: int) -> np.ndarray:
     channels    3: RGB; 1: grey. Transparent places become white; a camera's rotation tag is obeyed.
     Raises DataError that names the file, if it is no picture or is damaged.
     """
-    try:
-        with Image.open(path) as image:
-            image.draft(None, (2 * image_size, 2 * image_size))  # lets a large JPEG be decoded at a fraction of its size
-            opaque = _opaque(ImageOps.exif_transpose(image))
-            converted = opaque.convert("RGB" if channels == 3 else "L")
-            fitted = ImageOps.fit(converted, (image_size, image_size), Image.Resampling.BICUBIC)
-            return np.asarray(fitted).reshape(image_size, image_size, channels)
-    except Exception as error:  # on damaged files Pillow's decoders raise whatever they happen to run into
-        reason = str(error) if not isinstance(error, Image.UnidentifiedImageError) else "not a picture of a known format"
-        raise DataError(
-            f"{path}: cannot be read as a picture ({reason or type(error).__name__}); replace or remove it"
-        ) from error
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # Pillow would clip these at 255 where it converts them
-        pixels = np.asarray(image)
-        if image.mode == "F" or pixels.min() < 0 or pixels.max() > 65535:
-            raise ValueError(f"its pixels are of Pillow's mode {image.mode}, expected 8 or 16 bits")
-        return Image.fromarray((pixels >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-    return image
+    image = open_image(path, least=2 * image_size).convert("RGB" if channels == 3 else "L")
+    fitted = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
+    return np.asarray(fitted).reshape(image_size, image_size, channels)
 
 
 @dataclass(frozen=True)
@@ -103,14 +83,14 @@ class Found:
 def find_images(root: Path, held_out: float, seed: int) -> tuple[tuple[str, ...], Found, Found]:
     """The classes, the training pictures and the test pictures below `root`. Raises DataError for what is no such folder."""
     if _has_classes(root / "train"):
-        train = _by_class(root / "train")
+        train = pictures_by_class(root / "train")
         test_folder = next((root / name for name in TEST_NAMES if _has_classes(root / name)), None)
-        test = None if test_folder is None else _by_class(test_folder, empty=True)
+        test = None if test_folder is None else pictures_by_class(test_folder, empty=True)
     else:
         lone = next((name for name in TEST_NAMES if _has_classes(root / name)), None)
         if lone:
             raise DataError(f"{root}: has {lone}/ with classes but no train/ with classes; add it, or pass a folder of classes")
-        train, test, test_folder = _by_class(root), None, None
+        train, test, test_folder = pictures_by_class(root), None, None
     if len(train) < 2:
         raise DataError(f"{root}: only one class, {next(iter(train))!r}; expected a folder for each of at least two classes")
     if test is None:
@@ -144,7 +124,7 @@ def _has_classes(folder: Path) -> bool:
     return folder.is_dir() and bool(_folders(folder)) and not _pictures(folder)
 
 
-def _by_class(folder: Path, empty: bool = False) -> dict[str, list[Path]]:
+def pictures_by_class(folder: Path, empty: bool = False) -> dict[str, list[Path]]:
     """{class name: its pictures}, in natural order."""
     found: dict[str, list[Path]] = {}
     for entry in sorted(_folders(folder), key=lambda entry: natural_key(_readable(entry.name))):

@@ -60,7 +60,7 @@ def _write_weights(path: Path, weights: Mapping[str, np.ndarray], model: ModelPr
         for key, value in (("location", file.name), ("offset", str(start)), ("length", str(length))):
             tensor.external_data.add(key=key, value=value)
         model.graph.initializer.append(tensor)
-    atomic.write_pieces(file, _pieces(weights))
+    atomic.write_with(file, lambda out: out.writelines(_pieces(weights)))
     return file
 
 

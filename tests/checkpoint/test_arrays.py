@@ -121,9 +121,9 @@ def test_every_flipped_bit_of_the_data_is_noticed(tmp_path):
 
 
 def test_newer_format(tmp_path):
-    note = json.dumps({"format": 2, "digest": "", "metadata": "{}"})
+    note = json.dumps({"format": 3, "digest": "", "metadata": "{}"})
     save_file({"x": np.zeros(2)}, tmp_path / "a.safetensors", metadata={"mvnp": note})
-    with pytest.raises(CheckpointError, match="format 2 of mvnp's files, expected 1"):
+    with pytest.raises(CheckpointError, match="format 3 of mvnp's files, expected 2"):
         load_arrays(tmp_path / "a.safetensors")
 
 

@@ -90,7 +90,6 @@ def damaged(rng, good):
     return bytes(data)
 
 
-@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # NumPy's remark on headers of Python 2, which a flipped byte can make
 def test_random_damage(written):
     path, good = written
     rng = np.random.default_rng(2024)

@@ -8,7 +8,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import mvnp
-from mvnp.checkpoint import save_arrays
+from mvnp.checkpoint import pretrained, save_arrays
+from mvnp.checkpoint.load import read_weights
 from mvnp.checkpoint.pretrained import load_pretrained, read_pretrained, save_pretrained
 from mvnp.checkpoint.recognise import arguments_of, chosen_variant, variants_like
 from mvnp.errors import CheckpointError, InputError
@@ -60,6 +61,28 @@ def test_what_cannot_be_saved(tmp_path):
         with pytest.raises(InputError, match=message):
             save_pretrained(**{"path": tmp_path / "a.safetensors", "model": small(), **arguments})
     assert list(tmp_path.iterdir()) == []
+
+
+class NoGenerator:
+    def __getattr__(self, name):
+        raise AssertionError(f"{name} is drawn")
+
+
+@pytest.mark.parametrize("name", ["tiny.pth.tar", "tiny.safetensors"])
+def test_nothing_is_drawn_and_nothing_copied(name, monkeypatch):
+    seen = []
+
+    def read(*arguments, **options):
+        seen.append(read_weights(*arguments, **options))
+        return seen[0]
+
+    monkeypatch.setattr(pretrained, "read_weights", read)
+    monkeypatch.setattr("mvnp.initializer.np.random.default_rng", lambda seed: NoGenerator())
+    model = load_pretrained(REFERENCE / name, **CUT)
+    weights = seen[0][0]
+    for key, param in model.named_state():
+        assert np.shares_memory(param.data, weights[key])
+        assert param.data.flags.writeable
 
 
 # Which model it is

@@ -3,17 +3,20 @@
 import argparse
 import collections
 import copy
+import itertools
 import os
+import pathlib
 import pickle
 import subprocess
 import sys
+import types
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mvnp.checkpoint import load_checkpoint, torch_zip
+from mvnp.checkpoint import load_checkpoint
 from mvnp.checkpoint.inert_pickle import Inert, read_pickle
 from mvnp.errors import CheckpointError
 from support.torch_files import Tensor, dumps, write_torch
@@ -37,6 +40,42 @@ def test_where_the_weights_are(tmp_path, place):
     assert got["t"].flags.c_contiguous
 
 
+def test_moving_average_by_choice(tmp_path):
+    content = {
+        name: {"module.w": Tensor("0", (2,), (1,), offset=offset)}
+        for offset, name in enumerate(("state_dict", "state_dict_ema", "model", "model_ema"))
+    }
+    path = write_torch(tmp_path / "a.pth", content)
+    np.testing.assert_array_equal(load_checkpoint(path)["w"], [0, 1])
+    np.testing.assert_array_equal(load_checkpoint(path, ema=True)["w"], [1, 2])
+    del content["state_dict"], content["state_dict_ema"]
+    write_torch(path, content)
+    np.testing.assert_array_equal(load_checkpoint(path)["w"], [2, 3])
+    np.testing.assert_array_equal(load_checkpoint(path, ema=True)["w"], [3, 4])
+    del content["model_ema"]
+    with pytest.raises(CheckpointError, match="no moving average of the weights under state_dict_ema or model_ema"):
+        load_checkpoint(write_torch(path, content), ema=True)
+
+
+def test_only_what_is_chosen_is_read(tmp_path):
+    """The state of an optimiser, thrice as long as the weights, costs neither time nor memory: here it is not even there."""
+    content = {"state_dict": {"w": Tensor("0", (6,), (1,))}, "optimizer": {"state": {0: {"m": Tensor("absent", (6,), (1,))}}}}
+    assert list(load_checkpoint(write_torch(tmp_path / "a.pth", content))) == ["w"]
+
+
+def test_what_rides_along(tmp_path):
+    """As training scripts leave it: a NumPy number, a path, a schedule's counter. None of it becomes what it says it is."""
+    content = {
+        "state_dict": {"w": Tensor("0", (6,), (1,))},
+        "metric": np.float64(82.3),
+        "args": argparse.Namespace(out=pathlib.PurePosixPath("/tmp/x"), milestones=collections.Counter({30: 1})),
+        "space": types.SimpleNamespace(a=1),
+    }
+    np.testing.assert_array_equal(load_checkpoint(write_torch(tmp_path / "a.pth", content))["w"], np.arange(6))
+    with pytest.raises(CheckpointError, match=r"1 of 2 entries are no tensors \(m \(numpy\.\w+\.multiarray\.scalar\)\)"):
+        load_checkpoint(write_torch(tmp_path / "a.pth", {"w": Tensor("0", (6,), (1,)), "m": np.float64(1.0)}))
+
+
 def test_views_of_one_storage(tmp_path):
     tensors = {
         "tail": Tensor("0", (2,), (1,), offset=4),
@@ -51,6 +90,17 @@ def test_views_of_one_storage(tmp_path):
     np.testing.assert_array_equal(got["spread"], [[0, 1], [0, 1]])
     assert got["empty"].shape == (0, 5)
     np.testing.assert_array_equal(got["scalar"], 3)
+    got["tail"][:] = 9  # each has memory of its own
+    np.testing.assert_array_equal(got["every other"], [0, 2, 4])
+
+
+def test_a_whole_storage_is_not_copied(tmp_path):
+    tensors = {"whole": Tensor("0", (2, 3), (3, 1)), "twice": Tensor("1", (6,), (1,)), "again": Tensor("1", (6,), (1,))}
+    storages = {key: np.arange(6, dtype="<f4").tobytes() for key in "01"}
+    got = load_checkpoint(write_torch(tmp_path / "a.pth", tensors, storages))
+    assert got["whole"].base is not None  # the row of numbers that was read
+    assert got["whole"].flags.writeable
+    assert not np.shares_memory(got["twice"], got["again"])
 
 
 def test_big_endian(tmp_path):
@@ -82,8 +132,9 @@ def test_against_torch(tmp_path):
         "scalar": torch.tensor(3.0),
         "empty": torch.zeros(0, 3),
     }
-    for protocol in (2, 3, 4, 5):
-        torch.save({"state_dict": weights, "size": base.size()}, tmp_path / "a.pth", pickle_protocol=protocol)
+    for protocol, as_zip in itertools.product((2, 3, 4, 5), (True, False)):
+        content = {"state_dict": weights, "size": base.size()}
+        torch.save(content, tmp_path / "a.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=as_zip)
         got = load_checkpoint(tmp_path / "a.pth")
         for key, tensor in weights.items():
             want = tensor.detach().float().numpy() if key == "bf16" else tensor.detach().numpy()
@@ -100,9 +151,6 @@ def test_state_dict_of_a_module(tmp_path):
     torch.save(module, tmp_path / "b.pth")
     with pytest.raises(CheckpointError, match=r"'torch\.nn\.modules\.container\.Sequential'.*nothing was run"):
         load_checkpoint(tmp_path / "b.pth")
-    torch.save(module.state_dict(), tmp_path / "c.pth", _use_new_zipfile_serialization=False)
-    with pytest.raises(CheckpointError, match=r"no zip file as torch\.save writes it since version 1\.6"):
-        load_checkpoint(tmp_path / "c.pth")
 
 
 class Runs:
@@ -277,12 +325,20 @@ def test_nested_tuples_cost_nothing(tmp_path):
 
 def test_a_pickle_that_is_too_long(tmp_path, monkeypatch):
     monkeypatch.setattr("mvnp.checkpoint.inert_pickle.MAX_BYTES", 100)
-    with pytest.raises(CheckpointError, match=r"a pickle of .* bytes, expected at most 100"):
+    monkeypatch.setattr("mvnp.checkpoint.torch_zip.MAX_BYTES", 100)
+    with pytest.raises(CheckpointError, match=r"has an entry data\.pkl of .* bytes, expected at most 100"):
         load_checkpoint(write_torch(tmp_path / "a.pth", {"w": Tensor("0", (6,), (1,))}))
+    with pytest.raises(CheckpointError, match=r"a pickle of 101 bytes, expected at most 100"):
+        read_pickle(bytes(101), {}, lambda reference: None)
+
+
+def test_a_pickle_with_too_many_instructions(tmp_path, monkeypatch):
+    monkeypatch.setattr("mvnp.checkpoint.inert_pickle.MAX_INSTRUCTIONS", 100)
+    with pytest.raises(CheckpointError, match=r"a pickle of more than 100 instructions"):
+        load_checkpoint(write_torch(tmp_path / "a.pth", None, pickled=b"\x80\x02" + b"]" * 100 + b"."))
 
 
 def test_torch_is_not_imported():
     code = "import sys, mvnp.checkpoint as c; c.load_checkpoint(sys.argv[1]); print('torch' in sys.modules)"
     child = subprocess.run([sys.executable, "-c", code, str(REFERENCE / "tiny.pth.tar")], capture_output=True, text=True)
     assert child.stdout == "False\n"
-    assert torch_zip.MAX_SHARING >= 2

@@ -48,7 +48,10 @@ def test_export_and_check(weights, call, tmp_path):
     assert json.loads(kept["images"]) == IMAGES
 
 
-@pytest.mark.parametrize(("option", "size"), [("--size 24 41", (24, 41)), ("--size 24", (24, 24)), ("--any-size", (9, 50))])
+@pytest.mark.parametrize(
+    ("option", "size"),
+    [("--size 24x41", (24, 41)), ("--size 24 41", (24, 41)), ("--size 24", (24, 24)), ("--any-size", (9, 50))],
+)
 def test_sizes(option, size, weights, call):
     assert call(f"export --weights w.safetensors --out a.onnx {option} --check")[0] == 0
     x = given(weights, *size)
@@ -73,15 +76,16 @@ def test_quirks_and_heads_may_be_given(weights, call):
     [
         ("", ["--weights is missing", "See mvnp export --help."]),
         ("--weights none.pth", ["none.pth"]),
-        ("--weights w.safetensors --size 1 2 3", ["--size takes a height and a width", "not 3 numbers"]),
-        ("--weights w.safetensors --size 0", ["'0' is not a whole number of at least 1"]),
+        ("--weights w.safetensors --size 1 2 3", ["--size takes a side, HxW, or a height and a width, not 1 2 3"]),
+        ("--weights w.safetensors --size 8x8 8", ["not 8x8 8"]),
+        ("--weights w.safetensors --size 0", ["'0' is no size"]),
         ("--weights w.safetensors --size 9 --any-size", ["not allowed with argument --size"]),
         ("--weights w.safetensors --out model.pb", ["'model.pb', expected a name that ends in .onnx"]),
         ("--weights w.safetensors --out no/model.onnx", ["no/model.onnx", "nothing was written"]),
         ("--weights w.safetensors --dtype float8", ["'float8'", "'float16'"]),
         ("--weights w.safetensors --quirks papper", ["did you mean 'paper'?"]),
         ("--weights w.safetensors --heads 1 1 3 1", ["num_heads[2] = 3 does not divide"]),
-        ("--weights unsized.safetensors", ["unsized.safetensors does not say for which image size", "--size H W"]),
+        ("--weights unsized.safetensors", ["unsized.safetensors does not say for which image size", "--size HxW"]),
     ],
 )
 def test_refused(line, parts, weights, call, tmp_path):

@@ -35,8 +35,12 @@ class Reference:
 class Tensor:
     """Pickled as a tensor: a call of `_rebuild_tensor_v2` on a reference to storage `key` of `count` float32."""
 
-    def __init__(self, key: str, shape: tuple, stride: tuple, offset: int = 0, count: int = 6) -> None:
-        storage = Reference(("storage", FloatStorage, key, "cpu", count))
+    def __init__(
+        self, key: str, shape: tuple, stride: tuple, offset: int = 0, count: int = 6, legacy: bool | tuple = False
+    ) -> None:
+        # The older format has one entry more, None or a view of the storage.
+        more = () if legacy is False else (None if legacy is True else legacy,)
+        storage = Reference(("storage", FloatStorage, key, "cpu", count, *more))
         self.arguments = (storage, offset, shape, stride, False, collections.OrderedDict())
 
     def __reduce__(self) -> tuple:
@@ -79,3 +83,39 @@ def write_torch(
         for name, data in others.items():
             archive.writestr(f"x/{name}", data)
     return path
+
+
+def legacy_parts(
+    value: Any,
+    version: bytes | None = None,
+    machine: bytes | None = None,
+    keys: bytes | None = None,
+    storages: list[tuple[int, int]] | None = None,
+) -> list[bytes]:
+    """The parts of a file of torch before 1.6, with storages "0" and "1", each the numbers 0 to 5.
+
+    storages    of each how many numbers it says, and how many it has
+    """
+    described = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    found = sorted(_storage_keys(value))
+    counts = storages or [(6, 6)] * len(found)
+    return [
+        dumps(0x1950A86A20F9469CFC6C),
+        version or dumps(1001),
+        machine or dumps(described),
+        dumps(value),
+        keys or dumps(found),
+        *(said.to_bytes(8, "little") + np.arange(count, dtype="<f4").tobytes() for said, count in counts),
+    ]
+
+
+def write_legacy(path: Path, value: Any, **changes: Any) -> Path:
+    """A file of torch before 1.6."""
+    path.write_bytes(b"".join(legacy_parts(value, **changes)))
+    return path
+
+
+def _storage_keys(value: Any) -> set[str]:
+    if isinstance(value, Tensor):
+        return {value.arguments[0].value[2]}
+    return set().union(*(_storage_keys(item) for item in value.values())) if isinstance(value, dict) else set()

@@ -1,0 +1,99 @@
+"""From one kind of file of weights to another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import write_with
+from ..errors import CheckpointError, InputError, check_choice
+from .arrays import save_arrays
+from .bfloat16 import to_bfloat16
+from .load import read_weights
+from .npz import write_npz
+from .pretrained import noted_metadata
+from .torch_pickle import BFLOAT16
+from .torch_write import plain_storage, write_torch
+
+WRITABLE = (".safetensors", ".npz", ".pth", ".pth.tar", ".pt")
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: how many arrays, numbers, and bytes."""
+
+    arrays: int
+    numbers: int
+    size: int
+
+
+def convert_checkpoint(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    dtype: str | None = None,
+    ema: bool = False,
+    prefix: str = "",
+) -> Converted:
+    """Read weights from `source`, a file of any kind that `load_checkpoint` reads, and write them to `target`.
+
+    target    ends in .safetensors, .npz, .pth, .pth.tar or .pt; a file for torch is {"state_dict": weights}
+    dtype     of floating arrays: "float32", "float16", "bfloat16", "float64"; None: as they are (bfloat16 becomes float32)
+    ema       the moving average of the weights that a training script saved beside them
+    prefix    put before every key: "model." is what the hub's library expects in a .safetensors
+
+    The keys are the official ones, and the target is written whole or not at all. What mvnp knows of the model (its
+    arguments, classes, how images are prepared) goes along into a .safetensors; other kinds of file have no place for it.
+    Raises CheckpointError for a file that cannot be read and a number that float16 cannot hold; InputError for a target of
+    another kind, and for bfloat16 in .npz, which NumPy does not have; OSError.
+    """
+    path = Path(target)
+    ending = next((ending for ending in WRITABLE if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        raise InputError(f"{path}: unknown kind of file to write, expected a name that ends in one of {', '.join(WRITABLE)}")
+    if dtype is not None:
+        check_choice("dtype", dtype, DTYPES)
+    if dtype == "bfloat16" and ending == ".npz":
+        raise InputError(f"{path}: NumPy's files have no bfloat16; choose float16, or another kind of file")
+    weights, metadata = read_weights(source, ema=ema)
+    weights = {prefix + key: _as_dtype(source, key, array, dtype) for key, array in _emptied(weights)}
+    _write(path, ending, weights, metadata, dtype == "bfloat16")
+    return Converted(len(weights), sum(array.size for array in weights.values()), path.stat().st_size)
+
+
+def _emptied(weights: dict[str, np.ndarray]) -> Any:
+    """The entries, each taken out as it is given: what is converted need not be held twice."""
+    for key in list(weights):
+        yield key, weights.pop(key)
+
+
+def _as_dtype(source: Any, key: str, array: np.ndarray, dtype: str | None) -> np.ndarray:
+    if dtype is None or array.dtype.kind != "f" or dtype == "bfloat16":
+        return array  # bfloat16 is made where it is written, since NumPy has none
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype, copy=False)
+    if dtype == "float16" and np.isinf(cast).any() and not np.isinf(array).any():
+        worst = np.abs(array).max()
+        raise CheckpointError(f"{source}: {key} has a {worst:.3g}, and float16 ends at 65504; bfloat16 holds it, less exactly")
+    return cast
+
+
+def _write(path: Path, ending: str, weights: dict[str, np.ndarray], metadata: Mapping[str, Any], bfloat16: bool) -> None:
+    if ending == ".safetensors":
+        save_arrays(path, weights, noted_metadata(metadata), bfloat16=bfloat16)
+    elif ending == ".npz":
+        write_with(path, lambda file: write_npz(file, weights))
+    else:
+        write_with(path, lambda file: write_torch(file, weights, _in_bfloat16 if bfloat16 else None))
+
+
+def _in_bfloat16(array: np.ndarray) -> tuple[str, np.ndarray]:
+    if array.dtype.kind != "f":
+        return plain_storage(array)
+    return BFLOAT16, to_bfloat16(array).astype("<u2", copy=False)

@@ -1,0 +1,137 @@
+"""`mvnp validate`: how often a model is right."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from .arguments import Parser, table
+from .weights import add_picture_options, add_weights_options, batches_of, open_model, open_transform, report_broken, status_of
+
+if TYPE_CHECKING:
+    from ..inference import Validation
+
+SUMMARY = "count how often a trained model is right, on a folder of pictures"
+
+USAGE = "mvnp validate FOLDER --weights W [options]"
+
+DESCRIPTION = """\
+Count how often a trained model is right: top-1, top-5, and by class. FOLDER has
+a folder of pictures for each class, named as the class, by its WordNet id or by
+its number; a model that has no names for its classes takes as many folders as
+it has classes in the order of their names. Not all classes need a folder.
+After Ctrl-C the same command goes on where it was, with the same result."""
+
+EXAMPLES = """\
+examples:
+  mvnp validate imagenet/val --weights mambavision_tiny_1k.pth.tar
+  mvnp validate photos/test --weights runs/best.safetensors --confusion c.png
+
+--out gets the result as JSON; while it is not finished, a file beside it whose
+name ends in .state says how far it is. A picture that cannot be read is
+reported and does not count; the exit status is then 1."""
+
+DEFAULT_OUT = "mvnp-validate.json"
+SHOWN = 20  # up to so many classes, they are shown one by one
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="folder that has a folder of pictures for each class")
+    parser.add_argument(
+        "--out", type=Path, default=Path(DEFAULT_OUT), metavar="F.json", help=f"the result as JSON (default: {DEFAULT_OUT})"
+    )
+    parser.add_argument("--confusion", type=Path, metavar="FILE", help="what was taken for what, as a .csv or a .png file")
+    parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
+    parser.add_argument("--restart", action="store_true", help="begin anew, though one was interrupted")
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only the result")
+    add_weights_options(parser)
+    add_picture_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..inference import class_names, find_class_folders, validate
+    from ..inference.class_names import IMAGENET_CLASSES
+    from ..inference.classify import check_head
+    from ..inference.confusion import check_confusion_file, write_confusion
+    from ..inference.validation_state import ValidationState
+    from ..training.progress import Progress
+
+    out = arguments.out.expanduser()
+    if not out.absolute().parent.is_dir() or out.is_dir():
+        what = f"{out} is a folder" if out.is_dir() else f"there is no folder {out.parent}"
+        raise InputError(f"--out is to be a file in a folder that exists, and {what}")
+    if arguments.confusion is not None:
+        check_confusion_file(arguments.confusion)
+    pretrained = open_model(arguments)
+    check_head(pretrained.model)
+    names, count = class_names(pretrained, arguments.classes), pretrained.model.num_classes
+    imagenet = pretrained.classes is None and arguments.classes is None and count == IMAGENET_CLASSES
+    found = find_class_folders(arguments.folder, count, names, imagenet)
+    transform = open_transform(arguments, pretrained)
+    state_file = out.with_name(f"{out.name}.state")
+    if arguments.restart:
+        ValidationState.remove(state_file)
+    progress = Progress(arguments.quiet)
+
+    def begin(done: int) -> None:
+        if done:
+            progress.say(f"going on after {done} of {len(found.files)} pictures")
+        progress.begin("validate", **batches_of(len(found.files), arguments.batch, done))
+
+    try:
+        validation = validate(
+            pretrained.model,
+            found,
+            transform,
+            arguments.batch,
+            state_file,
+            on_start=begin,
+            on_batch=lambda batch, share: progress.advance(f"{share:.1%} right"),
+            on_broken=report_broken,
+            announce=not arguments.quiet,
+        )
+    finally:
+        progress.close()
+    _write_report(out, arguments, pretrained.variant, transform, validation)
+    if arguments.confusion is not None:
+        write_confusion(arguments.confusion, validation)
+    ValidationState.remove(state_file)
+    _show(validation)
+    print(f"\n{out} has this as JSON")
+    return status_of(len(validation.broken), found.files)
+
+
+def _write_report(
+    out: Path, arguments: argparse.Namespace, variant: str | None, transform: Any, validation: Validation
+) -> None:
+    from dataclasses import asdict
+
+    from .. import __version__
+    from ..atomic import write_bytes
+
+    about = {
+        "mvnp": __version__,
+        "folder": str(arguments.folder),
+        "weights": str(arguments.weights),
+        "variant": variant,
+        "preparation": asdict(transform),
+    }
+    write_bytes(out, (json.dumps({**about, **validation.to_dict()}, indent=1) + "\n").encode("utf-8", "surrogateescape"))
+
+
+def _show(validation: Validation) -> None:
+    found, counted = validation.found, validation.counted
+
+    def row(name: str, pictures: int, label: int | None = None) -> list[str]:
+        rights = [validation.right(k, label) for k in ((1, 5) if validation.num_classes > 5 else (1,))]
+        return [name, str(pictures), *(f"{right / pictures:.2%}" if pictures else "-" for right in rights)]
+
+    header = ["class", "pictures", "top-1", "top-5"][: 4 if validation.num_classes > 5 else 3]
+    rows = []
+    if len(found.folders) <= SHOWN:
+        for folder, label in zip(found.folders, found.classes, strict=True):
+            rows.append(row(folder, int(((found.labels == label) & (validation.rank >= 0)).sum()), label))
+    print(table(header, [*rows, row("all", counted)], right=(1, 2, 3)))

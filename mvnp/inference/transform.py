@@ -1,0 +1,37 @@
+"""How pictures are prepared for a model whose weights were read from a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..checkpoint import Pretrained
+from ..data import ImageTransform
+from ..errors import CheckpointError, InputError
+
+# The means over ImageNet's three channels, for grey models that say nothing of theirs.
+GREY_MEAN, GREY_STD = (0.449,), (0.226,)
+
+
+def transform_of(pretrained: Pretrained, size: int | tuple[int, int] | None = None) -> ImageTransform:
+    """The transform that the weights were trained or released with, at `size` where that is given.
+
+    Where they do not say (`pretrained.images` is None): 224 x 224, the middle, and the statistics of ImageNet. Raises
+    InputError for a model that takes neither colour nor grey, CheckpointError where what the file says makes no sense.
+    """
+    channels = pretrained.model.in_chans
+    if channels not in (1, 3):
+        raise InputError(f"the model takes images of {channels} channels, expected 3 (colour) or 1 (grey)")
+    if pretrained.images is not None:
+        try:
+            transform = ImageTransform(**pretrained.images)
+        except (TypeError, InputError) as error:
+            raise CheckpointError(f"what these weights say of their images cannot be used: {error}") from error
+        if transform.channels != channels:
+            raise CheckpointError(
+                f"the model takes {channels} channels, but these weights say that images have {transform.channels}"
+            )
+    elif channels == 3:
+        transform = ImageTransform()
+    else:
+        transform = ImageTransform(mean=GREY_MEAN, std=GREY_STD, channels=1)
+    return transform if size is None else replace(transform, size=size)

@@ -1,0 +1,105 @@
+"""Where an interrupted validation was, in a file beside its report.
+
+The file holds what was found so far, and what it was found of: weights, pictures, preparation, classes. Going on with any of
+these changed would mix two results, so it is refused, and the message says which of them changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import remove_stale
+from ..backend import to_numpy
+from ..checkpoint import load_arrays, save_arrays
+from ..data import ImageTransform
+from ..errors import CheckpointError
+from ..models.mambavision import MambaVision
+from .class_folders import ClassFolders
+
+_KIND = "validation"
+
+# What each part of `fingerprint` is called in a message.
+_CALLED = {
+    "weights": "the weights",
+    "pictures": "the pictures",
+    "preparation": "how pictures are prepared (--size)",
+    "classes": "the classes",
+}
+
+
+def fingerprint(model: MambaVision, transform: ImageTransform, found: ClassFolders) -> dict[str, str]:
+    """What a result depends on, as digests."""
+    weights = hashlib.blake2b(_dump(model.config), digest_size=16)
+    for key, array in model.state_dict(copy=False).items():
+        weights.update(key.encode())
+        weights.update(np.ascontiguousarray(to_numpy(array)).reshape(-1).view(np.uint8).data)
+    stats = ((path, path.stat()) for path in found.files)
+    pictures = [(str(path.relative_to(found.root)), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    return {
+        "weights": weights.hexdigest(),
+        "pictures": _digest(pictures),
+        "preparation": _digest(asdict(transform)),
+        "classes": _digest([found.folders, found.classes]),
+    }
+
+
+class ValidationState:
+    """What was found of the first `done` pictures.
+
+    best      int64 (n,), the likeliest class; −1 where there is none yet, or the picture could not be read
+    rank      int64 (n,), how many classes were likelier than the right one; −1 likewise
+    broken    {position: why it could not be read}
+    """
+
+    def __init__(self, count: int) -> None:
+        self.done = 0
+        self.best, self.rank = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
+        self.broken: dict[int, str] = {}
+
+    def save(self, path: Path, of: dict[str, str]) -> None:
+        """Whole or not at all."""
+        metadata = {"kind": _KIND, "of": of, "done": self.done, "broken": {str(k): v for k, v in self.broken.items()}}
+        save_arrays(path, {"best": self.best, "rank": self.rank}, metadata)
+
+    @classmethod
+    def load(cls, path: Path, of: dict[str, str], count: int) -> ValidationState:
+        """Raises CheckpointError for a file that is damaged, or of something else than `of`."""
+        try:
+            arrays, metadata = load_arrays(path)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{path} is damaged, or was not written by mvnp; give --restart to begin anew, or choose another --out"
+            ) from error
+        if metadata.get("kind") != _KIND:
+            raise CheckpointError(
+                f"{path} was not written by mvnp validate; give --restart to replace it, or choose another --out"
+            )
+        changed = [called for part, called in _CALLED.items() if metadata["of"].get(part) != of[part]]
+        if changed:
+            raise CheckpointError(
+                f"{path} is of an unfinished validation, and since then {' and '.join(changed)} changed: undo that to go on,"
+                " give --restart to begin anew, or choose another --out"
+            )
+        state = cls(count)
+        state.done, state.best, state.rank = metadata["done"], arrays["best"], arrays["rank"]
+        state.broken = {int(position): why for position, why in metadata["broken"].items()}
+        return state
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        path.unlink(missing_ok=True)
+        remove_stale(path)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.blake2b(_dump(content), digest_size=16).hexdigest()
+
+
+def _dump(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True).encode("utf-8", "surrogateescape")

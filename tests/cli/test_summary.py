@@ -1,0 +1,120 @@
+"""mvnp summary."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import mvnp
+from mvnp.layers.dropout import Dropout
+from mvnp.models.variants import VARIANTS
+from mvnp.training.presets import PRESETS
+from support.command_line import assert_refused, runner, save_small
+
+
+@pytest.fixture
+def call(capsys):
+    return runner(capsys)
+
+
+def total(call, *arguments):
+    status, out, err = call("summary", *arguments, "--json")
+    assert (status, err) == (0, "")
+    content = json.loads(out)
+    for name, value in content["total"].items():
+        assert value == sum(row[name] for row in content["layers"])
+    return content
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, *PRESETS])
+def test_totals_are_those_of_mvnp_models(call, name):
+    status, out, _ = call("models")
+    assert status == 0
+    row = next(line.split() for line in out.splitlines() if line.split()[:1] == [name])
+    content = total(call, name)
+    assert f"{content['total']['parameters']:,}" == row[1]
+    assert f"{content['total']['flops'] / 2e9:.{2 if content['total']['flops'] > 2e9 else 3}f}" == row[2]
+    assert "x".join(map(str, content["input"][1:])) == row[3]
+    assert content["total"]["flops"] == 2 * content["total"]["macs"] + content["total"]["scan_flops"]
+
+
+def test_the_table_says_the_same(call):
+    status, out, err = call("summary")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == "mamba_vision_T, 3 x 224 x 224"
+    layers, parts, sums, notes = (block.splitlines() for block in out.split("\n\n")[1:])
+    assert layers[0].split() == ["layer", "kind", "output", "parameters", "MFLOPs", "memory"]
+    assert layers[1].split() == [
+        "patch_embed.conv_down.0",
+        "Conv2d",
+        "112",
+        "x",
+        "112",
+        "x",
+        "32",
+        "864",
+        "21.676",
+        "1.6",
+        "MB",
+    ]
+    assert layers[-1].split() == ["head", "Linear", "1000", "641,000", "1.280", "4.0", "kB"]
+    assert [line.split("  ")[0] for line in parts] == ["stem", "level 0", "level 1", "level 2", "level 3", "head", "all"]
+    assert parts[-1].split()[1:3] == ["31,794,248", "9,140.312"]
+    assert sum(int(line.split()[-4].replace(",", "")) for line in parts[:-1]) == 31_794_248
+    assert sums == ["4.57 GMACs, 9.14 GFLOPs, of which 11.29 MFLOPs are the scans'; the parameters are 127.2 MB"]
+    assert "not measured" in " ".join(notes)
+    content = total(call)
+    assert len(layers) - 1 == len(content["layers"])
+    model = mvnp.create_model("mamba_vision_T", allocate=False)
+    paths = {path for path, layer in model.named_layers() if not any(layer.children()) and not isinstance(layer, Dropout)}
+    assert paths <= {row["layer"] for row in content["layers"]}
+
+
+def test_memory_is_that_of_the_outputs(call, tmp_path):
+    model = save_small(tmp_path / "w.safetensors", dtype="float64")
+    content = total(call, "--weights", tmp_path / "w.safetensors", "--batch", 3, "--size", "40x24")
+    assert content["input"] == [3, 40, 24]
+    seen = {}
+    for path, layer in model.named_layers():
+        if not any(layer.children()):
+
+            def forward(x, tape=None, path=path, plain=layer.forward):
+                y = plain(x, tape)
+                seen[path] = seen.get(path, 0) + y.nbytes
+                return y
+
+            layer.forward = forward
+    model(np.zeros((3, 3, 40, 24)), mvnp.Tape(training=False))
+    rows = {}
+    for row in content["layers"]:
+        assert row["output_bytes"] == 3 * 8 * math.prod(row["output"])
+        if row["kind"] not in ("scan", "attention", "windows"):
+            rows[row["layer"]] = rows.get(row["layer"], 0) + row["output_bytes"]
+    assert rows == {path: size for path, size in seen.items() if path in rows}
+    assert len(rows) > 40
+
+
+def test_weights(call, tmp_path):
+    model = save_small(tmp_path / "w.safetensors")
+    content = total(call, "--weights", tmp_path / "w.safetensors")
+    assert content["model"] == str(tmp_path / "w.safetensors")
+    assert content["input"] == [3, 32, 32]  # as the file says
+    assert content["total"]["parameters"] == model.parameter_count
+    assert call("summary", "--weights", tmp_path / "w.safetensors")[1].startswith(
+        f"{tmp_path / 'w.safetensors'}, 3 x 32 x 32\n"
+    )
+
+
+def test_refused(call, tmp_path):
+    save_small(tmp_path / "w.safetensors")
+    for arguments, parts in (
+        (["mamba_vision_t"], ["unknown model 'mamba_vision_t' (did you mean 'mamba_vision_T'?)"]),
+        (["demo", "--weights", tmp_path / "w.safetensors"], ["give a model (demo) or --weights, and not both"]),
+        (["--variant", "mamba_vision_T"], ["--variant says more about --weights, and none are given"]),
+        (["--size", "-3"], ["expected"]),
+        (["--size", "12.5"], ["'12.5' is no size"]),
+        (["--batch", "0"], ["'0' is not a whole number of at least 1"]),
+        (["--weights", tmp_path / "gone.npz"], ["gone.npz: No such file or directory"]),
+    ):
+        assert_refused(call("summary", *arguments), *parts)
