@@ -63,7 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--weights is missing: a file, a variant's name or a repository\nSee mvnp export --help.")
     given = _given_size(arguments.size)
     from ..export import export_onnx, verify_onnx
+    from ..export.export import check_target
+    from ..export.extra import needed
 
+    # What can be told before weights are read, or fetched from far away.
+    check_target(arguments.out)
+    if arguments.check:
+        needed("onnxruntime", "--check")
     found = open_model(arguments, **({} if arguments.quirks is None else {"quirks": arguments.quirks}))
     size = None if arguments.any_size else given or _own_size(arguments.weights, found)
     files = export_onnx(

@@ -50,15 +50,21 @@ def export_onnx(
     """
     if not isinstance(model, MambaVision):
         raise InputError(f"export_onnx: the model is a {type(model).__name__}, expected a MambaVision")
-    size, path = _checked_size(image_size), Path(path)
+    size, path = _checked_size(image_size), check_target(path)
     check_choice("dtype of export_onnx", dtype, DTYPES)
-    if not path.name.endswith(ENDING) or path.name == ENDING:
-        raise InputError(f"export_onnx: the file is {str(path)!r}, expected a name that ends in {ENDING}")
-    needed("onnx", "writing an ONNX file")
     from .write import write_model
 
     proto, graph = _made(model, size, features, dtype == "float16", metadata or {})
     return write_model(path, proto, graph.weights, external_data)
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """The path. Raises InputError for one that names no ONNX file; ExportError where onnx is not installed."""
+    path = Path(path)
+    if not path.name.endswith(ENDING) or path.name == ENDING:
+        raise InputError(f"export_onnx: the file is {str(path)!r}, expected a name that ends in {ENDING}")
+    needed("onnx", "writing an ONNX file")
+    return path
 
 
 def _made(

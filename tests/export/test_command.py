@@ -1,6 +1,7 @@
 """`mvnp export`: mvnp/cli/export.py."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -71,11 +72,22 @@ def test_quirks_and_heads_may_be_given(weights, call):
     assert (config["quirks"], config["window_size"], config["num_heads"]) == ("corrected", [8, 8, 3, 3], [1, 1, 4, 4])
 
 
+@pytest.mark.parametrize(("package", "option"), [("onnx", ""), ("onnxruntime", "--check")])
+def test_missing_package_is_told_before_weights_are_read(package, option, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    status, out, err = call(f"export --weights none.pth {option}")
+    assert (status, out) == (2, "")
+    assert f"needs {package}, which is not there" in err
+    assert err.endswith(f"pip install {package}\n")
+
+
 @pytest.mark.parametrize(
     ("line", "parts"),
     [
         ("", ["--weights is missing", "See mvnp export --help."]),
         ("--weights none.pth", ["none.pth"]),
+        ("--weights none.pth --out model.pb", ["'model.pb', expected a name"]),  # told before weights are read
         ("--weights w.safetensors --size 1 2 3", ["--size takes a side, HxW, or a height and a width, not 1 2 3"]),
         ("--weights w.safetensors --size 8x8 8", ["not 8x8 8"]),
         ("--weights w.safetensors --size 0", ["'0' is no size"]),
