@@ -15,7 +15,7 @@ from mvnp.layers.linear import Linear
 from mvnp.layers.relu import ReLU
 from mvnp.layers.selective_scan import selective_scan_forward
 from mvnp.layers.silu import SiLU
-from support.onnx_files import assert_close, run  # skips where onnx is missing
+from support.onnx_files import assert_close, run, skip_unless_reference_scans  # skips where onnx is missing
 from support.randomise import randomised
 
 from mvnp.export import layers as nodes  # isort: skip
@@ -114,6 +114,8 @@ class Scan(Layer):
 @pytest.mark.parametrize("by", ["runtime", "reference"])
 @pytest.mark.parametrize(("M", "L", "d", "n"), [(2, 7, 3, 2), (1, 1, 1, 1), (3, 2, 4, 5)])
 def test_selective_scan(M, L, d, n, by):
+    if by == "reference":
+        skip_unless_reference_scans()
     layer, x, B, C = Scan(d, n), normal(M, L, d), normal(M, L, n, seed=1), normal(M, L, n, seed=2)
     delta = np.abs(normal(M, L, d, seed=3))
     A = -np.exp(layer.A_log.data)

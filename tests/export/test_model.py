@@ -6,7 +6,13 @@ import pytest
 from mvnp import MambaVision
 from mvnp.errors import ExportError
 from mvnp.layer import Layer
-from support.onnx_files import assert_close, onnx, reference, session  # skips where onnx is missing
+from support.onnx_files import (
+    assert_close,
+    onnx,
+    reference,
+    session,
+    skip_unless_reference_scans,
+)  # skips where onnx is missing
 from support.tiny import tiny
 
 from mvnp.export import export_onnx  # isort: skip
@@ -71,6 +77,7 @@ def test_features(image_size, tmp_path):
 
 
 def test_agrees_in_the_reference_implementation_of_onnx(tmp_path):
+    skip_unless_reference_scans()
     model = tiny(padding="masked")
     export_onnx(model, tmp_path / "model.onnx", (20, 17))
     x = images(model, 2, 20, 17)
