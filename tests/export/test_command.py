@@ -8,7 +8,7 @@ import pytest
 
 from mvnp.checkpoint import save_pretrained
 from mvnp.cli import main
-from support.onnx_files import assert_close, session  # skips where onnx is missing
+from support.onnx_files import assert_close, session  # skips without onnx
 from support.tiny import tiny
 
 IMAGES = {"size": 32, "crop_pct": 1.0, "crop_mode": "squash", "mean": [0.5] * 3, "std": [0.2] * 3, "channels": 3}

@@ -9,7 +9,7 @@ import pytest
 
 import mvnp
 from mvnp.errors import ExportError, InputError
-from support.onnx_files import onnx, session  # skips where onnx is missing
+from support.onnx_files import onnx, session  # skips without onnx
 from support.tiny import tiny
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from mvnp.errors import ExportError
 from mvnp.layers.linear import Linear
-from support.onnx_files import onnx  # skips where it is missing
+from support.onnx_files import onnx  # skips without it
 from support.tiny import tiny
 
 from mvnp.export import export_onnx  # isort: skip

@@ -15,7 +15,7 @@ from mvnp.layers.linear import Linear
 from mvnp.layers.relu import ReLU
 from mvnp.layers.selective_scan import selective_scan_forward
 from mvnp.layers.silu import SiLU
-from support.onnx_files import assert_close, run, skip_unless_reference_scans  # skips where onnx is missing
+from support.onnx_files import assert_close, run, skip_unless_reference_scans  # skips without onnx
 from support.randomise import randomised
 
 from mvnp.export import layers as nodes  # isort: skip

@@ -12,7 +12,7 @@ from support.onnx_files import (
     reference,
     session,
     skip_unless_reference_scans,
-)  # skips where onnx is missing
+)  # skips without onnx
 from support.tiny import tiny
 
 from mvnp.export import export_onnx  # isort: skip

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvnp.errors import ExportError, InputError
-from support.onnx_files import onnx  # skips where it is missing
+from support.onnx_files import onnx  # skips without it
 from support.tiny import tiny
 
 from mvnp.export import Agreement, export_onnx, verify_onnx  # isort: skip

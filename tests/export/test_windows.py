@@ -5,7 +5,7 @@ import pytest
 
 from mvnp.layer import Layer
 from mvnp.layers.window import real_tokens, window_partition
-from support.onnx_files import run  # skips where onnx is missing
+from support.onnx_files import run  # skips without onnx
 
 from mvnp.export.windows import Windows, size_of  # isort: skip
 

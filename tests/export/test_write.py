@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvnp import atomic
-from support.onnx_files import assert_close, onnx, session  # skips where onnx is missing
+from support.onnx_files import assert_close, onnx, session  # skips without onnx
 from support.tiny import tiny
 
 from mvnp.export import export_onnx, verify_onnx, write  # isort: skip
