@@ -5,6 +5,7 @@ from .checkpoint import load_checkpoint, load_pretrained
 from .export import export_onnx
 from .gradcheck import gradcheck, gradcheck_layer
 from .layer import Layer, Param, Tape
+from .models.backbone import Backbone
 from .models.edifice import (
     base_config,
     build,
@@ -21,6 +22,7 @@ from .models.variants import create_model, list_models
 __version__ = "0.1.0"
 
 __all__ = [
+    "Backbone",
     "Layer",
     "MambaVision",
     "Param",

@@ -38,6 +38,10 @@ class DataError(MvnpError, ValueError):
     """A data set that is missing, damaged or empty."""
 
 
+class MissingPackageError(MvnpError, ImportError):
+    """A package that is not required in general, and is needed for what was asked. The message says how to install it."""
+
+
 class TrainingError(MvnpError, RuntimeError):
     """Training cannot go on: a loss that is not finite, a run folder that does not fit."""
 

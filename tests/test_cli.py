@@ -15,6 +15,7 @@ import pytest
 
 import mvnp
 from mvnp import backend
+from mvnp.checkpoint import read_pretrained
 from mvnp.cli import main
 from mvnp.cli.entry import COMMANDS
 from mvnp.cli.models import TOP_1
@@ -243,6 +244,89 @@ def test_train_and_resume(call, data, tmp_path):
     assert_refused(call("train", "--out", out_folder, "--resume", *other), "model.dim is 80 and was 2")
 
 
+# finetune
+
+
+def test_train_on_some_classes_and_finetune_on_others(call, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    common = ("--quiet", "--epochs", 1, "--batch-size", 100)
+    assert call("train", "--classes", "Dress", 0, "--out", first, *TINY, *common)[0] == 0
+    data = ("fashion-mnist-small", "--classes", "Bag", "Sandal", 9)
+    status, out, err = call("finetune", *data, "--weights", first / "best.safetensors", "--out", second, *common)
+    assert (status, err) == (0, "")
+    assert re.search(rf"the best was \d+\.\d\d% after epoch 1: {re.escape(str(second))}/best\.safetensors\n", out)
+    best = read_pretrained(second / "best.safetensors")
+    assert best.classes == ("Bag", "Sandal", "Ankle boot")
+    assert (best.images["size"], best.images["channels"]) == (16, 1)
+    settings = read_checkpoint(second / "checkpoint.safetensors").config
+    assert (settings.layer_decay, settings.patience, settings.frozen, settings.lr) == (0.8, 5, False, 1e-3)
+    # Resuming: alone, with the same command, with another setting, and with the other command.
+    assert call("finetune", "--resume", "--quiet", "--out", second) == (0, out, "")
+    again = call("finetune", *data, "--weights", first / "best.safetensors", "--out", second, *common, "--resume")
+    assert again == (0, out, "")
+    assert_refused(
+        call("finetune", "--resume", "--out", second, "--freeze"),
+        "layer_decay is 0.8, but with frozen=True only the head is trained",
+    )
+    assert_refused(call("train", "--resume", "--out", second), "go on with mvnp finetune --resume")
+    assert_refused(call("finetune", "--resume", "--out", first), "go on with mvnp train --resume")
+
+
+def test_finetune_options_arrive(monkeypatch, tmp_path, data):
+    seen = []
+
+    def finetune(config, out, **options):
+        seen.append((config, out, options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mvnp.training.finetune", finetune)
+    monkeypatch.chdir(data.parent)
+    (tmp_path / "w.pth").touch()
+    options = """
+        --classes 1 0 --image-size 48 --held-out 0.3 --crop-padding 1 --no-flip --variant mamba_vision_T --ema --drop-path 0.1
+        --heads 1 2 4 2 --windows 8 7 6 5 --freeze --patience 0 --epochs 3 --batch-size 5 --lr 0.1 --min-lr 0.01
+        --warmup-epochs 0.25 --weight-decay 0.2 --clip-norm 0 --label-smoothing 0 --seed 9 --eval-every 2 --checkpoint-every 0
+    """
+    assert main(["finetune", "data", "--weights", "w.pth", "--out", "o", "--quiet", *options.split()]) == 130
+    config, out, rest = seen.pop()
+    assert (out, rest) == ("o", {"resume": False, "quiet": True})
+    assert config == TrainingConfig(
+        model={"drop_path_rate": 0.1, "num_heads": [1, 2, 4, 2], "window_size": [8, 7, 6, 5]},
+        dataset=str(data),
+        dataset_options={"image_size": 48, "held_out": 0.3, "classes": ["1", "0"]},
+        loader_options={"image_size": 48, "crop_padding": 1, "flip": False},
+        weights=str(tmp_path / "w.pth"),
+        weights_options={"variant": "mamba_vision_T", "ema": True},
+        frozen=True,
+        patience=0,
+        epochs=3,
+        batch_size=5,
+        lr=0.1,
+        min_lr=0.01,
+        warmup_epochs=0.25,
+        weight_decay=0.2,
+        clip_norm=None,
+        label_smoothing=0.0,
+        seed=9,
+        eval_every=2,
+        checkpoint_every=0,
+    )
+    assert main(["finetune", "data", "--weights", "nvidia/MambaVision-T-1K", "--freeze"]) == 130
+    config = seen.pop()[0]
+    assert (config.weights, config.lr, config.layer_decay) == ("nvidia/MambaVision-T-1K", 0.05, 1.0)
+
+
+def test_finetune_weights_that_tell_too_little(call, tmp_path):
+    weights = tmp_path / "w.npz"
+    model = mvnp.MambaVision(2, 2, (1, 1, 2, 2), (1, 1, 2, 2), (2, 2, 2, 2), num_classes=2)
+    np.savez(weights, **model.state_dict())
+    command = ("finetune", "fashion-mnist-small", "--classes", 0, 1, "--weights", weights, "--out", tmp_path / "run", "--quiet")
+    assert_refused(call(*command), "give num_heads=", "On the command line: --heads and --windows")
+    known = (*command, "--heads", 1, 1, 2, 2, "--windows", 2, 2, 2, 2, "--epochs", 1)
+    assert_refused(call(*known), "w.npz does not say what size of image it was trained on", "--image-size")
+    assert call(*known, "--image-size", 16)[0] == 0
+
+
 @pytest.fixture
 def config_of(monkeypatch):
     """The TrainingConfig that `mvnp train` makes of its arguments."""
@@ -361,6 +445,16 @@ def test_ctrl_c_saves_and_the_run_goes_on(data, tmp_path):
         ("train --held-out 1", ["held_out=1.0", "held_out between 0 and 1"]),
         ("train --data fashon-mnist", ["'fashon-mnist' (did you mean 'fashion-mnist'?)"]),
         ("train --resume", ["there is no run to resume in mvnp-train"]),
+        ("train --classes Bag Shoe", ["has no class 'Shoe'", "0 T-shirt/top"]),
+        ("train --classes 3", ["classes are 3; expected at least two"]),
+        ("finetune --weights w.npz", ["finetune needs DATA", "See mvnp finetune --help."]),
+        ("finetune fashion-mnist-small", ["finetune needs --weights", "See mvnp finetune --help."]),
+        ("finetune fashion-mnist-small --weights w.npz", ["w.npz: No such file or directory"]),
+        ("finetune fashion-mnist-small --weights mamba_vision", ["'mamba_vision'", "expected a file of weights"]),
+        ("finetune fashion-mnist-small --weights w.npz --layer-decay 2", ["layer_decay is 2.0", "above 0 and at most 1"]),
+        ("finetune fashion-mnist-small --weights w.npz --freeze --layer-decay 0.5", ["--freeze trains the head alone"]),
+        ("finetune fashion-mnist-small --weights w.npz --patience x", ["--patience", "'x' is not a whole number"]),
+        ("finetune --resume", ["there is no run to resume in mvnp-finetune"]),
     ],
 )
 def test_refused(arguments, parts, call, tmp_path, monkeypatch):

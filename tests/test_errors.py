@@ -11,6 +11,7 @@ from mvnp.errors import (
     CheckpointError,
     DataError,
     InputError,
+    MissingPackageError,
     MvnpError,
     TrainingError,
     check_array,
@@ -32,6 +33,7 @@ from mvnp.layer import TapeError
         (CheckpointError, ValueError),
         (DataError, ValueError),
         (TrainingError, RuntimeError),
+        (MissingPackageError, ImportError),
         (TapeError, RuntimeError),
         (GradientError, AssertionError),
     ],
@@ -44,7 +46,7 @@ def test_each_error_is_one_of_ours_and_a_built_in_one(error, builtin):
 
 def test_no_error_of_errors_py_is_forgotten_above():
     classes = {c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, MvnpError)}
-    assert classes == {MvnpError, InputError, BackendError, CheckpointError, DataError, TrainingError}
+    assert classes == {MvnpError, InputError, BackendError, CheckpointError, DataError, TrainingError, MissingPackageError}
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def _noted(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str | None, tup
         about = metadata.get("about", {})
         about = about if isinstance(about, dict) else {}
         config, classes = about.get("model") or {}, about.get("classes")
-        images = _images_of_run(about)
+        images = _images_noted(about.get("images")) or _images_of_run(about)
         return _checked(config), None, _names(classes), images
     if kind == KIND:
         variant, images = metadata.get("variant"), metadata.get("images")

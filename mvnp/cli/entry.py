@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
-from . import check, classify, convert, demo, export, features, info, models, summary, train, validate
+from . import check, classify, convert, demo, export, features, finetune, info, models, summary, train, validate
 from .arguments import Parser
 
 COMMANDS = {
     "demo": demo,
     "train": train,
+    "finetune": finetune,
     "classify": classify,
     "features": features,
     "validate": validate,

@@ -76,6 +76,7 @@ def add_arguments(parser: Parser) -> None:
 
     data = parser.add_argument_group("data")
     add(data, "--data", DATA_HELP, defaults["dataset"], metavar="DATA")
+    add(data, "--classes", "only these classes, by name or number from 0", "all", nargs="+", metavar="CLASS")
     add(data, "--image-size", "side to which images are resized", preset.image_size, type=whole(1), metavar="N")
     add(data, "--channels", "of pictures in folders: 3, colour, or 1, grey", 3, type=whole(1), metavar="N")
     add(data, "--held-out", "share kept for testing, where there is no test folder", 0.2, type=number, metavar="X")
@@ -127,18 +128,18 @@ def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
     loader.update({name: given[name] for name in ("image_size", "crop_padding") if name in given})
     if "no_flip" in given:
         loader["flip"] = False
-    dataset.update({name: given[name] for name in ("image_size", "channels", "held_out") if name in given})
+    dataset.update({name: given[name] for name in ("image_size", "channels", "held_out", "classes") if name in given})
     changed = {name: given[name] for name, *_ in SETTINGS if name in given}
     if changed.get("clip_norm") == 0:
         changed["clip_norm"] = None
     if "data" in given:
-        changed["dataset"] = _located(given["data"])
+        changed["dataset"] = located(given["data"])
     return TrainingConfig.from_dict(
         {**settings, **changed, "model": model, "loader_options": loader, "dataset_options": dataset}
     )
 
 
-def _located(data: str) -> str:
+def located(data: str) -> str:
     """A folder by its absolute path, so that a run can be resumed from another one; a name as it is."""
     from ..data.sources import NAMES
 

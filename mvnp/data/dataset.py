@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, InputError
 from .folder import ImageFiles
 
 
@@ -57,6 +58,32 @@ class Dataset:
     def channels(self) -> int:
         """1 for grey pictures, 3 for colour."""
         return int(self.images.shape[3])
+
+
+def chosen_classes(dataset: Dataset, numbers: Sequence[int]) -> Dataset:
+    """The pictures of some classes alone, in their stored order; the first of `numbers` becomes class 0, and so on."""
+    new_labels = np.full(len(dataset.classes), -1, np.int64)
+    new_labels[list(numbers)] = np.arange(len(numbers))
+    labels = new_labels[dataset.labels]
+    kept = np.flatnonzero(labels >= 0)
+    names = tuple(dataset.classes[number] for number in numbers)
+    if not len(kept):
+        raise DataError(f"{dataset.name} ({dataset.part}): there are no pictures of {', '.join(names)}")
+    images = dataset.images.chosen(kept) if isinstance(dataset.images, ImageFiles) else dataset.images[kept]
+    return replace(dataset, images=images, labels=labels[kept], classes=names)
+
+
+def in_channels(dataset: Dataset, channels: int) -> Dataset:
+    """The same with grey pictures repeated in each of `channels`, as a view; a set that has them already is given back.
+
+    Raises InputError for colour where grey is asked for: a folder of pictures is read in grey in the first place.
+    """
+    if dataset.channels == channels:
+        return dataset
+    if dataset.channels != 1 or isinstance(dataset.images, ImageFiles):
+        raise InputError(f"{dataset.name} has {dataset.channels} channels, and the model takes {channels}")
+    images = np.broadcast_to(dataset.images, (*dataset.images.shape[:3], channels))
+    return replace(dataset, images=images, mean=dataset.mean * channels, std=dataset.std * channels)
 
 
 def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

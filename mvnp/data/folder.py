@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,10 @@ class ImageFiles:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def chosen(self, positions: np.ndarray) -> ImageFiles:
+        """Some of them, still on the disk."""
+        return replace(self, paths=tuple(self.paths[position] for position in positions))
 
     def __getitem__(self, key: Any) -> np.ndarray:
         chosen = np.arange(len(self.paths))[key]

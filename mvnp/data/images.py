@@ -1,6 +1,6 @@
 """From a picture to what a model takes: the evaluation transform of the released variants, as timm publishes it.
 
-    resized    so that it just covers S = ⌊size / crop_pct⌋ pixels in both directions, bicubic                        (1)
+    resized    so that it just covers S = ⌊size / crop_pct⌋ pixels in both directions, bicubic (or bilinear)          (1)
                crop_mode "squash": to S x S exactly, without keeping its proportions
     cut        the middle, size x size
     scaled     (pixel/255 − mean) / std, for each channel                                                             (2)
@@ -34,11 +34,13 @@ from PIL import Image
 from ..errors import DataError, InputError, check_choice
 from .folder import EXTENSIONS, natural_key
 from .image_file import as_8_bit, open_image
+from .loader import BatchLoader
 from .sources import IMAGENET_MEAN, IMAGENET_STD
 
-__all__ = ["CROP_MODES", "ImageTransform", "image_files", "open_image"]
+__all__ = ["CROP_MODES", "INTERPOLATIONS", "ImageTransform", "image_files", "open_image"]
 
 CROP_MODES = ("center", "squash")
+INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 # Resizing a strip of a thousand to one would make an image a thousand times as large as what is cut out of it. Beyond this
 # many pixels only the cut is worked out, with Pillow's float32 for its place, and rounded in between in another order perhaps.
@@ -54,6 +56,7 @@ class ImageTransform:
     crop_mode    "center": the proportions are kept; "squash": they are not
     mean, std    of each channel, as fractions of full brightness; the defaults are ImageNet's
     channels     3: colour; 1: grey (then `mean` and `std` have one number each)
+    interpolation    "bicubic"; "bilinear" is what `mvnp train` resizes with
 
     Raises InputError for an argument that cannot be.
     """
@@ -64,6 +67,7 @@ class ImageTransform:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     channels: int = 3
+    interpolation: str = "bicubic"
 
     def __post_init__(self) -> None:
         if isinstance(self.size, list | tuple):  # JSON has no tuples
@@ -74,6 +78,7 @@ class ImageTransform:
         if not _is_number(self.crop_pct) or not 0.0 < self.crop_pct <= 1.0:
             raise InputError(f"ImageTransform: crop_pct is {self.crop_pct!r}, expected a number in (0, 1]")
         check_choice("crop_mode", self.crop_mode, CROP_MODES)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         if isinstance(self.channels, bool) or self.channels not in (1, 3):
             raise InputError(f"ImageTransform: channels is {self.channels!r}, expected 3 (colour) or 1 (grey)")
         for name in ("mean", "std"):
@@ -95,6 +100,23 @@ class ImageTransform:
         variant = VARIANTS[name]
         return cls(variant.input_size, variant.crop_pct, variant.crop_mode)
 
+    @classmethod
+    def of_loader(cls, loader: BatchLoader) -> ImageTransform:
+        """What does to a picture file what `loader` does to the pictures of its data set, without augmentation.
+
+        Stored pictures are resized bilinearly, square or not; those of a folder come at their size by then, cut from the
+        middle and resized bicubically (mvnp/data/folder.py). But for rounding to 8 bits the values are the same.
+        """
+        height, width = loader.dataset.images.shape[1:3]
+        return cls(
+            size=loader.image_size,
+            crop_mode="center" if height == width else "squash",
+            mean=tuple(loader.mean),
+            std=tuple(loader.std),
+            channels=loader.dataset.channels,
+            interpolation="bicubic" if height == width == loader.image_size else "bilinear",
+        )
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of what is given for one picture: (channels, H, W)."""
@@ -115,12 +137,13 @@ class ImageTransform:
         w, h = self._resized(*opaque.size)
         left, top = round((w - width) / 2), round((h - height) / 2)
         box = (left, top, left + width, top + height)
+        kernel = INTERPOLATIONS[self.interpolation]
         if w * h <= MOST_PIXELS:
-            pixels = opaque.resize((w, h), Image.Resampling.BICUBIC).crop(box)
+            pixels = opaque.resize((w, h), kernel).crop(box)
         else:
             across, down = opaque.width / w, opaque.height / h
             source = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-            pixels = opaque.resize((width, height), Image.Resampling.BICUBIC, box=source)
+            pixels = opaque.resize((width, height), kernel, box=source)
         return np.asarray(pixels).reshape(height, width, self.channels)
 
     def normalised(self, pixels: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from ..errors import DataError, InputError, nearest
 from . import fashion_mnist
-from .dataset import Dataset, statistics
+from .dataset import Dataset, chosen_classes, statistics
 from .folder import Found, ImageFiles, find_images
 from .idx import read_idx
 
@@ -41,11 +42,14 @@ def load_dataset(
     channels: int = 3,
     held_out: float = 0.2,
     seed: int = 0,
+    classes: Sequence[str | int] | None = None,
 ) -> tuple[Dataset, Dataset]:
     """The training and the test part of a data set.
 
     spec          a name: "fashion-mnist-small", "fashion-mnist"; or a folder of IDX files; or a folder of pictures.
                   A folder that has one of the names is meant by "./fashion-mnist".
+    classes       only these, in this order, by name or by their number from 0; None: all. Means and deviations remain those
+                  of all.
 
     For a folder of pictures only:
     image_size    side to which each picture is brought: its short side resized, the centre cut out
@@ -60,7 +64,30 @@ def load_dataset(
             f"load_dataset: image_size={image_size}, channels={channels}, held_out={held_out}; expected image_size of at least"
             " 1, channels of 1 or 3, held_out between 0 and 1"
         )
-    name = os.fspath(spec)
+    train, test = _load(os.fspath(spec), image_size, channels, held_out, seed)
+    if classes is None:
+        return train, test
+    numbers = _class_numbers(train, classes)
+    return chosen_classes(train, numbers), chosen_classes(test, numbers)
+
+
+def _class_numbers(dataset: Dataset, classes: Sequence[str | int]) -> list[int]:
+    """The positions in `dataset.classes` of classes that are given by name, or by position."""
+    known = {name: number for number, name in enumerate(dataset.classes)}
+    by_number = {str(number): number for number in range(len(known))}
+    numbers = []
+    for each in [classes] if isinstance(classes, str) else classes:
+        number = known.get(str(each), by_number.get(str(each)))
+        if number is None:
+            listed = ", ".join(f"{number} {name}" for name, number in known.items())
+            raise InputError(f"{dataset.name} has no class {each!r}{nearest(each, known)}; choose from {listed}")
+        numbers.append(number)
+    if len(numbers) < 2 or len(set(numbers)) < len(numbers):
+        raise InputError(f"{dataset.name}: classes are {', '.join(map(str, classes))}; expected at least two, each once")
+    return numbers
+
+
+def _load(name: str, image_size: int, channels: int, held_out: float, seed: int) -> tuple[Dataset, Dataset]:
     if name == "fashion-mnist-small":
         return _load_idx(name, fashion_mnist.SUBSET, known=True)
     if name == "fashion-mnist":

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,15 +29,67 @@ from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
 from ..pieces import backward_in_pieces, forward_in_pieces
-from .arguments import check_arguments, plain
+from .arguments import check_arguments, check_integer, plain
 from .blocks import Block, ConvBlock
 from .mixer import MambaVisionMixer
 from .mlp import Mlp
 from .quirks import Quirks, resolve
 from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
 
+AnyTrunk = TypeVar("AnyTrunk", bound="Trunk")
 
-class MambaVision(Layer):
+
+class Trunk(Layer):
+    """Stem and levels: what the classifier and mvnp/models/backbone.py share. A subclass sets `config` and builds the trunk."""
+
+    config: dict[str, Any]  # everything that it takes to build this model again, ready for JSON
+
+    def _build_trunk(self, switches: Quirks, init: Initializer, levels: int = 4) -> None:
+        """The stem and the first `levels` levels; after the last of them nothing is downsampled."""
+        config = self.config
+        self.in_chans: int = config["in_chans"]
+        self.patch_embed = PatchEmbed(config["in_chans"], config["in_dim"], config["dim"], init)
+        self.levels = [_make_level(level, config, switches, init, last=level == levels - 1) for level in range(levels)]
+
+    def astype(self: AnyTrunk, dtype: str) -> AnyTrunk:
+        """A copy with parameters and buffers in another dtype; its `config` says so."""
+        twin = super().astype(dtype)
+        twin.config["dtype"] = str(np.dtype(dtype))
+        return twin
+
+    def _own_precision(self, name: str, array: Array, pattern: Pattern) -> Array:
+        """The array in the model's dtype, whichever floating one it came in. Raises InputError unless it fits `pattern`."""
+        check_array(type(self).__name__, name, array, pattern)
+        return array.astype(self.patch_embed.conv_down[0].weight.dtype, copy=False)
+
+    def _checked(self, x: Array) -> Array:
+        return self._own_precision("x", x, ("B", self.in_chans, "H", "W"))
+
+    # For the whole batch or a piece of it.
+
+    def _stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
+        # Channel-last from here on.
+        x = self.patch_embed(array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1)), tape)
+        stages = []
+        for level in self.levels:
+            stages.append(level(x, tape))
+            if level.downsample is not None:
+                x = level.downsample(stages[-1], tape)
+        return stages
+
+    def _stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array | None:
+        dx = None
+        for level, dstage in zip(reversed(self.levels), reversed(dstages), strict=True):
+            if level.downsample is not None:
+                # A stage has two readers: the next level and, for a backbone, whoever asked for features.
+                through = level.downsample.backward(dx, tape)
+                dstage = through if dstage is None else through + dstage
+            dx = level.backward(dstage, tape)
+        dx = self.patch_embed.backward(dx, tape)
+        return None if dx is None else dx.transpose(0, 3, 1, 2)
+
+
+class MambaVision(Trunk):
     """The whole network. `model(x)` gives logits, `model.pooled(x)` vectors, `model.features(x)` the four stages.
 
     dim, in_dim         width of level 0 and of the stem's first convolution
@@ -90,14 +142,12 @@ class MambaVision(Layer):
         allocate: bool = True,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "allocate", "__class__")}
-        # Everything that it takes to build this model again, ready for JSON.
-        self.config: dict[str, Any] = plain(arguments)
+        self.config = plain(arguments)
         check_arguments(self.config)
         switches = resolve(quirks, dt_bias=dt_bias, dt_init=dt_init, head_norm=head_norm, padding=padding)
         init = Initializer(seed, self.config["dtype"], allocate)
-        self.in_chans, self.num_classes = in_chans, num_classes
-        self.patch_embed = PatchEmbed(in_chans, in_dim, dim, init)
-        self.levels = [_make_level(level, self.config, switches, init) for level in range(4)]
+        self.num_classes = num_classes
+        self._build_trunk(switches, init)
         width = 8 * dim
         self.norm = BatchNorm(width, init=init) if switches.head_norm == "batch" else LayerNorm(width, init=init)
         self.avgpool = AveragePool()
@@ -125,6 +175,14 @@ class MambaVision(Layer):
         dpooled = self._own_precision("dpooled", dpooled, ("B", self.norm.weight.shape[0]))
         return backward_in_pieces(self, self._pooled_backward, dpooled, tape)
 
+    def reset_head(self, num_classes: int, seed: int = 0) -> None:
+        """Put a freshly drawn head for `num_classes` classes, 0: none, in place of the present one; all else stays."""
+        check_integer("reset_head", "num_classes", num_classes, least=0)
+        init = Initializer(seed, self.config["dtype"])
+        self.head = Linear(8 * self.config["dim"], num_classes, init=init) if num_classes else None
+        self.num_classes = self.config["num_classes"] = num_classes
+        self.name_paths()
+
     def features(self, x: Array, tape: Tape | None = None) -> list[Array]:
         """The four stages (B, C, H, W), each before its downsampling."""
         stages = forward_in_pieces(self, self._stages, self._checked(x), tape)
@@ -140,20 +198,6 @@ class MambaVision(Layer):
             name = f"dfeatures[{level}]"
             dstages.append(None if d is None else self._own_precision(name, d, pattern).transpose(0, 2, 3, 1))
         return backward_in_pieces(self, self._stages_backward, dstages, tape)
-
-    def astype(self, dtype: str) -> MambaVision:
-        """A copy with parameters and buffers in another dtype; its `config` says so."""
-        twin = super().astype(dtype)
-        twin.config["dtype"] = str(np.dtype(dtype))
-        return twin
-
-    def _own_precision(self, name: str, array: Array, pattern: Pattern) -> Array:
-        """The array in the model's dtype, whichever floating one it came in. Raises InputError unless it fits `pattern`."""
-        check_array("MambaVision", name, array, pattern)
-        return array.astype(self.norm.weight.dtype, copy=False)
-
-    def _checked(self, x: Array) -> Array:
-        return self._own_precision("x", x, ("B", self.in_chans, "H", "W"))
 
     # What follows is for the whole batch or a piece of it.
 
@@ -172,29 +216,8 @@ class MambaVision(Layer):
         dlast = self.norm.backward(self.avgpool.backward(dpooled, tape), tape)
         return self._stages_backward([None, None, None, dlast], tape)
 
-    def _stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
-        # Channel-last from here on.
-        x = self.patch_embed(array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1)), tape)
-        stages = []
-        for level in self.levels:
-            stages.append(level(x, tape))
-            if level.downsample is not None:
-                x = level.downsample(stages[-1], tape)
-        return stages
 
-    def _stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array | None:
-        dx = None
-        for level, dstage in zip(reversed(self.levels), reversed(dstages), strict=True):
-            if level.downsample is not None:
-                # A stage has two readers: the next level and, for a backbone, whoever asked for features.
-                through = level.downsample.backward(dx, tape)
-                dstage = through if dstage is None else through + dstage
-            dx = level.backward(dstage, tape)
-        dx = self.patch_embed.backward(dx, tape)
-        return None if dx is None else dx.transpose(0, 3, 1, 2)
-
-
-def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Initializer) -> ConvLevel | HybridLevel:
+def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Initializer, last: bool) -> ConvLevel | HybridLevel:
     depths, channels = config["depths"], config["dim"] * 2**level
     before, depth = sum(depths[:level]), depths[level]
     # Drop path rises over all blocks of the network.
@@ -202,7 +225,7 @@ def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Init
     if level < 2:
         scale = config["layer_scale_conv"]
         convolutions = [ConvBlock(channels, rate, scale, init) for rate in rates]
-        return ConvLevel(convolutions, Downsample(channels, init))
+        return ConvLevel(convolutions, None if last else Downsample(channels, init))
     blocks = []
     for index, rate in enumerate(rates):
         mixer: MambaVisionMixer | MultiHeadAttention
@@ -220,5 +243,5 @@ def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Init
             )
         mlp = Mlp(channels, int(channels * config["mlp_ratio"]), config["drop_rate"], init)
         blocks.append(Block(channels, mixer, mlp, rate, config["layer_scale"], init))
-    downsample = Downsample(channels, init) if level < 3 else None
+    downsample = None if last else Downsample(channels, init)
     return HybridLevel(blocks, config["window_size"][level], switches.padding == "masked", downsample)

@@ -4,6 +4,9 @@ from .adamw import AdamW
 from .clipping import clipped, global_norm
 from .config import TrainingConfig
 from .evaluate import Evaluation, evaluate
+from .finetune import completed, finetune
+from .frozen import FrozenTrunk
+from .layer_decay import layer_depth, learning_rate_scales
 from .log import read_log
 from .run import describe, make_loaders, make_model, train
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
@@ -17,6 +20,7 @@ __all__ = [
     "AdamW",
     "Checkpoint",
     "Evaluation",
+    "FrozenTrunk",
     "Position",
     "RunFolder",
     "StepResult",
@@ -25,10 +29,14 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingResult",
     "clipped",
+    "completed",
     "describe",
     "evaluate",
+    "finetune",
     "global_norm",
+    "layer_depth",
     "learning_rate",
+    "learning_rate_scales",
     "make_loaders",
     "make_model",
     "open_run",

@@ -32,6 +32,7 @@ class AdamW:
     betas, eps      β₁, β₂ and ε
     weight_decay    λ, for parameters of two dimensions and more. Biases and the gains of norms, which have fewer, are
                     never decayed: their size says nothing about how complex a function the network is.
+    lr_scales       factors of the learning rate, by name; 1 for those that are not named (see layer_decay.py)
 
     Raises InputError for a setting out of range, and for a parameter that has no memory of its own (a model made with
     `allocate=False`).
@@ -43,6 +44,7 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.05,
+        lr_scales: Mapping[str, float] | None = None,
     ) -> None:
         if not all(0.0 <= beta < 1.0 for beta in betas) or not eps > 0.0 or not 0.0 <= weight_decay < math.inf:
             raise InputError(
@@ -51,6 +53,10 @@ class AdamW:
             )
         self.parameters = dict(parameters)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+        self.lr_scales = dict(lr_scales or {})
+        strangers = [name for name in self.lr_scales if name not in self.parameters]
+        if strangers:
+            raise InputError(f"AdamW: lr_scales names {', '.join(strangers[:3])}, which is no parameter of this optimiser")
         for name, param in self.parameters.items():
             if not getattr(param.data.flags, "writeable", True):  # CuPy's arrays have no such flag
                 raise InputError(
@@ -69,7 +75,8 @@ class AdamW:
         self.steps += 1
         for name, param in self.parameters.items():
             decay = self.weight_decay if param.ndim >= 2 else 0.0
-            self._update(param.data, gradients[name], self.m[name], self.v[name], lr, decay)
+            own_lr = lr * self.lr_scales.get(name, 1.0)
+            self._update(param.data, gradients[name], self.m[name], self.v[name], own_lr, decay)
 
     def _update(self, p: Array, g: Array, m: Array, v: Array, lr: float, decay: float) -> None:
         """(1) to (3) for one parameter, in place, with one temporary array of its size."""

@@ -28,6 +28,13 @@ class TrainingConfig:
     seed              of order, augmentation, dropout, drop path and, unless `model` has its own, initial weights
     eval_every        epochs between evaluations; the last epoch is always evaluated
     checkpoint_every  steps between checkpoints, besides the one after each epoch; 0: none besides
+    patience          epochs without a better test accuracy after which the run ends early; 0: it never does
+
+    For fine-tuning (finetune.py), where `model` has only what is to differ from the model of the weights:
+    weights           what to begin from: a file or a name, as `mvnp.load_pretrained` takes it; None: from scratch
+    weights_options   its other arguments: variant, ema
+    frozen            train the head alone
+    layer_decay       factor of the learning rate from one block to the one below it (layer_decay.py); 1: all alike
 
     Raises InputError that names a setting out of range.
     """
@@ -48,13 +55,19 @@ class TrainingConfig:
     seed: int = 0
     eval_every: int = 1
     checkpoint_every: int = 200
+    patience: int = 0
+    weights: str | None = None
+    weights_options: dict[str, Any] = field(default_factory=dict)
+    frozen: bool = False
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("eval_every", 1), ("checkpoint_every", 0)):
+        counts = {"epochs": 1, "batch_size": 1, "seed": 0, "eval_every": 1, "checkpoint_every": 0, "patience": 0}
+        for name, least in counts.items():
             value = getattr(self, name)
             _require(type(value) is int and value >= least, name, value, f"an integer of at least {least}")
         _require(self.seed < 2**32, "seed", self.seed, "less than 2**32")
-        for name in ("lr", "min_lr", "warmup_lr", "warmup_epochs", "weight_decay", "label_smoothing"):
+        for name in ("lr", "min_lr", "warmup_lr", "warmup_epochs", "weight_decay", "label_smoothing", "layer_decay"):
             value = getattr(self, name)
             real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             _require(real and value >= 0, name, value, "a number of at least 0")
@@ -66,7 +79,14 @@ class TrainingConfig:
         if self.clip_norm is not None:
             real = isinstance(self.clip_norm, int | float) and self.clip_norm > 0
             _require(real, "clip_norm", self.clip_norm, "a number above 0, or None")
-        for name in ("model", "dataset_options", "loader_options"):
+        _require(self.weights is None or isinstance(self.weights, str), "weights", self.weights, "a file or a name, or None")
+        _require(isinstance(self.frozen, bool), "frozen", self.frozen, "True or False")
+        _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "a number above 0 and at most 1")
+        if self.frozen and self.layer_decay != 1:
+            raise InputError(
+                f"training: layer_decay is {self.layer_decay}, but with frozen=True only the head is trained; leave it out"
+            )
+        for name in ("model", "dataset_options", "loader_options", "weights_options"):
             # As they come back from a checkpoint: tuples are lists there.
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
 

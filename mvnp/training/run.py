@@ -6,11 +6,12 @@ train(config, "runs/first", resume=True)     # goes on where it was stopped, kil
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..data import BatchLoader, Dataset, load_dataset
-from ..errors import InputError
+from ..data import BatchLoader, Dataset, ImageTransform, load_dataset
+from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
 from .run_folder import open_run
@@ -28,6 +29,9 @@ def train(config: TrainingConfig | None, out: str | Path, *, resume: bool = Fals
     """
     folder = open_run(out, config, resume)
     config = folder.config
+    if config.weights is not None:
+        how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
+        raise TrainingError(f"these settings are those of a fine-tuning from {config.weights}; {how}")
     train_set, test_set = load_dataset(config.dataset, **config.dataset_options)
     train_loader, test_loader = make_loaders(config, train_set, test_set)
     model = make_model(config, train_set)
@@ -43,6 +47,7 @@ def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
         "image_size": loader.image_size,
         "mean": list(loader.mean),
         "std": list(loader.std),
+        "images": asdict(ImageTransform.of_loader(loader)),
     }
 
 

@@ -1,7 +1,8 @@
 """The folder of a run: its last checkpoint, its best, its log.
 
 checkpoint.safetensors    the run as it was a moment ago; what it resumes from
-best.safetensors          the same, after the epoch with the best test accuracy
+best.safetensors          the same, after the epoch with the best test accuracy; of a fine-tuning, the weights alone, as
+                          `mvnp.load_pretrained` reads them
 log.jsonl                 see mvnp/training/log.py
 """
 
@@ -62,9 +63,9 @@ class RunFolder:
         return TrainingResult(
             steps=position.step,
             epochs=position.epoch,
-            accuracy=_known(position.accuracy),
-            best_accuracy=_known(position.best_accuracy),
-            best_epoch=_known(position.best_epoch),
+            accuracy=known(position.accuracy),
+            best_accuracy=known(position.best_accuracy),
+            best_epoch=known(position.best_epoch),
             seconds=position.seconds,
             checkpoint=self.checkpoint,
             best=self.best,
@@ -92,7 +93,8 @@ def open_run(out: str | Path, config: TrainingConfig | None = None, resume: bool
     return _cleared(RunFolder(path, config))
 
 
-def _known(value: T | None) -> T:
+def known(value: T | None) -> T:
+    """A number of a position that there is by now."""
     assert value is not None, "the last epoch is always evaluated"
     return value
 
@@ -103,7 +105,7 @@ def _reopen(path: Path, config: TrainingConfig | None) -> RunFolder:
     try:
         resumed = read_checkpoint(path / CHECKPOINT)
     except CheckpointError as error:
-        other = f". {BEST} in the same folder may be copied into its place" if (path / BEST).is_file() else ""
+        other = f". {BEST} in the same folder may be copied into its place" if _is_run(path / BEST) else ""
         raise CheckpointError(f"{error}{other}") from error
     differing = config.differences(resumed.config) if config is not None else []
     if differing:
@@ -114,6 +116,15 @@ def _reopen(path: Path, config: TrainingConfig | None) -> RunFolder:
         )
     _make_writable(path)
     return _cleared(RunFolder(path, resumed.config, resumed))
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run could resume from this file."""
+    try:
+        read_checkpoint(path)
+    except (CheckpointError, OSError):
+        return False
+    return True
 
 
 def _make_writable(path: Path) -> None:

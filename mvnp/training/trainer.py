@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from .evaluate import Evaluation, evaluate
 from .log import RunLog
 from .progress import Progress, Speed
 from .run_checkpoint import Checkpoint, Position, write_checkpoint
-from .run_folder import RunFolder, TrainingResult
+from .run_folder import RunFolder, TrainingResult, known
 from .schedule import learning_rate
 from .step import NonFiniteError, StepResult, train_step
 from .stopping import StopRequest, TrainingInterrupted
@@ -35,7 +36,10 @@ _TAPE = 3
 class Trainer:
     """A run: a model, its data, and a folder from `open_run`. `train` makes one; a model of your own goes in here.
 
-    about    what to note in the checkpoints about model and data, ready for JSON
+    about        what to note in the checkpoints about model and data, ready for JSON
+    lr_scales    factors of the learning rate of single parameters, by name
+    save_best    writes the model after an epoch that was better than all before to the path it is given; None: a
+                 checkpoint like the last
     """
 
     def __init__(
@@ -47,14 +51,17 @@ class Trainer:
         *,
         quiet: bool = False,
         about: dict[str, Any] | None = None,
+        lr_scales: Mapping[str, float] | None = None,
+        save_best: Callable[[Path], None] | None = None,
     ) -> None:
         self.model, self.folder, self.config = model, folder, folder.config
         self.train_loader, self.test_loader = train_loader, test_loader
         self.batches = len(train_loader)
         self.total_steps = self.config.epochs * self.batches
-        self.optimizer = AdamW(model.named_parameters(), weight_decay=self.config.weight_decay)
+        self.optimizer = AdamW(model.named_parameters(), weight_decay=self.config.weight_decay, lr_scales=lr_scales)
         self.position = Position()
         self.about = {**(about or {}), "batches_per_epoch": self.batches}
+        self._write_best = save_best
         self.progress = Progress(quiet)
         self._log: RunLog
         self._saved_step = 0
@@ -72,13 +79,21 @@ class Trainer:
         try:
             self._announce()
             with StopRequest(announce=not self.progress.quiet) as stop:
-                while self.position.epoch < self.config.epochs:
+                while not self._is_over():
                     self._train_epoch(stop)
                     self._finish_epoch(stop)
         finally:
             self.progress.close()
             self._log.close()
         return self.folder.result(self.position)
+
+    def _is_over(self) -> bool:
+        """All epochs done, or none of the last `patience` better than the best before: read off the position alone."""
+        config, position = self.config, self.position
+        if position.epoch == config.epochs:
+            return True
+        tested = position.epoch % config.eval_every == 0 and position.best_epoch is not None
+        return bool(config.patience) and tested and position.epoch - known(position.best_epoch) >= config.patience
 
     def _train_epoch(self, stop: StopRequest) -> None:
         """What is left of the current epoch."""
@@ -129,8 +144,11 @@ class Trainer:
         best = " (best so far)" if improved and epoch > 1 else ""
         self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{found}{best}{self._speed}")
         if improved:
-            self._save(self.folder.best)
+            self._save_best()
         self._save(self.folder.checkpoint)
+        if self._is_over() and epoch < self.config.epochs:
+            waited = epoch - known(position.best_epoch)
+            self.progress.say(f"no better test accuracy for {waited} epoch{'s' * (waited > 1)}: stopping early")
 
     def _step(self, images: np.ndarray, labels: np.ndarray, lr: float) -> StepResult:
         config, position = self.config, self.position
@@ -177,9 +195,10 @@ class Trainer:
             return
         self._save(self.folder.checkpoint)
         cause = "Ctrl-C" if stop.signal.name == "SIGINT" else stop.signal.name
+        command = "train" if self.config.weights is None else "finetune"
         raise TrainingInterrupted(
             f"stopped by {cause} after step {self.position.step} of {self.total_steps}; everything is saved in"
-            f" {self.folder.path}. To go on: mvnp train --resume --out {shlex.quote(str(self.folder.path))}",
+            f" {self.folder.path}. To go on: mvnp {command} --resume --out {shlex.quote(str(self.folder.path))}",
             stop.signal,
         )
 
@@ -191,6 +210,12 @@ class Trainer:
         except TrainingError as error:
             raise TrainingError(f"stopped after step {self.position.step}: {error}. {self._last_good()}") from error
         self._saved_step = self.position.step
+
+    def _save_best(self) -> None:
+        if self._write_best is None:
+            self._save(self.folder.best)
+        else:
+            self._write_best(self.folder.best)
 
     def _checkpoint(self) -> Checkpoint:
         arrays = {f"model.{key}": array for key, array in self.model.state_dict(copy=False).items()}
@@ -213,7 +238,7 @@ class Trainer:
         if self._log.lost:
             self.progress.say(f"{self.folder.log} has lost {self._log.lost} bytes since the checkpoint; going on without them")
         if self.folder.resumed is not None:
-            over = ": nothing left to do" if self.position.epoch == self.config.epochs else ""
+            over = ": nothing left to do" if self._is_over() else ""
             self.progress.say(f"resuming {self.folder.path} after step {self.position.step} of {self.total_steps}{over}")
 
     def _last_good(self) -> str:

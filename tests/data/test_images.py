@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import mvnp
-from mvnp.data import ImageTransform, image_files, images, open_image
+from mvnp.data import BatchLoader, Dataset, ImageTransform, image_files, images, load_dataset, open_image, read_image
 from mvnp.errors import DataError, InputError
 from mvnp.models.variants import VARIANTS
 from support.timm_values import CASES, FILE, PHOTOS, stride
@@ -378,6 +378,37 @@ def test_variants_have_their_own():
         ImageTransform.of_variant("mamba_vision_s")
 
 
+def test_a_loaders_pictures_as_files(tmp_path):
+    # The same pictures, once out of a data set by the loader and once out of files by the transform.
+    rng = np.random.default_rng(3)
+    for shape, size in (((20, 20, 1), 48), ((48, 48, 3), 48), ((20, 30, 1), 48), ((40, 40, 3), 24)):
+        stored = rng.integers(0, 256, (4, *shape), dtype=np.uint8)
+        channels = shape[2]
+        dataset = Dataset("x", "test", stored, np.zeros(4, np.int64), ("a",), (0.4,) * channels, (0.3,) * channels)
+        loader = BatchLoader(dataset, 4, train=False, image_size=size)
+        transform = ImageTransform.of_loader(loader)
+        want, _ = loader.batch(0, 0)
+        for number, pixels in enumerate(stored):
+            path = save(tmp_path / "x.png", pixels[..., 0] if channels == 1 else pixels)
+            np.testing.assert_allclose(transform(open_image(path)), want[number], rtol=0, atol=1.5 / 255 / 0.3)
+
+
+def test_a_folders_pictures_as_files(tmp_path):
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        save(tmp_path / "set" / name, np.random.default_rng(len(name)).integers(0, 256, (60, 91, 3), dtype=np.uint8))
+    _, test_set = load_dataset(tmp_path / "set", image_size=32)
+    loader = BatchLoader(test_set, 4, train=False, image_size=32)
+    want, labels = loader.batch(0, 0)
+    transform = ImageTransform.of_loader(loader)
+    assert (transform.crop_mode, transform.interpolation) == ("center", "bicubic")
+    smooth = save(tmp_path / "set/a/1.png", np.add.outer(np.arange(60), np.arange(91)).astype(np.uint8)[..., None].repeat(3, 2))
+    direct = read_image(smooth, 32, 3)
+    assert (
+        np.abs(transform.cut(open_image(smooth)).astype(int) - direct).max() <= 3
+    )  # the cut may begin half a pixel off
+    assert want.shape == (len(labels), 3, 32, 32)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -391,6 +422,7 @@ def test_variants_have_their_own():
         ({"crop_pct": 0}, r"crop_pct is 0, expected a number in \(0, 1\]"),
         ({"crop_pct": 1.1}, "crop_pct is 1.1"),
         ({"crop_pct": math.nan}, "crop_pct is nan"),
+        ({"interpolation": "cubic"}, "unknown interpolation 'cubic' .did you mean 'bicubic'"),
         ({"crop_mode": "centre"}, "unknown crop_mode 'centre' .did you mean 'center'"),
         ({"channels": 4}, "channels is 4, expected 3 .colour. or 1 .grey."),
         ({"channels": 1}, "mean is .* expected 1 numbers"),

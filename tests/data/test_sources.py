@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mvnp.data import Dataset, ImageFiles, load_dataset, write_idx
+from mvnp.data.dataset import in_channels
 from mvnp.data.fashion_mnist import CLASSES, FULL, MEAN, STD, SUBSET
 from mvnp.errors import DataError, InputError
 
@@ -26,7 +27,7 @@ def picture_folder(root, classes=("cat", "dog"), count=5):
     for label, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for index in range(count):
-            pixels = RNG.integers(0, 100, (9, 12, 3), np.uint8) + np.uint8(100 * label)
+            pixels = RNG.integers(0, 100, (9, 12, 3), np.uint8) + np.uint8(min(100 * label, 150))
             Image.fromarray(pixels).save(root / name / f"{index}.png")
     return root
 
@@ -213,3 +214,61 @@ def test_empty_folder(tmp_path):
 def test_options_that_cannot_be(options):
     with pytest.raises(InputError, match="expected image_size of at least 1, channels of 1 or 3, held_out between 0 and 1"):
         load_dataset(**options)
+
+
+# A choice of classes
+
+
+def test_chosen_classes():
+    train, test = load_dataset(classes=["Bag", 0, "9"])
+    whole, _ = load_dataset()
+    assert train.classes == test.classes == ("Bag", "T-shirt/top", "Ankle boot")
+    assert (len(train), len(test)) == (1800, 450)
+    for label, number in enumerate((8, 0, 9)):
+        np.testing.assert_array_equal(train.images[train.labels == label], whole.images[whole.labels == number])
+    assert (train.mean, train.std) == (MEAN, STD)
+
+
+def test_chosen_classes_of_pictures(tmp_path, monkeypatch):
+    picture_folder(tmp_path, ("cat", "dog", "10", "2"))
+    kept, _ = load_dataset(tmp_path, image_size=8, classes=["dog", "10"])
+    assert kept.classes == ("dog", "10")  # a name goes before a number
+    monkeypatch.setattr("mvnp.data.sources.KEPT_BYTES", 0)
+    on_disk, _ = load_dataset(tmp_path, image_size=8, classes=["dog", "10"])
+    assert isinstance(on_disk.images, ImageFiles)
+    np.testing.assert_array_equal(on_disk.images[:], kept.images)
+    np.testing.assert_array_equal(on_disk.labels, kept.labels)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["Bags", 1], r"has no class 'Bags' \(did you mean 'Bag'\?\); choose from 0 T-shirt/top, 1 Trouser"),
+        ([10, 1], "has no class 10"),
+        (["Bag"], "classes are Bag; expected at least two, each once"),
+        ("Bag", "has no class|classes are"),
+        (["Bag", 8], "classes are Bag, 8; expected at least two, each once"),
+        ([], "expected at least two"),
+    ],
+)
+def test_wrong_classes(classes, message):
+    with pytest.raises(InputError, match=message):
+        load_dataset(classes=classes)
+
+
+def test_a_class_without_test_pictures(tmp_path):
+    picture_folder(tmp_path / "train", ("cat", "dog", "fox", "owl"), count=2)
+    picture_folder(tmp_path / "test", ("cat", "dog"), count=2)
+    with pytest.raises(DataError, match=r"\(test\): there are no pictures of fox, owl"):
+        load_dataset(tmp_path, image_size=8, classes=["fox", "owl"])
+
+
+def test_grey_pictures_in_three_channels():
+    train, _ = load_dataset(classes=[0, 1])
+    colour = in_channels(train, 3)
+    assert colour.images.shape == (1200, 28, 28, 3)
+    assert (colour.channels, colour.mean, colour.std) == (3, MEAN * 3, STD * 3)
+    np.testing.assert_array_equal(colour.images[7], np.repeat(train.images[7], 3, axis=2))
+    assert in_channels(train, 1) is train
+    with pytest.raises(InputError, match="has 3 channels, and the model takes 1"):
+        in_channels(colour, 1)

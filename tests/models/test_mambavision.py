@@ -519,3 +519,22 @@ def test_parameters_are_row_major_from_the_start():
     assert [key for key, param in model.named_state() if not param.data.flags.c_contiguous] == []
     model.load_state_dict({key: np.asarray(to_numpy(value), order="F") for key, value in model.state_dict().items()})
     assert [key for key, param in model.named_state() if not param.data.flags.c_contiguous] == []
+
+
+def test_a_new_head():
+    model = tiny()
+    x = np.zeros((1, 3, 32, 32), np.float32)
+    pooled, before = model.pooled(x), model.state_dict()
+    model.reset_head(7, seed=2)
+    assert model(x).shape == (1, 7)
+    assert model.num_classes == model.config["num_classes"] == 7
+    np.testing.assert_array_equal(model.pooled(x), pooled)
+    assert list(model.state_dict()) == list(before)
+    assert model.head.path == "head"
+    weight = model.state_dict()["head.weight"]
+    model.reset_head(7, seed=2)
+    np.testing.assert_array_equal(model.state_dict()["head.weight"], weight)
+    model.reset_head(0)
+    np.testing.assert_array_equal(model(x), pooled)
+    with pytest.raises(InputError, match="num_classes is -1"):
+        model.reset_head(-1)

@@ -174,3 +174,19 @@ def test_placeholders_are_refused():
 def test_settings_out_of_range(settings):
     with pytest.raises(InputError, match="expected betas in"):
         AdamW([], **settings)
+
+
+def test_scales_of_the_learning_rate():
+    # The named parameter moves as if the learning rate were half as high, its decay included.
+    (halved, scaled), (alike, plain), (slow, low) = (make(lr_scales=scales) for scales in ({"weight": 0.5}, None, {}))
+    for step in range(3):
+        scaled.step(draw(step), lr=0.1)
+        plain.step(draw(step), lr=0.1)
+        low.step(draw(step), lr=0.05)
+    for name in SHAPES:
+        np.testing.assert_array_equal(halved[name].data, slow[name].data if name == "weight" else alike[name].data)
+
+
+def test_scale_of_a_parameter_that_is_not_there():
+    with pytest.raises(InputError, match="lr_scales names wieght, which is no parameter"):
+        make(lr_scales={"wieght": 0.5})

@@ -48,6 +48,12 @@ def test_differences():
         ("weight_decay", -0.1, "weight_decay is -0.1"),
         ("label_smoothing", 1.0, r"label_smoothing is 1.0, expected a number in \[0, 1\)"),
         ("clip_norm", 0, "clip_norm is 0, expected a number above 0, or None"),
+        ("patience", -1, "patience is -1, expected an integer of at least 0"),
+        ("weights", 3, "weights is 3, expected a file or a name, or None"),
+        ("weights_options", "ema", "weights_options is a str, expected a dict"),
+        ("frozen", 1, "frozen is 1, expected True or False"),
+        ("layer_decay", 0.0, "layer_decay is 0.0, expected a number above 0 and at most 1"),
+        ("layer_decay", 1.1, "layer_decay is 1.1, expected a number above 0 and at most 1"),
         ("loader_options", [1], "loader_options is a list, expected a dict"),
         ("dataset_options", {"x": {1}}, "dataset_options is not JSON"),
     ],
@@ -62,3 +68,16 @@ def test_unknown_setting():
         TrainingConfig.from_dict({"model": {}, "learning_rat": 1})
     with pytest.raises(InputError, match=r"did you mean 'epochs'"):
         TrainingConfig.from_dict({"model": {}, "epoch": 1})
+
+
+def test_settings_of_an_earlier_version():
+    # A run that began before there was fine-tuning goes on.
+    settings = toy_config().to_dict()
+    for name in ("patience", "weights", "weights_options", "frozen", "layer_decay"):
+        del settings[name]
+    assert TrainingConfig.from_dict(settings) == toy_config()
+
+
+def test_layer_decay_of_a_frozen_trunk():
+    with pytest.raises(InputError, match="with frozen=True only the head is trained; leave it out"):
+        toy_config(frozen=True, layer_decay=0.5)

@@ -128,3 +128,32 @@ def test_images_that_do_not_fit_leave_no_run_behind(tmp_path):
     with pytest.raises(InputError, match=r"Linear.*expected \(\.\.\., 36\)"):
         Trainer(Narrow(), *toy_loaders(toy_config()), open_run(tmp_path, toy_config())).run()
     toy_run(tmp_path)  # the folder is still free
+
+
+def scripted(monkeypatch, *accuracies):
+    """Evaluations that give these accuracies, one after the other."""
+    coming = iter(accuracies)
+    monkeypatch.setattr(trainer_module, "evaluate", lambda *_: Evaluation(accuracy=next(coming), loss=1.0, count=18))
+
+
+def test_patience(tmp_path, monkeypatch):
+    scripted(monkeypatch, 0.2, 0.5, 0.5, 0.4, 0.9)
+    result = toy_run(tmp_path, config=toy_config(epochs=6, patience=2))
+    assert (result.epochs, result.best_epoch, result.steps) == (4, 2, 20)
+
+
+def test_patience_counts_epochs_and_ends_after_a_test(tmp_path, monkeypatch):
+    scripted(monkeypatch, 0.5, 0.4, 0.3, 0.9)  # after epochs 2, 4, 6, 8
+    result = toy_run(tmp_path, config=toy_config(epochs=8, eval_every=2, patience=3))
+    assert (result.epochs, result.best_epoch, result.accuracy) == (6, 2, 0.3)
+
+
+def test_without_patience_it_never_ends_early(tmp_path, monkeypatch):
+    scripted(monkeypatch, *([0.5] * 6))
+    assert toy_run(tmp_path, config=toy_config(epochs=6)).epochs == 6
+
+
+def test_an_early_end_is_an_end(tmp_path, monkeypatch):
+    scripted(monkeypatch, 0.5, 0.4, 0.3)
+    config = toy_config(epochs=6, patience=1)
+    assert toy_run(tmp_path, config=config).epochs == toy_run(tmp_path, resume=True, config=config).epochs == 2

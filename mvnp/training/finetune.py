@@ -1,0 +1,111 @@
+"""Fine-tuning: trained weights, a new head, other classes.
+
+finetune(config, "runs/flowers")                  # a new run; config.weights says what it begins from
+finetune(config, "runs/flowers", resume=True)     # goes on where it was stopped, without the weights that it began from
+
+Images are given to the model as they were when its weights were trained: their size, mean and deviation come with the weights,
+unless `loader_options` says otherwise. The best model is written as `mvnp.load_pretrained` reads it, with the names of the
+classes and how images are prepared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backend import to_numpy
+from ..checkpoint import Pretrained, read_pretrained, save_pretrained
+from ..data import load_dataset
+from ..data.dataset import in_channels
+from ..errors import InputError, TrainingError
+from ..models.mambavision import MambaVision
+from .config import TrainingConfig
+from .frozen import FrozenTrunk
+from .layer_decay import learning_rate_scales
+from .run import describe, make_loaders
+from .run_checkpoint import Checkpoint
+from .run_folder import TrainingResult, open_run
+from .trainer import Trainer
+
+
+def finetune(config: TrainingConfig | None, out: str | Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
+    """Train weights further on other classes, as `config` says, into the folder `out`.
+
+    config    None, with `resume`: that of the run in `out`. What it leaves open follows the weights (`completed`).
+    quiet     nothing on standard error
+
+    Raises what `train` raises, and CheckpointError or FileNotFoundError for weights that cannot be used.
+    """
+    if resume:
+        folder = open_run(out, config, resume=True)
+        assert folder.resumed is not None
+        config = folder.config
+        if config.weights is None:
+            raise TrainingError(f"the run in {out} was started from scratch; go on with mvnp train --resume")
+        model, about = _model_of_run(folder.resumed)
+    else:
+        if config is None or config.weights is None:
+            raise InputError("finetune: the settings name no weights to begin from")
+        pretrained = read_pretrained(config.weights, **config.weights_options, **config.model)
+        config = completed(config, pretrained)
+        folder = open_run(out, config)
+        model, about = pretrained.model, {"variant": pretrained.variant}
+    parts = load_dataset(config.dataset, **config.dataset_options)
+    train_set, test_set = (in_channels(part, model.in_chans) for part in parts)
+    train_loader, test_loader = make_loaders(config, train_set, test_set)
+    if not resume:
+        model.reset_head(len(train_set.classes), config.seed)
+        about.update(describe(model, train_loader))
+    scales = learning_rate_scales(model, config.layer_decay) if config.layer_decay != 1 else None
+    return Trainer(
+        FrozenTrunk(model) if config.frozen else model,
+        train_loader,
+        test_loader,
+        folder,
+        quiet=quiet,
+        about=about,
+        lr_scales=scales,
+        save_best=partial(_write_best, model=model, about=about),
+    ).run()
+
+
+def completed(config: TrainingConfig, pretrained: Pretrained) -> TrainingConfig:
+    """The settings with what they leave open as the weights have it: channels, image size, mean and deviation.
+
+    Raises InputError where the image size is open and the weights do not tell it.
+    """
+    images = pretrained.images or {}
+    dataset, loader = {**config.dataset_options}, {**config.loader_options}
+    if "image_size" not in loader:
+        loader["image_size"] = _side(images.get("size"), config.weights)
+    for name in ("mean", "std"):
+        if name in images:
+            loader.setdefault(name, list(images[name]))
+    dataset.setdefault("image_size", loader["image_size"])
+    dataset.setdefault("channels", pretrained.model.in_chans)
+    return replace(config, dataset_options=dataset, loader_options=loader)
+
+
+def _side(size: Any, weights: str | None) -> int:
+    sides = set(size) if isinstance(size, tuple | list) else {size}
+    if len(sides) != 1 or None in sides:
+        known = "does not say what size of image it was trained on" if None in sides else f"was trained on images of {size}"
+        raise InputError(f"{weights} {known}; give image_size (--image-size), the side in pixels")
+    return int(sides.pop())
+
+
+def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:
+    model = MambaVision(**checkpoint.about["model"], allocate=False)
+    model.load_state_dict(checkpoint.part("model."))
+    return model, checkpoint.about
+
+
+def _write_best(path: Path, model: MambaVision, about: dict[str, Any]) -> None:
+    for key, param in model.named_state():
+        if not np.isfinite(to_numpy(param.data)).all():
+            raise TrainingError(f"{key} holds values that are not finite")
+    save_pretrained(path, model, variant=about["variant"], classes=about["classes"], images=about["images"])

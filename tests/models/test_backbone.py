@@ -1,0 +1,162 @@
+"""MambaVision as a backbone: mvnp/models/backbone.py."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mvnp import Backbone, MambaVision, Tape
+from mvnp.errors import CheckpointError, InputError
+from mvnp.gradcheck import gradcheck_layer
+from mvnp.layer import Layer
+from mvnp.layers.layernorm import layernorm_forward
+from support.randomise import randomised
+from support.tiny import TINY, image_off_kinks, tiny
+
+TRUNK = {name: value for name, value in TINY.items() if name != "num_classes"}
+X = np.random.default_rng(0).standard_normal((2, 3, 40, 34)).astype(np.float32)
+
+
+class Flattened(Layer):
+    """All maps of a backbone as one array, for a checker of layers that give one."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, x, tape=None):
+        maps = self.inner(x, tape)
+        self.shapes = [each.shape for each in maps]
+        return np.concatenate([each.reshape(len(x), -1) for each in maps], axis=1)
+
+    def backward(self, dy, tape):
+        edges = np.cumsum([0, *(np.prod(shape[1:]) for shape in self.shapes)])
+        parts = [dy[:, edges[i] : edges[i + 1]].reshape(shape) for i, shape in enumerate(self.shapes)]
+        return self.inner.backward(parts, tape)
+
+
+def test_stages_of_the_classifier():
+    model = tiny()
+    maps = Backbone.of(model, out_norm="none")(X)
+    assert [each.shape for each in maps] == [(2, 4, 10, 9), (2, 8, 5, 5), (2, 16, 3, 3), (2, 32, 2, 2)]
+    for got, want in zip(maps, model.features(X), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_each_output_has_a_norm_of_its_own():
+    model = tiny()
+    backbone = Backbone.of(model, out_indices=(1, 3))
+    keys = set(backbone.state_dict()) - set(model.state_dict())
+    assert keys == {f"outnorm{index}.{name}" for index in (1, 3) for name in ("weight", "bias")}
+    randomised(backbone, seed=3)
+    backbone.load_trunk(model.state_dict())  # the norms stay as they are
+    state = backbone.state_dict()
+    for got, index in zip(backbone(X), (1, 3), strict=True):
+        stage = model.features(X)[index].transpose(0, 2, 3, 1)
+        want, _ = layernorm_forward(stage, state[f"outnorm{index}.weight"], state[f"outnorm{index}.bias"])
+        np.testing.assert_allclose(got, want.transpose(0, 3, 1, 2), atol=1e-6)
+
+
+def test_batch_norm():
+    backbone = Backbone.of(tiny(), out_norm="batch")
+    assert {"outnorm0.running_mean", "outnorm3.num_batches_tracked"} <= set(backbone.state_dict())
+    tape = Tape(training=True)
+    for each in backbone(X, tape):
+        np.testing.assert_allclose(each.mean(axis=(0, 2, 3)), 0.0, atol=1e-5)
+        np.testing.assert_allclose(each.std(axis=(0, 2, 3)), 1.0, atol=1e-2)
+    before = backbone.state_dict()["outnorm2.running_mean"]
+    tape.commit()
+    assert not np.array_equal(backbone.state_dict()["outnorm2.running_mean"], before)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"out_norm": "batch", "out_indices": (0, 2)}, {"out_norm": "none", "window_size": (8, 8, 4, 3)}]
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients(options, training):
+    layer = Flattened(randomised(Backbone(**{**TRUNK, "drop_path_rate": 0.1, **options}), seed=2).astype("float64"))
+    x = image_off_kinks(layer.inner, (2, 3, 20, 22), training)
+    gradcheck_layer(layer, x, training=training, jacobian=False, directions=2).raise_for_error()
+
+
+def test_every_parameter_gets_a_gradient():
+    # Levels behind the last output are not made: an optimiser would wait for their gradients in vain.
+    backbone = Backbone(**TRUNK, out_indices=(0, 1))
+    assert len(backbone.levels) == 2
+    tape = Tape()
+    maps = backbone(X, tape)
+    assert backbone.backward([np.ones_like(each) for each in maps], tape).shape == X.shape
+    assert set(backbone.gradients(tape)) == {name for name, _ in backbone.named_parameters()}
+    assert "levels.1.downsample.reduction.0.weight" not in backbone.state_dict()
+
+
+def test_no_gradient_of_the_images():
+    backbone, tape = Backbone(**TRUNK), Tape(inputs=False)
+    assert backbone.backward([np.ones_like(each) for each in backbone(X, tape)], tape) is None
+
+
+def test_other_windows_keep_the_weights():
+    model = tiny()
+    wide = Backbone.of(model, window_size=(8, 8, 3, 2), out_norm="none")
+    assert [level.window for level in wide.levels[2:]] == [3, 2]
+    theirs = model.features(X)
+    ours = wide(X)
+    np.testing.assert_array_equal(ours[1], theirs[1])  # before the first window
+    assert not np.allclose(ours[2], theirs[2])  # 3x3 tokens: one window in place of four padded ones
+    for key, array in wide.state_dict().items():
+        np.testing.assert_array_equal(array, model.state_dict()[key])
+
+
+def test_weights_are_a_copy():
+    model = tiny()
+    backbone = Backbone.of(model)
+    backbone.patch_embed.conv_down[0].weight.data[...] = 0.0
+    assert np.any(model.patch_embed.conv_down[0].weight.data)
+
+
+def test_config_builds_it_again():
+    backbone = randomised(Backbone(**TRUNK, out_indices=[1, 2], out_norm="batch", quirks="corrected", layer_scale=0.1))
+    twin = Backbone(**json.loads(json.dumps(backbone.config)), allocate=False)
+    twin.load_state_dict(backbone.state_dict())
+    for one, other in zip(backbone(X), twin(X), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert backbone.astype("float64")(X)[0].dtype == np.float64
+    assert twin.levels[2].mask_padding
+
+
+def test_image_sizes():
+    backbone = Backbone(**TRUNK)
+    for height, width in ((32, 32), (33, 47), (1, 64)):
+        shapes = [each.shape[2:] for each in backbone(np.zeros((1, 3, height, width), np.float32))]
+        assert shapes == [(-(-height // s), -(-width // s)) for s in (4, 8, 16, 32)]
+
+
+@pytest.mark.parametrize("indices", [(), (4,), (1, 0), (1, 1), "01", 2, (True,), (0.5,), None])
+def test_wrong_out_indices(indices):
+    with pytest.raises(InputError, match=r"out_indices is .*, expected some of the stages 0, 1, 2, 3, ascending"):
+        Backbone(**TRUNK, out_indices=indices)
+
+
+def test_wrong_arguments():
+    with pytest.raises(InputError, match="unknown out_norm 'ln'; choose one of layer, batch, none"):
+        Backbone(**TRUNK, out_norm="ln")
+    with pytest.raises(InputError, match="num_classes is an argument of the classifier"):
+        Backbone(**TINY)
+    with pytest.raises(InputError, match="Backbone: x has shape"):
+        Backbone(**TRUNK)(X[:, :1])
+    backbone, tape = Backbone(**TRUNK), Tape()
+    maps = backbone(X, tape)
+    with pytest.raises(InputError, match="backward got 3 gradients, expected 4"):
+        backbone.backward(maps[:3], tape)
+    with pytest.raises(InputError, match="the gradient of stage 1 has shape"):
+        backbone.backward([maps[0], maps[2], maps[2], maps[3]], tape)
+
+
+def test_weights_of_another_variant():
+    backbone = Backbone(**TRUNK)
+    before = backbone.state_dict()
+    with pytest.raises(CheckpointError, match="misshapen: levels"):
+        backbone.load_trunk(tiny(dim=8).state_dict())
+    with pytest.raises(CheckpointError, match=r"missing: levels\.3\.blocks\.1"):
+        backbone.load_trunk(MambaVision(**{**TINY, "depths": (1, 1, 2, 1)}).state_dict())
+    for key, array in backbone.state_dict().items():
+        np.testing.assert_array_equal(array, before[key])

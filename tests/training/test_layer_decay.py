@@ -1,0 +1,50 @@
+"""Smaller steps nearer to the image: mvnp/training/layer_decay.py."""
+
+import pytest
+
+from mvnp.models.backbone import Backbone
+from mvnp.training import layer_depth, learning_rate_scales
+from support.tiny import TINY, tiny
+
+# Six blocks: one in levels 0 and 1, two in levels 2 and 3.
+DEPTHS = {
+    "patch_embed.conv_down.0.weight": 0,
+    "patch_embed.conv_down.4.bias": 0,
+    "levels.0.blocks.0.conv1.weight": 1,
+    "levels.0.downsample.reduction.0.weight": 2,
+    "levels.1.blocks.0.norm2.bias": 2,
+    "levels.1.downsample.reduction.0.weight": 3,
+    "levels.2.blocks.0.mixer.A_log": 3,
+    "levels.2.blocks.1.mlp.fc1.weight": 4,
+    "levels.2.downsample.reduction.0.weight": 5,
+    "levels.3.blocks.0.norm1.weight": 5,
+    "levels.3.blocks.1.mixer.qkv.weight": 6,
+    "norm.weight": 7,
+    "head.bias": 7,
+}
+
+
+@pytest.mark.parametrize("key", DEPTHS)
+def test_depths_by_hand(key):
+    assert layer_depth(key, (1, 1, 2, 2)) == DEPTHS[key]
+
+
+def test_scales():
+    model = tiny()
+    scales = learning_rate_scales(model, 0.5)
+    assert list(scales) == [name for name, _ in model.named_parameters()]
+    for key, depth in DEPTHS.items():
+        assert scales[key] == 0.5 ** (7 - depth), key
+    assert set(scales.values()) == {0.5**power for power in range(8)}
+
+
+def test_deep_levels_are_counted_block_by_block():
+    # With two digits in a block's number, and other depths than the rest of this file.
+    assert layer_depth("levels.2.blocks.10.norm1.weight", (1, 3, 11, 4)) == 15
+    assert layer_depth("levels.3.blocks.3.norm1.weight", (1, 3, 11, 4)) == 19
+    assert layer_depth("head.weight", (1, 3, 11, 4)) == 20
+
+
+def test_norms_of_a_backbones_outputs_are_at_the_top():
+    backbone = Backbone(**{name: value for name, value in TINY.items() if name != "num_classes"})
+    assert learning_rate_scales(backbone, 0.5)["outnorm0.weight"] == 1.0
