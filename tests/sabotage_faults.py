@@ -474,6 +474,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("decay ** (top - layer_depth(key, depths))", "decay ** layer_depth(key, depths)"),
         ("top = sum(depths) + 1", "top = sum(depths)"),
         ("return before[level] + int(parts[3]) + 1", "return before[level] + 1"),
+    ],
     "export/layers.py": [
         ('return graph.node(at, "Add", y, graph.node(at, "Mul", x, graph.weight(D)))', "return y"),
         ('return graph.node(layer.path, "Gelu", x, approximate=layer.approximate)', 'return graph.node(layer.path, "Gelu", x)'),

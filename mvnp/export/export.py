@@ -1,4 +1,4 @@
-"""`export_onnx`: a MambaVision as an ONNX file."""
+"""`export_onnx`: a MambaVision or a Backbone as an ONNX file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, check_choice
 from ..models.arguments import check_integer
-from ..models.mambavision import MambaVision
+from ..models.backbone import Backbone
+from ..models.mambavision import MambaVision, Trunk
 from .extra import needed
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ ENDING = ".onnx"
 
 
 def export_onnx(
-    model: MambaVision,
+    model: Trunk,
     path: str | os.PathLike[str],
     image_size: int | tuple[int, int] | None = 224,
     *,
@@ -35,7 +36,8 @@ def export_onnx(
     """Write the model, in evaluation, to an ONNX file; the files that were written, `path` first.
 
     The graph takes `images` (batch, in_chans, H, W), float32 and normalised as for the model itself, of any batch size. It
-    gives `logits` (batch, num_classes) or, without a head, `pooled` (batch, 8·dim).
+    gives `logits` (batch, num_classes) or, without a head, `pooled` (batch, 8·dim); of a Backbone, `stage_i` for each of its
+    `out_indices`.
 
     image_size       height and width that the graph takes, in pixels; one number: square; None: any, found when it runs
     features         True: the outputs are `stage_0` to `stage_3`, (batch, dim·2^i, H_i, W_i) as `model.features` gives them,
@@ -48,8 +50,10 @@ def export_onnx(
     Raises InputError for a wrong argument; ExportError where onnx is not installed, or for a model that has no form in ONNX;
     OSError that names the file. Files are written whole or not at all.
     """
-    if not isinstance(model, MambaVision):
-        raise InputError(f"export_onnx: the model is a {type(model).__name__}, expected a MambaVision")
+    if not isinstance(model, MambaVision | Backbone):
+        raise InputError(f"export_onnx: the model is a {type(model).__name__}, expected a MambaVision or a Backbone")
+    if features and isinstance(model, Backbone):
+        raise InputError("export_onnx: features=True is for a classifier; a Backbone gives maps without it")
     size, path = _checked_size(image_size), check_target(path)
     check_choice("dtype of export_onnx", dtype, DTYPES)
     from .write import write_model
@@ -68,35 +72,23 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 
 
 def _made(
-    model: MambaVision, size: tuple[int, int] | None, features: bool, half: bool, metadata: Mapping[str, str]
+    model: Trunk, size: tuple[int, int] | None, features: bool, half: bool, metadata: Mapping[str, str]
 ) -> tuple[ModelProto, Graph]:
     """The file without its weights, and the graph that has them."""
     from onnx import helper
 
     from .. import __version__
     from .graph import IR_VERSION, OPSET, Graph, tensor
-    from .model import logits, pooled, stage_sizes, stages
+    from .model import outputs
 
-    graph = Graph(model, half)
-    maps = stages(graph, model, "images", size)
-    vectors = pooled(graph, model, maps[-1])
-    width = model.config["dim"]
-    outputs: list[Any] = []
-    if features:
-        for index, (value, sides) in enumerate(zip(maps, stage_sizes(size), strict=True)):
-            graph.output(f"stage_{index}", value)
-            shape = sides or (f"height_{index}", f"width_{index}")
-            outputs.append(tensor(f"stage_{index}", ("batch", width * 2**index, *shape)))
-    if features or model.head is None:
-        graph.output("pooled", vectors)
-        outputs.append(tensor("pooled", ("batch", 8 * width)))
-    else:
-        graph.output("logits", logits(graph, model, vectors))
-        outputs.append(tensor("logits", ("batch", model.num_classes)))
+    graph, described = Graph(model, half), []
+    for name, value, shape in outputs(graph, model, "images", size, features):
+        graph.output(name, value)
+        described.append(tensor(name, ("batch", *shape)))
     images = tensor("images", ("batch", model.in_chans, *(size or ("height", "width"))))
     constants = list(graph.constants.values())
     proto = helper.make_model(
-        helper.make_graph(graph.nodes, "MambaVision", [images], outputs, constants),
+        helper.make_graph(graph.nodes, "MambaVision", [images], described, constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="mvnp",

@@ -11,8 +11,9 @@ from ..layer import Layer
 from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
+from ..models.backbone import Backbone
 from ..models.blocks import Block, ConvBlock
-from ..models.mambavision import MambaVision
+from ..models.mambavision import MambaVision, Trunk
 from ..models.mixer import NO_STEP, MambaVisionMixer
 from ..models.mlp import Mlp
 from ..models.stages import ConvLevel, HybridLevel, PatchEmbed
@@ -34,13 +35,34 @@ from .layers import (
 from .windows import Windows, size_of
 
 ImageSize = tuple[int, int] | None  # None: any
+Outputs = list[tuple[str, str, list[Size]]]  # name, value, and the shape without the batch
 
 
-def stages(graph: Graph, model: MambaVision, images: str, image_size: ImageSize) -> list[str]:
-    """The four maps of `model.features`."""
+def outputs(graph: Graph, model: Trunk, images: str, image_size: ImageSize, features: bool) -> Outputs:
+    """All that the file gives: a backbone's maps; a classifier's logits or, with `features`, its stages and `pooled`."""
+    maps = stages(graph, model, images, image_size)
+    named: Outputs = []
+    for index, (x, size) in enumerate(zip(maps, stage_sizes(image_size), strict=False)):
+        sides: tuple[Size, Size] = size or (f"height_{index}", f"width_{index}")
+        shape = [model.config["dim"] * 2**index, *sides]
+        if isinstance(model, Backbone) and index in model.out_indices:
+            named.append((f"stage_{index}", map_norm(graph, model.out_norm(index), x), shape))
+        elif features:
+            named.append((f"stage_{index}", x, shape))
+    if isinstance(model, MambaVision):
+        vectors = pooled(graph, model, maps[-1])
+        if features or model.head is None:
+            named.append(("pooled", vectors, [8 * model.config["dim"]]))
+        else:
+            named.append(("logits", linear(graph, model.head, vectors), [model.num_classes]))
+    return named
+
+
+def stages(graph: Graph, model: Trunk, images: str, image_size: ImageSize) -> list[str]:
+    """The maps of all levels, each before its downsampling."""
     x, sizes = patch_embed(graph, model.patch_embed, images), stage_sizes(image_size)
     found = []
-    for level, size in zip(model.levels, sizes, strict=True):
+    for level, size in zip(model.levels, sizes, strict=False):
         match level:
             case ConvLevel():
                 x = conv_level(graph, level, x)
@@ -68,10 +90,17 @@ def pooled(graph: Graph, model: MambaVision, last: str) -> str:
     raise unknown(model.norm)
 
 
-def logits(graph: Graph, model: MambaVision, vectors: str) -> str:
-    """(B, num_classes)."""
-    assert model.head is not None
-    return linear(graph, model.head, vectors)
+def map_norm(graph: Graph, norm: Layer | None, x: str) -> str:
+    """The norm of a backbone's output, on a map; None is no norm."""
+    match norm:
+        case None:
+            return x
+        case BatchNorm():
+            return batch_norm(graph, norm, x)
+        case LayerNorm():
+            channel_last = graph.node(norm.path, "Transpose", x, perm=[0, 2, 3, 1])
+            return graph.node(norm.path, "Transpose", layer_norm(graph, norm, channel_last), perm=[0, 3, 1, 2])
+    raise unknown(norm)
 
 
 def stage_sizes(image_size: ImageSize) -> list[ImageSize]:
@@ -158,5 +187,5 @@ def mixer(graph: Graph, layer: MambaVisionMixer, x: str, L: int, real: str | Non
 def unknown(layer: Layer) -> ExportError:
     """What is raised for a layer of another kind than those of mvnp/models."""
     return ExportError(
-        f"{layer.label} has no form in ONNX here; what can be exported is a MambaVision made of the layers of mvnp.models"
+        f"{layer.label} has no form in ONNX here; what can be exported is a MambaVision or Backbone as mvnp.models makes it"
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..backend import Array, from_numpy, to_numpy
 from ..errors import ExportError, InputError
+from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
 from .extra import needed
 
@@ -32,7 +33,7 @@ class Agreement:
 
 def verify_onnx(
     path: str | os.PathLike[str],
-    model: MambaVision,
+    model: MambaVision | Backbone,
     *,
     batches: Sequence[int] = (1, 3),
     sizes: Sequence[tuple[int, int]] | None = None,
@@ -81,7 +82,9 @@ def verify_onnx(
     return found
 
 
-def _outputs(model: MambaVision, names: Sequence[str], images: Array) -> list[Array]:
+def _outputs(model: MambaVision | Backbone, names: Sequence[str], images: Array) -> list[Array]:
+    if isinstance(model, Backbone):
+        return model.forward(images)
     own = {} if names == ["logits"] else {"pooled": model.pooled(images)}
     if "stage_0" in names:
         own |= {f"stage_{index}": stage for index, stage in enumerate(model.features(images))}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvnp import MambaVision
+from mvnp import Backbone, MambaVision
 from mvnp.errors import ExportError
 from mvnp.layer import Layer
 from support.onnx_files import (
@@ -13,9 +13,10 @@ from support.onnx_files import (
     session,
     skip_unless_reference_scans,
 )  # skips without onnx
+from support.randomise import randomised
 from support.tiny import tiny
 
-from mvnp.export import export_onnx  # isort: skip
+from mvnp.export import export_onnx, verify_onnx  # isort: skip
 
 WINDOWS = {"window_size": (8, 8, 3, 2)}  # maps of 4x3 and 2x2 at 52x44: level 2 is padded both ways, level 3 not
 CASES = {
@@ -74,6 +75,19 @@ def test_features(image_size, tmp_path):
     shapes = [output.shape for output in runtime.get_outputs()]
     expected = [(13, 11), (7, 6), (4, 3), (2, 2)] if image_size else [(f"height_{i}", f"width_{i}") for i in range(4)]
     assert shapes == [*(["batch", 4 * 2**i, *sides] for i, sides in enumerate(expected)), ["batch", 32]]
+
+
+@pytest.mark.parametrize(("out_indices", "out_norm"), [((0, 1, 2, 3), "layer"), ((1, 3), "batch"), ((0, 2), "none")])
+@pytest.mark.parametrize("image_size", [(52, 44), None], ids=str)
+def test_backbones(out_indices, out_norm, image_size, tmp_path):
+    backbone = randomised(Backbone.of(tiny(**WINDOWS), out_indices=out_indices, out_norm=out_norm))
+    export_onnx(backbone, tmp_path / "model.onnx", image_size)
+    found = verify_onnx(tmp_path / "model.onnx", backbone, sizes=[(52, 44), (33, 70)], tolerance=1e-5)
+    assert {each.output for each in found} == {f"stage_{index}" for index in out_indices}
+    names = {tensor.name for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    last = out_indices[-1]
+    assert any(name.startswith(f"levels.{last}.blocks") for name in names)
+    assert not any(name.startswith(f"levels.{last + 1}") for name in names)
 
 
 def test_agrees_in_the_reference_implementation_of_onnx(tmp_path):
