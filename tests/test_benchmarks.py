@@ -250,3 +250,36 @@ def about():
         "onnxruntime": "1.32",
         "date": "2026-11-25",
     }
+
+
+def test_transfer_report_and_picture(tmp_path):
+    from transfer import BUDGETS, RATES, draw, report
+
+    runs = [
+        {"seed": seed, "method": method, "images": each, "steps": 10 * epochs, "accuracy": accuracy + 0.02 * seed}
+        for method, accuracy in zip(RATES, (0.5, 0.7, 0.6, 0.4), strict=True)
+        for each, budget in BUDGETS.items()
+        for epochs in budget
+        for seed in (0, 1)
+    ]
+    probes = [
+        {"classes": group, "inputs": inputs, "accuracy": accuracy}
+        for group, accuracy in (("new", 0.9), ("all", 0.8))
+        for inputs in ("pixels", "pooled", "stages")
+    ]
+    text = report(runs, probes)
+    assert "| 150 | 10 | 51.0% (50.0%–52.0%) | **71.0%** (70.0%–72.0%) | 61.0% (60.0%–62.0%) | 41.0% (40.0%–42.0%) |" in text
+    assert "| raw pixels | 90.0% | 80.0% |" in text
+    assert "Means of 2 seeds" in text
+    draw(runs, tmp_path / "transfer.png")
+    assert (tmp_path / "transfer.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_transfer_does_nothing_twice(tmp_path):
+    from transfer import Work
+
+    made = []
+    for _ in range(2):
+        found = Work(tmp_path).once("a", lambda: made.append(1) or {"accuracy": 0.5})
+        assert found == {"accuracy": 0.5}
+    assert made == [1]

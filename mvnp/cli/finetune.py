@@ -19,10 +19,10 @@ SUMMARY = "train given weights further, on images of other classes"
 USAGE = "mvnp finetune DATA --weights WEIGHTS [options]"
 
 DESCRIPTION = """\
-Train given weights further on other classes: a new head of the right size, and
-the whole model (the default) or the head alone (--freeze). Blocks near the image
-take smaller steps than those near the head (--layer-decay). Training ends early
-when the test accuracy has not improved for some epochs (--patience).
+Train given weights further on other classes: with a new head, either the whole
+model (the default) or the head alone (--freeze). Blocks near the image take
+smaller steps than those near the head (--layer-decay). Training ends early when
+the test accuracy has not improved for some epochs (--patience).
 Ctrl-C saves first; --resume goes on from there, and ends with the same weights
 as a training that was never stopped."""
 
@@ -33,9 +33,10 @@ examples:
   mvnp finetune digits --classes 5 6 7 --weights first/best.safetensors
   mvnp finetune --resume --out runs/photos   go on after an interruption
 
-photos/ has a folder of pictures for each class. --out gets best.safetensors, the
-model that was best on the test images, for mvnp.load_pretrained and the commands
-that take --weights; checkpoint.safetensors, the latest state; and log.jsonl."""
+photos/ has a folder of pictures for each class. --out gets best.safetensors,
+the model that was best on the test images, for mvnp.load_pretrained and the
+commands that take --weights; checkpoint.safetensors, the latest state; and
+log.jsonl."""
 
 DEFAULT_OUT = "mvnp-finetune"
 DEFAULTS: dict[str, Any] = {"epochs": 10, "batch_size": 50, "lr": 1e-3, "warmup_epochs": 0.5, "patience": 5}

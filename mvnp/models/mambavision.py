@@ -181,7 +181,8 @@ class MambaVision(Trunk):
         init = Initializer(seed, self.config["dtype"])
         self.head = Linear(8 * self.config["dim"], num_classes, init=init) if num_classes else None
         self.num_classes = self.config["num_classes"] = num_classes
-        self.name_paths()
+        if self.head is not None:
+            self.head.path = "head"
 
     def features(self, x: Array, tape: Tape | None = None) -> list[Array]:
         """The four stages (B, C, H, W), each before its downsampling."""

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import mvnp
 from mvnp import Backbone, MambaVision, Tape
 from mvnp.errors import CheckpointError, InputError
 from mvnp.gradcheck import gradcheck_layer
@@ -160,3 +161,14 @@ def test_weights_of_another_variant():
         backbone.load_trunk(MambaVision(**{**TINY, "depths": (1, 1, 2, 1)}).state_dict())
     for key, array in backbone.state_dict().items():
         np.testing.assert_array_equal(array, before[key])
+
+
+def test_on_cupy(strict_cupy):
+    backbone, tape = Backbone(**TRUNK, out_norm="batch"), Tape(training=True)
+    x = mvnp.from_numpy(X)
+    dx = backbone.backward([each * 0.5 for each in backbone(x, tape)], tape)
+    tape.commit()
+    assert mvnp.backend_name() == "cupy"
+    assert type(dx) is type(x)
+    assert type(backbone(x)[3]) is type(x)
+    strict_cupy.assert_no_syncs("a backbone")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mvnp import Tape
+from mvnp import MambaVision, Tape
 from mvnp.errors import InputError
 from mvnp.gradcheck import gradcheck_layer
 from mvnp.training import AdamW, FrozenTrunk, train_step
-from support.tiny import tiny
+from support.tiny import TINY, tiny
 
 X = np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype(np.float32)
 LABELS = np.array([0, 1, 2, 1])
@@ -59,3 +59,10 @@ def test_a_step_changes_the_head_alone():
 def test_without_a_head():
     with pytest.raises(InputError, match="no head"):
         FrozenTrunk(tiny(num_classes=0))
+
+
+def test_on_cupy(strict_cupy):
+    frozen = FrozenTrunk(MambaVision(**TINY))
+    optimizer = AdamW(frozen.named_parameters())
+    losses = [train_step(frozen, optimizer, X, LABELS, lr=0.05).loss for _ in range(3)]
+    assert losses[-1] < losses[0]
