@@ -3,9 +3,9 @@
     python benchmarks/load.py                 all formats, with the weights of mamba_vision_T drawn at random
     python benchmarks/load.py --model mamba_vision_B --rounds 9
 
-Each format is measured in rounds, in which reading the bytes, `load_checkpoint` and `load_pretrained` take turns, all with the
-file in the page cache; the figures are medians, and ratios are of each round. Peak memory is that of a fresh process: its
-largest resident size after the call, less that before, after imports.
+Every call is the first in a process of its own, after the imports, with the file in the page cache. In each round reading the
+bytes, `load_checkpoint` and `load_pretrained` take turns; times are medians over rounds, ratios of each round. Peak memory is
+the growth of the process's largest resident size by the call.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import mvnp
-from mvnp.checkpoint import convert_checkpoint, load_checkpoint, save_pretrained
+from mvnp.checkpoint import convert_checkpoint, save_pretrained
 
 # name, ending, dtype
 FORMATS = [
@@ -35,54 +33,46 @@ FORMATS = [
     ("safetensors, bfloat16", "b.safetensors", "bfloat16"),
 ]
 
-MEASURE_PEAK = """
-import resource, sys
+CALLS = ("read", "load_checkpoint", "load_pretrained")
+
+ONE_CALL = """
+import resource, sys, time
+from pathlib import Path
 import mvnp
-from mvnp.checkpoint import load_checkpoint
 def peak():
     if sys.platform == "linux":  # ru_maxrss begins with that of the process that started this one
         return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-call = {"load_checkpoint": load_checkpoint, "load_pretrained": lambda p: mvnp.load_pretrained(p, variant=sys.argv[3])}[sys.argv[1]]
-before = peak()
-kept = call(sys.argv[2])
-print(peak() - before)
+name, path, variant = sys.argv[1:]
+call = {
+    "read": Path(path).read_bytes,
+    "load_checkpoint": lambda: mvnp.load_checkpoint(path),
+    "load_pretrained": lambda: mvnp.load_pretrained(path, variant=variant),
+}[name]
+before, begin = peak(), time.perf_counter()
+kept = call()
+print(time.perf_counter() - begin, peak() - before)
 """
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """Of one call; what it gives is let go afterwards."""
-    begin = time.perf_counter()
-    kept = call()
-    taken = time.perf_counter() - begin
-    del kept
-    return taken
-
-
-def peak_bytes(function: str, path: Path, variant: str) -> int:
-    """Growth of the largest resident size by one call, in a process of its own."""
-    command = [sys.executable, "-c", MEASURE_PEAK, function, str(path), variant]
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def measure_once(call: str, path: Path, variant: str) -> tuple[float, int]:
+    """Seconds of one call in a new process, and bytes by which its largest resident size grew."""
+    command = [sys.executable, "-c", ONE_CALL, call, str(path), variant]
+    seconds, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return float(seconds), int(peak) * (1 if sys.platform == "darwin" else 1024)
 
 
 def measure(path: Path, variant: str, rounds: int) -> dict[str, Any]:
     """The figures of one file."""
-    calls: dict[str, Callable[[], Any]] = {
-        "read": lambda: open(path, "rb").read(),
-        "load_checkpoint": lambda: load_checkpoint(path),
-        "load_pretrained": lambda: mvnp.load_pretrained(path, variant=variant),
-    }
-    for call in calls.values():
-        call()
-    taken = [{name: seconds(call) for name, call in calls.items()} for _ in range(rounds)]
+    path.read_bytes()  # into the page cache
+    found = [{call: measure_once(call, path, variant) for call in CALLS} for _ in range(rounds)]
     size = path.stat().st_size
-    row: dict[str, Any] = {"size": size, "read_s": statistics.median(each["read"] for each in taken)}
-    for name in ("load_checkpoint", "load_pretrained"):
-        row[name] = {
-            "seconds": statistics.median(each[name] for each in taken),
-            "ratio": statistics.median(each[name] / each["read"] for each in taken),
-            "peak": peak_bytes(name, path, variant) / size,
+    row: dict[str, Any] = {"size": size}
+    for call in CALLS:
+        row[call] = {
+            "seconds": statistics.median(each[call][0] for each in found),
+            "ratio": statistics.median(each[call][0] / each["read"][0] for each in found),
+            "peak": max(each[call][1] for each in found) / size,
         }
     return row
 
@@ -105,7 +95,7 @@ def main() -> None:
             if path != first:
                 convert_checkpoint(first, path, dtype=dtype)
             rows[name] = row = measure(path, given.model, given.rounds)
-            line = f"{name:<22} {row['size'] / 1e6:7.1f} {row['read_s'] * 1e3:8.1f} "
+            line = f"{name:<22} {row['size'] / 1e6:7.1f} {row['read']['seconds'] * 1e3:8.1f} "
             for of in (row["load_checkpoint"], row["load_pretrained"]):
                 line += f"  {of['seconds'] * 1e3:8.1f} {of['ratio']:8.2f} {of['peak']:9.2f}"
             print(line, flush=True)

@@ -18,22 +18,21 @@ MODEL = "model."  # before the keys of the model, in a checkpoint of a training 
 WRAPPERS = ("module.", MODEL)  # what data parallelism and Hugging Face put before every key
 
 
-def load_checkpoint(
-    path: str | os.PathLike[str], *, ema: bool = False, dtype: str | None = None
-) -> dict[str, np.ndarray]:
+def load_checkpoint(path: str | os.PathLike[str], *, ema: bool = False, dtype: str | None = None) -> dict[str, np.ndarray]:
     """The weights in a file: {key: array}, ready for `model.load_state_dict`.
 
     .safetensors             float32, float16, bfloat16 (given as float32), integers; also the checkpoints of `mvnp train`,
                              of which only the model's part is given
     .npz                     arrays of numbers
     .pth .pth.tar .pt .bin   written by torch.save, in today's format and that before version 1.6; read without torch, and
-                             without running anything: the weights may stand under "state_dict" or "model"
+                             without running anything; the weights may stand under "state_dict" or "model"
 
     ema      the moving average of the weights ("state_dict_ema" or "model_ema" of a training script) and not the weights
     dtype    "float32" or "float64": what floating arrays are converted to; None: left as they are in the file
 
-    Each array is read into memory of its own, once. A prefix "module." or "model." that every key carries is taken off. Raises CheckpointError for a file of another
-    kind, a damaged one, or one without the average that was asked for; FileNotFoundError.
+    Each array is read into memory of its own, once. A prefix "module." or "model." that every key carries is taken off.
+    Raises CheckpointError for a file of another kind, a damaged one, or one without the average that was asked for;
+    FileNotFoundError.
     """
     weights = read_weights(path, ema=ema)[0]
     if dtype is not None:

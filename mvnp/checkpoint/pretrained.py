@@ -22,8 +22,9 @@ import numpy as np
 from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest
 from ..initializer import Initializer
 from ..layers.linear import Linear
+from ..models.arguments import check_integer
 from ..models.mambavision import MambaVision
-from ..models.variants import VARIANTS, Variant
+from ..models.variants import IMAGENET_MEAN, IMAGENET_STD, VARIANTS, Variant
 from .arrays import save_arrays
 from .load import convert_floats, read_weights
 from .locate import Located, locate
@@ -146,13 +147,15 @@ def _plan(
 ) -> _Plan:
     seen = arguments_of(shapes)
     config, named, classes, images = _noted(metadata)
-    config = {**located.config, **config}
-    for name, asked in {**config, **overrides}.items():
-        if name in _IN_SHAPES and not _same(name, asked, seen[name]):
-            raise CheckpointError(f"{name} is to be {asked!r}, but the arrays have {name} {seen[name]!r}: {described(seen)}")
+    # A config.json may lie there for another file: one that contradicts the arrays is passed over.
+    if not _contradictions(located.config, seen):
+        config = {**located.config, **config}
+    for name, asked in _contradictions({**config, **overrides}, seen):
+        raise CheckpointError(f"{name} is to be {asked!r}, but the arrays have {name} {seen[name]!r}: {described(seen)}")
     found = _variant(seen, variant or named or located.variant, located, {**config, **overrides}.get("window_size"))
     arguments = {**(found.arguments() if found else {}), **_traces(seen, found, config), **config, **overrides}
     arguments["num_classes"] = overrides.get("num_classes", seen["num_classes"])
+    check_integer("load_pretrained", "num_classes", arguments["num_classes"], least=0)
     missing = [name for name in ("num_heads", "window_size") if name not in arguments]
     if missing:
         raise CheckpointError(
@@ -163,7 +166,7 @@ def _plan(
         arguments,
         classes_in_file=seen["num_classes"],
         variant=found.name if found else None,
-        classes=classes or located.classes,
+        classes=next((names for names in (classes, located.classes) if names and len(names) == seen["num_classes"]), None),
         images=images or (_images_of(found) if found and seen["in_chans"] == 3 else None),
     )
 
@@ -184,6 +187,11 @@ def _traces(seen: Mapping[str, Any], found: Variant | None, config: Mapping[str,
     if found and found.layer_scale is not None and seen["layer_scale"] is not None:
         traces["layer_scale"] = found.layer_scale
     return {name: value for name, value in traces.items() if name not in config}
+
+
+def _contradictions(config: Mapping[str, Any], seen: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """(name, value) of each argument that the arrays have otherwise."""
+    return [(name, value) for name, value in config.items() if name in _IN_SHAPES and not _same(name, value, seen[name])]
 
 
 def _same(name: str, asked: Any, seen: Any) -> bool:
@@ -234,8 +242,6 @@ def _images_noted(images: Any) -> dict[str, Any] | None:
 
 
 def _images_of(variant: Variant) -> dict[str, Any]:
-    from ..data.sources import IMAGENET_MEAN, IMAGENET_STD  # not at the top: it brings Pillow, and `import mvnp` is to be quick
-
     return {
         "size": variant.input_size,
         "crop_pct": variant.crop_pct,

@@ -12,7 +12,7 @@ from .damage import AGAIN
 
 def bytes_of(array: np.ndarray) -> memoryview:
     """The memory of a row-major array, as bytes that can be written to."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def read_into(file: BinaryIO, array: np.ndarray) -> None:

@@ -66,19 +66,19 @@ def chosen_variant(candidates: list[Variant], names: list[str], window_size: Any
     """The one of `candidates` that is meant, or None where there are none.
 
     names          of the file, its folder and its repository; the first that carries a mark (512, 256, 21k, 1k) decides
-    window_size    where it is known, only variants with these windows are considered
+    window_size    where it is known, variants with these windows go before others, and no decision is needed
 
     Candidates that are the same network under two names (B and B_21k) need no decision: the first is taken. Raises
     CheckpointError where the networks differ and nothing decides.
     """
     if window_size is not None:
-        candidates = [variant for variant in candidates if list(variant.window_size) == list(window_size)]
+        candidates = [v for v in candidates if list(v.window_size) == list(window_size)] or candidates
     for name in names:
         marked = _marked(candidates, name)
         if marked:
             candidates = marked
             break
-    if len({variant.window_size for variant in candidates}) > 1:
+    if window_size is None and len({variant.window_size for variant in candidates}) > 1:
         listed = " or ".join(variant.name for variant in candidates)
         raise CheckpointError(
             f"has the shapes of {listed}, which differ only in their windows, and neither its name nor a config beside it says"

@@ -115,9 +115,7 @@ def _parsed(header: bytes, data_size: int) -> tuple[list[Entry], dict[str, str]]
     try:
         content = json.loads(header.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"is damaged, or no safetensors file (its header is no JSON: {brief(error)}); {AGAIN}"
-        ) from error
+        raise CheckpointError(f"is damaged, or no safetensors file (its header is no JSON: {brief(error)}); {AGAIN}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"is damaged: its header is no JSON object; {AGAIN}")
     notes = content.pop(NOTES, {})

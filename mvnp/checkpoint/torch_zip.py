@@ -87,7 +87,9 @@ class _ZipFile:
         return data
 
     def byte_order(self) -> Literal["<", ">"]:
-        order = self.small("byteorder", 100).decode("ascii", "replace") if self.folder + "byteorder" in self.entries else "little"
+        order = (
+            self.small("byteorder", 100).decode("ascii", "replace") if self.folder + "byteorder" in self.entries else "little"
+        )
         if order not in ("little", "big"):
             raise CheckpointError(f"has byte order {order[:20]!r}, expected little or big")
         return "<" if order == "little" else ">"

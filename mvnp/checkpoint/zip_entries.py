@@ -43,7 +43,9 @@ def entries_of(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         raise CheckpointError("has two entries of one name")
     for name, entry in entries.items():
         if _LEADS_OUT.search(entry.orig_filename):
-            raise CheckpointError(f"has an entry named {name[:60]!r}, which leads out of the file; no honest program writes one")
+            raise CheckpointError(
+                f"has an entry named {name[:60]!r}, which leads out of the file; no honest program writes one"
+            )
         if entry.flag_bits & _ENCRYPTED:
             raise CheckpointError(f"has an encrypted entry, {name[:60]!r}")
     return entries

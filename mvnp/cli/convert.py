@@ -29,9 +29,13 @@ DTYPES = ("float32", "float16", "bfloat16", "float64")
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("source", metavar="IN", help="file to read: also .bin, and PyTorch's format of before 1.6")
     parser.add_argument("target", metavar="OUT", help="file to write; one that is there is replaced")
-    parser.add_argument("--dtype", choices=DTYPES, metavar="TYPE", help=f"of the weights: {', '.join(DTYPES)} (default: as in IN)")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, metavar="TYPE", help=f"of the weights: {', '.join(DTYPES)} (default: as in IN)"
+    )
     parser.add_argument("--ema", action="store_true", help="take the moving average that IN has beside the weights")
-    parser.add_argument("--prefix", default="", metavar="TEXT", help="put before every key; 'model.' for Hugging Face's library")
+    parser.add_argument(
+        "--prefix", default="", metavar="TEXT", help="put before every key; 'model.' for Hugging Face's library"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ examples:
   mvnp info
   MVNP_BACKEND=cupy mvnp info"""
 
-LIBRARIES = ("scipy", "matplotlib", "pillow", "safetensors", "tqdm")
+LIBRARIES = ("scipy", "matplotlib", "pillow", "tqdm")
 CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x", "cupy")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 

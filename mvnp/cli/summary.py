@@ -115,9 +115,10 @@ def _show(name: str, model: MambaVision, size: tuple[int, int], batch: int, cost
     header = ["layer", "kind", "output", "parameters", "MFLOPs", "memory"]
     lines = table(header, [*rows, *totals], right=(3, 4, 5)).splitlines()
     print("\n".join([*lines[: len(rows) + 1], "", *lines[len(rows) + 1 :]]))
+    digits = 2 if cost.flops > 2e9 else 3  # as `mvnp models` shows them
     weights = sum(param.size * param.dtype.itemsize for _, param in model.named_parameters())
     print(
-        f"\n{cost.macs / 1e9 + cost.scan_flops / 2e9:.2f} GMACs, {cost.flops / 1e9:.2f} GFLOPs, of which"
+        f"\n{cost.flops / 2e9:.{digits}f} GMACs, {cost.flops / 1e9:.{digits}f} GFLOPs, of which"
         f" {cost.scan_flops / 1e6:.2f} MFLOPs are the scans'; the parameters are {_bytes(weights)}"
     )
     pictures = "one picture" if batch == 1 else f"{batch} pictures"
@@ -125,7 +126,9 @@ def _show(name: str, model: MambaVision, size: tuple[int, int], batch: int, cost
 
 
 def _bytes(count: int) -> str:
-    """In kB or MB, of 1000 and 10^6 bytes, as files are measured."""
+    """In B, kB or MB, of 1000 and 10^6 bytes, as files are measured."""
+    if count < 1000:
+        return f"{count} B"
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 

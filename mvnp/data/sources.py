@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, InputError, nearest
+from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from . import fashion_mnist
 from .dataset import Dataset, chosen_classes, statistics
 from .folder import Found, ImageFiles, find_images
@@ -27,9 +28,6 @@ from .idx import read_idx
 
 NAMES = ("fashion-mnist-small", "fashion-mnist")
 KEPT_BYTES = 2**29  # pictures are decoded once and kept up to this size; beyond it they are decoded for each batch
-
-# Means and standard deviations of ImageNet's channels, by which the official MambaVision and most others standardise photos.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # train-images-idx3-ubyte, train-images.idx3-ubyte and the like, gzipped or not
 _IDX_NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")

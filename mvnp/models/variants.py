@@ -36,6 +36,9 @@ class Variant:
         return {name: getattr(self, name) for name in names}
 
 
+# Means and standard deviations of ImageNet's channels, by which the official MambaVision and most others standardise photos.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 HEADS, WIDE_HEADS = (2, 4, 8, 16), (4, 8, 16, 32)
 AT_224, AT_256, AT_512 = (8, 8, 14, 7), (8, 8, 16, 8), (8, 8, 32, 16)
 

@@ -88,7 +88,9 @@ def test_torch_reads_our_bfloat16_safetensors(tmp_path):
     got = load_for_torch(tmp_path / "a.safetensors")
     assert set(got) == {f"model.{key}" for key in before}
     assert str(got["model.head.weight"].dtype) == "torch.bfloat16"
-    np.testing.assert_array_equal(got["model.head.weight"].float().numpy(), load_checkpoint(tmp_path / "a.safetensors")["head.weight"])
+    np.testing.assert_array_equal(
+        got["model.head.weight"].float().numpy(), load_checkpoint(tmp_path / "a.safetensors")["head.weight"]
+    )
 
 
 def test_others_read_our_safetensors_and_npz(tmp_path):
@@ -152,7 +154,9 @@ def test_what_is_known_of_the_model_goes_along(tmp_path):
     assert (got.classes, got.images, got.model.config) == (("x", "y"), images, model.config)
     # A training run's optimiser stays behind, and a run cannot be resumed from what was converted.
     arrays = {f"model.{key}": array for key, array in model.state_dict().items()} | {"optimizer.step": np.array(1)}
-    save_arrays(tmp_path / "run.safetensors", arrays, {"kind": "training", "about": {"model": model.config, "classes": ["x", "y"]}})
+    save_arrays(
+        tmp_path / "run.safetensors", arrays, {"kind": "training", "about": {"model": model.config, "classes": ["x", "y"]}}
+    )
     convert_checkpoint(tmp_path / "run.safetensors", tmp_path / "c.safetensors")
     assert set(load_file(tmp_path / "c.safetensors")) == set(model.state_dict())
     assert read_pretrained(tmp_path / "c.safetensors").classes == ("x", "y")
@@ -221,7 +225,10 @@ def test_command(tmp_path, capsys):
     assert main(["convert", str(REFERENCE / "tiny.pth.tar"), str(target), "--dtype", "bfloat16"]) == 0
     out = capsys.readouterr().out
     assert re.fullmatch(rf"{re.escape(str(target))}: 125 arrays, 159,261 numbers, 0\.3 MB \(from 0\.7\)\n", out), out
-    assert json.loads(target.read_bytes()[8 : 8 + int.from_bytes(target.read_bytes()[:8], "little")])["head.weight"]["dtype"] == "BF16"
+    assert (
+        json.loads(target.read_bytes()[8 : 8 + int.from_bytes(target.read_bytes()[:8], "little")])["head.weight"]["dtype"]
+        == "BF16"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from mvnp.checkpoint import load_arrays, load_checkpoint, save_arrays
 from mvnp.errors import CheckpointError
-from support.torch_files import Tensor, write_torch
+from support.torch_files import Tensor, write_legacy, write_torch
 
 WEIGHTS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.arange(4, 6, dtype=np.float32)}
 
@@ -24,6 +24,13 @@ WRITERS = {
     "deflated.npz": lambda path: np.savez_compressed(path, **WEIGHTS),
     "torch.pth": lambda path: write_torch(
         path, {"epoch": 3, "state_dict": {"a.weight": Tensor("0", (2, 3), (3, 1)), "b": Tensor("0", (2,), (1,), offset=4)}}
+    ),
+    "legacy.pth": lambda path: write_legacy(
+        path,
+        {
+            "epoch": 3,
+            "model": {"a.weight": Tensor("0", (2, 3), (3, 1), legacy=True), "b": Tensor("0", (2,), (1,), 4, legacy=True)},
+        },
     ),
 }
 
@@ -52,7 +59,7 @@ def test_truncated_anywhere(written):
 def test_something_after_the_end(written):
     path, good = written
     path.write_bytes(good + b"more")
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or path.name == "legacy.pth":
         with pytest.raises(CheckpointError):
             load_checkpoint(path)
     else:  # a zip is found from its end, and may stand in a longer file; what is read must be right

@@ -23,8 +23,11 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 def in_process(code, **environment):
     """What Python prints with these variables set: huggingface_hub reads them when it is imported."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", **{key: str(value) for key, value in environment.items()}}
-    code = f"import mvnp\nfrom mvnp.errors import MvnpError\ntry:\n    {code}\nexcept MvnpError as error:\n    print('refused:', error)"
-    child = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], env=environment, capture_output=True, text=True)
+    code = f"try:\n    {code}\nexcept MvnpError as error:\n    print('refused:', error)"
+    code = f"import mvnp\nfrom mvnp.errors import MvnpError\n{code}"
+    child = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code], env=environment, capture_output=True, text=True
+    )
     assert child.returncode == 0, child.stderr
     return child.stdout.strip()
 
@@ -79,7 +82,9 @@ def test_a_name_that_is_nearly_right(cache):
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(CheckpointError, match=r"looking on the Hugging Face hub needs huggingface_hub: pip install 'mvnp\[hub\]'"):
+    with pytest.raises(
+        CheckpointError, match=r"looking on the Hugging Face hub needs huggingface_hub: pip install 'mvnp\[hub\]'"
+    ):
         mvnp.load_pretrained("mamba_vision_T")
     with pytest.raises(CheckpointError, match=r"https://huggingface\.co/nvidia/MambaVision-T-1K in a browser"):
         mvnp.load_pretrained("nvidia/MambaVision-T-1K")
@@ -88,7 +93,10 @@ def test_without_the_package(monkeypatch):
 def test_the_package_is_imported_only_when_needed():
     reference = Path(__file__).parents[1] / "reference" / "tiny.safetensors"
     cut = "num_heads=(1, 2, 2, 4), window_size=(8, 8, 4, 2)"
-    assert in_process(f"import sys; mvnp.load_pretrained({str(reference)!r}, {cut}); print('huggingface_hub' in sys.modules)") == "False"
+    assert (
+        in_process(f"import sys; mvnp.load_pretrained({str(reference)!r}, {cut}); print('huggingface_hub' in sys.modules)")
+        == "False"
+    )
 
 
 def stub(monkeypatch, answers):
@@ -117,7 +125,9 @@ def test_the_network_is_asked_last(monkeypatch):
     asked = stub(monkeypatch, {("model.safetensors", True): "/cache/model.safetensors"})
     assert find_on_hub("a/b") == Path("/cache/model.safetensors")
     assert asked == [("model.safetensors", True)]
-    asked = stub(monkeypatch, {("model.safetensors", False): "/new/model.safetensors", ("config.json", False): "/new/config.json"})
+    asked = stub(
+        monkeypatch, {("model.safetensors", False): "/new/model.safetensors", ("config.json", False): "/new/config.json"}
+    )
     assert find_on_hub("a/b") == Path("/new/model.safetensors")
     assert asked == [("model.safetensors", True), ("model.safetensors", False), ("config.json", False)]
     stub(monkeypatch, {("model.safetensors", False): "/new/model.safetensors", ("config.json", False): OSError("no such file")})
@@ -127,7 +137,9 @@ def test_the_network_is_asked_last(monkeypatch):
 def test_what_the_network_says(monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     stub(monkeypatch, {("model.safetensors", False): ConnectionError("no route to host\n" + "x" * 5000)})
-    with pytest.raises(CheckpointError, match=r"cannot be downloaded \(ConnectionError: no route to host\)\. Or download") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"cannot be downloaded \(ConnectionError: no route to host\)\. Or download"
+    ) as caught:
         find_on_hub("a/b")
     assert len(str(caught.value)) < 500
 

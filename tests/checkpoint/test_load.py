@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mvnp.checkpoint import load_checkpoint, npz, save_arrays, strip_wrappers
-from mvnp.errors import CheckpointError
+from mvnp.errors import CheckpointError, InputError
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 
@@ -113,6 +113,27 @@ def test_npz_declares_what_it_does_not_hold(tmp_path, shape):
     write_npz(tmp_path / "a.npz", {"x.npy": npy(shape, data=b"\0" * 12)})
     with pytest.raises(CheckpointError, match=r"declares shape .* but holds 12 bytes"):
         load_checkpoint(tmp_path / "a.npz")
+
+
+def test_npz_with_a_header_that_is_too_long(tmp_path):
+    write_npz(tmp_path / "a.npz", {"x.npy": b"\x93NUMPY\2\0" + (2**20).to_bytes(4, "little") + b" " * 2**20})
+    with pytest.raises(CheckpointError, match=r"'x\.npy' has a header of 1048576 bytes, expected at most 10000"):
+        load_checkpoint(tmp_path / "a.npz")
+
+
+def test_dtype_by_choice(tmp_path):
+    save_file({"half": np.ones(2, np.float16), "count": np.array(3)}, tmp_path / "a.safetensors")
+    assert load_checkpoint(tmp_path / "a.safetensors")["half"].dtype == np.float16
+    got = load_checkpoint(tmp_path / "a.safetensors", dtype="float64")
+    assert (got["half"].dtype, got["count"].dtype) == (np.float64, np.int64)
+    with pytest.raises(InputError, match="dtype is 'int8'"):
+        load_checkpoint(tmp_path / "a.safetensors", dtype="int8")
+
+
+def test_no_average_where_there_is_none(tmp_path):
+    save_file({"a": np.ones(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"a\.safetensors has one set of weights and no moving average"):
+        load_checkpoint(tmp_path / "a.safetensors", ema=True)
 
 
 def test_npz_with_something_else_inside(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import mvnp
-from mvnp.checkpoint import pretrained, save_arrays
+from mvnp.checkpoint import pretrained, recognise, save_arrays
 from mvnp.checkpoint.load import read_weights
 from mvnp.checkpoint.pretrained import load_pretrained, read_pretrained, save_pretrained
 from mvnp.checkpoint.recognise import arguments_of, chosen_variant, variants_like
@@ -122,6 +122,14 @@ def test_arguments_are_in_the_shapes(tmp_path, changes):
     np.testing.assert_array_equal(twin(image(twin.in_chans)), model(image(model.in_chans)))
 
 
+def test_ratio_gives_the_hidden_width_again():
+    """(8 / 392) · 392 is less than 8 in floating point."""
+    for width in range(8, 400, 8):
+        for hidden in range(1, 2 * width):
+            ratio = recognise._ratio(hidden, width)
+            assert (int(width * ratio), int(width // 2 * ratio)) == (hidden, hidden // 2)
+
+
 @pytest.mark.parametrize(
     ("shapes_of", "names", "expected"),
     [
@@ -148,6 +156,7 @@ def test_undecided_between_windows():
             chosen_variant(candidates, ["weights.pth", "downloads"])
         windows = VARIANTS[other].window_size
         assert chosen_variant(candidates, ["weights.pth"], windows).name == other
+        assert chosen_variant(candidates, ["weights.pth"], [8, 8, 64, 32]).name == name  # asked for, and so decided
     assert chosen_variant([], ["weights.pth"]) is None
 
 
@@ -172,9 +181,9 @@ def test_variant_is_found_and_says_how_images_are_made(little_t, tmp_path):
     np.testing.assert_array_equal(got.model(image()), model(image()))
     with pytest.raises(CheckpointError, match=r"is not of mamba_vision_S: the arrays have dim 4.*which is mamba_vision_T"):
         load_pretrained(tmp_path / "a.safetensors", variant="mamba_vision_S")
-    assert load_pretrained(tmp_path / "a.safetensors", variant="mamba_vision_T", window_size=(2, 2, 4, 4)).config[
-        "window_size"
-    ] == [2, 2, 4, 4]
+    for more in ({}, {"variant": "mamba_vision_T"}):  # as detection has other windows
+        got = read_pretrained(tmp_path / "a.safetensors", window_size=(2, 2, 4, 4), **more)
+        assert (got.variant, got.model.config["window_size"]) == ("mamba_vision_T", [2, 2, 4, 4])
 
 
 def test_no_variant_and_nothing_to_go_by(tmp_path):
@@ -218,6 +227,8 @@ def test_another_head(tmp_path):
     np.testing.assert_array_equal(again.head.weight.data, new.model.head.weight.data)
     assert new.model.head.weight.data.std() > 0
     assert new.model.head.path == "head"
+    with pytest.raises(InputError, match="num_classes is '5', expected an integer"):
+        load_pretrained(tmp_path / "a.safetensors", num_classes="5")
 
 
 def test_one_array_is_missing(tmp_path):
@@ -277,6 +288,18 @@ def test_config_beside_the_file(tmp_path):
         got = read_pretrained(tmp_path)
         assert got.classes == classes
         np.testing.assert_array_equal(got.model(image()), small(num_classes=2)(image()))
+
+
+def test_config_and_classes_of_something_else(tmp_path):
+    save_file(small().state_dict(), tmp_path / "model.safetensors")
+    config = {"model_type": "mambavision", "dim": 80, "num_heads": [2, 4, 8, 16], "window_size": [8, 8, 14, 7]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="of no released variant"):  # and not a model with the heads of another
+        load_pretrained(tmp_path)
+    labels = {str(index): f"name {index}" for index in range(5)}
+    config = {"model_type": "mambavision", "num_heads": [1, 1, 2, 4], "window_size": [2, 2, 2, 2], "id2label": labels}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_pretrained(tmp_path).classes is None  # five names for three classes
 
 
 def test_no_such_source(tmp_path, monkeypatch):
