@@ -47,7 +47,7 @@ class TrainingError(MvnpError, RuntimeError):
 
 
 class ExportError(MvnpError, RuntimeError):
-    """A model that cannot be exported: a package is missing, a layer has no form there, the result does not agree."""
+    """A model that cannot be exported: a layer has no form there, a value no room, or the result does not agree."""
 
 
 Pattern = tuple[int | str | EllipsisType, ...]

@@ -420,11 +420,9 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("in reversed(self._pending)", "in self._pending"),
         ("        self._pending.append((buffer, value))", "        buffer.data = value"),
         ("param.data.copy() if copy else", "param.data if copy else"),
-        (
-            'host = np.array(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype, order="C")',
-            'host = np.asarray(to_numpy(value.data if isinstance(value, Param) else value), dtype=param.dtype, order="C")',
-        ),
-        (', dtype=param.dtype, order="C")\n', ")\n"),
+        ("copy=True if copy or not host.flags.writeable else None", "copy=None"),
+        ("copy or not host.flags.writeable", "copy"),
+        ("host = np.array(host, dtype=param.dtype,", "host = np.array(host,"),
         ("if tuple(value.shape) != shape:", "if value.size not in (1, int(np.prod(shape))):"),
         (
             "    for key, array in expected.items():\n        if key in given:",

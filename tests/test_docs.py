@@ -172,11 +172,7 @@ def test_reference_names_everything_public():
     )
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("package", ["checkpoint", "data", "export", "training", "visualize"])
-=======
-@pytest.mark.parametrize("package", ["checkpoint", "data", "inference", "training", "visualize"])
->>>>>>> w4b
+@pytest.mark.parametrize("package", ["checkpoint", "data", "export", "inference", "training", "visualize"])
 def test_reference_names_what_packages_offer(package):
     documented = set(re.findall(rf"auto\w+:: mvnp\.{package}\.(\w+)$", text_of(DOCS / "reference.md"), re.MULTILINE))
     public = set(importlib.import_module(f"mvnp.{package}").__all__) - set(mvnp.__all__)

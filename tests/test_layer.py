@@ -184,6 +184,20 @@ def test_loading_copies():
         np.testing.assert_array_equal(array, before[key])
 
 
+def test_arrays_are_taken_over_where_nothing_speaks_against_it():
+    layer = Linear(2, 3)
+    fitting, fixed = np.ones((3, 2), np.float32), np.ones(3, np.float32)
+    fixed.flags.writeable = False
+    layer.load_state_dict({"weight": fitting, "bias": fixed}, copy=False)
+    assert np.shares_memory(layer.weight.data, fitting)
+    assert layer.bias.data.flags.writeable  # an optimiser will write to it
+    for other in (np.ones((3, 2)), np.ones((2, 3), np.float32).T):
+        layer.load_state_dict({"weight": other, "bias": fixed}, copy=False)
+        assert not np.shares_memory(layer.weight.data, other)
+        assert layer.weight.dtype == np.float32
+        assert layer.weight.data.flags.c_contiguous
+
+
 def test_loading_keeps_the_dtype_of_the_layer():
     model, source = Net().astype("float64"), net()
     model.load_state_dict(source.state_dict())

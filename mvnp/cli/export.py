@@ -55,12 +55,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--quirks", metavar="NAME", help="official, paper or corrected (default: as the weights say, or official)"
     )
-    add_weights_options(parser, required=False)  # so that `run` can tell what is missing
+    add_weights_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.weights is None:
-        raise UsageError("--weights is missing: a file, a variant's name or a repository\nSee mvnp export --help.")
     given = _given_size(arguments.size)
     from ..export import export_onnx, verify_onnx
     from ..export.export import check_target

@@ -47,8 +47,8 @@ def export_onnx(
     external_data    True: the weights in a second file beside `path`; None: where one file could not hold them (2 GB)
     metadata         what else is to be kept in the file's metadata, beside the model's `config` and the version of mvnp
 
-    Raises InputError for a wrong argument; ExportError where onnx is not installed, or for a model that has no form in ONNX;
-    OSError that names the file. Files are written whole or not at all.
+    Raises InputError for a wrong argument; MissingPackageError where onnx is not installed; ExportError for a model that has
+    no form in ONNX; OSError that names the file. Files are written whole or not at all.
     """
     if not isinstance(model, MambaVision | Backbone):
         raise InputError(f"export_onnx: the model is a {type(model).__name__}, expected a MambaVision or a Backbone")
@@ -63,7 +63,7 @@ def export_onnx(
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
-    """The path. Raises InputError for one that names no ONNX file; ExportError where onnx is not installed."""
+    """The path. Raises InputError for one that names no ONNX file; MissingPackageError without onnx."""
     path = Path(path)
     if not path.name.endswith(ENDING) or path.name == ENDING:
         raise InputError(f"export_onnx: the file is {str(path)!r}, expected a name that ends in {ENDING}")

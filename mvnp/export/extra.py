@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ..errors import ExportError
+from ..errors import MissingPackageError
 
 
 def needed(package: str, purpose: str) -> Any:
-    """The module of that name. Raises ExportError that says how to install it."""
+    """The module of that name. Raises MissingPackageError that says how to install it."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
         distribution = package.partition(".")[0]
-        raise ExportError(
+        raise MissingPackageError(
             f"{purpose} needs {distribution}, which is not there ({error}); pip install {distribution}"
         ) from error

@@ -46,8 +46,8 @@ def verify_onnx(
     sizes        (height, width) to try, for a file that takes any; one of a fixed size is tried with that
     tolerance    what `error` may be, 1e-4; for weights stored in float16, about 1e-2 is fair
 
-    Raises ExportError where an output differs by more, or is not finite where the model's is, and where onnxruntime is not
-    installed or does not run the file; OSError where there is none.
+    Raises ExportError where an output differs by more, or is not finite where the model's is, and where ONNX Runtime does not
+    run the file; MissingPackageError without onnxruntime; OSError where there is no file.
     """
     runtime, checker = needed("onnxruntime", "running an ONNX file"), needed("onnx.checker", "checking an ONNX file")
     os.stat(path)  # a file that is missing is no fault of it

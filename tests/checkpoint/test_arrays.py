@@ -1,5 +1,6 @@
 """Named arrays in a file: mvnp/checkpoint/arrays.py."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from mvnp.checkpoint import load_arrays, save_arrays
 from mvnp.checkpoint.arrays import read_safetensors
+from mvnp.checkpoint.safetensors import file_bytes, layout
 from mvnp.errors import CheckpointError, InputError
 
 ARRAYS = {
@@ -120,6 +122,47 @@ def test_every_flipped_bit_of_the_data_is_noticed(tmp_path):
                 load_arrays(path)
 
 
+def test_format_1_is_still_read(tmp_path):
+    """As mvnp wrote it before: a digest of names, dtypes, shapes and all bytes, put together here by hand."""
+    x, text = np.arange(3, dtype="<f4"), '{"step": 3}'
+    digest = hashlib.blake2b(text.encode() + b'["x", "<f4", [3]]' + x.tobytes(), digest_size=16).hexdigest()
+    path = tmp_path / "a.safetensors"
+    for array in (x, x + 1):
+        save_file({"x": array}, path, metadata={"mvnp": json.dumps({"format": 1, "digest": digest, "metadata": text})})
+        if array is x:
+            arrays, metadata = load_arrays(path)
+            assert_same(arrays, {"x": x})
+            assert metadata == {"step": 3}
+        else:
+            with pytest.raises(CheckpointError, match="the digest differs"):
+                load_arrays(path)
+
+
+def test_as_the_format_s_own_library_writes_it(tmp_path):
+    """But for the metadata, byte for byte: order, alignment, header."""
+    notes = {"format": "pt", "a": "ü"}
+    entries, _ = layout(ARRAYS)
+    ours = b"".join(bytes(piece) for piece in file_bytes(ARRAYS, entries, notes))
+    (tmp_path / "ours.safetensors").write_bytes(ours)
+    assert_same(load_file(tmp_path / "ours.safetensors"), ARRAYS)
+    theirs = save(ARRAYS)
+    begin, length = int.from_bytes(ours[:8], "little"), int.from_bytes(theirs[:8], "little")
+    assert ours[8 + begin :] == theirs[8 + length :]
+    described = json.loads(ours[8 : 8 + begin])
+    assert described.pop("__metadata__") == notes
+    assert described == json.loads(theirs[8 : 8 + length])
+
+
+def test_bfloat16_is_written(tmp_path):
+    save_arrays(tmp_path / "a.safetensors", ARRAYS, METADATA, bfloat16=True)
+    arrays, metadata = load_arrays(tmp_path / "a.safetensors")  # and the digest holds
+    assert metadata == METADATA
+    assert arrays["double"].dtype == arrays["half"].dtype == np.float32
+    assert arrays["double"] == 3.140625
+    assert arrays["count"] == 7
+    assert arrays["none"].shape == (0, 4)
+
+
 def test_newer_format(tmp_path):
     note = json.dumps({"format": 3, "digest": "", "metadata": "{}"})
     save_file({"x": np.zeros(2)}, tmp_path / "a.safetensors", metadata={"mvnp": note})
@@ -133,6 +176,8 @@ def test_what_cannot_be_saved(tmp_path):
         save_arrays(path, {"c": np.zeros(2, complex)})
     with pytest.raises(InputError, match="o has dtype object"):
         save_arrays(path, {"o": np.array([None])})
+    with pytest.raises(InputError, match="no array can be named __metadata__"):
+        save_arrays(path, {"__metadata__": np.zeros(2)})
     for metadata in ({"x": {1, 2}}, {"x": float("nan")}):
         with pytest.raises(InputError, match="the metadata is not JSON"):
             save_arrays(path, {}, metadata)

@@ -247,6 +247,7 @@ def test_command(tmp_path, capsys):
 )
 def test_command_refuses(source, target, options, message, tmp_path, capsys):
     save_file({"x": np.array([1e5, 1.0])}, tmp_path / "a.safetensors")
+    (tmp_path / "a.h5").write_bytes(b"HDF")
     before = set(tmp_path.rglob("*"))
     assert main(["convert", str(tmp_path / source), str(tmp_path / target), *options]) == 2
     written = capsys.readouterr()

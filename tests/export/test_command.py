@@ -85,7 +85,7 @@ def test_missing_package_is_told_before_weights_are_read(package, option, call, 
 @pytest.mark.parametrize(
     ("line", "parts"),
     [
-        ("", ["--weights is missing", "See mvnp export --help."]),
+        ("", ["arguments are required: --weights", "See mvnp export --help."]),
         ("--weights none.pth", ["none.pth"]),
         ("--weights none.pth --out model.pb", ["'model.pb', expected a name"]),  # told before weights are read
         ("--weights w.safetensors --size 1 2 3", ["--size takes a side, HxW, or a height and a width, not 1 2 3"]),

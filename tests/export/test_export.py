@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mvnp
-from mvnp.errors import ExportError, InputError
+from mvnp.errors import InputError, MissingPackageError
 from support.onnx_files import onnx, session  # skips without onnx
 from support.tiny import tiny
 
@@ -84,7 +84,7 @@ def test_refused(change, message, tmp_path, monkeypatch):
 
 def test_onnx_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ExportError, match=r"writing an ONNX file needs onnx, which is not there .*; pip install onnx"):
+    with pytest.raises(MissingPackageError, match=r"writing an ONNX file needs onnx, which is not there .*; pip install onnx"):
         mvnp.export_onnx(tiny(), tmp_path / "model.onnx", 32)
 
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from mvnp.errors import ExportError, InputError
+from mvnp.errors import ExportError, InputError, MissingPackageError
 from support.onnx_files import onnx  # skips without it
 from support.tiny import tiny
 
@@ -85,7 +85,7 @@ def test_missing_file(path):
 def test_runtime_that_is_not_installed(path, monkeypatch):
     export_onnx(tiny(), path, 32)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ExportError, match=r"running an ONNX file needs onnxruntime, .*; pip install onnxruntime"):
+    with pytest.raises(MissingPackageError, match=r"running an ONNX file needs onnxruntime, .*; pip install onnxruntime"):
         verify_onnx(path, tiny())
 
 
