@@ -2,6 +2,7 @@
 
 from .backend import backend_name, from_numpy, to_numpy, use_backend
 from .checkpoint import load_checkpoint, load_pretrained
+from .export import export_onnx
 from .gradcheck import gradcheck, gradcheck_layer
 from .layer import Layer, Param, Tape
 from .models.backbone import Backbone
@@ -31,6 +32,7 @@ __all__ = [
     "build",
     "build_backbone",
     "create_model",
+    "export_onnx",
     "feature_size",
     "from_numpy",
     "gradcheck",

@@ -46,6 +46,10 @@ class TrainingError(MvnpError, RuntimeError):
     """Training cannot go on: a loss that is not finite, a run folder that does not fit."""
 
 
+class ExportError(MvnpError, RuntimeError):
+    """A model that cannot be exported: a layer has no form there, a value no room, or the result does not agree."""
+
+
 Pattern = tuple[int | str | EllipsisType, ...]
 
 

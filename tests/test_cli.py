@@ -26,10 +26,11 @@ from mvnp.training.presets import PRESETS, find_preset
 
 DEFAULTS = PRESETS["demo"].config()
 NEEDED = {  # arguments that a command cannot do without
-    "convert": "in.npz out.npz",
     "classify": "x.jpg --weights w.npz",
     "features": "x.jpg --weights w.npz --out f.npz",
     "validate": "photos --weights w.npz",
+    "convert": "a.npz b.npz",
+    "export": "--weights w.npz",
 }
 TINY = shlex.split("--dim 2 --in-dim 2 --heads 1 1 2 2 --windows 2 2 2 2 --image-size 16 --batch-size 8 --epochs 2")
 

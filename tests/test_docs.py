@@ -172,7 +172,7 @@ def test_reference_names_everything_public():
     )
 
 
-@pytest.mark.parametrize("package", ["checkpoint", "data", "inference", "training", "visualize"])
+@pytest.mark.parametrize("package", ["checkpoint", "data", "export", "inference", "training", "visualize"])
 def test_reference_names_what_packages_offer(package):
     documented = set(re.findall(rf"auto\w+:: mvnp\.{package}\.(\w+)$", text_of(DOCS / "reference.md"), re.MULTILINE))
     public = set(importlib.import_module(f"mvnp.{package}").__all__) - set(mvnp.__all__)
@@ -186,6 +186,7 @@ def python_blocks(page: Path) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, match.start(3)), match[3]) for match in found]
 
 
+NEEDED = {"docs/export.md": ("onnx", "onnxruntime")}  # what the code of a page runs on, beyond what mvnp does
 PAGES_WITH_CODE = [page for page in PAGES if python_blocks(page)]
 
 
@@ -196,6 +197,8 @@ def test_pages_with_code_are_found():
 @pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=named)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     """In order, in one namespace for each page. A traceback shows the page's own line numbers."""
+    for package in NEEDED.get(named(page), ()):
+        pytest.importorskip(package, reason=f"needs the package {package}: pip install -e '.[test]'")
     monkeypatch.chdir(tmp_path)
     namespace: dict = {"__name__": "a_page"}
     for line, code in python_blocks(page):

@@ -18,7 +18,7 @@ from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
 from ..workspace import keep_freed_memory
-from . import check, classify, convert, demo, features, finetune, info, models, summary, train, validate
+from . import check, classify, convert, demo, export, features, finetune, info, models, summary, train, validate
 from .arguments import Parser
 
 COMMANDS = {
@@ -29,6 +29,7 @@ COMMANDS = {
     "features": features,
     "validate": validate,
     "convert": convert,
+    "export": export,
     "summary": summary,
     "check": check,
     "models": models,

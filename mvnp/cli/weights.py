@@ -51,14 +51,14 @@ def add_picture_options(parser: Parser) -> None:
     group.add_argument("--batch", type=whole(1), default=16, metavar="N", help="pictures at a time (default: 16)")
 
 
-def open_model(arguments: argparse.Namespace) -> Pretrained:
-    """The model of --weights."""
+def open_model(arguments: argparse.Namespace, **overrides: Any) -> Pretrained:
+    """The model of --weights; `overrides` are further arguments of it."""
     from ..checkpoint import read_pretrained
 
     given = {name: getattr(arguments, name) for name in ("num_heads", "window_size") if getattr(arguments, name) is not None}
     source = os.path.expanduser(arguments.weights)
     try:
-        return read_pretrained(source, variant=arguments.variant, ema=arguments.ema, **given)
+        return read_pretrained(source, variant=arguments.variant, ema=arguments.ema, **given, **overrides)
     except CheckpointError as error:
         if "give num_heads=" in str(error) or "give window_size=" in str(error):
             raise CheckpointError(f"{error}. On the command line: --heads and --windows") from error

@@ -115,19 +115,20 @@ class Backbone(Trunk):
 
     # For the whole batch or a piece of it.
 
-    def _norm(self, index: int) -> LayerNorm | BatchNorm | None:
+    def out_norm(self, index: int) -> LayerNorm | BatchNorm | None:
+        """The norm that stage `index` is given behind; None: none."""
         return vars(self).get(f"outnorm{index}")
 
     def _outputs(self, x: Array, tape: Tape | None = None) -> list[Array]:
         stages = self._stages(x, tape)
-        norms = [self._norm(index) for index in self.out_indices]
+        norms = [self.out_norm(index) for index in self.out_indices]
         chosen = zip(norms, (stages[index] for index in self.out_indices), strict=True)
         return [stage if norm is None else norm(stage, tape) for norm, stage in chosen]
 
     def _outputs_backward(self, douts: Sequence[Array], tape: Tape) -> Array | None:
         dstages: list[Array | None] = [None] * len(self.levels)
         for index, d in zip(reversed(self.out_indices), reversed(douts), strict=True):
-            norm = self._norm(index)
+            norm = self.out_norm(index)
             dstages[index] = d if norm is None else norm.backward(d, tape)
         return self._stages_backward(dstages, tape)
 
