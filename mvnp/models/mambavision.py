@@ -69,10 +69,8 @@ class Trunk(Layer):
 
     def _stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
         x = array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1))  # channel-last from here on
-        if tape is None:
-            found = a_few_at_a_time(self._convolutional_stages, x)
-        else:
-            found = self._convolutional_stages(x, tape)
+        begin = self._convolutional_stages
+        found = a_few_at_a_time(begin, x) if tape is None else begin(x, tape)
         if len(self.levels) <= 2:
             return found
         *stages, x = found

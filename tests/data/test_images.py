@@ -403,9 +403,7 @@ def test_a_folders_pictures_as_files(tmp_path):
     assert (transform.crop_mode, transform.interpolation) == ("center", "bicubic")
     smooth = save(tmp_path / "set/a/1.png", np.add.outer(np.arange(60), np.arange(91)).astype(np.uint8)[..., None].repeat(3, 2))
     direct = read_image(smooth, 32, 3)
-    assert (
-        np.abs(transform.cut(open_image(smooth)).astype(int) - direct).max() <= 3
-    )  # the cut may begin half a pixel off
+    assert np.abs(transform.cut(open_image(smooth)).astype(int) - direct).max() <= 3  # the cut may begin half a pixel off
     assert want.shape == (len(labels), 3, 32, 32)
 
 
