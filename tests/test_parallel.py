@@ -62,7 +62,10 @@ def test_the_matrix_library_is_held_to_one_thread_and_let_go():
 
 
 def test_error_states_hold_in_threads():
+    both = threading.Barrier(2, timeout=30)  # so that each thread takes one
+
     def overflow():
+        both.wait()
         return np.float32(1e38) * np.float32(1e38)
 
     with np.errstate(over="ignore"):
