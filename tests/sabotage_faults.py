@@ -361,6 +361,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("    tape.rng, tape._pending = tapes[0].rng.generator, tapes[0]._pending\n", ""),
         ("return self._meeting.gather(self._member, value)", "return [value]"),
         ("copy.deepcopy(whole.rng)", "whole.rng"),
+        ("_slices(len(x), min(number, len(x)))", "_slices(len(x) - 1, min(number, len(x)))"),
     ],
     "parallel.py": [
         ("raise error\n", "return []\n"),

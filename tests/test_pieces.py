@@ -153,3 +153,18 @@ def test_two_forwards_on_one_tape(cut):
     assert relative(pending_in_pieces[0], pending[0]) < 1e-12
     for key in ("head.weight", "levels.2.blocks.0.mixer.A_log", "patch_embed.conv_down.0.weight"):
         assert relative(in_pieces[key], gradients[key]) < 1e-10
+
+
+@pytest.mark.parametrize("few", [1, 2 * 40 * 24, 3 * 40 * 24])
+def test_the_first_levels_take_a_few_images_at_a_time(monkeypatch, few):
+    model, x = model_of(), normal((5, 3, 40, 24), seed=1)
+    logits, stages, turns = model(x), model.features(x), []
+    plain = model.patch_embed.forward
+    monkeypatch.setattr(parallel, "_chosen", 1)
+    monkeypatch.setattr(pieces, "FEW_PIXELS", few)
+    monkeypatch.setattr(model.patch_embed, "forward", lambda x, tape: (turns.append(len(x)), plain(x, tape))[1])
+    np.testing.assert_allclose(model(x), logits, rtol=1e-11, atol=1e-12)
+    assert sum(turns) == 5
+    assert len(turns) == min(5, max(1, round(5 * 40 * 24 / few)))
+    for part, whole in zip(model.features(x), stages, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-11, atol=1e-12)
