@@ -150,6 +150,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ('key_of = {"gamma": ""}', 'key_of = {"gamma": "gamma"}'),
     ],
     "layers/linear.py": [
+        ("return rows @ weight.T", "return 2 * rows @ weight.T"),
+        ("(weight @ rows.T).T.copy()", "(weight @ rows.T).T"),
         ("        y += bias\n", "        y += 0 * bias\n"),
         ("column_sums(rows) if has_bias", "rows.mean(axis=0) if has_bias"),
         ("dweight = rows.T @ x.reshape(-1, x.shape[-1])", "dweight = rows[:1].T @ x.reshape(-1, x.shape[-1])[:1]"),
@@ -366,6 +368,14 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "parallel.py": [
         ("raise error\n", "return []\n"),
         ("contextvars.copy_context().run, work", "work"),
+    ],
+    "training/adamw.py": [
+        (
+            "self._update_block(p[part], g[part], m[part], v[part], lr, decay)",
+            "self._update_block(p[:1], g[:1], m[:1], v[:1], lr, decay)",
+        ),
+        ("lr * self.lr_scales.get(name, 1.0)", "lr"),
+        ("v += work", "v -= work"),
     ],
     "models/folding.py": [
         ("shift = shift + conv.bias.data * gain", "pass"),
