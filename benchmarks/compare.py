@@ -28,6 +28,7 @@ from cases import CASES, PEERS
 from layers import chosen
 from machine import machine
 from report import as_markdown, as_text
+from results import write_results
 from rounds import Disagreement, Runner, add_floors
 from workers import WorkerError
 
@@ -105,9 +106,7 @@ def installed(quick: bool) -> tuple[str, ...]:
 
 def write(folder: Path, group: str, result: dict[str, Any]) -> None:
     """A group's figures and its table."""
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(folder / f"{FILES[group]}.json", (json.dumps(result, indent=1) + "\n").encode())
-    atomic.write_bytes(folder / f"{FILES[group]}.md", as_markdown(group, result).encode())
+    write_results(folder, FILES[group], result, as_markdown(group, result))
 
 
 def draw(folder: Path) -> None:

@@ -18,7 +18,6 @@ onnx_export.md are written there.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import statistics
@@ -33,8 +32,9 @@ import numpy as np
 import onnxruntime
 from machine import machine, sentence
 from onnx import helper, load, numpy_helper
+from results import write_results
 
-from mvnp import atomic, create_model, export_onnx
+from mvnp import create_model, export_onnx
 from mvnp.export import layers
 from mvnp.export import model as walk
 from mvnp.export.graph import IR_VERSION, OPSET, Graph, tensor
@@ -60,10 +60,8 @@ def main() -> None:
     text = f"{scan_table(alone)}\n\n{model_table(whole)}\n\n{sentence(about)}\n"
     print(text)
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         results = {"machine": about, "scan": alone, "model": whole}
-        atomic.write_bytes(arguments.out / "onnx_export.json", (json.dumps(results, indent=1) + "\n").encode())
-        atomic.write_bytes(arguments.out / "onnx_export.md", text.encode())
+        write_results(arguments.out, "onnx_export", results, text)
 
 
 # ------------------------------------------------------------------------------------------- the forms beside layers.recurrence

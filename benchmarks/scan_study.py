@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from machine import machine, sentence
+from results import write_results
 
 from mvnp import atomic
 from mvnp.layers.linear_recurrence import METHODS, linear_recurrence_backward, linear_recurrence_forward
@@ -53,10 +53,8 @@ def main() -> None:
     text = f"{recurrence_table(recurrence)}\n\n{scan_table(scan)}\n\n{sentence(machine(threads=1))}\n"
     print(text)
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         results = {"machine": machine(threads=1), "recurrence": recurrence, "scan": scan}
-        atomic.write_bytes(arguments.out / "scan.json", (json.dumps(results, indent=1) + "\n").encode())
-        atomic.write_bytes(arguments.out / "scan.md", text.encode())
+        write_results(arguments.out, "scan", results, text)
         draw(recurrence, PICTURE)
 
 

@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 from machine import machine, sentence
+from results import write_results
 
 from mvnp import atomic
 from mvnp.data import load_dataset, write_idx
@@ -82,10 +83,8 @@ def main() -> None:
     text = report(runs, probes)
     print(text)
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         results = {"machine": machine(threads()), "runs": runs, "probes": probes}
-        atomic.write_bytes(arguments.out / "transfer.json", (json.dumps(results, indent=1) + "\n").encode())
-        atomic.write_bytes(arguments.out / "transfer.md", text.encode())
+        write_results(arguments.out, "transfer", results, text)
         draw(runs, PICTURE)
 
 

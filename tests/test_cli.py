@@ -23,6 +23,7 @@ from mvnp.data import write_idx
 from mvnp.models.variants import VARIANTS
 from mvnp.training import TrainingConfig, read_checkpoint
 from mvnp.training.presets import PRESETS, find_preset
+from support.command_line import assert_refused, runner
 
 DEFAULTS = PRESETS["demo"].config()
 NEEDED = {  # arguments that a command cannot do without
@@ -37,14 +38,7 @@ TINY = shlex.split("--dim 2 --in-dim 2 --heads 1 1 2 2 --windows 2 2 2 2 --image
 
 @pytest.fixture
 def call(capsys):
-    """Runs a command line in this process and gives its status, standard output and standard error."""
-
-    def run(*arguments):
-        status = main([str(argument) for argument in arguments])
-        written = capsys.readouterr()
-        return status, written.out, written.err
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture
@@ -65,18 +59,6 @@ def process(*arguments, **options):
     """A command line in a process of its own."""
     command = [sys.executable, "-m", "mvnp", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
-
-
-def assert_refused(result, *parts):
-    """Status 2, nothing on standard output, and a message of at most two lines that holds all `parts`."""
-    status, out, err = result
-    assert status == 2, err
-    assert out == ""
-    assert err.startswith("mvnp: error: ")
-    assert err.count("\n") <= 2
-    assert "Traceback" not in err
-    for part in parts:
-        assert str(part) in err
 
 
 # Help

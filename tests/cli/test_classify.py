@@ -9,22 +9,7 @@ from PIL import Image
 
 from mvnp.checkpoint import save_arrays, save_pretrained
 from mvnp.inference import imagenet_names, wordnet_ids
-from support.command_line import NAMES, assert_refused, logits_of, runner, save_picture, save_small, softmax
-
-
-@pytest.fixture
-def call(capsys):
-    return runner(capsys)
-
-
-@pytest.fixture
-def weights(tmp_path):
-    return tmp_path / "weights.safetensors"
-
-
-@pytest.fixture
-def files(tmp_path):
-    return [save_picture(tmp_path / "photos" / f"{seed}.png", seed) for seed in range(5)]
+from support.command_line import NAMES, assert_refused, logits_of, save_small, softmax
 
 
 def tables(out):

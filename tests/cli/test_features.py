@@ -11,22 +11,7 @@ from mvnp.checkpoint import save_pretrained
 from mvnp.checkpoint.npz import read_npz
 from mvnp.data import ImageTransform, open_image
 from mvnp.inference import features, write_features
-from support.command_line import IMAGES, assert_refused, runner, save_picture, save_small
-
-
-@pytest.fixture
-def call(capsys):
-    return runner(capsys)
-
-
-@pytest.fixture
-def weights(tmp_path):
-    return tmp_path / "weights.safetensors"
-
-
-@pytest.fixture
-def files(tmp_path):
-    return [save_picture(tmp_path / "photos" / f"{seed}.png", seed) for seed in range(5)]
+from support.command_line import IMAGES, assert_refused, save_small
 
 
 def prepared(files):

@@ -10,12 +10,7 @@ import mvnp
 from mvnp.layers.dropout import Dropout
 from mvnp.models.variants import VARIANTS
 from mvnp.training.presets import PRESETS
-from support.command_line import assert_refused, runner, save_small
-
-
-@pytest.fixture
-def call(capsys):
-    return runner(capsys)
+from support.command_line import assert_refused, save_small
 
 
 def total(call, *arguments):

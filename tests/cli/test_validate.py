@@ -21,11 +21,6 @@ def call(capsys, tmp_path, monkeypatch):
     return runner(capsys)
 
 
-@pytest.fixture
-def weights(tmp_path):
-    return tmp_path / "weights.safetensors"
-
-
 COUNTS = {"cat": 5, "dog": 4, "Cup_of coffee": 3}
 
 
