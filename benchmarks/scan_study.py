@@ -167,7 +167,7 @@ def recurrence_table(rows: list[dict[str, Any]]) -> str:
 
 
 def scan_table(rows: list[dict[str, Any]]) -> str:
-    lines = [f"| L | {' | '.join(METHODS)} | PyTorch, loop |", "|---" * (len(METHODS) + 2) + "|"]
+    lines = [f"| L | {' | '.join(METHODS)} | PyTorch, reference loop |", "|---" * (len(METHODS) + 2) + "|"]
     for row in rows:
         best = min(row[method] for method in METHODS)
         times = [f"**{row[method]:.2f} ms**" if row[method] == best else f"{row[method]:.2f} ms" for method in METHODS]
