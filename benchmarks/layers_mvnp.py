@@ -47,12 +47,12 @@ ONE_INPUT = {
 }
 
 
-def build(kind: str, batch: int, arguments: tuple[Any, ...]) -> Pair:
-    """The forward and the backward of a row, on `batch` images."""
+def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np.asarray) -> Pair:
+    """The forward and the backward of a row, on `batch` images. What is drawn goes through `wrap`."""
     rng = np.random.default_rng(0)
 
     def random(*shape: int) -> np.ndarray:
-        return rng.standard_normal(shape, dtype=np.float32)
+        return wrap(rng.standard_normal(shape, dtype=np.float32))
 
     if kind in ONE_INPUT:
         forward, backward = ONE_INPUT[kind]

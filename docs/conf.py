@@ -14,7 +14,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
 from sphinx.util import logging
-from sphinxcontrib.katex import katex_version
+from sphinxcontrib import katex
 
 import mvnp
 
@@ -26,6 +26,7 @@ author = "The mvnp authors"
 version = release = mvnp.__version__
 language = "en"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.katex", "plain_docstrings"]
+extensions += ["annotated", "cost_table", "plot", "run_at_build"]  # ours, in _ext
 exclude_patterns = ["_build", "_static", "measured"]
 
 myst_enable_extensions = ["dollarmath", "deflist"]
@@ -45,15 +46,20 @@ html_show_copyright = False
 katex_prerender = shutil.which("node") is not None
 katex_css_path = "katex/katex.min.css"
 
+# On a busy machine the file of the server's socket is there before the server listens, and connecting fails at once. The way
+# by a port waits until it listens, here up to a minute.
+katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+katex.STARTUP_TIMEOUT = 60.0
+
 logger = logging.getLogger(__name__)
 
 
 def check_katex(app: Sphinx) -> None:
     """The stylesheet fits the script only if both are of one version."""
     vendored = re.search(r"KaTeX (\S+):", (HERE / "_static/katex/README.md").read_text(encoding="utf-8"))
-    if vendored is None or vendored[1] != katex_version:
+    if vendored is None or vendored[1] != katex.katex_version:
         raise ConfigError(
-            f"sphinxcontrib-katex brings KaTeX {katex_version}, docs/_static/katex holds {vendored and vendored[1]};"
+            f"sphinxcontrib-katex brings KaTeX {katex.katex_version}, docs/_static/katex holds {vendored and vendored[1]};"
             " install the version that pyproject.toml pins, or renew the stylesheet and fonts as the README there says"
         )
 

@@ -70,7 +70,7 @@ def test_one_stem(what, found):
 @pytest.mark.parametrize("stem", STEMS)
 def test_page_shows_the_source_and_asks_a_question(stem):
     text = text_of(DOCS / "layers" / f"{stem}.md")
-    assert f"```{{literalinclude}} ../../mvnp/layers/{stem}.py\n" in text
+    assert f"```{{annotated}} mvnp.layers.{stem}\n" in text or f"```{{literalinclude}} ../../mvnp/layers/{stem}.py\n" in text
     assert "\n## Exercise\n" in text
 
 
@@ -182,7 +182,7 @@ def test_reference_names_what_packages_offer(package):
 def python_blocks(page: Path) -> list[tuple[int, str]]:
     """(line, code) of every Python block of a page."""
     text = text_of(page)
-    found = [match for match in FENCE.finditer(text) if match[2].strip() == "python"]
+    found = [match for match in FENCE.finditer(text) if match[2].strip() in ("python", "{example}")]
     return [(text.count("\n", 0, match.start(3)), match[3]) for match in found]
 
 

@@ -135,7 +135,7 @@ class MultiHeadAttention(Layer):
         self.proj_drop = Dropout(proj_drop)
 
     def forward(self, x: Array, tape: Tape | None = None, real: Array | None = None) -> Array:
-        """(B, L, C) to (B, L, C); `real` (B, L) is False at padded tokens that are to be left out."""
+        """(2): (B, L, C) to (B, L, C); `real` (B, L) is False at padded tokens that are to be left out."""
         check_array("MultiHeadAttention", "x", x, ("B", "L", self.proj.weight.shape[0]))
         B, L, C = x.shape
         qkv = self.qkv(x, tape).reshape(B, L, 3, self.heads, C // self.heads)

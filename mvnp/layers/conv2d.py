@@ -41,7 +41,7 @@ Pair = tuple[int, int]
 def conv2d_forward(
     x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0)
 ) -> tuple[Array, tuple]:
-    """y of (1), and the cache for `conv2d_backward`.
+    """y of (1), by (2), and the cache for `conv2d_backward`.
 
     Raises InputError unless x is (B, H, W, I), and where the padded image is smaller than the kernel.
     """

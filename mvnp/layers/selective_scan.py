@@ -84,7 +84,7 @@ def selective_scan_forward(
     method: str | None = None,
     keep: bool = True,
 ) -> tuple[Array, ScanCache]:
-    """y of (3), (b, l, d), and the cache for `selective_scan_backward`.
+    """y of (1) to (3), (b, l, d), and the cache for `selective_scan_backward`.
 
     softplus      False: Δ = dt + dt_bias, for a step size that is made elsewhere
     keep_every    K, the distance of kept states; None: the square root of l, rounded up

@@ -1,0 +1,151 @@
+"""`{cost} layernorm`: what a layer costs at its shapes in mamba_vision_T, counted by running its source.
+
+The shapes are those that benchmarks/layers.py times; the counting is that of counted.py. Below the table: how often the layer
+occurs in the model, from mvnp/models/cost.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from counted import counting, flat
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import mvnp
+from mvnp.models.cost import ModelCost, model_cost
+
+sys.path.append(str(Path(mvnp.__file__).parent.parent / "benchmarks"))
+VARIANT, SIZE = "mamba_vision_T", 224
+KINDS = {"selective_scan": "scan", "attention": "attention", "window": "windows"}  # rows of model_cost that are no class
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward or a backward of one image."""
+
+    products: int
+    others: int
+    bytes: int
+
+    @property
+    def intensity(self) -> float:
+        return (self.products + self.others) / self.bytes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one row of benchmarks/layers.py. `kept`: bytes that the forward leaves for the backward, inputs aside."""
+
+    name: str
+    forward: Pass
+    backward: Pass
+    kept: int
+
+
+def costs_of(stem: str) -> list[Cost]:
+    """The cost of a layer at each of its shapes."""
+    from layers import ROWS
+
+    rows = {re.sub(r", \w+ loop$", "", row.name): row for row in ROWS if stem in row.stems}
+    return [_cost(name, row.kind, row.arguments) for name, row in rows.items()]
+
+
+def _cost(name: str, kind: str, arguments: tuple) -> Cost:
+    from layers_mvnp import build
+
+    inputs: list[np.ndarray] = []
+    with counting() as count:
+
+        def drawn(x: np.ndarray) -> np.ndarray:
+            inputs.append(x)
+            return count.array(x)
+
+        forward, backward = build(kind, 1, arguments, drawn)
+        y, kept = forward()
+        there = Pass(count.products, count.others, count.bytes)
+        dy = count.array(np.random.default_rng(1).standard_normal(np.shape(y)).astype(np.float32))
+        backward(dy, kept)
+        back = Pass(count.products - there.products, count.others - there.others, count.bytes - there.bytes)
+    own = [x for x in _arrays(kept) if not any(np.may_share_memory(x, given) for given in inputs)]
+    return Cost(name, there, back, sum(x.nbytes for x in own))
+
+
+def _arrays(kept: Any) -> list[np.ndarray]:
+    return list({id(x): x for x in flat(kept) if isinstance(x, np.ndarray)}.values())
+
+
+class CostTable(SphinxDirective):
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        stem = self.arguments[0]
+        costs = costs_of(stem)
+        if not costs:
+            raise self.error(f"cost: no row of benchmarks/layers.py is for {stem}")
+        self.env.note_dependency(self.env.srcdir.parent / "mvnp" / "layers" / f"{stem}.py")
+        return [nodes.container("", *self.parse_text_to_nodes("\n".join(table_of(stem, costs))), classes=["made-table"])]
+
+
+def table_of(stem: str, costs: list[Cost]) -> list[str]:
+    """A table in Markdown, two lines for each shape, and what the whole model has of the layer."""
+    rows = [
+        "| one image, float32 | | in products | other operations | bytes | operations a byte |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for cost in costs:
+        for name, label, one in ((cost.name, "forward", cost.forward), ("", "backward", cost.backward)):
+            numbers = f"{_short(one.products)} | {_short(one.others)} | {_short(one.bytes)} | {one.intensity:.2g}"
+            rows.append(f"| {name.replace('x', '×') if name else ''} | {label} | {numbers} |")
+    kept = "; ".join(f"{_short(cost.kept)} bytes ({cost.name.replace('x', '×')})" for cost in costs if cost.kept)
+    return [
+        *rows,
+        "",
+        f"Kept for the backward, beside the input: {kept or 'nothing'}. {in_the_model(stem)}",
+        "",
+        "*Counted when this page was built, by running the source on arrays that count: an operation is a multiplication or"
+        " addition of a matrix product, or one result of any other function; bytes are what the calls read and write.*",
+    ]
+
+
+def in_the_model(stem: str) -> str:
+    """How often mamba_vision_T has the layer, and how much of its parameters and products."""
+    names = {name for name, thing in vars(importlib.import_module(f"mvnp.layers.{stem}")).items() if isinstance(thing, type)}
+    names.add(KINDS.get(stem, ""))
+    whole = _whole_model()
+    rows = [row for row in whole.rows if row.kind in names]
+    if not rows:
+        return ""
+    text = f"{VARIANT} does this {len(rows)} times for an image of {SIZE}×{SIZE}"
+    if parameters := sum(row.parameters for row in rows):
+        text += f", with {parameters:,} of its {whole.parameters:,} parameters"
+    if macs := sum(row.macs for row in rows):
+        text += f" and {macs / whole.macs:.1%} of its {whole.macs / 1e9:.2f}·10⁹ multiply-accumulates"
+    return text + "."
+
+
+@cache
+def _whole_model() -> ModelCost:
+    return model_cost(mvnp.create_model(VARIANT, allocate=False), SIZE)
+
+
+def _short(number: int) -> str:
+    """Three digits: 1.23 M, 45.6 k."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            scaled = number / size
+            return f"{scaled:.{max(0, 2 - len(str(int(scaled))) + 1)}f}{unit}"
+    return str(number)
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("cost", CostTable)
+    return {"parallel_read_safe": True}
