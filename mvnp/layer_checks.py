@@ -89,10 +89,13 @@ def _off_zero(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
     return {name: x + 0.1 * np.sign(x) for name, x in _draw(**shapes).items()}
 
 
-def _scan_inputs(bias: bool) -> dict[str, np.ndarray]:
-    """b = 2, l = 5, d = 3, n = 4: A negative, and with a block of kept states that l does not fill."""
+def _scan_inputs(bias: bool, steps: bool = False) -> dict[str, np.ndarray]:
+    """b = 2, l = 5, d = 3, n = 4: A negative, and with a block of kept states that l does not fill. `steps`: dt is Δ itself,
+    and positive, or the states would grow without bound."""
     inputs = _draw(x=(2, 5, 3), dt=(2, 5, 3), A=(3, 4), B=(2, 5, 4), C=(2, 5, 4), D=(3,), dt_bias=(3,))
     inputs["A"] = -np.exp(inputs["A"])
+    if steps:
+        inputs["dt"], inputs["dt_bias"] = np.exp(inputs["dt"]), np.exp(inputs["dt_bias"])
     return inputs if bias else {name: x for name, x in inputs.items() if name != "dt_bias"}
 
 
@@ -188,7 +191,7 @@ LAYER_CASES = [
     _pair("selective_scan", "no bias", selective_scan_forward, _without_bias(selective_scan_backward),
           _scan_inputs(bias=False)),
     _pair("selective_scan", "no softplus", partial(selective_scan_forward, softplus=False), selective_scan_backward,
-          _scan_inputs(bias=True)),
+          _scan_inputs(bias=True, steps=True)),
     _pair("selective_scan", "one block", partial(selective_scan_forward, keep_every=8), selective_scan_backward,
           _scan_inputs(bias=True)),
     _pair("selective_scan", "associative", partial(selective_scan_forward, method="associative"), selective_scan_backward,
