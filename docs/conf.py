@@ -20,6 +20,7 @@ import mvnp
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
+sys.path.append(str(HERE.parent / "benchmarks"))  # what draws the measured, and makes a layer's inputs
 
 project = "mvnp"
 author = "The mvnp authors"
