@@ -7,15 +7,14 @@ of the rounds. What the engines compute is compared in every process, and a disa
 operations of a case would take at the rate of one big float32 matrix product.
 
 Needs `pip install -e '.[bench]'`: torch (a CPU build will do), onnx, onnxruntime and onnxscript. With --out, each group that
-was measured is written there as JSON and as the table that docs/measured.md shows, and the figures are drawn into the folder
-`pictures` beside it.
+was measured is written there as JSON and as the table that docs/measured.md shows; its figures are drawn from the JSON when the
+documentation is built.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import sys
 import tempfile
@@ -32,7 +31,7 @@ from results import write_results
 from rounds import Disagreement, Runner, add_floors
 from workers import WorkerError
 
-from mvnp import atomic, parallel
+from mvnp import parallel
 
 FILES = {"models": "models", "training": "training", "scan": "without_scan", "layers": "layers"}  # of each group, in --out
 GROUPS = tuple(FILES)
@@ -68,7 +67,6 @@ def main() -> None:
     if arguments.out:
         for group, rows in found.items():
             write(arguments.out, group, {"machine": about, "rate": runner.rate, "rounds": rounds, "rows": rows})
-        draw(arguments.out)
 
 
 def measure(runner: Runner, groups: tuple[str, ...], quick: bool) -> dict[str, list[dict[str, Any]]]:
@@ -105,20 +103,8 @@ def installed(quick: bool) -> tuple[str, ...]:
 
 
 def write(folder: Path, group: str, result: dict[str, Any]) -> None:
-    """A group's figures and its table."""
+    """A group's numbers and its table."""
     write_results(folder, FILES[group], result, as_markdown(group, result))
-
-
-def draw(folder: Path) -> None:
-    """The figures, from all groups that the folder holds."""
-    from figures import draw_all
-
-    paths = {group: folder / f"{name}.json" for group, name in FILES.items()}
-    found = {group: json.loads(path.read_text()) for group, path in paths.items() if path.exists()}
-    pictures = folder.parent / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for name, data in draw_all(found).items():
-        atomic.write_bytes(pictures / name, data)
 
 
 def say(text: str) -> None:

@@ -1,36 +1,30 @@
-"""The figures of docs/measured.md, from the JSON of the groups, in colours that colour-blind eyes tell apart (Okabe, Ito)."""
+"""The figures of docs/measured.md, from the JSON of the groups, in colours that colour-blind eyes tell apart (Okabe, Ito).
+
+They are drawn when the documentation is built, by the scripts in docs/figures.
+"""
 
 from __future__ import annotations
 
-import io
+import json
+from pathlib import Path
 from typing import Any
 
 from cases import PEERS
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 COLOUR = {"torch": "#0072B2", "onnx": "#E69F00", "compile": "#009E73", "mvnp": "#D55E00"}
 PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # behind a number, so that no line runs through it
 PASSES = {"forward": "#0072B2", "backward": "#E69F00"}
 
-Found = dict[str, dict[str, Any]]
+
+def model_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of all cases of whole models, from the files that compare.py has written."""
+    files = [folder / f"{name}.json" for name in ("models", "training", "without_scan")]
+    return [row for file in files if file.exists() for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
 
 
-def draw_all(found: Found) -> dict[str, bytes]:
-    """Name and PNG of every figure for which there are measurements."""
-    drawn = {}
-    rows = [row for group in ("models", "training", "scan") for row in found.get(group, {}).get("rows", [])]
-    if rows:
-        drawn["measured_models.png"] = models(rows)
-    if "layers" in found:
-        drawn["measured_layers.png"] = layers(found["layers"]["rows"])
-    if scale_points(rows, "batch") and scale_points(rows, "pixels"):
-        drawn["measured_scale.png"] = scale(rows)
-    return drawn
-
-
-def models(rows: list[dict[str, Any]]) -> bytes:
+def models(rows: list[dict[str, Any]]) -> Figure:
     """A bar for each case and peer: mvnp's time over the peer's."""
     bars = [(row["title"], peer, theirs["ratio"]) for row in rows for peer, theirs in row["peers"].items() if "ratio" in theirs]
     figure = Figure(figsize=(9, 0.28 * len(bars) + 1.4), layout="constrained")
@@ -44,10 +38,10 @@ def models(rows: list[dict[str, Any]]) -> bytes:
         axes.annotate(f"{ratio:.2f}", (ratio, i), (4, 0), textcoords="offset points", va="center", fontsize=8, bbox=PLAIN)
     finish(axes, titles, "mvnp's time / the peer's time (below 1: mvnp is faster)")
     axes.set_xlim(0, 1.12 * max(1.0, *(ratio for _, _, ratio in bars)))
-    return png(figure)
+    return figure
 
 
-def layers(rows: list[dict[str, Any]]) -> bytes:
+def layers(rows: list[dict[str, Any]]) -> Figure:
     """Two dots for each layer: the ratio of the forward and of the backward, on a logarithmic axis."""
     names = list(dict.fromkeys(row["layer"] for row in rows))
     figure = Figure(figsize=(9, 0.28 * len(names) + 1.4), layout="constrained")
@@ -59,10 +53,10 @@ def layers(rows: list[dict[str, Any]]) -> bytes:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     finish(axes, names, "mvnp's time / PyTorch's time (below 1: mvnp is faster)")
     axes.grid(axis="both", alpha=0.3)
-    return png(figure)
+    return figure
 
 
-def scale(rows: list[dict[str, Any]]) -> bytes:
+def scale(rows: list[dict[str, Any]]) -> Figure:
     """Milliseconds for one image of T: against the batch, and against the pixels."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     titles = {"batch": "T, 224x224", "pixels": "T, batch 1"}
@@ -79,7 +73,7 @@ def scale(rows: list[dict[str, Any]]) -> bytes:
         axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
         axes.grid(alpha=0.3)
         axes.legend()
-    return png(figure)
+    return figure
 
 
 def scale_points(rows: list[dict[str, Any]], along: str, engine: str = "mvnp") -> list[tuple[float, float]]:
@@ -103,10 +97,3 @@ def finish(axes: Axes, names: list[str], label: str) -> None:
     axes.set_xlabel(label)
     axes.margins(y=0.02)
     axes.figure.legend(loc="outside upper right", ncols=3)
-
-
-def png(figure: Figure) -> bytes:
-    """The file's bytes, the same for the same figures."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()

@@ -8,13 +8,12 @@ channels with 8 states: what is the fastest in a model. Where PyTorch is install
 scan, up to 1,024 tokens.
 
 Times are the least of a few, of this thread alone; peaks are of arrays that a call makes (tracemalloc); errors are relative
-to the same in float64, step by step. With --out, scan.json and scan.md are written there and the figure to docs/pictures.
+to the same in float64, step by step. With --out, scan.json and scan.md are written there.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -25,14 +24,12 @@ import numpy as np
 from machine import machine, sentence
 from results import write_results
 
-from mvnp import atomic
 from mvnp.layers.linear_recurrence import METHODS, linear_recurrence_backward, linear_recurrence_forward
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
 
 LENGTHS = (49, 196, 784, 1024, 4096, 16384)
 CHANNELS, STATES = 64, 8
 TORCH_UP_TO = 1024
-PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "scan_study.png"
 # Okabe and Ito's colours, with markers that tell the lines apart without them.
 STYLE = {
     "sequential": ("#000000", "o"),
@@ -55,7 +52,6 @@ def main() -> None:
     if arguments.out:
         results = {"machine": machine(threads=1), "recurrence": recurrence, "scan": scan}
         write_results(arguments.out, "scan", results, text)
-        draw(recurrence, PICTURE)
 
 
 def scan_inputs(L: int) -> list[np.ndarray]:
@@ -176,8 +172,8 @@ def scan_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Error, memory and time against L, a line for each way."""
+def draw(rows: list[dict[str, Any]]) -> Any:
+    """The figure of docs/layers/linear_recurrence.md: error, memory and time against L, a line for each way."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
@@ -201,10 +197,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         if key == "both_ms":
             axes.legend(frameon=False, fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=130)
-    atomic.write_bytes(path, drawn.getvalue())
+    return figure
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ Ankle boot are learnt with the same number of steps, the same images in the same
     head          the trained ones fixed, the new head alone
 
 once from 150 images of each class, once from all 600. The accuracy is that after the last step, on 750 test images that decide
-nothing. What is done is kept in --work, and not done again. With --out, transfer.json and transfer.md are written there and
-the picture to docs/pictures.
+nothing. What is done is kept in --work, and not done again. With --out, transfer.json and transfer.md are written there.
 
 The linear probe then asks what a scikit-learn user gets from such features: logistic regression on them, and on raw pixels.
 """
@@ -53,7 +52,6 @@ TRIED = {**dict.fromkeys(("scratch", "full", "decay"), (2e-3, 4e-3, 8e-3)), "hea
 TUNING_SEED = 100
 NAMES = {"scratch": "from scratch", "full": "fine-tuned", "decay": f"fine-tuned, layer decay {DECAY}", "head": "head alone"}
 PROBE_STAGES = {"pooled": ("pooled",), "stages": (0, 1, 2, 3)}
-PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "measured_transfer.png"
 # Okabe and Ito's colours, with markers that tell the lines apart without them.
 STYLE = {"scratch": ("#000000", "o"), "full": ("#0072B2", "s"), "decay": ("#009E73", "D"), "head": ("#D55E00", "^")}
 
@@ -85,7 +83,6 @@ def main() -> None:
     if arguments.out:
         results = {"machine": machine(threads()), "runs": runs, "probes": probes}
         write_results(arguments.out, "transfer", results, text)
-        draw(runs, PICTURE)
 
 
 class Work:
@@ -229,8 +226,8 @@ def report(runs: list[dict[str, Any]], probes: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", f"Means of {len(seeds)} seeds, and their range. {sentence(machine(threads()))}", ""])
 
 
-def draw(runs: list[dict[str, Any]], path: Path) -> None:
-    """Accuracy against steps: a panel for each number of images, a line for each method in a band of its seeds."""
+def draw(runs: list[dict[str, Any]]) -> Any:
+    """The figure of docs/finetune.md: accuracy against steps, a line for each method in a band of its seeds."""
     from mvnp.visualize import style
 
     figure = style.new_figure(style.WIDE, 4.0, "Five new classes: test accuracy by number of steps")
@@ -249,8 +246,7 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
             axes, f"{each} images of each class", "steps of 50 images", "test accuracy" if axes is panels[0] else ""
         )
     panels[1].legend(frameon=False, fontsize=9, loc="lower right")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(path, style.png(figure))
+    return figure
 
 
 if __name__ == "__main__":

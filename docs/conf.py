@@ -20,13 +20,14 @@ import mvnp
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
+sys.path.append(str(HERE.parent / "benchmarks"))  # what draws the measured, and makes a layer's inputs
 
 project = "mvnp"
 author = "The mvnp authors"
 version = release = mvnp.__version__
 language = "en"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.katex", "plain_docstrings"]
-extensions += ["annotated", "cost_table", "plot", "run_at_build"]  # ours, in _ext
+extensions += ["annotated", "bibliography", "cost_table", "measured", "plot", "run_at_build"]  # ours, in _ext
 exclude_patterns = ["_build", "_static", "measured"]
 
 myst_enable_extensions = ["dollarmath", "deflist"]
@@ -40,6 +41,8 @@ html_theme = "furo"
 html_title = f"mvnp {mvnp.__version__}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+templates_path = ["_templates"]
+pygments_dark_style = "a11y-high-contrast-dark"  # furo's own choice has too little contrast in places
 html_show_sphinx = False
 html_show_copyright = False
 
@@ -73,6 +76,13 @@ def refuse_bad_formulas(app: Sphinx, page: str, template: str, context: dict, do
         logger.warning("KaTeX does not know the command %s", html.unescape(command), location=page)
 
 
+def once_each_id(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Furo puts a frame around each formula and gives both the formula's id."""
+    framed = r'(<div class="math-wrapper docutils container" id="([\w-]+)">\s*<div class="math") id="\2"'
+    context["body"] = re.sub(framed, r"\1", context.get("body", ""))
+
+
 def setup(app: Sphinx) -> None:
     app.connect("builder-inited", check_katex)
+    app.connect("html-page-context", once_each_id)
     app.connect("html-page-context", refuse_bad_formulas)

@@ -183,12 +183,11 @@ def test_layer_table():
 
 
 def test_figures():
-    from figures import draw_all
+    from figures import layers, models, scale
 
     rows = [model_row(), model_row(batch=8), model_row(height=512, width=512)]
-    drawn = draw_all({"models": {"rows": rows}, "layers": {"rows": layer_rows()}})
-    assert set(drawn) == {"measured_models.png", "measured_layers.png", "measured_scale.png"}
-    assert all(data.startswith(b"\x89PNG") for data in drawn.values())
+    for figure in (models(rows), layers(layer_rows()), scale(rows)):
+        assert figure.get_axes()
 
 
 def test_points_are_for_one_image():
@@ -214,13 +213,13 @@ def test_missing_packages_are_named(monkeypatch, capsys):
 
 def test_a_group_alone_leaves_the_files_of_the_others(tmp_path):
     import compare
+    from figures import model_rows
 
     folder = tmp_path / "measured"
     for group, rows in {"layers": layer_rows(), "scan": [model_row(scan=False)]}.items():
         compare.write(folder, group, {"rows": rows, "rate": 1e11, "rounds": 1, "machine": about()})
-    compare.draw(folder)
     assert {path.name for path in folder.iterdir()} == {"layers.json", "layers.md", "without_scan.json", "without_scan.md"}
-    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"measured_layers.png", "measured_models.png"}
+    assert [row["scan"] for row in model_rows(folder)] == [False]  # the figure has what there is
 
 
 def test_a_failed_worker_shows_its_error():
@@ -271,8 +270,7 @@ def test_transfer_report_and_picture(tmp_path):
     assert "| 150 | 10 | 51.0% (50.0%–52.0%) | **71.0%** (70.0%–72.0%) | 61.0% (60.0%–62.0%) | 41.0% (40.0%–42.0%) |" in text
     assert "| raw pixels | 90.0% | 80.0% |" in text
     assert "Means of 2 seeds" in text
-    draw(runs, tmp_path / "transfer.png")
-    assert (tmp_path / "transfer.png").read_bytes().startswith(b"\x89PNG")
+    assert len(draw(runs).get_axes()) == len(BUDGETS)
 
 
 def test_transfer_does_nothing_twice(tmp_path):

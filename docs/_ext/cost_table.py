@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,6 @@ from sphinx.util.docutils import SphinxDirective
 import mvnp
 from mvnp.models.cost import ModelCost, model_cost
 
-sys.path.append(str(Path(mvnp.__file__).parent.parent / "benchmarks"))
 VARIANT, SIZE = "mamba_vision_T", 224
 KINDS = {"selective_scan": "scan", "attention": "attention", "window": "windows"}  # rows of model_cost that are no class
 

@@ -8,8 +8,8 @@
 
 The script, a path below docs/, defines `draw() -> Figure`, with the colours and helpers of mvnp/visualize/style.py. What it
 draws is put into the page as SVG. The colours of style.py become variables of the stylesheet (`--fig-ink` and so on), so one
-drawing serves the light and the dark page. `alt` must be given. A figure is kept in _build and drawn anew only where the script
-or any file of mvnp has changed.
+drawing serves the light and the dark page. `alt` must be given. A figure is kept in _build and drawn anew only where the
+script, mvnp or what was measured has changed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+import mvnp
 from mvnp.visualize import style
 
 VARIABLES = {
@@ -74,8 +75,8 @@ class Plot(SphinxDirective):
 
 
 def cached_svg(script: Path, folder: Path) -> str:
-    """The drawing of `script`, kept in `folder` under a name that changes with the script and with mvnp."""
-    state = hashlib.sha256(script.read_bytes() + fingerprint_of_mvnp()).hexdigest()[:20]
+    """The drawing of `script`, kept in `folder` under a name that changes with all that it may depend on."""
+    state = hashlib.sha256(script.read_bytes() + fingerprint()).hexdigest()[:20]
     kept = folder / f"{script.stem}-{state}.svg"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,10 +85,10 @@ def cached_svg(script: Path, folder: Path) -> str:
 
 
 @cache
-def fingerprint_of_mvnp() -> bytes:
-    """Of every source file of the package, and of what draws."""
-    root = Path(style.__file__).parent.parent
-    files = sorted(root.rglob("*.py"))
+def fingerprint() -> bytes:
+    """Of the sources of mvnp and of the benchmarks, of what these have measured, and of what draws."""
+    root = Path(mvnp.__file__).parent.parent
+    files = sorted([*root.glob("mvnp/**/*.py"), *root.glob("benchmarks/*.py"), *root.glob("docs/measured/*.json")])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files) + matplotlib.__version__.encode()).digest()
 
 

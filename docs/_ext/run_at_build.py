@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import linecache
 import traceback
 from typing import Any
 
@@ -32,7 +31,7 @@ class Example(SphinxDirective):
         code = "\n".join(self.content)
         names = self.env.temp_data.setdefault("example_names", {"__name__": "a_page"})
         try:
-            output = run_code(code, names, self.get_source_info()[0], self.content_offset)
+            output = run_code(code, names, *self.get_source_info())
         except Exception:
             raise self.error(f"example: the code fails\n{traceback.format_exc()}") from None
         shown = nodes.container(classes=["example"])
@@ -43,12 +42,9 @@ class Example(SphinxDirective):
 
 
 def run_code(code: str, names: dict[str, Any], file: str, line: int) -> str:
-    """What `code` prints. `names` are read and extended. `line`: how many lines of `file` stand before the code."""
+    """What `code` prints. `names` are read and extended. `line`: the last line of `file` before the code."""
     printed = io.StringIO()
-    padded = "\n" * line + code
-    compiled = compile(padded, file, "exec")
-    # The page's own text may not be what is compiled (the offset counts from the top matter), so that a traceback reads this.
-    linecache.cache[file] = (len(padded), None, padded.splitlines(keepends=True), file)
+    compiled = compile("\n" * line + code, file, "exec")
     with contextlib.redirect_stdout(printed), np.printoptions():
         exec(compiled, names)
     return printed.getvalue().rstrip("\n")

@@ -1,0 +1,13 @@
+"""Fine-tuning against training from scratch."""
+
+import json
+from pathlib import Path
+
+import transfer
+from matplotlib.figure import Figure
+
+MEASURED = Path(__file__).parent.parent / "measured" / "transfer.json"
+
+
+def draw() -> Figure:
+    return transfer.draw(json.loads(MEASURED.read_text(encoding="utf-8"))["runs"])
