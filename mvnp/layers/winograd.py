@@ -95,9 +95,8 @@ def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Arr
     return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None
 
 
-@cache
-def _transforms(xp: ModuleType, dtype: np.dtype) -> tuple[Array, Array, Array]:
-    """A⊗A (36, 16), G⊗G (36, 9) and T⊗T (36, 36).
+def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A (6, 4), G (6, 3) and T (6, 6): of one dimension, four outputs y = Aᵀ [(G g) (T d)] of six inputs d and a kernel g.
 
     Two polynomials, of degrees 2 and 3, are multiplied by evaluating both at six points (G and A), multiplying the values, and
     interpolating (Tᵀ). A correlation is the transpose of such a product in one factor: A and T change places, transposed.
@@ -112,7 +111,13 @@ def _transforms(xp: ModuleType, dtype: np.dtype) -> tuple[Array, Array, Array]:
         T[i, :-1] = np.poly(others)[::-1]
     A[-1, -1] = G[-1, -1] = 1.0
     T[-1] = np.poly(POINTS)[::-1]
-    A, G, T = (xp.asarray(np.kron(matrix, matrix).astype(dtype)) for matrix in (A, G, T))
+    return A, G, T
+
+
+@cache
+def _transforms(xp: ModuleType, dtype: np.dtype) -> tuple[Array, Array, Array]:
+    """A⊗A (36, 16), G⊗G (36, 9) and T⊗T (36, 36): of two dimensions."""
+    A, G, T = (xp.asarray(np.kron(matrix, matrix).astype(dtype)) for matrix in matrices())
     return A, G, T
 
 
