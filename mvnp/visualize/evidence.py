@@ -9,8 +9,8 @@
 the channels that speak for the class. From the last stage to the logit there is only an affine map and a mean, so there
 ∂z_c/∂S_kij is the same at all places, and (2) is CAM: the head's weights laid on the map.
 
-Shrikumar et al.: Not Just a Black Box, arXiv:1605.01713. Selvaraju et al.: Grad-CAM, arXiv:1610.02391, eqs 1 and 2. Zhou et al.:
-CAM, arXiv:1512.04150.
+Shrikumar et al.: Not Just a Black Box, arXiv:1605.01713. Selvaraju et al.: Grad-CAM, arXiv:1610.02391, eqs 1 and 2. Zhou et
+al.: Learning Deep Features for Discriminative Localization, arXiv:1512.04150, for CAM.
 """
 
 from __future__ import annotations

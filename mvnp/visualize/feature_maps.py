@@ -10,14 +10,14 @@ from ..errors import InputError
 from ..models.mambavision import MambaVision
 from .evidence import check_image
 from .overlay import as_picture
-from .pixel_maps import around_zero, show_plain, show_signed
+from .pixel_maps import around_zero, height_of, show_plain, show_signed
 from .style import MUTED, NARROW, WIDE, add_colorbar, new_figure, set_title
 
 WIDE_COUNT, NARROW_COUNT = 7, 4
 
 
 def feature_maps(model: MambaVision, image: Array, *, count: int | None = None, narrow: bool = False) -> Figure:
-    """The strongest channels of the four stages for an image (1, C, H, W).
+    """The strongest channels of the four stages for an image (1, C, H, W), each with its number.
 
     count     channels of each stage; None: as many as look well, 7, or 4 in the narrow layout
     narrow    laid out for a phone
@@ -36,8 +36,8 @@ def feature_maps(model: MambaVision, image: Array, *, count: int | None = None, 
     picture = as_picture(image)
     size = (picture.shape[0], picture.shape[1])
     width = NARROW if narrow else WIDE
-    side = width / (count + 1.6)
-    figure = new_figure(width, 0.5 + 4 * (side * size[0] / size[1] + 0.3), "Feature maps, the strongest of each stage")
+    height = 0.4 + height_of(size, width - 0.6, 4, count + 1, 0.1, 0.32)
+    figure = new_figure(width, height, "Strongest feature maps" if narrow else "The strongest feature maps of each stage")
     rows = figure.subplots(4, count + 1, squeeze=False)
     for stage, (row, maps) in enumerate(zip(rows, model.features(image), strict=True)):
         stack = to_numpy(maps)[0]
@@ -49,8 +49,7 @@ def feature_maps(model: MambaVision, image: Array, *, count: int | None = None, 
         for panel in row[1 + len(chosen) :]:
             figure.delaxes(panel)
         show_plain(row[0], picture)
-        set_title(row[0], f"Stage {stage}")
-        row[0].set_xlabel(f"{stack.shape[0]} channels\nof {stack.shape[1]}x{stack.shape[2]}", fontsize=8, color=MUTED)
+        row[0].set_ylabel(f"stage {stage}\n{stack.shape[1]}x{stack.shape[2]}", fontsize=8, color=MUTED)
         add_colorbar(figure, drawn, list(row), "")
     return figure
 

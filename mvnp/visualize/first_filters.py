@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
@@ -14,7 +13,7 @@ from ..errors import InputError
 from ..models.mambavision import MambaVision
 from .evidence import check_image
 from .feature_maps import strongest_channels
-from .pixel_maps import bare
+from .pixel_maps import bare, height_of
 from .style import DIVERGING, NARROW, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_title
 
 
@@ -38,22 +37,32 @@ def first_filters(model: MambaVision, image: Array, *, count: int = 16, narrow: 
     columns = 4 if narrow else 8
     lines = math.ceil(len(chosen) / columns)
     width = NARROW if narrow else WIDE
-    figure = new_figure(width, 0.9 + lines * (2 * width / (columns + 0.3) + 0.3), "First filters, and what each finds")
-    panels = figure.subplots(2 * lines, columns, squeeze=False)
-    weights, found = Normalize(-np.abs(kernels).max(), np.abs(kernels).max()), Normalize(0.0, float(answers[chosen].max()) or 1.0)
-    drawn = None
+    answer = height_of(answers.shape[1:], width, 1, columns, 0.1, 0.1)
+    kernel = 0.6 * width / columns + 0.25
+    height = (1.0 if kernels.shape[1] == 3 else 1.6) + lines * (answer + kernel)
+    figure = new_figure(width, height, "First filters, and what each finds")
+    panels = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[kernel, answer] * lines)
+    weights, found = (
+        Normalize(-np.abs(kernels).max(), np.abs(kernels).max()),
+        Normalize(0.0, float(answers[chosen].max()) or 1.0),
+    )
+    drawn = weight = None
     for place in range(lines * columns):
         above, below = panels[2 * (place // columns), place % columns], panels[2 * (place // columns) + 1, place % columns]
         if place >= len(chosen):
             figure.delaxes(above)
             figure.delaxes(below)
             continue
-        _show_kernel(above, kernels[chosen[place]], weights)
+        weight = above.imshow(kernel_picture(kernels[chosen[place]], weights), cmap=DIVERGING, norm=weights)
+        bare(above)
         set_title(above, f"{chosen[place]}")
         drawn = below.imshow(answers[chosen[place]], cmap=SEQUENTIAL, norm=found, interpolation="nearest")
         bare(below)
     remaining = [panel for panel in panels.ravel() if panel.figure is not None]
-    add_colorbar(figure, drawn, remaining, "answer, after BatchNorm and ReLU", location="bottom", aspect=50)
+    below_all = {"location": "bottom", "aspect": 50}
+    add_colorbar(figure, drawn, remaining, "answer, after BatchNorm and ReLU", **below_all)
+    if kernels.shape[1] != 3:
+        add_colorbar(figure, weight, remaining, "weight, times BatchNorm's gain", **below_all)
     return figure
 
 
@@ -71,8 +80,3 @@ def kernel_picture(kernel: np.ndarray, norm: Normalize) -> np.ndarray:
     if len(kernel) == 3:
         return np.asarray(norm(kernel.transpose(1, 2, 0)))
     return kernel.mean(axis=0)
-
-
-def _show_kernel(axes: Axes, kernel: np.ndarray, norm: Normalize) -> None:
-    axes.imshow(kernel_picture(kernel, norm), cmap=DIVERGING, norm=norm, interpolation="nearest")
-    bare(axes)

@@ -34,15 +34,16 @@ def gradient_flow(model: MambaVision, image: Array, *, target: int | None = None
     arrives at a block. A level line is healthy: residual sums hand the gradient on as it is. Falling by decades towards the left
     it vanishes, and the first blocks hardly learn; rising it explodes. Jumps at a downsampling belong to the change of
     resolution. *Parameters*: the gradient of all parameters of a block together; a block far below its neighbours gets little
-    to learn from. The axes are logarithmic: what counts is the ratio between blocks. Shapes tell the kinds of blocks apart. A
-    gradient of exactly 0 has no mark.
+    to learn from. The axes are logarithmic: what counts is the ratio between blocks. Shapes tell the kinds of blocks apart;
+    "2.1" is block 1 of level 2, "0 → 1" the downsampling between levels 0 and 1. A gradient of exactly 0 has no mark.
 
     Raises InputError for anything but one image with the model's channels, and for a class that the model does not have.
     """
     blocks = gradients_by_block(model, image, target)
     series = as_series(blocks)
-    figure = new_figure(*((NARROW, 7.4) if narrow else (WIDE, 4.2)), "The gradient on its way through the depth")
+    figure = new_figure(*((NARROW, 7.4) if narrow else (WIDE, 4.2)), "The gradient through the depth")
     panels = figure.subplots(2, 1) if narrow else figure.subplots(1, 2)
+    series["activations"][-1] = np.nan  # the head's output is z itself
     for panel, name, what in (
         (panels[0], "activations", "‖∂z/∂y‖, y the output of the block"),
         (panels[1], "parameters", "‖∂z/∂θ‖, θ all parameters of the block"),
@@ -50,7 +51,7 @@ def gradient_flow(model: MambaVision, image: Array, *, target: int | None = None
         _draw(panel, blocks, series[name])
         set_labels(panel, f"Gradient of the {name}", y=what)
         panel.set_xticks(range(len(blocks)), labels=short_names(blocks), rotation=90)
-    handles, labels = panels[0].get_legend_handles_labels()
+    handles, labels = panels[1].get_legend_handles_labels()
     where = {"loc": "outside lower center", "ncols": 3 if narrow else 6}
     figure.legend(handles, labels, frameon=False, fontsize=8, labelcolor=INK, **where)
     return figure

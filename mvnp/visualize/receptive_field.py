@@ -12,7 +12,7 @@ from ..backend import Array
 from ..errors import check_array, check_choice
 from ..models.mambavision import MambaVision
 from .cut import BelowStage
-from .pixel_maps import bare
+from .pixel_maps import bare, height_of
 from .reach import Box, box_through, effective_field, pixels_for_share, spread_channels, steps_to
 from .style import INK, NARROW, ORANGE, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_title
 
@@ -30,8 +30,8 @@ def receptive_field(
     narrow      laid out for a phone, the panels in two rows
 
     How to read it. The lighter a pixel, the more the feature in the middle of the stage's map changes with it; the cross marks
-    the pixel that the feature is centred on. Grey pixels have no influence at all. The frame is what kernels and windows let
-    it see at most. Above each panel is how many pixels hold half of all influence: a field is usually far smaller than its
+    the pixel that the feature is centred on. Grey pixels have no influence, or less than a ten-thousandth of the largest. The
+    frame is what kernels and windows let it see at most. Above each panel is how many pixels hold half of all influence: a field is usually far smaller than its
     frame, and strongest around the middle. Stages 2 and 3 see their whole window, whose borders show as edges: a
     token at one side of a border does not see the other side, but for what the convolutions before it have carried over.
 
@@ -39,9 +39,10 @@ def receptive_field(
     """
     check_array("receptive_field", "image", image, ("B", model.in_chans, "H", "W"))
     check_choice("scale", scale, SCALES)
-    height, width = image.shape[2:]
-    figure = new_figure(*((NARROW, 4.6) if narrow else (WIDE, 3.2)), "What one feature of each stage looks at")
-    panels = figure.subplots(2, 2).ravel() if narrow else figure.subplots(1, 4)
+    width, rows, columns = (NARROW, 2, 2) if narrow else (WIDE, 1, 4)
+    height = 1.0 + height_of((image.shape[2], image.shape[3]), width, rows, columns, 0.15, 0.5)
+    figure = new_figure(width, height, "What a feature looks at" if narrow else "What one feature of each stage looks at")
+    panels = figure.subplots(rows, columns).ravel()
     drawn = None
     for stage, panel in enumerate(panels):
         field, box, (row, column) = stage_field(model, image, stage, channels)
@@ -68,8 +69,9 @@ def stage_field(
 
 def _draw(axes: Axes, field: np.ndarray, box: Box, pixel: tuple[int, int], scale: str) -> object:
     most = float(field.max()) or 1.0
-    relative = np.ma.masked_equal(field / most, 0.0)
-    norm: Normalize = LogNorm(10.0**-DECADES, 1.0, clip=True) if scale == "log" else PowerNorm(0.5, 0.0, 1.0)
+    # Below lies rounding, too: Winograd's convolution has some where the exact value is 0.
+    relative = np.ma.masked_less(field / most, 10.0**-DECADES)
+    norm: Normalize = LogNorm(10.0**-DECADES, 1.0) if scale == "log" else PowerNorm(0.5, 0.0, 1.0)
     drawn = axes.imshow(relative, cmap=SEQUENTIAL, norm=norm, interpolation="nearest")
     bare(axes)
     top, bottom, left, right = box
