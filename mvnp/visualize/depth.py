@@ -58,7 +58,7 @@ def _watched(kind: type[Layer]) -> type[Layer]:
     return Watched
 
 
-WATCHED = {kind: _watched(kind) for kind in (PatchEmbed, ConvBlock, Block, Downsample)}
+WATCHED: dict[type[Layer], type[Layer]] = {kind: _watched(kind) for kind in (PatchEmbed, ConvBlock, Block, Downsample)}
 
 
 def norm(*arrays: Array) -> Array:

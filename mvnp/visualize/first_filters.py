@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..models.mambavision import MambaVision
 from .evidence import check_image
 from .feature_maps import strongest_channels
-from .pixel_maps import bare, height_of
+from .pixel_maps import around_zero, bare, height_of
 from .style import DIVERGING, NARROW, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_title
 
 
@@ -42,10 +42,7 @@ def first_filters(model: MambaVision, image: Array, *, count: int = 16, narrow: 
     height = (1.0 if kernels.shape[1] == 3 else 1.6) + lines * (answer + kernel)
     figure = new_figure(width, height, "First filters, and what each finds")
     panels = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[kernel, answer] * lines)
-    weights, found = (
-        Normalize(-np.abs(kernels).max(), np.abs(kernels).max()),
-        Normalize(0.0, float(answers[chosen].max()) or 1.0),
-    )
+    weights, found = around_zero(kernels, 1.0), Normalize(0.0, float(answers[chosen].max()) or 1.0)
     drawn = weight = None
     for place in range(lines * columns):
         above, below = panels[2 * (place // columns), place % columns], panels[2 * (place // columns) + 1, place % columns]

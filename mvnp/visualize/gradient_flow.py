@@ -31,11 +31,11 @@ def gradient_flow(model: MambaVision, image: Array, *, target: int | None = None
     narrow    laid out for a phone, the panels below one another
 
     How to read it. The gradient starts at the head, at the right, and goes to the left, down to the stem. *Activations*: what
-    arrives at a block. A level line is healthy: residual sums hand the gradient on as it is. Falling by decades towards the left
-    it vanishes, and the first blocks hardly learn; rising it explodes. Jumps at a downsampling belong to the change of
-    resolution. *Parameters*: the gradient of all parameters of a block together; a block far below its neighbours gets little
-    to learn from. The axes are logarithmic: what counts is the ratio between blocks. Shapes tell the kinds of blocks apart;
-    "2.1" is block 1 of level 2, "0 → 1" the downsampling between levels 0 and 1. A gradient of exactly 0 has no mark.
+    arrives at a block. A level line is healthy: residual sums hand the gradient on as it is. Where it falls by decades
+    towards the left it vanishes, and the first blocks hardly learn; where it rises by decades it explodes. *Parameters*: the
+    gradient of all parameters of a block together; a block far below its neighbours gets little to learn from. The axes are
+    logarithmic: what counts is the ratio between blocks. Shapes tell the kinds of blocks apart; "2.1" is block 1 of level 2,
+    "0 → 1" the downsampling between levels 0 and 1. A gradient of exactly 0 has no mark.
 
     Raises InputError for anything but one image with the model's channels, and for a class that the model does not have.
     """
@@ -52,8 +52,8 @@ def gradient_flow(model: MambaVision, image: Array, *, target: int | None = None
         set_labels(panel, f"Gradient of the {name}", y=what)
         panel.set_xticks(range(len(blocks)), labels=short_names(blocks), rotation=90)
     handles, labels = panels[1].get_legend_handles_labels()
-    where = {"loc": "outside lower center", "ncols": 3 if narrow else 6}
-    figure.legend(handles, labels, frameon=False, fontsize=8, labelcolor=INK, **where)
+    options: dict[str, Any] = {"loc": "outside lower center", "ncols": 3 if narrow else 6}
+    figure.legend(handles, labels, frameon=False, fontsize=8, labelcolor=INK, **options)
     return figure
 
 

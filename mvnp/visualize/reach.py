@@ -53,7 +53,7 @@ def effective_field(layer: Layer, images: Array, row: int, column: int, channels
         raise InputError(f"token ({row}, {column}) is not on the map of {height}x{width} tokens")
     chosen = range(C) if channels is None else channels
     at_once = max(1, round(COPIES_PIXELS / math.prod(images.shape[2:])))
-    total = 0.0
+    total = np.zeros(images.shape[2:])
     for image in images:
         for first in range(0, len(chosen), at_once):
             some = chosen[first : first + at_once]
@@ -65,7 +65,7 @@ def effective_field(layer: Layer, images: Array, row: int, column: int, channels
             ask[np.arange(len(some)), list(some), row, column] = 1.0
             gradient = layer.backward(moved_to(y, ask), tape)
             total = total + to_numpy(abs(gradient).sum(axis=(0, 1)))
-    return np.asarray(total) / (len(images) * len(chosen))
+    return total / (len(images) * len(chosen))
 
 
 def spread_channels(count: int, channels: int | None) -> list[int]:

@@ -31,9 +31,9 @@ def receptive_field(
 
     How to read it. The lighter a pixel, the more the feature in the middle of the stage's map changes with it; the cross marks
     the pixel that the feature is centred on. Grey pixels have no influence, or less than a ten-thousandth of the largest. The
-    frame is what kernels and windows let it see at most. Above each panel is how many pixels hold half of all influence: a field is usually far smaller than its
-    frame, and strongest around the middle. Stages 2 and 3 see their whole window, whose borders show as edges: a
-    token at one side of a border does not see the other side, but for what the convolutions before it have carried over.
+    frame is what kernels and windows let the feature see at most. Above each panel is how many pixels hold half of all
+    influence: a field is usually far smaller than its frame, and strongest around the middle. Stages 2 and 3 see their whole
+    window and what the convolutions carried into it; a window's border shows as an edge of the field.
 
     Raises InputError for images that do not fit the model, and for another scale.
     """

@@ -10,10 +10,10 @@ The layer is then affine, and its "gradient times input" conserves: Σ x dx + Σ
     scan           h_t = [Ā_t] h_(t−1) + [Δ_t B_t] x_t              g_t = C_t dy_t + Ā_(t+1) g_(t+1)
                    y_t = [C_t] h_t + D x_t                          dx_t = Δ_t Σ_n B_t g_t + D dy_t                (5)
 
-Convolution, linear layer, layer scale, pooling, window cutting, residual sum and BatchNorm in evaluation are affine as they are,
-and ReLU is x [x > 0], which its own gradient treats so: they keep their backwards. With them the gradient times input is
-LRP-0. Mamba's product of two branches needs one more rule, half the relevance to each; MambaVision concatenates its
-branches, and has no such product.
+Convolution, linear layer, layer scale, pooling, window cutting, residual sum and BatchNorm in evaluation are affine as they
+are, and ReLU is x [x > 0], which its own gradient treats so: they keep their backwards, whose gradient times input is LRP-0.
+Mamba's product of two branches needs one more rule, half the relevance to each; MambaVision concatenates its branches, and
+has no such product.
 
 Each class is a layer with another backward. The tape is popped in the order of the layer's own.
 
