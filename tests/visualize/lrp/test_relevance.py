@@ -114,5 +114,7 @@ def test_bad_input():
         relevance(tiny(), np.zeros((2, 3, 64, 64), np.float32))
     with pytest.raises(InputError, match="target is 3, expected a class between 0 and 2"):
         relevance(tiny(), image().astype(np.float32), 3)
+    with pytest.raises(InputError, match=r"gamma is -0\.1, expected a number of at least 0"):
+        relevance(tiny(), image().astype(np.float32), 0, -0.1)
     with pytest.raises(InputError, match="no head"):
         relevance(tiny(num_classes=0), image().astype(np.float32))
