@@ -6,6 +6,7 @@ import pytest
 from mvnp import MambaVision
 from mvnp.backend import from_numpy
 from mvnp.errors import InputError
+from mvnp.layers.conv2d import Conv2d
 from mvnp.layers.softmax import Softmax
 from mvnp.visualize.evidence import gradient_times_input_map
 from mvnp.visualize.lrp import linearised, relevance
@@ -63,6 +64,12 @@ def test_a_bias_that_is_raised_gets_what_the_raise_brings():
     after = relevance(model, x, 2)
     np.testing.assert_allclose(after.biases["head"] - before.biases["head"], 0.75, rtol=1e-12)
     np.testing.assert_allclose(after.pixels, before.pixels, rtol=1e-12)
+
+
+def test_without_gamma_convolutions_keep_their_own_backward():
+    model = tiny(dtype="float64")
+    assert type(linearised(model).patch_embed.conv_down[0]) is Conv2d
+    assert type(linearised(model, 0.25).patch_embed.conv_down[0]) is not Conv2d
 
 
 def test_relevance_is_by_path():
