@@ -611,7 +611,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     ],
     "visualize/pixel_maps.py": [
         ("side * column + (side - 1) / 2", "side * column"),
-        ("length = side * float(np.sqrt(part))", "length = side * float(part)"),
+        ("side * float(np.sqrt(part))", "side * float(part)"),
         ("np.add.reduceat(values, rows, axis=0), columns, axis=1)", "np.add.reduceat(values, rows, axis=0), rows, axis=1)"),
     ],
     "visualize/first_filters.py": [

@@ -69,7 +69,7 @@ def show_cells(axes: Axes, picture: np.ndarray, sums: np.ndarray, side: int) -> 
     share = np.abs(sums) / most
     squares = []
     for (row, column), part in np.ndenumerate(share):
-        length = side * float(np.sqrt(part))
+        length = 0.94 * side * float(np.sqrt(part))
         x, y = side * column + (side - 1) / 2, side * row + (side - 1) / 2
         squares.append(Rectangle((x - length / 2, y - length / 2), length, length))
     marks = PatchCollection(squares, cmap=DIVERGING, norm=Normalize(-most / 3, most / 3), linewidth=0.0)

@@ -29,7 +29,7 @@ def test_squares_stand_on_their_cells_and_areas_are_amounts():
     np.testing.assert_allclose(centres, [(1, 1), (4, 1), (1, 4), (4, 4)])
     np.testing.assert_array_equal(values, sums.ravel())
     areas = [path.get_extents().width ** 2 for path in drawn.get_paths()]
-    np.testing.assert_allclose(areas, 9 * np.abs(sums).ravel() / 4, atol=1e-12)
+    np.testing.assert_allclose(areas, (0.94 * 3) ** 2 * np.abs(sums).ravel() / 4, atol=1e-12)
     reds, blues = drawn.to_rgba([4.0])[0], drawn.to_rgba([-4.0])[0]
     assert reds[0] > reds[2]
     assert blues[2] > blues[0]

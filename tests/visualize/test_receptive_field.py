@@ -8,7 +8,7 @@ from mvnp.backend import from_numpy
 from mvnp.errors import InputError
 from mvnp.visualize.cut import BelowStage
 from mvnp.visualize.reach import box_through, effective_field, steps_to
-from mvnp.visualize.receptive_field import receptive_field
+from mvnp.visualize.receptive_field import receptive_field, zoom
 from mvnp.visualize.style import png
 from support.checks import normal
 from support.figures import image
@@ -48,12 +48,24 @@ def test_the_frame_is_what_the_feature_can_see():
         assert shown[top : bottom + 1, left : right + 1].sum() == shown.sum() > 0
 
 
+def test_a_small_field_is_shown_closer():
+    assert [zoom((10, 10 + side - 1, 10, 10 + side - 1), (200, 400)) for side in (10, 30, 60, 100, 200)] == [8, 4, 2, 1, 1]
+    model, x = tiny(dtype="float64"), normal((1, 3, 150, 130), 1)
+    closest = stages(receptive_field(model, x))[0]
+    assert "4x closer" in closest.get_title(loc="left")
+    (bottom, top), (left, right) = closest.get_ylim(), closest.get_xlim()  # rows count downwards
+    np.testing.assert_allclose((bottom - top, right - left), (150 / 4, 130 / 4))
+    np.testing.assert_allclose(((bottom + top) / 2, (left + right) / 2), closest.lines[-1].get_xydata()[0][::-1])
+    whole = stages(receptive_field(model, x))[3]
+    assert (whole.get_ylim(), whole.get_xlim()) == ((149.5, -0.5), (-0.5, 129.5))
+
+
 def test_the_number_in_the_title():
     model, x = tiny(dtype="float64"), image()
     axes = stages(receptive_field(model, x, channels=None))[0]
     field = effective_field(BelowStage(model, 0), x, 9, 9)
     largest = np.sort(field.ravel())[::-1]
-    number = int(axes.get_title(loc="left").split()[-2])
+    number = int(axes.get_title(loc="left").split("\n")[1].split()[0])
     assert largest[:number].sum() >= field.sum() / 2 > largest[: number - 1].sum()
 
 
