@@ -58,7 +58,7 @@ def gradient_flow(model: MambaVision, image: Array, *, target: int | None = None
 
 
 def short_names(blocks: Sequence[BlockGradient]) -> list[str]:
-    """'2.0' for levels.2.blocks.0, '0 ↓ 1' for the downsampling after level 0."""
+    """'2.0' for levels.2.blocks.0, '0 → 1' for the downsampling after level 0."""
     return [_short(block) for block in blocks]
 
 
