@@ -31,6 +31,15 @@ RIGHT = {
     ],
     "3_build_mambavision": ["(57, 78)", "(4, 464)", "'the last'", "lambda depth: math.ceil(depth / 2)", "31794248"],
     "4_train_and_watch_the_state": ["np.log(2)", "1.44", "moved_more()", "'their neighbours'"],
+    "5_where_it_looks": [
+        "1 / 16",
+        "lambda alpha, x, D: np.einsum('wdts,wsd->wtd', alpha, x) + D * x",
+        "np.abs(alpha[0, :, 15]).mean(axis=0)[:11].sum() / np.abs(alpha[0, :, 15]).mean(axis=0).sum()",
+        "most_taken()",
+        "7",
+        "'nothing but rounding'",
+        "np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1]",
+    ],
 }
 
 WRONG = {
@@ -45,4 +54,13 @@ WRONG = {
     ],
     "3_build_mambavision": ["(56, 77)", "(2, 0)", "'all'", "lambda depth: depth // 2", "28_000_000"],
     "4_train_and_watch_the_state": ["0.1", "8", "'neither'", "'everything before them'"],
+    "5_where_it_looks": [
+        "1 / 4",
+        "lambda alpha, x, D: np.einsum('wdts,wsd->wtd', alpha, x)",
+        "0.9",
+        "5",
+        "5",
+        "'more'",
+        "2.0",
+    ],
 }
