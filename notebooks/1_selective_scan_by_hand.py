@@ -1,0 +1,316 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1. A selective scan by hand
+#
+# A selective scan carries a small memory along a sequence. This notebook builds one from a single number, step by step, until
+# it is the scan of Mamba, and then walks it backwards. You need NumPy and the chain rule.
+#
+# Cells that begin with `answer = None` are questions: replace `None`, run the cell, and it tells you whether you are right.
+
+# %%
+# %matplotlib inline
+import matplotlib.pyplot as plt
+import numpy as np
+from questions import check, check_that
+
+from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
+
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## A memory of one number
+#
+# The simplest memory keeps a share $a$ of what it holds, and adds what comes in:
+#
+# $$
+# h_t = a\,h_{t-1} + u_t, \qquad h_{-1} = 0 .
+# $$
+
+
+# %%
+def recurrence(a, u):
+    """h_t = a_t h_(t−1) + u_t for sequences a and u (tokens,)."""
+    h, states = 0.0, []
+    for decay, new in zip(a, u, strict=True):
+        h = decay * h + new
+        states.append(h)
+    return np.array(states)
+
+
+impulse = np.zeros(24)
+impulse[2] = 1.0
+figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
+for a, style in ((0.5, "o-"), (0.8, "s--"), (0.95, "^:")):
+    axes.plot(recurrence(np.full(24, a), impulse), style, markersize=4, label=f"a = {a}")
+axes.set(xlabel="token t", ylabel="state h", title="What is left of a 1 that came in at token 2")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# What came in at token $s$ is still there at token $t$ with the weight $a^{t-s}$. It falls to $1/e$ after
+# $\tau = -1/\ln a$ tokens: the **timescale**.
+#
+# **Question 1.** What is the timescale, in tokens, of $a = 0.8$?
+
+# %%
+answer = None
+check(answer, lambda: -1 / np.log(0.8), hint="τ = −1 / ln a, with the natural logarithm.", why="About four and a half tokens.")
+
+# %% [markdown]
+# ## From continuous time to tokens
+#
+# Mamba thinks of the memory as a system in continuous time, $h' = A h + B x$ with $A < 0$, and of a token as an input that
+# lasts for a time $\Delta$. While $x$ does not change, this can be solved exactly (zero-order hold):
+#
+# $$
+# h_t = e^{\Delta A}\,h_{t-1} + \frac{e^{\Delta A} - 1}{A}\,B\,x_t .
+# $$
+#
+# For small $\Delta A$ the second factor is close to $\Delta$. Mamba takes $\Delta B$ there (Euler's rule), and so does
+# MambaVision. Let us look at how far apart they are.
+
+# %%
+steps = np.linspace(0.01, 2, 100)
+figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
+for A, style in ((-1.0, "-"), (-4.0, "--")):
+    axes.plot(steps, (np.exp(steps * A) - 1) / A, style, color="#0060a8", label=f"exact hold, A = {A:g}")
+axes.plot(steps, steps, ":", color="#c14a00", label="Euler: Δ")
+axes.set(xlabel="step Δ", ylabel="weight of the input", ylim=(0, 1.2))
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# **Question 2.** With $\Delta = \ln 2$ and $A = -2$: which share of the old state is kept from one token to the next?
+
+# %%
+answer = None
+check(answer, lambda: np.exp(np.log(2) * -2), hint="It is e^(ΔA), and e^(ln 2) = 2.", why="A quarter: 2 to the power −2.")
+
+# %% [markdown]
+# ## What makes it selective
+#
+# Now let the *token* choose $\Delta$. A large step fades the old memory and writes the token in; a step near 0 passes the
+# token over and keeps the memory as it is. One number, $\Delta_t$, opens both gates at once.
+#
+# Here is a sequence of twelve numbers. We want the one at position 4 to be remembered until the end, and all others to be
+# passed over.
+
+
+# %%
+def scan_one(x, delta, A=-1.0, B=1.0):
+    """The states of one channel with one state: h_t = exp(Δ_t A) h_(t−1) + Δ_t B x_t."""
+    return recurrence(np.exp(delta * A), delta * B * x)
+
+
+x = np.array([0.3, -1.2, 0.7, 0.1, 2.0, -0.4, 0.9, -1.5, 0.2, 0.6, -0.8, 1.1])
+marked = np.arange(12) == 4
+figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
+axes.bar(np.arange(12), x, color=np.where(marked, "#c14a00", "#d5dae1"))
+for other, style in ((0.5, "s--"), (0.02, "o-")):
+    axes.plot(scan_one(x, np.where(marked, 1.0, other)), style, label=f"Δ = 1 at token 4, {other} elsewhere")
+axes.set(xlabel="token t", ylabel="x (bars), h (lines)")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# **Question 3.** Give two steps `(marked, others)` for which the last state is within 0.01 of $x_4 = 2$.
+
+# %%
+answer = None
+
+
+def remembers(steps):
+    return abs(scan_one(x, np.where(marked, *steps))[-1] - 2.0) < 0.01
+
+
+check_that(
+    answer,
+    remembers,
+    hint="With Δ = 1 the marked token is written with weight 1. How small must the other steps be for the rest not to matter?",
+    why="With Δ of nearly 0, e^(ΔA) is nearly 1 and ΔB nearly 0: the token is neither written nor does it fade anything.",
+)
+
+# %% [markdown]
+# A fixed $a$ cannot do this: whatever keeps token 4 keeps tokens 5 to 11 just as well.
+#
+# ## The whole scan
+#
+# The real one has $D$ channels with $N$ states each. $\Delta$ belongs to a channel, the gates $B_t$ and $C_t$ to a token, and
+# $D$ is a skip past the memory:
+#
+# $$
+# h_t = e^{\Delta_t A}\,h_{t-1} + \Delta_t B_t x_t, \qquad y_t = \sum_n C_t h_t + D x_t, \qquad
+# \Delta_t = \ln(1 + e^{dt_t}) .
+# $$
+
+
+# %%
+def selective_scan(x, dt, A, B, C, D):
+    """x, dt (L, D)   A (D, N)   B, C (L, N)   D (D,): all states h (L, D, N), and y (L, D)."""
+    delta = np.log1p(np.exp(dt))
+    h = np.zeros_like(A)
+    states, outputs = [], []
+    for t in range(len(x)):
+        h = np.exp(delta[t][:, None] * A) * h + (delta[t] * x[t])[:, None] * B[t]
+        states.append(h)
+        outputs.append(h @ C[t] + D * x[t])
+    return np.array(states), np.array(outputs)
+
+
+L, channels, N = 6, 3, 2
+x, dt = rng.standard_normal((2, L, channels))
+A, D = -np.exp(rng.standard_normal((channels, N))), rng.standard_normal(channels)
+B, C = rng.standard_normal((2, L, N))
+h, y = selective_scan(x, dt, A, B, C, D)
+
+# The same by mvnp, which has a batch axis in front.
+y_mvnp, cache = selective_scan_forward(x[None], dt[None], A, B[None], C[None], D)
+print("largest difference:", np.abs(y - y_mvnp[0]).max())
+
+# %% [markdown]
+# **Question 4.** How many numbers does the memory of one scan hold in MambaVision-T's third level (320 channels, of which half
+# pass the scan, with 8 states each)? Compare it with the 196 tokens of 320 channels that a window has.
+
+# %%
+answer = None
+check(answer, lambda: 160 * 8, hint="Half the channels, times the states of each.", why="1280 numbers, whatever the length.")
+
+# %% [markdown]
+# ## The scan as attention
+#
+# Put the recurrence into itself. What token $s$ has written comes out at token $t$ with the weight
+#
+# $$
+# \alpha_{ts} = \sum_n C_{t,n}\;\Bigl(\prod_{k=s+1}^{t} e^{\Delta_k A_n}\Bigr)\;\Delta_s B_{s,n} ,
+# \qquad y_t = \sum_{s \le t} \alpha_{ts}\,x_s + D\,x_t .
+# $$
+#
+# That is a matrix of tokens by tokens, as attention has one, for every channel. The product of exponentials is the
+# exponential of a sum, and the sum from $s+1$ to $t$ is a difference of two cumulative sums.
+
+
+# %%
+def hidden_attention(dt, A, B, C, channel):
+    """α (L, L) of one channel."""
+    delta = np.log1p(np.exp(dt[:, channel]))
+    total = np.cumsum(delta)
+    faded = np.exp((total - total[:, None])[..., None] * A[channel])
+    return np.tril((C[:, None] * faded * delta[:, None] * B).sum(axis=-1))
+
+
+# %% [markdown]
+# **Question 5.** The function above is wrong: what it writes grows on the way in place of fading. Mend it. Row $t$ of the
+# matrix is the token that reads, column $s$ the one that wrote.
+
+# %%
+answer = None  # a function like the one above
+
+
+def reconstructs(attention):
+    return all(np.allclose(attention(dt, A, B, C, c) @ x[:, c] + D[c] * x[:, c], y[:, c]) for c in range(channels))
+
+
+check_that(
+    answer,
+    reconstructs,
+    hint="With S the cumulative sum of Δ, the exponent is (S_t − S_s) A: negative below the diagonal, since A is.",
+    why="Weights times inputs give the outputs: the scan is a linear map of x once Δ, B and C are known.",
+)
+
+# %% [markdown]
+# ## Backwards
+#
+# Say that $L$ is a loss and write $g_t$ for $\partial L/\partial h_t$, with all that follows from $h_t$. Who reads $h_t$? The
+# output $y_t$, with weight $C_t$, and the next state, with weight $e^{\Delta_{t+1} A}$. So
+#
+# $$
+# g_t = C_t\,dy_t + e^{\Delta_{t+1} A}\,g_{t+1}, \qquad g_L = 0 .
+# $$
+#
+# The same recurrence, run from the end. From $g$ all gradients follow by the product rule on one token. For $A$: the decay
+# $e^{\Delta_t A}$ multiplies $h_{t-1}$, and its derivative by $A$ is $\Delta_t e^{\Delta_t A}$.
+
+
+# %%
+def backward(dy, x, dt, A, B, C, D, h):
+    """dx (L, D) and dA (D, N)."""
+    delta = np.log1p(np.exp(dt))
+    decay = np.exp(delta[..., None] * A)
+    g = np.zeros_like(h)
+    following = np.zeros_like(A)
+    for t in reversed(range(len(x))):
+        g[t] = dy[t][:, None] * C[t] + following
+        following = decay[t] * g[t]
+    before = np.concatenate([np.zeros_like(h[:1]), h[:-1]])
+    dx = delta * (g * B[:, None]).sum(axis=-1) + D * dy
+    dA = (g * before * decay * delta[..., None]).sum(axis=0)
+    return dx, dA
+
+
+dy = rng.standard_normal(y.shape)
+dx, dA = backward(dy, x, dt, A, B, C, D, h)
+expected = selective_scan_backward(dy[None], cache)
+print("dx:", np.abs(dx - expected[0][0]).max(), "  dA:", np.abs(dA - expected[2]).max())
+
+# %% [markdown]
+# **Question 6.** `before` is $h_{t-1}$. Somebody writes `h` there in its place. By how much is `dA[0, 0]` then wrong? (Work it
+# out by code: the factor $h_{t-1}$ is the one that published derivations get wrong most often.)
+
+# %%
+answer = None
+
+
+def truth():
+    delta = np.log1p(np.exp(dt))
+    decay = np.exp(delta[..., None] * A)
+    g, following = np.zeros_like(h), np.zeros_like(A)
+    for t in reversed(range(L)):
+        g[t] = dy[t][:, None] * C[t] + following
+        following = decay[t] * g[t]
+    return (g * h * decay * delta[..., None]).sum(axis=0)[0, 0] - dA[0, 0]
+
+
+check(answer, truth, hint="Wrong minus right, with h in the place of before in the last line of backward.", why="Far off.")
+
+# %% [markdown]
+# ## Why it can be fast
+#
+# The recurrence looks sequential, but it is not bound to be. One step is the map $h \mapsto a h + u$. Two steps, $(a, u)$ and
+# then $(b, v)$, are one step $(ab,\, bu + v)$, and this combination is associative: pairs can be combined first, then pairs of
+# pairs. $L$ steps take about $\log_2 L$ rounds, each of them parallel.
+
+
+# %%
+def combine(first, second):
+    (a, u), (b, v) = first, second
+    return a * b, b * u + v
+
+
+steps = [(a, u) for a, u in rng.uniform(0.2, 1.0, (8, 2))]
+pairs = [combine(steps[i], steps[i + 1]) for i in range(0, 8, 2)]
+fours = [combine(pairs[i], pairs[i + 1]) for i in range(0, 4, 2)]
+print("in three rounds:", combine(*fours)[1], "   in eight steps:", recurrence(*np.transpose(steps))[-1])
+
+# %% [markdown]
+# **Question 7.** How many rounds does a sequence of 16,384 tokens take?
+
+# %%
+answer = None
+check(answer, lambda: 14, hint="Each round halves the number of pieces.", why="2 to the power 14 is 16,384.")
+
+# %% [markdown]
+# ## Where to go on
+#
+# The page on the selective scan has the whole derivation, with all seven gradients, and `mvnp/layers/selective_scan.py` the
+# code. `mvnp learn` lets you write the backward yourself. The next notebook is about how to derive and check one.

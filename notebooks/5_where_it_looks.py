@@ -1,0 +1,257 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5. Seeing where it looks
+#
+# A MambaVision mixes tokens in two ways, by scans and by attention. Both can be written as a matrix of tokens by tokens, and so
+# be looked at together. Then we ask the opposite question: which pixels does the answer hang on? And at the end, how far such
+# pictures can be trusted.
+#
+# The model is the one of notebook 4; if that has not been run, it is trained now, for half a minute.
+
+# %%
+# %matplotlib inline
+import matplotlib.pyplot as plt
+import numpy as np
+from questions import check, check_that
+from small_model import make, pictures, trained
+
+from mvnp.visualize import (
+    attention_rollout,
+    grad_cam,
+    gradient_times_input,
+    hidden_attention_map,
+    hidden_attention_matrix,
+    hidden_attention_of,
+    internals,
+    level_matrices,
+    mamba_lrp,
+    receptive_field,
+    relevance,
+    rollout,
+    window_attention,
+)
+
+model, loader = trained()
+classes = loader.dataset.classes
+number = 1
+image = pictures(loader, 4)[number : number + 1]
+seen = internals(model, image)
+print("the model says", classes[seen.logits.argmax()], "- the label is", classes[loader.dataset.labels[number]])
+
+# %% [markdown]
+# ## Attention
+#
+# Level 2 has 4 by 4 tokens in one window. Its second block is attention, with four heads.
+
+# %%
+window_attention(model, image, query=(1, 1))
+
+# %% [markdown]
+# **Question 1.** The mark "equal" on the scale is the weight of a token if the query took the same of all. What is it here?
+
+# %%
+answer = None
+check(answer, lambda: 1 / 16, hint="The weights of a query add up to 1, over all tokens of its window.", why="1/16.")
+
+# %% [markdown]
+# ## The attention that hides in the scan
+#
+# The first block of the level is a scan. It has no weights, but they can be worked out: with $\Delta$, $B$ and $C$ known, the
+# scan is a linear map of its input (notebook 1),
+#
+# $$
+# y_t = \sum_{s \le t} \alpha_{ts}\,x_s + D\,x_t .
+# $$
+
+# %%
+scan = seen.scans["levels.2.blocks.0.mixer"]
+alpha = hidden_attention_of(scan)  # windows, channels, tokens, tokens
+print(alpha.shape)
+hidden_attention_matrix(model, image, query=(1, 1))
+
+# %% [markdown]
+# **Question 2.** Is that the whole truth about the scan? Write a function of `alpha`, `x` (windows, tokens, channels) and `D`
+# that gives $y$. It is compared with what the scan itself made, $C h + D x$ from the recorded states.
+
+# %%
+answer = None
+
+
+def gives_the_scan(function):
+    y = np.einsum("wln,wldn->wld", scan.C, scan.states) + scan.D * scan.x
+    return np.allclose(function(alpha, scan.x, scan.D), y, atol=1e-4 * np.abs(y).max())
+
+
+check_that(
+    answer,
+    gives_the_scan,
+    hint="Sum over s: np.einsum('wdts,wsd->wtd', alpha, x), and the skip. The D is one number for each channel.",
+    why="To rounding: it is all that the scan does, once its gates are given. Why they are as they are it does not say.",
+)
+
+# %% [markdown]
+# On the image: what one token took from those before it.
+
+# %%
+hidden_attention_map(model, image, query=(2, 2))
+
+# %% [markdown]
+# **Question 3.** How much of what the *last* token of the window takes comes from more than four steps back? Take $|\alpha|$,
+# averaged over channels, in row 15: the sum over columns 0 to 10, over the sum of the whole row.
+
+# %%
+answer = None
+
+
+def far_share():
+    row = np.abs(alpha[0, :, 15]).mean(axis=0)
+    return row[:11].sum() / row.sum()
+
+
+check(
+    answer,
+    far_share,
+    hint="np.abs(alpha[0, :, 15]).mean(axis=0) is the row.",
+    tolerance=0.02,
+    why="This scan looks back a token or two. Long timescales need a small Δ|A|, and here nothing asks for them.",
+)
+
+# %% [markdown]
+# ## Both together
+#
+# Make of each block a matrix with non-negative rows that add up to 1; add the identity, for the residual connection hands every
+# token on; multiply block after block. That is **rollout**: an estimate of how much of each token is in each other after the
+# whole level.
+
+# %%
+attention_rollout(model, image, query=(1, 1))
+
+# %% [markdown]
+# **Question 4.** Which token, other than itself, is token 5 (row 1, column 1) made of most, after the level's two blocks?
+# `rollout(level_matrices(seen, "levels.2").values())` has the shape (blocks, windows, tokens, tokens).
+
+# %%
+answer = None
+
+
+def most_taken():
+    row = rollout(level_matrices(seen, "levels.2").values())[-1, 0, 5].copy()
+    row[5] = 0
+    return int(row.argmax())
+
+
+check(
+    answer,
+    most_taken,
+    hint="Take the last block and row 5, set its own entry to 0, and look for the largest.",
+    why="It is the lightest square of the middle panel.",
+)
+
+# %% [markdown]
+# Rollout is a story about tokens only: it knows nothing of the MLPs, of signs, or of what the values say. The next pictures use
+# the backward, and with it the whole network.
+#
+# ## What a feature can see, and what it does see
+
+# %%
+receptive_field(model, pictures(loader, 4))
+
+# %% [markdown]
+# **Question 5.** The frame around a stage is what it can see at most. The two convolutions of the stem have kernels of 3 and
+# strides of 2. How many pixels wide is what one output of the *stem* sees?
+
+# %%
+answer = None
+check(
+    answer,
+    lambda: 7,
+    hint="The second sees three outputs of the first. These are two pixels apart, and each sees three.",
+    why="3 + 2 · 2. Every convolution after the stem adds 2 · 4 pixels more.",
+)
+
+# %% [markdown]
+# ## What speaks for the class
+#
+# The gradient of a logit says what would happen to it if a pixel changed. Times the pixel, it is that pixel's share, to first
+# order.
+
+# %%
+gradient_times_input(model, image, classes=classes)
+
+# %% [markdown]
+# These shares do not add up to anything. Layer-wise relevance propagation changes the backward so that they do: gates, norms
+# and softmax weights count as constants, so that each layer is linear in what it passes on, and nothing is lost on the way.
+
+# %%
+mamba_lrp(model, image, classes=classes)
+
+# %% [markdown]
+# **Question 6.** By how much does the relevance of all pixels and all biases together miss the logit? `relevance(model, image)`
+# has `.pixels`, `.biases` and `.logit`. Answer `"nothing but rounding"`, `"a few percent"` or `"more"`.
+
+# %%
+answer = None
+
+
+def missed():
+    found = relevance(model, image)
+    share = abs(found.pixels.sum() + sum(found.biases.values()) - found.logit) / abs(found.logit)
+    return "nothing but rounding" if share < 1e-3 else "a few percent" if share < 0.1 else "more"
+
+
+check(
+    answer,
+    missed,
+    hint="found.pixels.sum() + sum(found.biases.values()) against found.logit",
+    why="That is what conservation means. It does not make the map true; it makes its numbers mean something.",
+)
+
+# %%
+grad_cam(model, image, classes=classes)
+
+# %% [markdown]
+# ## Can one believe it?
+#
+# A test that costs nothing: draw the same picture for a model that has learnt nothing. What looks the same there was not about
+# what the model knows. (Adebayo et al., *Sanity Checks for Saliency Maps*, arXiv:1810.03292.)
+
+# %%
+fresh, _, _ = make()
+figure, panels = plt.subplots(1, 3, figsize=(8, 2.9), layout="constrained")
+panels[0].imshow(image[0, 0], cmap="gray")
+panels[0].set_title("image", fontsize=10)
+maps = [relevance(which, image, target=int(seen.logits.argmax()), gamma=0.25).map for which in (model, fresh)]
+for axes, values, name in zip(panels[1:], maps, ("relevance, trained", "relevance, fresh weights"), strict=True):
+    most = np.percentile(np.abs(values), 99.5)
+    axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
+    axes.set_title(name, fontsize=10)
+for axes in panels:
+    axes.set(xticks=[], yticks=[])
+plt.show()
+
+# %% [markdown]
+# **Question 7.** How alike are the two maps? Give the correlation of their pixels, between −1 and 1.
+
+# %%
+answer = None
+check(
+    answer,
+    lambda: np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1],
+    hint="np.corrcoef of the two maps, flattened; one of the entries off the diagonal.",
+    tolerance=0.02,
+    why="Near 1 would mean that the map shows the picture and not the model.",
+)
+
+# %% [markdown]
+# All of these figures for a picture and weights of your own: `mvnp visualize IMAGE --weights W --out DIR`.

@@ -1,0 +1,98 @@
+"""The notebooks run from a clean kernel; and their questions know right answers from wrong ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+import jupytext
+import nbclient
+import pytest
+
+from support.notebook_answers import RIGHT, WRONG
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+spec = importlib.util.spec_from_file_location("questions", NOTEBOOKS / "questions.py")
+assert spec is not None
+assert spec.loader is not None
+questions = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(questions)
+NAMES = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]_*.py"))
+LIMIT = 180  # seconds
+
+
+def run(source: str, folder: Path) -> list[str]:
+    """Execute a notebook in a kernel of its own, in a copy of its folder; what its cells print and warn of."""
+    for path in NOTEBOOKS.glob("*.py"):
+        shutil.copy(path, folder)
+    notebook = jupytext.reads(source, fmt="py:percent")
+    nbclient.NotebookClient(notebook, timeout=LIMIT, resources={"metadata": {"path": str(folder)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    return [line for o in outputs if o.output_type == "stream" for line in o.text.splitlines()]
+
+
+def answered(name: str, answers: list[str]) -> str:
+    """The notebook with its questions answered, in order, just before each is checked."""
+    source = (NOTEBOOKS / f"{name}.py").read_text(encoding="utf-8")
+    pieces = re.split(r"^(?=check(?:_that)?\()", source, flags=re.MULTILINE)
+    assert len(pieces) == len(answers) + 1, f"{name} asks {len(pieces) - 1} questions"
+    return pieces[0] + "".join(f"answer = {answer}\n{piece}" for answer, piece in zip(answers, pieces[1:], strict=True))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setenv("MVNP_NOTEBOOKS", "quick")
+
+
+def test_every_notebook_has_answers():
+    assert NAMES == sorted(RIGHT) == sorted(WRONG)
+    assert len(NAMES) == 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_unanswered(name, tmp_path):
+    lines = run((NOTEBOOKS / f"{name}.py").read_text(encoding="utf-8"), tmp_path)
+    assert sum(line.startswith("No answer yet") for line in lines) == len(RIGHT[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_right_answers_are_right(name, tmp_path):
+    lines = run(answered(name, RIGHT[name]), tmp_path)
+    verdicts = [line for line in lines if line.startswith(("Right.", "Not yet.", "No answer"))]
+    assert [line.split(".")[0] for line in verdicts] == ["Right"] * len(RIGHT[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_answers_get_a_hint(name, tmp_path):
+    lines = run(answered(name, WRONG[name]), tmp_path)
+    verdicts = [line for line in lines if line.startswith(("Right.", "Not yet.", "No answer"))]
+    assert [line.split(".")[0] for line in verdicts] == ["Not yet"] * len(WRONG[name])
+    assert all(len(line) > len("Not yet. ") + 10 for line in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "expected"),
+    [
+        (None, 1.0, "No answer"),
+        (1.0004, 1.0, "Right"),
+        (1.002, 1.0, "Not yet"),
+        (1e-9, 1e-16, "Not yet"),
+        ([1, 2], [1, 2], "Right"),
+        ([1], [1, 2], "Not yet"),
+        ("True", True, "Not yet"),
+        (True, True, "Right"),
+        (" Both", "both", "Right"),
+        ("two", 2, "Not yet"),
+    ],
+)
+def test_check(answer, truth, expected, capsys):
+    questions.check(answer, lambda: truth, hint="look again")
+    assert capsys.readouterr().out.startswith(expected)
+
+
+def test_check_that_says_what_an_answer_raised(capsys):
+    questions.check_that(lambda x: x[7], lambda f: f([1, 2]), hint="look again")
+    assert capsys.readouterr().out == "Not yet. With your answer: IndexError: list index out of range\n"
