@@ -1,4 +1,4 @@
-"""Sphinx configuration. Build: sphinx-build -W --keep-going -b html docs docs/_build/html
+"""Sphinx configuration. Build: make docs, or sphinx-build -E -W --keep-going -b html docs docs/_build/html
 
 A reader's browser asks no other host for anything. The fonts are those of the system; KaTeX's script comes with
 sphinxcontrib-katex, its stylesheet and fonts lie in _static/katex. Where Node is installed, formulas are set at build time and

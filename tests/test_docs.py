@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import mvnp
+from mvnp.cli.entry import COMMANDS
 from mvnp.layer_checks import LAYER_CASES
 
 ROOT = Path(__file__).parent.parent
@@ -170,6 +171,21 @@ def test_reference_names_everything_public():
     assert not documented - public, (
         f"docs/reference.md names what mvnp.__all__ does not: {', '.join(sorted(documented - public))}"
     )
+
+
+def test_every_command_is_documented():
+    """On a page that is no layer's, and in the README's table."""
+    pages = "\n".join(text_of(page) for page in PAGES if page.parent == DOCS)
+    for command in COMMANDS:
+        assert re.search(rf"(?:^|^\$ |`)mvnp {command}\b", pages, re.MULTILINE), f"no page of docs/ shows mvnp {command}"
+        assert f"`mvnp {command}`" in text_of(ROOT / "README.md"), f"README.md does not name mvnp {command}"
+
+
+def test_every_figure_is_used_once():
+    used = [path for page in PAGES for path in re.findall(r"^```\{plot\} (\S+)$", text_of(page), re.MULTILINE)]
+    drawn = {str(path.relative_to(DOCS)) for path in DOCS.glob("figures/*.py")}
+    assert sorted(used) == sorted(set(used)), "a figure stands on two pages"
+    assert set(used) == drawn, f"figures without a page, or pages without a figure: {sorted(set(used) ^ drawn)}"
 
 
 @pytest.mark.parametrize("package", ["checkpoint", "data", "export", "inference", "training", "visualize"])

@@ -1,7 +1,7 @@
 """`` {measured}`accuracy decay 150 15` ``: a measured number in a sentence, from the files that the benchmarks write.
 
-The first word is a function of docs/numbers.py, the others are its arguments: it reads docs/measured and gives the text. So a
-sentence changes with the measurement. An unknown name, or a file without what is looked for, is a warning.
+The first word is a function of docs/measured_numbers.py, the others are its arguments: it reads docs/measured, gives the text.
+So a sentence changes with the measurement. An unknown name, or a file without what is looked for, is a warning.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sphinx.util.docutils import SphinxRole
 def number(docs: Path, text: str) -> str:
     """What the words of a role stand for. Raises LookupError or ValueError where it cannot be found."""
     name, *arguments = text.split()
-    function = runpy.run_path(str(docs / "numbers.py")).get(name)
+    function = runpy.run_path(str(docs / "measured_numbers.py")).get(name)
     if name.startswith("_") or not callable(function):
-        raise LookupError(f"docs/numbers.py has no function {name!r}")
+        raise LookupError(f"docs/measured_numbers.py has no function {name!r}")
     try:
         return function(files(docs), *arguments)
     except StopIteration:
@@ -38,7 +38,7 @@ def files(docs: Path) -> dict[str, Any]:
 class Measured(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         docs = Path(self.env.srcdir)
-        for path in [docs / "numbers.py", *(docs / "measured").glob("*.json")]:
+        for path in [docs / "measured_numbers.py", *(docs / "measured").glob("*.json")]:
             self.env.note_dependency(str(path))
         try:
             text = number(docs, self.text)

@@ -1,0 +1,158 @@
+"""What the documentation makes at build: it ends the build where something is wrong, and shows what is so."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+
+pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
+
+
+CONF = """
+extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "measured", "plot", "run_at_build"]
+myst_enable_extensions = ["dollarmath"]
+html_theme = "basic"
+"""
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Builds a site of one page, beside modules given by name; its HTML, and what was warned of."""
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    def make(page, **modules):
+        source = tmp_path / "docs"
+        (source / "measured").mkdir(exist_ok=True, parents=True)
+        (source / "measured" / "models.json").write_text('{"rows": [{"key": "t1", "mvnp": {"seconds": 0.0625}}]}')
+        for name, text in {"conf": CONF, **modules}.items():
+            (source / f"{name}.py").write_text(text)
+        (source / "index.md").write_text(f"# Page\n\n{page}")
+        said = io.StringIO()
+        with docutils_namespace():
+            folders = (source, source, tmp_path / "html", tmp_path / "trees")
+            app = Sphinx(*folders, "html", status=None, warning=said, freshenv=True)
+            app.build()
+        return (tmp_path / "html" / "index.html").read_text(), said.getvalue()
+
+    return make
+
+
+def fence(name, content=""):
+    """A directive: its name, what stands behind the name, and its content."""
+    name, _, argument = name.partition(" ")
+    return f"```{{{name}}} {argument}\n{content}\n```\n"
+
+
+def test_example_shows_what_it_prints(build):
+    page, warnings = build(fence("example", "x = 6") + fence("example", "print(7 * x)"))
+    assert "example" not in warnings
+    assert ">42</span>" in page or "\n42\n" in page or ">42\n" in page
+
+
+def test_example_that_fails_is_an_error_at_its_line(build):
+    _, warnings = build("text\n\n" + fence("example", "x = 1\nx / 0"))
+    assert "ZeroDivisionError" in warnings
+    assert "line 7, in <module>" in warnings
+
+
+def test_gradcheck_shows_a_table(build):
+    page, warnings = build(fence("gradcheck relu"))
+    assert "gradcheck" not in warnings
+    assert "central differences of fourth order" in page
+    assert "<table" in page
+
+
+def test_gradcheck_that_fails_is_an_error(build, monkeypatch):
+    from mvnp import layer_checks
+    from mvnp.layers.relu import relu_forward
+
+    def check(**options):
+        return layer_checks.gradcheck(relu_forward, lambda dy, _: 2 * dy, {"x": [1.0, 2.0]}, **options)
+
+    wrong = layer_checks.Case("relu", "", check)
+    monkeypatch.setattr(layer_checks, "LAYER_CASES", [wrong])
+    _, warnings = build(fence("gradcheck relu"))
+    assert "the backward of relu is not the derivative of its forward" in warnings
+    assert "did you mean 'relu'" in build(fence("gradcheck rleu"))[1]
+
+
+DRAWING = """
+from matplotlib.figure import Figure
+
+def draw():
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([0, 1], color="#0060a8")
+    return figure
+"""
+
+
+def test_plot(build):
+    page, warnings = build(fence("plot drawing.py", ":alt: A line & more.\n\nThe *caption*."), drawing=DRAWING)
+    assert "plot" not in warnings
+    assert 'role="img" aria-label="A line &amp; more."' in page
+    assert "var(--fig-blue)" in page
+    assert "#0060a8" not in page
+    assert "<em>caption</em>" in page
+
+
+def test_plot_without_words_is_an_error(build):
+    assert "needs `:alt:`" in build(fence("plot drawing.py"), drawing=DRAWING)[1]
+    assert "there is no file" in build(fence("plot gone.py", ":alt: x"))[1]
+    assert "ZeroDivisionError" in build(fence("plot drawing.py", ":alt: x"), drawing="def draw():\n    1 / 0\n")[1]
+
+
+def test_annotated_links_both_ways(build):
+    equations = "".join(f"\n$$\nx = {n}\n$$ (relu-{n})\n" for n in (1, 2))
+    page, warnings = build(f"{equations}\n{fence('annotated mvnp.layers.relu')}")
+    assert "annotated" not in warnings
+    assert 'href="#equation-relu-1"' in page
+    assert 'href="#relu-L' in page
+    assert 'id="relu-L1"' not in page  # the docstring is prose
+    assert all(f'id="{target}"' in page for target in re.findall('href="#(relu-L[0-9]+)"', page))
+    assert "relu_backward, line" in page
+
+
+def test_annotated_equation_without_a_line_is_warned_of(build):
+    _, warnings = build("\n$$\nx\n$$ (relu-7)\n\n" + fence("annotated mvnp.layers.relu"))
+    assert "no line of relu.py refers to equation relu-7" in warnings
+    assert "there is no module mvnp.layers.gone" in build(fence("annotated mvnp.layers.gone"))[1]
+    assert "there is no gone in mvnp.layers.relu" in build(fence("annotated mvnp.layers.relu", ":object: gone"))[1]
+
+
+def test_cost(build):
+    page, warnings = build(fence("cost layernorm"))
+    assert "cost" not in warnings
+    assert "LayerNorm, 196×320" in page
+    assert "24 times" in page
+
+
+NUMBERS = """
+def milliseconds(data, key):
+    row = next(row for row in data["models"]["rows"] if row["key"] == key)
+    return f"{1000 * row['mvnp']['seconds']:.0f} ms"
+"""
+
+
+def test_measured(build):
+    page, warnings = build("It takes {measured}`milliseconds t1`.\n", measured_numbers=NUMBERS)
+    assert "It takes <span" in page
+    assert ">62 ms<" in page
+    assert "measured" not in warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("milliseconds t2", "no such row"), ("seconds t1", "has no function 'seconds'"), ("milliseconds", "missing 1 required")],
+)
+def test_measured_that_is_not_there_is_warned_of(build, text, found):
+    assert found in build(f"It takes {{measured}}`{text}`.\n", measured_numbers=NUMBERS)[1]
+
+
+def test_bibliography(build):
+    page, warnings = build(fence("bibliography", "1607.06450 | Layer Normalization | https://arxiv.org/abs/1607.06450"))
+    assert "mvnp/layers/layernorm.py</span></code>: eq. 4" in page
+    assert "mvnp cites arXiv:2312.00752, and docs/bibliography.md has no line for it" in warnings
+    assert "nothing in mvnp names 'Zzyzx'" in build(fence("bibliography", "Zzyzx | A work |"))[1]
