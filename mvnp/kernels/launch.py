@@ -1,0 +1,110 @@
+"""From the text of a kernel to its launch: compiled when first used, once for each dtype.
+
+The text names no dtype. It is written for T, the numbers in memory, and A, the numbers in arithmetic, and the lines that say
+what they are stand in front of it when it is compiled:
+
+    float32    T = A = float            float64    T = A = double            float16    T = half, A = float
+
+Whatever there is one of for each number of an array is a T. What belongs to a whole row or channel (parameters, statistics,
+sums) is an A, also in float16: it is little, and a sum of many halves has no digit right.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, array_module
+from ..errors import InputError
+
+FOLDER = Path(__file__).parent
+TYPES = {
+    "float16": '#include "half.cuh"\ntypedef half T;\ntypedef float A;\n',
+    "float32": "typedef float T;\ntypedef float A;\n",
+    "float64": "typedef double T;\ntypedef double A;\n",
+}
+OPTIONS = ("--std=c++17",)
+LARGEST = 2**31 - 1  # of a C int, which counts and sizes are for a kernel
+MOST_BLOCKS = 4096  # of a launch whose threads go round in a loop: enough to fill any GPU several times over
+
+
+class Kernels:
+    """The kernels of one file `<stem>.cu` of this folder."""
+
+    def __init__(self, stem: str) -> None:
+        self.stem = stem
+
+    def source(self, dtype: Any) -> str:
+        """What is compiled for arrays of `dtype`: the types, what all kernels share, and the file. Raises InputError for a
+        dtype that no kernel is made for."""
+        name = np.dtype(dtype).name
+        if name not in TYPES:
+            raise InputError(f"{self.stem}: no kernel for dtype {name}; there are those of {', '.join(TYPES)}")
+        text = TYPES[name] + '#include "common.cuh"\n' + f'#include "{self.stem}.cu"\n'
+        for file in ("half.cuh", "common.cuh", f"{self.stem}.cu"):  # in place of a search path, which CuPy has no use for
+            text = text.replace(f'#include "{file}"\n', _text(file))
+        return text
+
+    def launch(
+        self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *arguments: Any, shared: int = 0
+    ) -> None:
+        """Queue the kernel `name`; like all work on a GPU it runs some time after this returns.
+
+        grid, block    numbers of blocks, and of threads in each: one number, or up to three
+        arguments      those of the kernel. The first is an array, whose dtype is T. Arrays have to be contiguous, Python's
+                       floats become an A, its integers and booleans an int; NumPy scalars stay what they are
+        shared         bytes of dynamic shared memory
+        """
+        first = arguments[0]
+        accumulator = accumulator_dtype(first.dtype)
+        kernel = _compiled(array_module(first), self.stem, first.dtype.name).get_function(name)
+        passed = tuple(self._argument(name, value, accumulator) for value in arguments)
+        kernel(_axes(grid), _axes(block), passed, shared_mem=shared)
+
+    def _argument(self, name: str, value: Any, accumulator: np.dtype) -> Any:
+        if isinstance(value, np.generic):
+            return value
+        if isinstance(value, bool | int):
+            if abs(value) > LARGEST:
+                raise InputError(f"{name}: {value} is more than a kernel counts to, {LARGEST}; use smaller batches")
+            return np.int32(value)
+        if isinstance(value, float):
+            return accumulator.type(value)
+        # A kernel gets an address and nothing else: with a view it would read what lies between.
+        assert value.flags.c_contiguous, f"{name}: an array of shape {value.shape} that is not contiguous"
+        return value
+
+
+def accumulator_dtype(dtype: Any) -> np.dtype:
+    """The dtype of A for arrays of `dtype`."""
+    return np.dtype(np.float32 if dtype == np.float16 else dtype)
+
+
+def contiguous(x: Array, dtype: Any = None) -> Array:
+    """x as a kernel can read it: its numbers in a row, of `dtype`; x itself where it is so already."""
+    return array_module(x).ascontiguousarray(x, dtype)
+
+
+def blocks_for(work: int, threads: int) -> int:
+    """How many blocks of `threads` it takes to give each of `work` items a thread; not more than MOST_BLOCKS."""
+    return min(-(-work // threads), MOST_BLOCKS)
+
+
+@functools.cache
+def _text(file: str) -> str:
+    return (FOLDER / file).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _compiled(xp: ModuleType, stem: str, dtype: str) -> Any:
+    # CuPy compiles at the first `get_function` on a device, and keeps the result on disk for the next process.
+    return xp.RawModule(code=Kernels(stem).source(dtype), options=OPTIONS)
+
+
+def _axes(size: int | Sequence[int]) -> tuple[int, ...]:
+    return (size,) if isinstance(size, int) else tuple(size)

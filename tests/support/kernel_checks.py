@@ -1,0 +1,135 @@
+"""What every kernel's test asks: the numbers of the array code, whichever of the two does the forward, in three ways to run.
+
+@needs_compiler
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numbers(dtype, way):
+    check_pair(layernorm_forward, layernorm_backward, [normal((33, 5), 1), …], dtype, way)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mvnp.backend import from_numpy, to_numpy
+from mvnp.kernels import array_code, launch
+from support.cuda_on_cpu import COMPILER, NEEDS_COMPILER, WAYS, KernelError, running
+from support.strict_cupy import installed
+
+__all__ = ["DTYPES", "WAYS", "assert_caught", "check", "check_pair", "needs_compiler"]
+
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason=NEEDS_COMPILER)
+
+# Largest difference, over the largest number of the result: some roundings, each of half a unit in the last place, and more
+# of them in a long sum. The array code is no better: its own float16 rounds at every step, so it gets more.
+DTYPES = {"float64": 1e-14, "float32": 5e-6, "float16": 2e-3}
+FLOAT16_BY_ARRAY_CODE = 2e-2
+
+
+def check_pair(
+    forward: Callable, backward: Callable, arguments: Sequence[Any], dtype: str, way: str, tolerance: float | None = None
+) -> None:
+    """y and every gradient: twin and twin, twin and array code, array code and twin, against the array code on NumPy."""
+    arguments = [_cast(argument, dtype) for argument in arguments]
+    exact = [_cast(argument, "float32") for argument in arguments] if dtype == "float16" else arguments
+    y, cache = array_code(forward)(*exact)
+    dy = np.random.default_rng(9).standard_normal(y.shape).astype(dtype)
+    want = [y, *_as_tuple(array_code(backward)(_cast(dy, y.dtype), cache))]
+    own = DTYPES[dtype] if tolerance is None else tolerance
+    mixed = FLOAT16_BY_ARRAY_CODE if dtype == "float16" else own
+    ways = {
+        "twins": (forward, backward, own),
+        "twin, then array code": (forward, array_code(backward), mixed),
+        "array code, then twin": (array_code(forward), backward, mixed),
+    }
+    for name, (first, second, limit) in ways.items():
+
+        def run(*device: Any, first: Callable = first, second: Callable = second) -> list[Any]:
+            *inputs, d = device
+            y, cache = first(*inputs)
+            return [y, *_as_tuple(second(d, cache))]
+
+        got = run_on_device(run, [*arguments, dy], way)
+        for number, (here, there) in enumerate(zip(got, want, strict=True)):
+            what = f"{name}: {'y' if number == 0 else f'gradient {number}'}"
+            assert_close(here, there, limit, what)
+            if name == "twins" and here is not None:
+                assert here.dtype == dtype, f"{what} is {here.dtype}"
+
+
+def check(function: Callable, arguments: Sequence[Any], dtype: str, way: str, tolerance: float | None = None) -> None:
+    """A function that is no half of a pair: its twin against the array code on NumPy."""
+    arguments = [_cast(argument, dtype) for argument in arguments]
+    exact = [_cast(argument, "float32") for argument in arguments] if dtype == "float16" else arguments
+    want = _as_tuple(array_code(function)(*exact))
+    got = run_on_device(lambda *device: list(_as_tuple(function(*device))), arguments, way)
+    for number, (here, there) in enumerate(zip(got, want, strict=True)):
+        assert_close(here, there, DTYPES[dtype] if tolerance is None else tolerance, f"result {number}")
+
+
+def run_on_device(function: Callable[..., list], arguments: Sequence[Any], way: str) -> list[Any]:
+    """The results, on the host, of function(*arguments) on the stand-in for CuPy with kernels on. Nothing may wait for the
+    device, be sent to it, or change an argument."""
+    with installed(kernels=True) as recorder, running(way):
+        device = [from_numpy(argument) if isinstance(argument, np.ndarray) else argument for argument in arguments]
+        recorder.clear()
+        results = function(*device)
+        recorder.assert_no_syncs("the twin")
+        assert not recorder.uploads, recorder.uploads
+        for before, after in zip(arguments, device, strict=True):
+            if isinstance(before, np.ndarray):
+                np.testing.assert_array_equal(to_numpy(after), before, err_msg="an argument was changed")
+        return [result if result is None or isinstance(result, int) else to_numpy(result) for result in results]
+
+
+def assert_close(got: Any, want: Any, limit: float, what: str) -> None:
+    """As large a difference as `limit` of the largest number, and the same infinities."""
+    if want is None or isinstance(want, int):
+        assert got == want, what
+        return
+    assert got.shape == want.shape, f"{what} has shape {got.shape}, expected {want.shape}"
+    got, want = got.astype(np.float64), want.astype(np.float64)
+    assert np.array_equal(np.isfinite(got), np.isfinite(want)), f"{what}: not finite at {np.argwhere(~np.isfinite(got))[:5]}"
+    finite = np.isfinite(want)
+    error = np.abs(got - want, where=finite, out=np.zeros(want.shape)).max(initial=0.0)
+    scale = np.abs(want, where=finite, out=np.zeros(want.shape)).max(initial=0.0)
+    assert error <= limit * max(scale, 1e-30), f"{what}: off by {error:.2e}, of numbers up to {scale:.2e}"
+
+
+def assert_caught(stem: str, right: str, wrong: str, checks: Callable[[str], None]) -> str:
+    """`checks(way)` has to fail in one of WAYS where the text `right` of `<stem>.cu` (it must occur exactly once) is `wrong`.
+    Returns what it said. The sanitizer comes first: it alone survives a write to anywhere."""
+    with _planted(f"{stem}.cu", right, wrong):
+        for way in sorted(WAYS, key=lambda way: way != "sanitized"):
+            try:
+                checks(way)
+            except (AssertionError, KernelError) as error:
+                return f"{way}: {error}"
+    raise AssertionError(f"no check notices this fault in {stem}.cu: {right!r} became {wrong!r}")
+
+
+@contextlib.contextmanager
+def _planted(file: str, right: str, wrong: str) -> Iterator[None]:
+    text = launch._text
+    assert text(file).count(right) == 1, f"{right!r} occurs {text(file).count(right)} times in {file}, expected once"
+    launch._text = lambda name: text(name).replace(right, wrong) if name == file else text(name)
+    launch._compiled.cache_clear()
+    try:
+        yield
+    finally:
+        launch._text = text
+        launch._compiled.cache_clear()
+
+
+def _cast(argument: Any, dtype: Any) -> Any:
+    floating = isinstance(argument, np.ndarray) and argument.dtype.kind == "f"
+    return argument.astype(dtype) if floating else argument
+
+
+def _as_tuple(results: Any) -> tuple:
+    return results if isinstance(results, tuple) else (results,)
