@@ -1,5 +1,10 @@
 // What several kernels share. T is the type of numbers in memory, A that of arithmetic; see launch.py.
 
+// Does what follows for i = 0 … count − 1, shared out over all threads of the launch: neighbours take neighbouring numbers, so
+// that a warp reads them together, and when all have one they go on by as many as there are threads.
+#define EACH(i, count) \
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < unsigned(count); i += gridDim.x * blockDim.x)
+
 #define WARP 32
 #define WHOLE_WARP 0xffffffffu
 

@@ -30,7 +30,9 @@ TYPES = {
 }
 OPTIONS = ("--std=c++17",)
 LARGEST = 2**31 - 1  # of a C int, which counts and sizes are for a kernel
-MOST_BLOCKS = 4096  # of a launch whose threads go round in a loop: enough to fill any GPU several times over
+WARP = 32  # threads that take their steps together, as in common.cuh
+THREADS = 256  # of a block, where each does the same by itself
+MOST_BLOCKS = 4096  # of such blocks, whose threads go round in a loop: enough to fill any GPU several times over
 
 
 class Kernels:
@@ -66,10 +68,22 @@ class Kernels:
         passed = tuple(self._argument(name, value, accumulator) for value in arguments)
         kernel(_axes(grid), _axes(block), passed, shared_mem=shared)
 
+    def each(self, name: str, count: int, *arguments: Any) -> None:
+        """Queue a kernel that does the same for each of `count` numbers, with EACH of common.cuh; `count` is its last parameter."""
+        self.launch(name, min(-(-count // THREADS), MOST_BLOCKS), THREADS, *arguments, count)
+
+    def map(self, name: str, *arrays: Array) -> Array:
+        """The array that a kernel makes number by number from arrays of one shape: it takes them, the result and the count.
+        The result has the dtype of the last."""
+        arrays = tuple(contiguous(array, arrays[-1].dtype) for array in arrays)
+        result = array_module(*arrays).empty_like(arrays[-1])
+        self.each(name, result.size, *arrays, result)
+        return result
+
     def _argument(self, name: str, value: Any, accumulator: np.dtype) -> Any:
         if isinstance(value, np.generic):
             return value
-        if isinstance(value, bool | int):
+        if isinstance(value, int):
             if abs(value) > LARGEST:
                 raise InputError(f"{name}: {value} is more than a kernel counts to, {LARGEST}; use smaller batches")
             return np.int32(value)
@@ -87,12 +101,7 @@ def accumulator_dtype(dtype: Any) -> np.dtype:
 
 def contiguous(x: Array, dtype: Any = None) -> Array:
     """x as a kernel can read it: its numbers in a row, of `dtype`; x itself where it is so already."""
-    return array_module(x).ascontiguousarray(x, dtype)
-
-
-def blocks_for(work: int, threads: int) -> int:
-    """How many blocks of `threads` it takes to give each of `work` items a thread; not more than MOST_BLOCKS."""
-    return min(-(-work // threads), MOST_BLOCKS)
+    return array_module(x).ascontiguousarray(x, dtype).reshape(x.shape)  # of a single number NumPy makes a row of one
 
 
 @functools.cache

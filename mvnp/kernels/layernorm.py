@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..errors import check_array
-from .launch import Kernels, accumulator_dtype, contiguous
+from .launch import WARP, Kernels, accumulator_dtype, contiguous
 
 KERNELS = Kernels("layernorm")
-WARP, WARPS, GROUP = 32, 4, 8  # WARP and GROUP are those of the kernels
+WARPS = 4  # in a block, each with a row
+GROUP = 8  # rows that a block sums side by side, as in layernorm.cu
 PARTS = 64  # at most so many sums for each channel, side by side
 
 
