@@ -55,7 +55,7 @@ extern "C" __global__ void moments(const T* x, A* mean, A* squares, int rows, in
 extern "C" __global__ void merge_moments(
     const A* chunk_mean, const A* chunk_squares, A* mean, A* squares, int rows, int C, int chunk, int chunks
 ) {
-    __shared__ Moments found[MERGERS][WARP];
+    __shared__ Moments merged[MERGERS][WARP];
     int lane = threadIdx.x, k = threadIdx.y, c = blockIdx.x * WARP + lane;
 
     Moments mine = {0, 0, 0};
@@ -64,11 +64,11 @@ extern "C" __global__ void merge_moments(
             Moments one = {chunk_mean[(size_t)j * C + c], chunk_squares[(size_t)j * C + c], min(chunk, rows - j * chunk)};
             merge(mine, one);
         }
-    found[k][lane] = mine;
+    merged[k][lane] = mine;
     __syncthreads();
 
     if (k == 0 && c < C) {
-        for (int other = 1; other < MERGERS; other++) merge(mine, found[other][lane]);
+        for (int other = 1; other < MERGERS; other++) merge(mine, merged[other][lane]);
         mean[c] = mine.mean;
         squares[c] = mine.squares;
     }

@@ -1,4 +1,4 @@
-"""The twins of the two copies of mvnp/layers/conv2d.py, to patches and back: see conv2d.cu. The products between are cuBLAS's."""
+"""The twins of the two copies of mvnp/layers/conv2d.py, to patches and back: see conv2d.cu. cuBLAS does the products."""
 
 from __future__ import annotations
 

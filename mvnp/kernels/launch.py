@@ -69,7 +69,7 @@ class Kernels:
         kernel(_axes(grid), _axes(block), passed, shared_mem=shared)
 
     def each(self, name: str, count: int, *arguments: Any) -> None:
-        """Queue a kernel that does the same for each of `count` numbers, with EACH of common.cuh; `count` is its last parameter."""
+        """Queue a kernel that does the same for each of `count` numbers (EACH of common.cuh), its last parameter."""
         self.launch(name, min(-(-count // THREADS), MOST_BLOCKS), THREADS, *arguments, count)
 
     def map(self, name: str, *arrays: Array) -> Array:

@@ -97,14 +97,8 @@ FAULTS = {
     "a sign": ("delta * (value - all.mean)", "delta * (value + all.mean)"),
     "means merged without their distance": ("more.squares + delta * delta * share * all.count", "more.squares"),
     "the wrong channel": ("bias[c]);", "bias[C - 1 - c]);"),
-    "the first barrier dropped": (
-        "    found[k][lane] = mine;\n    __syncthreads();\n\n    if (k == 0 && c < C) {\n        for (int other = 1; other < GROUP",
-        "    found[k][lane] = mine;\n\n    if (k == 0 && c < C) {\n        for (int other = 1; other < GROUP",
-    ),
-    "the second barrier dropped": (
-        "    found[k][lane] = mine;\n    __syncthreads();\n\n    if (k == 0 && c < C) {\n        for (int other = 1; other < MERGERS",
-        "    found[k][lane] = mine;\n\n    if (k == 0 && c < C) {\n        for (int other = 1; other < MERGERS",
-    ),
+    "the first barrier dropped": ("    found[k][lane] = mine;\n    __syncthreads();\n", "    found[k][lane] = mine;\n"),
+    "the second barrier dropped": ("    merged[k][lane] = mine;\n    __syncthreads();\n", "    merged[k][lane] = mine;\n"),
     "the third barrier dropped": ("    plain[k][lane] = sum;\n    __syncthreads();\n", "    plain[k][lane] = sum;\n"),
     "a chunk that ends early": ("begin + chunk, rows);\n\n    Moments", "begin + chunk, rows - 1);\n\n    Moments"),
     "a chunk too many": ("j < chunks", "j <= chunks"),
