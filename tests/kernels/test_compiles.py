@@ -8,6 +8,7 @@ from mvnp.kernels.launch import FOLDER, OPTIONS, TYPES, Kernels
 from support import nvrtc
 
 STEMS = sorted(path.stem for path in FOLDER.glob("*.cu"))
+CUPYS = ("-ftz=true", "--device-as-default-execution-space")  # what CuPy adds to the options
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_120")  # Turing, Ampere, Hopper, Blackwell
 
 needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.NEEDS_NVRTC)
@@ -24,7 +25,7 @@ def test_kernels_are_found():
 def test_compiles(stem, dtype, architecture):
     code = Kernels(stem).source(dtype)
     kernels = re.findall(r'extern "C" __global__ void\s+(\w+)\(', code)
-    machine_code, intermediate = nvrtc.compiled(code, architecture, OPTIONS)
+    machine_code, intermediate = nvrtc.compiled(code, architecture, (*OPTIONS, *CUPYS))
     assert kernels
     assert set(re.findall(r"\.visible \.entry (\w+)\(", intermediate)) == set(kernels)
     assert machine_code[:4] == b"\x7fELF"
@@ -37,13 +38,13 @@ def test_compiles(stem, dtype, architecture):
 @pytest.mark.parametrize(("right", "wrong"), [("A eps\n", "A eps,\n"), ("warp_sum(sum)", "warp_total(sum)")])
 def test_what_does_not_compile_is_noticed(right, wrong):
     with pytest.raises(nvrtc.CompileError, match=r"kernel\.cu.*error"):
-        nvrtc.compiled(_with_fault(right, wrong), "sm_90", OPTIONS)
+        nvrtc.compiled(_with_fault(right, wrong), "sm_90", (*OPTIONS, *CUPYS))
 
 
 @needs_nvrtc
 def test_double_precision_is_noticed():
     code = _with_fault("squares += centred * centred", "squares += 0.1 * centred * centred")
-    assert re.search(r"\.f64\b", nvrtc.compiled(code, "sm_90", OPTIONS)[1])
+    assert re.search(r"\.f64\b", nvrtc.compiled(code, "sm_90", (*OPTIONS, *CUPYS))[1])
 
 
 def _with_fault(right: str, wrong: str) -> str:

@@ -158,27 +158,31 @@ static void run_block() {
     }
 }
 
-template <class P> static std::remove_reference_t<P> value(const Argument &argument, const char *name, int position) {
+// Whether an argument is what a parameter of type P takes; if not, that is the problem.
+template <class P> static bool fits(const Argument &argument, const char *name, int position) {
     static char text[200];
-    using Type = std::remove_cv_t<std::remove_reference_t<P>>;
     bool fits;
-    if constexpr (std::is_pointer_v<Type>) fits = argument.is_array && argument.item_size == sizeof(std::remove_pointer_t<Type>);
-    else fits = !argument.is_array && argument.item_size == sizeof(Type);
+    if constexpr (std::is_pointer_v<P>) fits = argument.is_array && argument.item_size == sizeof(std::remove_pointer_t<P>);
+    else fits = !argument.is_array && argument.item_size == sizeof(P);
     if (!fits) {
         snprintf(text, sizeof text, "%s: argument %d is %s of %d bytes, which the kernel does not take there", name, position,
                  argument.is_array ? "an array of numbers" : "a number", argument.item_size);
         problem = text;
     }
-    if constexpr (std::is_pointer_v<Type>) return (Type)argument.data;
-    else return *(Type *)argument.data;
+    return fits;
+}
+
+template <class P> static P value(const Argument &argument) {
+    if constexpr (std::is_pointer_v<P>) return (P)argument.data;
+    else return *(P *)argument.data;
 }
 
 template <auto kernel> struct Kernel;
 template <class... P, void (*kernel)(P...)> struct Kernel<kernel> {
-    template <size_t... I> static void spread(Argument *a, std::index_sequence<I...>) { kernel(value<P>(a[I], "", I)...); }
+    template <size_t... I> static void spread(Argument *a, std::index_sequence<I...>) { kernel(value<P>(a[I])...); }
     static void run(Argument *arguments) { spread(arguments, std::index_sequence_for<P...>{}); }
     template <size_t... I> static void check(Argument *a, const char *name, std::index_sequence<I...>) {
-        (void)std::initializer_list<int>{(value<P>(a[I], name, I), 0)...};
+        (void)(fits<P>(a[I], name, I) && ...);
     }
     static const char *launch(
         const char *name, const unsigned *grid, const unsigned *block, size_t shared, Argument *arguments, int given, int order
@@ -239,3 +243,8 @@ template <class V> static V __shfl_up_sync(unsigned mask, V value, int by) { ret
 
 // `extern __shared__ A name[]` of CUDA is not C++: kernels write DYNAMIC_SHARED(A, name), which common.cuh defines for CUDA.
 #define DYNAMIC_SHARED(type, name) type *name = (type *)cpu::dynamic_memory
+template <class V> static V atomicAdd(V *at, V value) {
+    V before = *at;
+    *at = before + value;
+    return before;
+}
