@@ -39,7 +39,7 @@ def kernels_on() -> bool:
 def twin(function: Function) -> Function:
     """Decorates array code that has a twin: the function of the same name in the module of mvnp.kernels of the same stem.
 
-    The twin is called where the first argument is a CuPy array and kernels are on. See `array_code` for the other way.
+    The twin is called where the first argument is a CuPy array and kernels are on.
     """
     stem, name = function.__module__.rpartition(".")[2], function.__name__
 
@@ -50,11 +50,6 @@ def twin(function: Function) -> Function:
         return function(*args, **kwargs)
 
     return dispatch  # type: ignore[return-value]
-
-
-def array_code(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What `twin` decorated: the array code, whatever is chosen. It is the reference that a twin is compared with."""
-    return getattr(function, "__wrapped__", function)
 
 
 def _on_cupy(x: Any) -> bool:

@@ -4,13 +4,10 @@ import numpy as np
 import pytest
 
 from mvnp.backend import from_numpy, to_numpy
-from mvnp.kernels import array_code
 from mvnp.layers import conv2d
 from mvnp.layers.conv2d import collect, conv2d_backward, conv2d_forward, patches
 from support.checks import normal
-from support.cuda_on_cpu import running
-from support.kernel_checks import DTYPES, WAYS, assert_caught, assert_close, check, check_pair, needs_compiler
-from support.strict_cupy import installed
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, assert_close, check, check_pair, device, needs_compiler
 
 # (B, H, W, I), (O, Kh, Kw), stride, padding: the stem, a block and a downsampling of the model, and what they are not.
 CASES = [
@@ -31,7 +28,7 @@ def inputs(image, kernel, stride, padding):
 
 
 @needs_compiler
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_numbers(case, dtype, way):
@@ -39,7 +36,7 @@ def test_numbers(case, dtype, way):
 
 
 @needs_compiler
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("size", [1, 3000])  # a row of one sample, or some rows, or some samples at a time
 def test_in_blocks(size, way, monkeypatch):
     monkeypatch.setattr(conv2d, "DEVICE_PATCH_BYTES", size)
@@ -48,7 +45,7 @@ def test_in_blocks(size, way, monkeypatch):
 
 
 @needs_compiler
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_patches(dtype, way):
     for rows in (slice(0, 6), slice(2, 5), slice(5, 6)):
@@ -56,15 +53,15 @@ def test_patches(dtype, way):
 
 
 @needs_compiler
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_collect(dtype, way):
     """It adds to what is there, and leaves the rest of the padded image as it is."""
     dX, padded = normal((2, 3, 4, 3, 2, 5), 1).astype(dtype), normal((2, 14, 9, 5), 2).astype(dtype)
     for top, stride in ((0, (2, 2)), (3, (2, 1)), (5, (1, 2)), (2, (4, 2))):
         want = padded.astype("float32" if dtype == "float16" else dtype)
-        array_code(collect)(dX, want, top, stride)
-        with installed(kernels=True), running(way):
+        collect(dX, want, top, stride)
+        with device(way):
             got = from_numpy(padded)
             collect(from_numpy(dX), got, top, stride)
             assert_close(to_numpy(got), want, DTYPES[dtype], f"{top}, {stride}")

@@ -6,7 +6,7 @@ import pytest
 from mvnp.layers.attention import attention_backward, attention_forward
 from mvnp.layers.softmax import exponentials, softmax_backward, softmax_forward
 from support.checks import normal
-from support.kernel_checks import DTYPES, WAYS, assert_caught, check, check_pair, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check, check_pair, needs_compiler
 
 # Windows of 7x7 and 14x14 tokens, of 16x16 and 32x32, and what does not fill a warp or a block.
 SHAPES = [(1, 2, 49, 49), (3, 196), (5, 256), (1, 1024), (1,), (9, 1), (31, 31), (33, 33), (2, 3, 67)]
@@ -15,7 +15,7 @@ TOLERANCE = {"float64": 1e-13, "float32": 1e-5, "float16": 5e-3}  # products of 
 
 
 @needs_compiler
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_numbers(shape, dtype, way):
@@ -24,7 +24,7 @@ def test_numbers(shape, dtype, way):
 
 
 @needs_compiler
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", HEADS, ids=str)
 def test_attention(shape, dtype, way):
@@ -35,7 +35,7 @@ def test_attention(shape, dtype, way):
 
 
 @needs_compiler
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EVERY_WAY)
 def test_masked_keys(way):
     x = normal((7, 40), 1)
     x[:, 33:] = -np.inf

@@ -15,10 +15,12 @@ import ctypes
 import functools
 import hashlib
 import os
+import platform
 import re
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,8 @@ from support.strict_array import ndarray
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".pytest_cache" / "kernels"  # by the hash of all that goes in: compiled once, not at every run
-COMPILER = shutil.which("g++")
-NEEDS_COMPILER = "needs g++, to run CUDA kernels on the CPU (Debian and Ubuntu: apt install g++)"
+LEAST = 12 if platform.machine() == "x86_64" else 13  # the first g++ that has _Float16
+NEEDS_COMPILER = f"needs Linux and g++ {LEAST} or newer, to run CUDA kernels on the CPU (Debian and Ubuntu: apt install g++)"
 
 FLAGS = ("-std=c++17", "-O1", "-w", "-fvisibility=hidden")
 WAYS = {
@@ -40,6 +42,15 @@ WAYS = {
 }
 
 _way = "in order"
+
+
+def _compiler() -> str | None:
+    found = shutil.which("g++") if sys.platform == "linux" else None
+    version = subprocess.run([found, "-dumpversion"], capture_output=True, text=True, check=True).stdout if found else "0"
+    return found if int(version.split(".")[0]) >= LEAST else None
+
+
+COMPILER = _compiler()
 
 
 class KernelError(RuntimeError):
