@@ -36,10 +36,14 @@ MOST_BLOCKS = 4096  # of such blocks, whose threads go round in a loop: enough t
 
 
 class Kernels:
-    """The kernels of one file `<stem>.cu` of this folder."""
+    """The kernels of one file `<stem>.cu` of this folder.
 
-    def __init__(self, stem: str) -> None:
-        self.stem = stem
+    `constants` are numbers that its text leaves open, such as STATES=8: what is a constant to the compiler, the length of a
+    loop above all, it can unroll, and keep an array of that length in registers. The text says what they are otherwise.
+    """
+
+    def __init__(self, stem: str, **constants: int) -> None:
+        self.stem, self.constants = stem, constants
 
     def source(self, dtype: Any) -> str:
         """What is compiled for arrays of `dtype`: the types, what all kernels share, and the file. Raises InputError for a
@@ -47,7 +51,8 @@ class Kernels:
         name = np.dtype(dtype).name
         if name not in TYPES:
             raise InputError(f"{self.stem}: no kernel for dtype {name}; there are those of {', '.join(TYPES)}")
-        text = TYPES[name] + '#include "common.cuh"\n' + f'#include "{self.stem}.cu"\n'
+        constants = "".join(f"#define {constant} {value}\n" for constant, value in self.constants.items())
+        text = TYPES[name] + constants + '#include "common.cuh"\n' + f'#include "{self.stem}.cu"\n'
         for file in ("half.cuh", "common.cuh", f"{self.stem}.cu"):  # in place of a search path, which CuPy has no use for
             text = text.replace(f'#include "{file}"\n', _text(file))
         return text
@@ -64,7 +69,8 @@ class Kernels:
         """
         first = arguments[0]
         accumulator = accumulator_dtype(first.dtype)
-        kernel = _compiled(array_module(first), self.stem, first.dtype.name).get_function(name)
+        constants = tuple(self.constants.items())
+        kernel = _compiled(array_module(first), self.stem, first.dtype.name, constants).get_function(name)
         passed = tuple(self._argument(name, value, accumulator) for value in arguments)
         kernel(_axes(grid), _axes(block), passed, shared_mem=shared)
 
@@ -110,9 +116,9 @@ def _text(file: str) -> str:
 
 
 @functools.cache
-def _compiled(xp: ModuleType, stem: str, dtype: str) -> Any:
+def _compiled(xp: ModuleType, stem: str, dtype: str, constants: tuple[tuple[str, int], ...]) -> Any:
     # CuPy compiles at the first `get_function` on a device, and keeps the result on disk for the next process.
-    return xp.RawModule(code=Kernels(stem).source(dtype), options=OPTIONS)
+    return xp.RawModule(code=Kernels(stem, **dict(constants)).source(dtype), options=OPTIONS)
 
 
 def _axes(size: int | Sequence[int]) -> tuple[int, ...]:
