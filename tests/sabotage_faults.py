@@ -55,6 +55,13 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("        tape.accumulate(self.bias, dbias)\n", ""),
     ],
     "layers/conv1d.py": [
+        ("return silu_forward(v)[0], (x", "return v, (x"),
+        ("return conv1d_backward(silu_backward(dy, v), (x", "return conv1d_backward(dy, (x"),
+        (
+            "v, _ = conv1d_forward(x, weight, bias)\n    return conv1d_b",
+            "v, _ = conv1d_forward(x, weight)\n    return conv1d_b",
+        ),
+        ("backward = conv1d_silu_backward if self.silu else", "backward ="),
         (
             "dx[samples, read] += dy[samples, written] * weight[:, 0, k]",
             "dx[samples, written] += dy[samples, read] * weight[:, 0, k]",
@@ -296,7 +303,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("math.ceil(channels / 16)", "max(1, channels // 16)"),
         ("self._bias().data if self.bias_twice else None", "self._bias().data"),
         ("np.log(np.arange(1.0, d_state + 1))", "np.arange(1.0, d_state + 1)"),
-        ("z = self.silu(self.conv1d_z(z, tape), tape)", "z = self.silu(self.conv1d_x(z, tape), tape)"),
+        ("z = self.conv1d_z(z, tape)", "z = self.conv1d_x(z, tape)"),
+        ("self.conv1d_z = Conv1d(D, d_conv, silu=True", "self.conv1d_z = Conv1d(D, d_conv, silu=False"),
         ("step + np.log(-np.expm1(-step))", "np.log(step) + 1.0"),
     ],
     "models/mlp.py": [

@@ -171,25 +171,23 @@ extern "C" __global__ void carry_over(
     }
 }
 
-// Sums over the 32 channels of the warp of COUNT values of each, a power of two. Half of the values go to the thread 16 lanes
-// away in exchange for its share of the other half; then half of what is left to the one 8 lanes away, and so on: COUNT + 4
-// shuffles in place of 5 COUNT. At the end thread i has, in values[j], the sum of value i·(COUNT/32) + j; with fewer values than
-// threads, 32/COUNT neighbours have the same.
-template <int COUNT> __device__ inline void sum_channels(A (&values)[COUNT]) {
-    int left = COUNT;
+// Sums over the 32 channels of the warp, of LEFT values of each, a power of two. Half of the values go to the thread DISTANCE
+// lanes away in exchange for its share of the other half; then half of what is left to the one half as far away, and so on:
+// LEFT + 4 shuffles in place of 5 LEFT. At the end thread i has in values[j] the sum of value i·(LEFT/32) + j; with fewer values
+// than threads, 32/LEFT neighbours have the same one. LEFT and DISTANCE are constants, so that `values` stays in registers.
+template <int LEFT, int DISTANCE = WARP / 2> __device__ inline void sum_channels(A* values) {
+    if constexpr (DISTANCE > 0 && LEFT == 1) {
+        values[0] += __shfl_xor_sync(WHOLE_WARP, values[0], DISTANCE);
+        sum_channels<1, DISTANCE / 2>(values);
+    } else if constexpr (DISTANCE > 0) {
+        bool upper = threadIdx.x & DISTANCE;
 #pragma unroll
-    for (int distance = WARP / 2; distance > 0; distance /= 2) {
-        if (left == 1) {
-            values[0] += __shfl_xor_sync(WHOLE_WARP, values[0], distance);
-            continue;
+        for (int i = 0; i < LEFT / 2; i++) {
+            A lower_half = values[i], upper_half = values[LEFT / 2 + i];
+            A given = __shfl_xor_sync(WHOLE_WARP, upper ? lower_half : upper_half, DISTANCE);
+            values[i] = (upper ? upper_half : lower_half) + given;
         }
-        left /= 2;
-        bool upper = threadIdx.x & distance;
-#pragma unroll
-        for (int i = 0; i < left; i++) {
-            A given = upper ? values[i] : values[left + i], own = upper ? values[left + i] : values[i];
-            values[i] = own + __shfl_xor_sync(WHOLE_WARP, given, distance);
-        }
+        sum_channels<LEFT / 2, DISTANCE / 2>(values);
     }
 }
 
@@ -275,14 +273,14 @@ extern "C" __global__ void scan_backward(
                 ddt[at] = T(d_dt);
             }
 
-            sum_channels(gates);
+            sum_channels<VALUES>(gates);
             A* row = dgates + (((size_t)blockIdx.y * batch + sample) * l + first + k) * 2 * STATES;
             for (int j = 0; j < OWNED; j++) {
                 int number = lane / OWNERS * OWNED + j;
                 if (lane % OWNERS == 0 && number < 2 * STATES) row[number] = gates[j];
             }
         }
-        __syncwarp();
+        __syncwarp();  // the shuffles made the threads wait for each other, but they do not order accesses to memory
     }
 
     if (!mine) return;

@@ -1,5 +1,5 @@
-"""The twin of mvnp/layers/selective_scan.py: in one pass over the tokens, or parallel over time. What each thread does stands in
-selective_scan.cu.
+"""The twin of mvnp/layers/selective_scan.py: in one pass over the tokens, or parallel over time. What each thread does stands
+in selective_scan.cu.
 
 In one pass a thread takes a channel of a sample through all tokens, so there are b·d threads, however long the sequence is.
 Parallel over time the sequence is cut into chunks of K tokens, which start from the states that the cache keeps anyway. To know
@@ -14,7 +14,6 @@ second look at x and dt, or dy and Δ, and twice the exponentials, for l/K times
 from __future__ import annotations
 
 import math
-from types import ModuleType
 
 import numpy as np
 
@@ -28,16 +27,16 @@ from .launch import THREADS, WARP, Kernels, accumulator_dtype, contiguous
 
 MOST_STATES = 64  # N numbers of a state, and about 4 N more in the backward, have to find room in the registers of a thread
 SHARED = 48 << 10  # bytes of shared memory that a block gets without asking for more
-FEW_WARPS, LONG = 256, 128  # see `kernel_method`
+FEW_WARPS, LONG = 256, 128  # see `_default_method`
 
 
-def kernel_method(warps: int, tokens: int) -> str:
+def _default_method(warps: int, tokens: int) -> str:
     """Whether kernels take the tokens in one pass, "sequential", or parallel over time, "chunked".
 
-    Reasoned, not measured. One pass takes a time that grows with the tokens alone, as long as each of a GPU's schedulers (4 on
-    each of about 100 multiprocessors) has at most one warp: about half a microsecond for 10 tokens. "chunked" moves 5 numbers
-    where one pass moves 3, computes twice as much, and costs two launches more, of a few microseconds each. So it is taken where
-    most schedulers would stand idle, and the sequence is long enough to pay for the launches.
+    Reasoned, not measured. A GPU has some 400 schedulers, 4 on each of about 100 multiprocessors. As long as none has more than
+    one warp, one pass takes a time that grows with the tokens alone: some 100 to 200 cycles each, 10 to 20 microseconds for 196.
+    "chunked" reads x and dt twice, computes twice as much, and has two launches more, of a few microseconds each. So it is taken
+    where half of the schedulers or more would stand idle, and the sequence is long enough to pay for the launches.
     """
     return "chunked" if warps <= FEW_WARPS and tokens >= LONG else "sequential"
 
@@ -58,8 +57,8 @@ def selective_scan_forward(
 ) -> tuple[Array, ScanCache]:
     """As in mvnp/layers/selective_scan.py, with these differences.
 
-    method        "sequential" is one pass, "chunked" parallel over time, None the better by `kernel_method`. The others exist as
-                  array code, which is what runs for them
+    method        "sequential" is one pass, "chunked" parallel over time, None what `_default_method` says. The others exist
+                  as array code, which is what runs for them
     keep_every    None: as there, but no more than the backward has shared memory for
     keep          False: the cache has no Δ either
 
@@ -67,7 +66,7 @@ def selective_scan_forward(
     """
     check_inputs(x, dt, A, B, C, D, dt_bias, keep_every)
     (b, l, d), n, real = x.shape, A.shape[1], accumulator_dtype(x.dtype)
-    method = method or kernel_method(b * _groups(d), l)
+    method = method or _default_method(b * _groups(d), l)
     check_choice("method", method, METHODS)
     if method not in ("sequential", "chunked"):
         options = {"softplus": softplus, "keep_every": keep_every, "method": method, "keep": keep}
@@ -89,9 +88,7 @@ def selective_scan_forward(
         _carry_over(kernels, kept, total, a, back=False)
     arguments = (x, dt, a, B, C, skip, bias, y, delta, kept, b, l, d, span, every, softplus, keep)
     kernels.launch("scan_forward", grid, WARP, *arguments)
-    cache = ScanCache(
-        x, delta if keep else None, A, B, C, D, kept if keep else [], K, softplus, dt_bias is not None, method
-    )
+    cache = ScanCache(x, delta if keep else None, A, B, C, D, kept if keep else [], K, softplus, dt_bias is not None, method)
     return y, cache
 
 
@@ -131,7 +128,7 @@ def _carry_over(kernels: Kernels, values: Array, total: Array, a: Array, back: b
 
 
 def _near_enough(kernels: Kernels, cache: ScanCache, x: Array, delta: Array, *gates: Array) -> tuple[Array, int]:
-    """The kept states as one array, and K. If they are too far apart for shared memory, there are more of them, computed again."""
+    """The kept states as one array, and K. If they are too far apart for shared memory, more of them are computed again."""
     xp, (b, l, d), n, real = array_module(x), x.shape, cache.A.shape[1], accumulator_dtype(x.dtype)
     room = _room(n, real)
     if cache.keep_every <= room:
@@ -160,7 +157,7 @@ def _room(n: int, real: np.dtype) -> int:
 def _kernels(n: int) -> Kernels:
     if n > MOST_STATES:
         raise InputError(
-            f"selective_scan: {n} states for each channel, kernels are made for at most {MOST_STATES}; MVNP_KERNELS=off computes"
-            " with array code"
+            f"selective_scan: {n} states for each channel, kernels are made for at most {MOST_STATES}; MVNP_KERNELS=off takes"
+            " the array code"
         )
     return Kernels("selective_scan", STATES=n)

@@ -45,7 +45,7 @@ def test_training_step(way, monkeypatch):
     for name, array in want.items():
         # The bias before a BatchNorm has no gradient, but for rounding.
         np.testing.assert_allclose(got[name], array, rtol=1e-9, atol=1e-12, err_msg=name)
-    assert launched >= {"batchnorm", "conv2d", "gelu", "layernorm", "silu", "softmax"}
+    assert launched >= {"batchnorm", "conv1d", "conv2d", "gelu", "layernorm", "selective_scan", "softmax"}
 
 
 def _noting(launched: set):
