@@ -76,6 +76,12 @@ def test_numpy_knows_only_the_array_code(undecided, launched):
     assert not launched
 
 
+def test_numpy_beside_cupy_too(launched):
+    with installed(kernels=True):
+        gelu_forward(np.ones(3))
+    assert not launched
+
+
 def test_cupy_takes_the_twin_where_kernels_are_on(launched):
     x = normal((3, 4), 1)
     with installed(kernels=True):
