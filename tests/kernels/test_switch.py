@@ -204,6 +204,11 @@ def test_more_numbers_than_an_int_counts():
         launch.Kernels("gelu").launch("gelu_forward", 1, 1, from_numpy(np.ones(4)), 2**31)
 
 
+def test_the_text_is_plain_ascii():
+    for path in launch.FOLDER.glob("*.cu"):
+        assert launch.Kernels(path.stem).source("float16").isascii()
+
+
 def test_a_dtype_without_kernels():
     with pytest.raises(InputError, match=r"gelu: no kernel for dtype int32; there are those of float16, float32, float64"):
         launch.Kernels("gelu").source(np.int32)
