@@ -563,4 +563,29 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("        for batch in batches:\n", "        for batch in batches[:1]:\n"),
         (" / max(np.abs(ours).max(), np.finfo(np.float32).tiny))", ")"),
     ],
+    "kernels/switch.py": [
+        (", None)) and kernels_on():", ", None)):"),
+        ('os.environ.get("MVNP_KERNELS") or "on"', '"on"'),
+        ("isinstance(x, cupy.ndarray)", "True"),
+    ],
+    "kernels/layernorm.py": [
+        ("    rows, C = x.size // weight.size, weight.size\n    y, mean", "    rows, C = len(x), weight.size\n    y, mean"),
+        ("contiguous(weight, A), contiguous(bias, A)", "weight, bias"),
+        ("sums.sum(axis=1).astype", "sums[:, 0].astype"),
+        ("(-(-C // WARP), parts), (WARP, GROUP)", "(-(-C // WARP), parts), (WARP, GROUP - 1)"),
+    ],
+    "kernels/batchnorm.py": [
+        ("(WARP, MERGERS), *found", "(WARP, MERGERS - 1), *found"),
+        ("rows, C, chunk, -(-rows // chunk)", "rows, C, chunk, max(rows // chunk, 1)"),
+        ("of_product, of_dy = sums.sum(axis=1)", "of_product, of_dy = sums[:, 0]"),
+    ],
+    "kernels/conv2d.py": [
+        ("*padding, rows.start)", "*padding, 0)"),
+        ("(Ho - 1) * stride[0] + Kh", "Ho * stride[0]"),
+        ("I, Ho, Wo, Kh, Kw, *stride, top", "I, Ho, Wo, Kw, Kh, *stride, top"),
+    ],
+    "kernels/softmax.py": [
+        ("-(-rows // WARPS), WARPS", "rows // WARPS, WARPS"),
+        ("contiguous(dy, y.dtype), y, dx", "y, contiguous(dy, y.dtype), dx"),
+    ],
 }

@@ -12,6 +12,6 @@ arguments and results as the array code. In the layer's file one line says so:
 launched is an error: nothing falls back in silence. docs/kernels.md says how a twin is made and how it is tested without a GPU.
 """
 
-from .switch import KERNELS, kernels_on, twin, use_kernels
+from .switch import kernels_on, twin, use_kernels
 
-__all__ = ["KERNELS", "kernels_on", "twin", "use_kernels"]
+__all__ = ["kernels_on", "twin", "use_kernels"]

@@ -12,6 +12,7 @@ sums) is an A, also in float16: it is little, and a sum of many halves has no di
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +56,8 @@ class Kernels:
         text = TYPES[name] + constants + '#include "common.cuh"\n' + f'#include "{self.stem}.cu"\n'
         for file in ("half.cuh", "common.cuh", f"{self.stem}.cu"):  # in place of a search path, which CuPy has no use for
             text = text.replace(f'#include "{file}"\n', _text(file))
-        return text
+        # Without comments: CuPy writes it to a file in the system's encoding, which on Windows lacks some of their letters.
+        return re.sub(r"//.*", "", text)
 
     def launch(
         self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *arguments: Any, shared: int = 0

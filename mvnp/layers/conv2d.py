@@ -152,7 +152,8 @@ _chosen: str | None = None
 
 def use_convolution(method: str) -> None:
     """Choose how convolutions are computed: "patches" as in this file, "winograd" wherever a kernel is 3x3 with stride 1, or
-    "auto", the default: Winograd there in float32 on NumPy, where it is faster. MVNP_CONVOLUTION sets the same.
+    "auto", the default: Winograd there in float32 on NumPy, where it is faster by measurement, and patches else. On a GPU
+    that is reasoned and not measured; see docs/kernels.md. MVNP_CONVOLUTION sets the same.
 
     Raises InputError for another name.
     """

@@ -35,9 +35,16 @@ def test_compiles(stem, dtype, architecture):
 
 
 @needs_nvrtc
-@pytest.mark.parametrize(("right", "wrong"), [("A eps\n", "A eps,\n"), ("warp_sum(sum)", "warp_total(sum)")])
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("A eps\n", "A eps,\n"),
+        ("warp_sum(sum)", "warp_total(sum)"),
+        ("    A mu = mean[row]", "    int unused; A mu = mean[row]"),
+    ],
+)
 def test_what_does_not_compile_is_noticed(right, wrong):
-    with pytest.raises(nvrtc.CompileError, match=r"kernel\.cu.*error"):
+    with pytest.raises(nvrtc.CompileError, match=r"kernel\.cu.*(error|warning)"):
         nvrtc.compiled(_with_fault(right, wrong), "sm_90", (*OPTIONS, *CUPYS))
 
 

@@ -76,6 +76,12 @@ def test_numpy_knows_only_the_array_code(undecided, launched):
     assert not launched
 
 
+def test_numpy_beside_cupy_too(launched):
+    with installed(kernels=True):
+        gelu_forward(np.ones(3))
+    assert not launched
+
+
 def test_cupy_takes_the_twin_where_kernels_are_on(launched):
     x = normal((3, 4), 1)
     with installed(kernels=True):
@@ -196,6 +202,11 @@ def test_a_view_is_not_launched_on():
 def test_more_numbers_than_an_int_counts():
     with installed(kernels=True), pytest.raises(InputError, match="2147483648 is more than a kernel counts to, 2147483647"):
         launch.Kernels("gelu").launch("gelu_forward", 1, 1, from_numpy(np.ones(4)), 2**31)
+
+
+def test_the_text_is_plain_ascii():
+    for path in launch.FOLDER.glob("*.cu"):
+        assert launch.Kernels(path.stem).source("float16").isascii()
 
 
 def test_a_dtype_without_kernels():

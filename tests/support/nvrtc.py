@@ -29,15 +29,18 @@ def library() -> ctypes.CDLL | None:
 
 
 def compiled(code: str, architecture: str, options: Sequence[str] = ()) -> tuple[bytes, str]:
-    """Machine code for a GPU such as "sm_90", and the intermediate code (PTX) that it was made from. Raises CompileError."""
+    """Machine code for a GPU such as "sm_90", and the intermediate code (PTX) that it was made from. Raises
+    CompileError, also for a warning."""
     nvrtc = library()
     assert nvrtc, NEEDS_NVRTC
     program = ctypes.c_void_p()
     words = [option.encode() for option in (f"--gpu-architecture={architecture}", *options)]
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"kernel.cu", 0, None, None)
     try:
-        if nvrtc.nvrtcCompileProgram(program, len(words), (ctypes.c_char_p * len(words))(*words)):
-            raise CompileError(_result(nvrtc, "ProgramLog", program).rstrip(b"\0").decode())
+        failed = nvrtc.nvrtcCompileProgram(program, len(words), (ctypes.c_char_p * len(words))(*words))
+        said = _result(nvrtc, "ProgramLog", program).rstrip(b"\0").decode()
+        if failed or said:
+            raise CompileError(said)
         return _result(nvrtc, "CUBIN", program), _result(nvrtc, "PTX", program).rstrip(b"\0").decode()
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
