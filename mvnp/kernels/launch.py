@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,16 +65,20 @@ class Kernels:
         """Queue the kernel `name`; like all work on a GPU it runs some time after this returns.
 
         grid, block    numbers of blocks, and of threads in each: one number, or up to three
-        arguments      those of the kernel. The first is an array, whose dtype is T. Arrays have to be contiguous, Python's
-                       floats become an A, its integers and booleans an int; NumPy scalars stay what they are
+        arguments      those of the kernel. The first is an array, whose dtype is T. Arrays have to be contiguous, unless they
+                       are given as Rows, which become two arguments. Python's floats become an A, its integers and booleans
+                       an int; NumPy scalars stay what they are
         shared         bytes of dynamic shared memory
         """
-        first = arguments[0]
+        first = arguments[0].array if isinstance(arguments[0], Rows) else arguments[0]
         accumulator = accumulator_dtype(first.dtype)
         constants = tuple(self.constants.items())
         kernel = _compiled(array_module(first), self.stem, first.dtype.name, constants).get_function(name)
-        passed = tuple(self._argument(name, value, accumulator) for value in arguments)
-        kernel(_axes(grid), _axes(block), passed, shared_mem=shared)
+        passed: list[Any] = []
+        for value in arguments:
+            rows = isinstance(value, Rows)
+            passed += [value.array, np.int32(value.pitch)] if rows else [self._argument(name, value, accumulator)]
+        kernel(_axes(grid), _axes(block), tuple(passed), shared_mem=shared)
 
     def each(self, name: str, count: int, *arguments: Any) -> None:
         """Queue a kernel that does the same for each of `count` numbers (EACH of common.cuh), its last parameter."""
@@ -100,6 +104,23 @@ class Kernels:
         # A kernel gets an address and nothing else: with a view it would read what lies between.
         assert value.flags.c_contiguous, f"{name}: an array of shape {value.shape} that is not contiguous"
         return value
+
+
+class Rows(NamedTuple):
+    """An array to be read as rows of neighbouring numbers, each `pitch` numbers behind the one before: a kernel gets both."""
+
+    array: Array
+    pitch: int
+
+
+def rows_of(x: Array, dtype: Any) -> Rows:
+    """x (..., C) as rows of `dtype`: x itself where all its rows are equally far apart, as those of x[..., :5] are, and a copy
+    where they are not."""
+    strides, width = x.strides, x.shape[-1] * x.itemsize
+    equal = all(strides[i] == x.shape[i + 1] * strides[i + 1] for i in range(x.ndim - 2))
+    if x.dtype == dtype and strides[-1] == x.itemsize and strides[-2] >= width and equal:
+        return Rows(x, strides[-2] // x.itemsize)
+    return Rows(contiguous(x, dtype), x.shape[-1])
 
 
 def accumulator_dtype(dtype: Any) -> np.dtype:

@@ -23,8 +23,8 @@
 
 __device__ inline A softplus(A v) { return max(v, A(0)) + log1p(exp(-abs(v))); }
 
-// The row of tokens × width numbers of a sample, where its channel or state 0 lies.
-__device__ inline size_t token_row(int sample, int token, int l, int width) { return ((size_t)sample * l + token) * width; }
+// Where the row of a token begins, `pitch` numbers behind the one before.
+__device__ inline size_t token_row(int sample, int token, int l, int pitch) { return ((size_t)sample * l + token) * pitch; }
 
 // The state of this thread's channel, in an array (rows, STATES, d).
 __device__ inline size_t state_row(size_t row, int d) { return row * STATES * d + CHANNEL; }
@@ -34,24 +34,24 @@ __device__ inline void get_rates(const A* a, int d, A (&rate)[STATES]) {
     for (int n = 0; n < STATES; n++) rate[n] = CHANNEL < d ? a[(size_t)CHANNEL * STATES + n] * LOG2_E : 0;
 }
 
-// `tokens` of this thread's channel into its column of shared memory. The addresses do not depend on each other, so that the
+// `tokens` of this thread's channel, `pitch` numbers apart, into its column of shared memory. The addresses do not depend on each other, so that the
 // fetches are under way at the same time.
-__device__ inline void get_column(const T* from, int tokens, int d, A (*to)[WARP]) {
+__device__ inline void get_column(const T* from, int pitch, int tokens, int d, A (*to)[WARP]) {
 #pragma unroll 8
-    for (int k = 0; k < tokens; k++) to[k][threadIdx.x] = CHANNEL < d ? A(from[(size_t)k * d + CHANNEL]) : A(0);
+    for (int k = 0; k < tokens; k++) to[k][threadIdx.x] = CHANNEL < d ? A(from[(size_t)k * pitch + CHANNEL]) : A(0);
 }
 
-// `tokens` rows of B or C, by the whole warp. Who reads them waits at a barrier first.
-__device__ inline void get_gates(const T* from, int tokens, A (*to)[STATES]) {
-    for (int i = threadIdx.x; i < tokens * STATES; i += WARP) to[i / STATES][i % STATES] = from[i];
+// The same of B or C, whole rows, by the whole warp. Who reads them waits at a barrier first.
+__device__ inline void get_gates(const T* from, int pitch, int tokens, A (*to)[STATES]) {
+    for (int i = threadIdx.x; i < tokens * STATES; i += WARP) to[i / STATES][i % STATES] = from[(size_t)(i / STATES) * pitch + i % STATES];
 }
 
 // (1) to (3), over the `span` tokens of a part. Every `every`-th state is written to `kept` (parts, batch, STATES, d), none for
 // every = 0; and a part but the first starts from the state there. Δ is kept as well, where `keep_delta`.
 extern "C" __global__ void scan_forward(
-    const T* __restrict__ x, const T* __restrict__ dt, const A* __restrict__ a, const T* __restrict__ B,
-    const T* __restrict__ C, const A* __restrict__ D, const A* __restrict__ bias, T* __restrict__ y, T* __restrict__ delta,
-    A* __restrict__ kept, int batch, int l, int d, int span, int every, int softplus_on, int keep_delta
+    const T* __restrict__ x, const T* __restrict__ dt, const A* __restrict__ a, const T* __restrict__ B, int B_pitch,
+    const T* __restrict__ C, int C_pitch, const A* __restrict__ D, const A* __restrict__ bias, T* __restrict__ y,
+    T* __restrict__ delta, A* __restrict__ kept, int batch, int l, int d, int span, int every, int softplus_on, int keep_delta
 ) {
     __shared__ A x_tile[TILE][WARP], dt_tile[TILE][WARP], B_tile[TILE][STATES], C_tile[TILE][STATES];
     int sample = blockIdx.x % batch, part = blockIdx.x / batch, c = CHANNEL, lane = threadIdx.x;
@@ -63,10 +63,10 @@ extern "C" __global__ void scan_forward(
 
     for (int first = begin; first < end; first += TILE) {
         int tokens = min(TILE, end - first);
-        get_column(x + token_row(sample, first, l, d), tokens, d, x_tile);
-        get_column(dt + token_row(sample, first, l, d), tokens, d, dt_tile);
-        get_gates(B + token_row(sample, first, l, STATES), tokens, B_tile);
-        get_gates(C + token_row(sample, first, l, STATES), tokens, C_tile);
+        get_column(x + token_row(sample, first, l, d), d, tokens, d, x_tile);
+        get_column(dt + token_row(sample, first, l, d), d, tokens, d, dt_tile);
+        get_gates(B + token_row(sample, first, l, B_pitch), B_pitch, tokens, B_tile);
+        get_gates(C + token_row(sample, first, l, C_pitch), C_pitch, tokens, C_tile);
         __syncwarp();
 
         for (int k = 0; k < tokens; k++) {
@@ -92,7 +92,7 @@ extern "C" __global__ void scan_forward(
 
 // Of each part by itself: the state at its end, had it started from zero, (parts, batch, STATES, d); and ΣΔ, (parts, batch, d).
 extern "C" __global__ void chunk_states(
-    const T* __restrict__ x, const T* __restrict__ dt, const A* __restrict__ a, const T* __restrict__ B,
+    const T* __restrict__ x, const T* __restrict__ dt, const A* __restrict__ a, const T* __restrict__ B, int B_pitch,
     const A* __restrict__ bias, A* __restrict__ ends, A* __restrict__ total, int batch, int l, int d, int span, int softplus_on
 ) {
     __shared__ A x_tile[TILE][WARP], dt_tile[TILE][WARP], B_tile[TILE][STATES];
@@ -104,9 +104,9 @@ extern "C" __global__ void chunk_states(
 
     for (int first = begin; first < end; first += TILE) {
         int tokens = min(TILE, end - first);
-        get_column(x + token_row(sample, first, l, d), tokens, d, x_tile);
-        get_column(dt + token_row(sample, first, l, d), tokens, d, dt_tile);
-        get_gates(B + token_row(sample, first, l, STATES), tokens, B_tile);
+        get_column(x + token_row(sample, first, l, d), d, tokens, d, x_tile);
+        get_column(dt + token_row(sample, first, l, d), d, tokens, d, dt_tile);
+        get_gates(B + token_row(sample, first, l, B_pitch), B_pitch, tokens, B_tile);
         __syncwarp();
         for (int k = 0; k < tokens; k++) {
             A step = dt_tile[k][lane] + offset;
@@ -124,8 +124,8 @@ extern "C" __global__ void chunk_states(
 
 // The same going back: exp(Δ_t A) g_t at the first token t of each part, had no later part wanted anything. (4)
 extern "C" __global__ void chunk_carries(
-    const T* __restrict__ dy, const T* __restrict__ delta, const A* __restrict__ a, const T* __restrict__ C,
-    A* __restrict__ carries, A* __restrict__ total, int batch, int l, int d, int span
+    const T* __restrict__ dy, int dy_pitch, const T* __restrict__ delta, const A* __restrict__ a, const T* __restrict__ C,
+    int C_pitch, A* __restrict__ carries, A* __restrict__ total, int batch, int l, int d, int span
 ) {
     __shared__ A dy_tile[TILE][WARP], step_tile[TILE][WARP], C_tile[TILE][STATES];
     int sample = blockIdx.x % batch, part = blockIdx.x / batch, c = CHANNEL, lane = threadIdx.x;
@@ -135,9 +135,9 @@ extern "C" __global__ void chunk_carries(
 
     for (int last = end; last > begin; last -= TILE) {
         int first = max(last - TILE, begin), tokens = last - first;
-        get_column(dy + token_row(sample, first, l, d), tokens, d, dy_tile);
-        get_column(delta + token_row(sample, first, l, d), tokens, d, step_tile);
-        get_gates(C + token_row(sample, first, l, STATES), tokens, C_tile);
+        get_column(dy + token_row(sample, first, l, dy_pitch), dy_pitch, tokens, d, dy_tile);
+        get_column(delta + token_row(sample, first, l, d), d, tokens, d, step_tile);
+        get_gates(C + token_row(sample, first, l, C_pitch), C_pitch, tokens, C_tile);
         __syncwarp();
         for (int k = tokens - 1; k >= 0; k--) {
             A step = step_tile[k][lane];
@@ -208,9 +208,9 @@ constexpr int power_of_two(int least) {
 // dgates (groups, batch, l, 2, STATES) are dB and dC, summed over 32 channels each; sums (parts, batch, STATES + 2, d) are dA,
 // dD and ddt_bias, summed over the tokens of a part. The caller adds them up, so that the order of all sums is fixed.
 extern "C" __global__ void scan_backward(
-    const T* __restrict__ dy, const T* __restrict__ x, const T* __restrict__ delta, const A* __restrict__ a,
-    const T* __restrict__ B, const T* __restrict__ C, const A* __restrict__ D, const A* __restrict__ kept,
-    const A* __restrict__ carries, T* __restrict__ dx, T* __restrict__ ddt, A* __restrict__ dgates, A* __restrict__ sums,
+    const T* __restrict__ dy, int dy_pitch, const T* __restrict__ x, const T* __restrict__ delta, const A* __restrict__ a,
+    const T* __restrict__ B, int B_pitch, const T* __restrict__ C, int C_pitch, const A* __restrict__ D,
+    const A* __restrict__ kept, const A* __restrict__ carries, T* __restrict__ dx, T* __restrict__ ddt, A* __restrict__ dgates, A* __restrict__ sums,
     int batch, int l, int d, int span, int every, int softplus_on, int has_carries
 ) {
     DYNAMIC_SHARED(A, shared);
@@ -229,11 +229,11 @@ extern "C" __global__ void scan_backward(
 
     for (int chunk = (end - 1) / every; chunk * every >= begin; chunk--) {
         int first = chunk * every, tokens = min(every, end - first);
-        get_column(x + token_row(sample, first, l, d), tokens, d, x_tile);
-        get_column(delta + token_row(sample, first, l, d), tokens, d, step_tile);
-        get_column(dy + token_row(sample, first, l, d), tokens, d, dy_tile);
-        get_gates(B + token_row(sample, first, l, STATES), tokens, B_tile);
-        get_gates(C + token_row(sample, first, l, STATES), tokens, C_tile);
+        get_column(x + token_row(sample, first, l, d), d, tokens, d, x_tile);
+        get_column(delta + token_row(sample, first, l, d), d, tokens, d, step_tile);
+        get_column(dy + token_row(sample, first, l, dy_pitch), dy_pitch, tokens, d, dy_tile);
+        get_gates(B + token_row(sample, first, l, B_pitch), B_pitch, tokens, B_tile);
+        get_gates(C + token_row(sample, first, l, C_pitch), C_pitch, tokens, C_tile);
         for (int n = 0; n < STATES; n++)
             h[n] = mine ? kept[state_row((size_t)chunk * batch + sample, d) + (size_t)n * d] : 0;
         __syncwarp();

@@ -14,6 +14,7 @@ second look at x and dt, or dy and Δ, and twice the exponentials, for l/K times
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ..layers.linear_recurrence import METHODS
 from ..layers.selective_scan import ScanCache, check_inputs, check_kept
 from ..layers.selective_scan import selective_scan_backward as array_backward
 from ..layers.selective_scan import selective_scan_forward as array_forward
-from .launch import THREADS, WARP, Kernels, accumulator_dtype, contiguous
+from .launch import THREADS, WARP, Kernels, accumulator_dtype, contiguous, rows_of
 
 MOST_STATES = 64  # N numbers of a state, and about 4 N more in the backward, have to find room in the registers of a thread
 SHARED = 48 << 10  # bytes of shared memory that a block gets without asking for more
@@ -33,10 +34,10 @@ FEW_WARPS, LONG = 256, 128  # see `_default_method`
 def _default_method(warps: int, tokens: int) -> str:
     """Whether kernels take the tokens in one pass, "sequential", or parallel over time, "chunked".
 
-    Reasoned, not measured. A GPU has some 400 schedulers, 4 on each of about 100 multiprocessors. As long as none has more than
-    one warp, one pass takes a time that grows with the tokens alone: some 100 to 200 cycles each, 10 to 20 microseconds for 196.
-    "chunked" reads x and dt twice, computes twice as much, and has two launches more, of a few microseconds each. So it is taken
-    where half of the schedulers or more would stand idle, and the sequence is long enough to pay for the launches.
+    Reasoned, not measured. A GPU has some 400 schedulers, 4 on each of about 100 multiprocessors. As long as none has more
+    than one warp, one pass takes a time that grows with the tokens alone: 100 to 200 cycles each, 10 to 20 microseconds for
+    196 tokens. "chunked" reads x and dt twice, computes twice as much, and has two launches more, of a few microseconds each.
+    So it is taken where many of the schedulers would stand idle, and the sequence is long enough to pay for the launches.
     """
     return "chunked" if warps <= FEW_WARPS and tokens >= LONG else "sequential"
 
@@ -76,7 +77,8 @@ def selective_scan_forward(
     chunks = -(-l // K)
 
     bias = xp.zeros(d, real) if dt_bias is None else dt_bias
-    x, dt, B, C = (contiguous(array, x.dtype) for array in (x, dt, B, C))
+    x, dt = (contiguous(array, x.dtype) for array in (x, dt))
+    B_rows, C_rows = (rows_of(array, x.dtype) for array in (B, C))
     a, skip, bias = (contiguous(array, real) for array in (A, D, bias))
     y, delta = xp.empty_like(x), xp.empty(x.shape if keep else (1,), x.dtype)
     kept = xp.empty((chunks, b, n, d) if keep or method == "chunked" else (1,), real)
@@ -84,9 +86,9 @@ def selective_scan_forward(
     if method == "chunked":
         grid, every, span = (b * chunks, _groups(d)), 0, K
         total = xp.empty((chunks, b, d), real)
-        kernels.launch("chunk_states", grid, WARP, x, dt, a, B, bias, kept, total, b, l, d, span, softplus)
+        kernels.launch("chunk_states", grid, WARP, x, dt, a, B_rows, bias, kept, total, b, l, d, span, softplus)
         _carry_over(kernels, kept, total, a, back=False)
-    arguments = (x, dt, a, B, C, skip, bias, y, delta, kept, b, l, d, span, every, softplus, keep)
+    arguments = (x, dt, a, B_rows, C_rows, skip, bias, y, delta, kept, b, l, d, span, every, softplus, keep)
     kernels.launch("scan_forward", grid, WARP, *arguments)
     cache = ScanCache(x, delta if keep else None, A, B, C, D, kept if keep else [], K, softplus, dt_bias is not None, method)
     return y, cache
@@ -100,19 +102,22 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     x, delta, A, B, C, D, _, K, softplus, has_bias, method = cache
     (b, l, d), n, xp, real = x.shape, A.shape[1], array_module(dy, x), accumulator_dtype(x.dtype)
     kernels = _kernels(n)
-    dy, x, delta, B, C = (contiguous(array, x.dtype) for array in (dy, x, delta, B, C))
+    x, delta = (contiguous(array, x.dtype) for array in (x, delta))
+    dy_rows, B_rows, C_rows = (rows_of(array, x.dtype) for array in (dy, B, C))
     a, skip = contiguous(A, real), contiguous(D, real)
-    kept, K = _near_enough(kernels, cache, x, delta, a, B, C, skip)
+    kept, K = _near_enough(kernels, cache, x, delta, a, B_rows, C_rows, skip)
 
     parts, span, carries = 1, l, kept  # in one pass nothing is carried in, and `carries` not looked at
     if method == "chunked":
         parts, span, carries = -(-l // K), K, xp.empty_like(kept)
         total = xp.empty((parts, b, d), real)
-        kernels.launch("chunk_carries", (b * parts, _groups(d)), WARP, dy, delta, a, C, carries, total, b, l, d, span)
+        arguments = (dy_rows, delta, a, C_rows, carries, total, b, l, d, span)
+        kernels.launch("chunk_carries", (b * parts, _groups(d)), WARP, *arguments)
         _carry_over(kernels, carries, total, a, back=True)
     dx, ddt = xp.empty_like(x), xp.empty_like(x)
     dgates, sums = xp.empty((_groups(d), b, l, 2, n), real), xp.empty((parts * b, n + 2, d), real)
-    arguments = (dy, x, delta, a, B, C, skip, kept, carries, dx, ddt, dgates, sums, b, l, d, span, K, softplus, parts > 1)
+    gates, results = (B_rows, C_rows), (dx, ddt, dgates, sums)
+    arguments = (dy_rows, x, delta, a, *gates, skip, kept, carries, *results, b, l, d, span, K, softplus, parts > 1)
     kernels.launch("scan_backward", (b * parts, _groups(d)), WARP, *arguments, shared=K * _token_bytes(n, real))
 
     dgates, sums = dgates.sum(axis=0).astype(x.dtype, copy=False), sums.sum(axis=0)
@@ -127,7 +132,7 @@ def _carry_over(kernels: Kernels, values: Array, total: Array, a: Array, back: b
     kernels.launch("carry_over", -(-count // THREADS), THREADS, values, total, a, parts, d, back, count)
 
 
-def _near_enough(kernels: Kernels, cache: ScanCache, x: Array, delta: Array, *gates: Array) -> tuple[Array, int]:
+def _near_enough(kernels: Kernels, cache: ScanCache, x: Array, delta: Array, *rest: Any) -> tuple[Array, int]:
     """The kept states as one array, and K. If they are too far apart for shared memory, more of them are computed again."""
     xp, (b, l, d), n, real = array_module(x), x.shape, cache.A.shape[1], accumulator_dtype(x.dtype)
     room = _room(n, real)
@@ -135,7 +140,7 @@ def _near_enough(kernels: Kernels, cache: ScanCache, x: Array, delta: Array, *ga
         kept = cache.kept if not isinstance(cache.kept, list) else xp.stack(cache.kept)
         return contiguous(kept, real), cache.keep_every
     kept, y = xp.empty((-(-l // room), b, n, d), real), xp.empty_like(x)
-    arguments = (x, delta, *gates, xp.zeros(d, real), y, y, kept, b, l, d, l, room, False, False)
+    arguments = (x, delta, *rest, xp.zeros(d, real), y, y, kept, b, l, d, l, room, False, False)
     kernels.launch("scan_forward", (b, _groups(d)), WARP, *arguments)
     return kept, room
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mvnp.backend import array_module
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
 from support.checks import normal
 from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler
@@ -33,6 +34,22 @@ def test_numbers(shape, pair, dtype, way):
 @pytest.mark.parametrize("pair", PAIRS)
 def test_without_bias(pair, way):
     check_pair(*PAIRS[pair], inputs(2, 37, 5, 3, bias=False), "float64", way)
+
+
+@needs_compiler
+@pytest.mark.parametrize("way", EVERY_WAY)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_views(pair, way):
+    """As the mixer has them: x and dy are columns of a wider array."""
+    forward, backward = PAIRS[pair]
+
+    def of_columns(x, weight):
+        return forward(x[..., 3:8], weight)
+
+    def to_columns(dy, cache):
+        return backward(array_module(dy).concatenate([dy, dy], axis=-1)[..., 5:], cache)[:2]
+
+    check_pair(of_columns, to_columns, [normal((2, 37, 9), 1), normal((5, 1, 3), 2)], "float64", way, 1e-13)
 
 
 FAULTS = {

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mvnp.backend import array_module
 from mvnp.errors import InputError
 from mvnp.kernels import launch
 from mvnp.kernels import selective_scan as twins
@@ -126,13 +127,17 @@ def test_other_methods_are_array_code(method, monkeypatch):
 
 @needs_compiler
 def test_views():
-    """As the mixer has them: B and C are columns of one array."""
+    """As the mixer has them: B and C are columns of one array, dy of another."""
 
-    def forward(x, dt, A, gates, D):
-        return selective_scan_forward(x, dt, A, gates[..., 3:7], gates[..., 7:], D)
+    def forward(x, dt, A, gates, D, method):
+        return selective_scan_forward(x, dt, A, gates[..., 3:7], gates[..., 7:], D, method=method)
+
+    def backward(dy, cache):
+        return selective_scan_backward(array_module(dy).concatenate([dy, dy], axis=-1)[..., 3:], cache)
 
     x, dt, A, _, _, D, _ = inputs(2, 19, 3, 4)
-    check_pair(forward, selective_scan_backward, [x, dt, A, normal((2, 19, 11), 8), D], "float64", "in order", 1e-13)
+    for method in METHODS:
+        check_pair(forward, backward, [x, dt, A, normal((2, 19, 11), 8), D, method], "float64", "sanitized", 1e-13)
 
 
 def test_which_is_taken():
@@ -190,7 +195,7 @@ FAULTS = {
                              "            sum = step;\n        }\n        __syncwarp();\n    }\n    if (!mine) return;"),
     "a sum over half of the channels": ("DISTANCE = WARP / 2>", "DISTANCE = WARP / 4>"),
     "halves mixed up": ("(upper ? upper_half : lower_half) + given", "(upper ? lower_half : upper_half) + given"),
-    "a channel too many": ("CHANNEL < d ? A(from[(size_t)k * d + CHANNEL]) : A(0)", "A(from[(size_t)k * d + CHANNEL])"),
+    "a channel too many": ("CHANNEL < d ? A(from[(size_t)k * pitch + CHANNEL]) : A(0)", "A(from[(size_t)k * pitch + CHANNEL])"),
     "no barrier before B and C are read": ("tokens, C_tile);\n        __syncwarp();\n\n        for (int k = 0;",
                                            "tokens, C_tile);\n\n        for (int k = 0;"),
     "no barrier before the next tile": ("        __syncwarp();  // before the next tile takes the place of this one\n", ""),

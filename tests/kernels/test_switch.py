@@ -199,6 +199,23 @@ def test_a_view_is_not_launched_on():
         launch.Kernels("gelu").launch("gelu_forward", 1, 1, from_numpy(np.ones((4, 4))).T)
 
 
+def test_rows_are_what_is_equally_far_apart():
+    """Columns of an array are read where they are; what has gaps between samples, or steps between numbers, is copied."""
+    wide = normal((2, 5, 8), 1)
+    for view in (wide, wide[..., 3:7], wide[..., :1], wide[1:]):
+        rows = launch.rows_of(view, "float64")
+        assert rows.array is view
+        assert rows.pitch == 8
+    narrow = wide[:, 0, :4][:, None]  # for an axis of a single entry NumPy may have any stride, here 0
+    assert narrow.strides[1] == 0
+    for view in (wide[:, :4, :7], wide[..., ::2], wide[..., ::-1], wide.swapaxes(1, 2), narrow, wide[:, 0][:, None]):
+        rows = launch.rows_of(view, "float64")
+        assert rows.array.flags.c_contiguous
+        assert rows.pitch == view.shape[-1]
+        np.testing.assert_array_equal(rows.array, view)
+    assert launch.rows_of(wide[..., :4], "float32").array.dtype == np.float32
+
+
 def test_more_numbers_than_an_int_counts():
     with installed(kernels=True), pytest.raises(InputError, match="2147483648 is more than a kernel counts to, 2147483647"):
         launch.Kernels("gelu").launch("gelu_forward", 1, 1, from_numpy(np.ones(4)), 2**31)

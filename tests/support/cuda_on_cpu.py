@@ -90,10 +90,14 @@ class RawModule:
 
 
 def _numbers(value: Any) -> tuple[np.ndarray, bool]:
-    """An argument's memory, and whether it is an array."""
+    """An argument's memory, and whether it is an array. That of a view goes from its first number to its last, and is only to
+    be read."""
     if isinstance(value, ndarray):
-        assert value._host.flags.c_contiguous
-        return value._host, True
+        host = value._host
+        if not host.flags.c_contiguous:
+            size = 1 + sum((n - 1) * stride for n, stride in zip(host.shape, host.strides, strict=True)) // host.itemsize
+            host = np.lib.stride_tricks.as_strided(host, (size,), (host.itemsize,), writeable=False)
+        return host, True
     if isinstance(value, np.generic):
         return np.array(value), False
     raise TypeError(f"a kernel's argument is a {type(value).__name__}: CuPy would guess its type; pass a NumPy scalar")
@@ -122,9 +126,9 @@ def _launch_sanitized(program: Path, name: str, grid: Any, block: Any, shared: i
         raise KernelError(f"{name}: {done.stderr.decode(errors='replace')}")
     start = 0
     for array, is_array in arrays:
-        if is_array:
+        if is_array and array.flags.writeable:
             array[...] = np.frombuffer(done.stdout, array.dtype, array.size, start).reshape(array.shape)
-            start += array.nbytes
+        start += array.nbytes if is_array else 0
 
 
 @functools.cache
