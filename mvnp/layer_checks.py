@@ -18,7 +18,7 @@ from .errors import check_choice
 from .gradcheck import Comparison, GradientError, Report, gradcheck
 from .layers.attention import attention_backward, attention_forward
 from .layers.batchnorm import batchnorm_backward, batchnorm_eval_backward, batchnorm_eval_forward, batchnorm_forward
-from .layers.conv1d import conv1d_backward, conv1d_forward
+from .layers.conv1d import conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
 from .layers.conv2d import conv2d_backward, conv2d_forward
 from .layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from .layers.drop_path import drop_path_backward, drop_path_forward
@@ -162,6 +162,13 @@ LAYER_CASES = [
     _conv2d("3x3, stride 2, no padding", (3, 3), stride=2, padding=0),
     _conv2d("2x1, stride 3", (2, 1), stride=3, padding=0),
     _pair("conv1d", "kernel 3", conv1d_forward, conv1d_backward, _draw(x=(2, 5, 3), weight=(3, 1, 3), bias=(3,))),
+    _pair(
+        "conv1d",
+        "with SiLU",
+        conv1d_silu_forward,
+        conv1d_silu_backward,
+        _draw(x=(2, 5, 3), weight=(3, 1, 3), bias=(3,)),
+    ),
     _pair("conv1d", "kernel 4, no bias", conv1d_forward, _without_bias(conv1d_backward), _draw(x=(2, 5, 3), weight=(3, 1, 4))),
     _pair("winograd", "", winograd_forward, winograd_backward, _draw(x=(2, 5, 6, 2), weight=(3, 2, 3, 3), bias=(3,))),
     _pair("winograd", "no padding, no bias", partial(winograd_forward, padding=(0, 0)), _without_bias(winograd_backward),

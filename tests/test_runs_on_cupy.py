@@ -91,7 +91,7 @@ def test_every_name_exists_in_cupy():
 
 def _in_numpy(name: str) -> bool:
     """Whether NumPy has it too. What asks for the GPU itself runs on CuPy alone."""
-    if name.startswith("cuda"):
+    if name.startswith("cuda") or name == "RawModule":
         return True
     thing = np
     for part in name.split("."):
@@ -137,6 +137,7 @@ CASES = {
     "batchnorm": [[normal(MAP, 1), *VECTORS], [normal(TOKENS, 1), *VECTORS, 1e-4]],
     "batchnorm_eval": [[normal(MAP, 1), *VECTORS, normal((4,), 4), 1 + normal((4,), 5) ** 2]],
     "conv1d": [[normal(TOKENS, 1), normal((4, 1, K), 2), bias] for K in (3, 4) for bias in (None, normal((4,), 3))],
+    "conv1d_silu": [[normal(TOKENS, 1), normal((4, 1, K), 2), bias] for K in (3, 4) for bias in (None, normal((4,), 3))],
     "conv2d": [CONV, [*CONV[:2], None, (2, 2), (1, 1)], [*CONV, (2, 1), (0, 1)]],
     "cross_entropy": [[normal((3, 5), 1), np.array([4, 0, 2]), 0.1], [normal((3, 5), 1), DISTRIBUTIONS]],
     "dropout": [[normal(TOKENS, 1), 2.0 * (normal((2, 1, 1), 2) > 0)]],

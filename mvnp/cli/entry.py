@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
+from ..kernels import kernels_on
 from ..workspace import keep_freed_memory
 from . import check, classify, convert, demo, export, features, finetune, info, models, summary, train, validate
 from .arguments import Parser
@@ -50,6 +51,7 @@ commands:
 environment:
   MVNP_BACKEND=numpy    compute on the CPU (the default)
   MVNP_BACKEND=cupy     compute on an NVIDIA GPU, where CuPy is installed
+  MVNP_KERNELS=off      on a GPU, array code also where a layer has a CUDA kernel
 
 To begin: `mvnp demo` trains a small model in a few minutes and writes a page of
 pictures."""
@@ -98,6 +100,7 @@ def _run(arguments: list[str]) -> int:
     command.add_arguments(parser)
     parsed = parser.parse_all(arguments[1:])
     current_module()  # an MVNP_BACKEND that cannot be used is told before any work is done
+    kernels_on()  # and so is an MVNP_KERNELS
     keep_freed_memory()
     return command.run(parsed)
 

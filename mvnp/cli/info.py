@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from .. import __version__
     from ..backend import backend_name
+    from ..kernels import kernels_on
 
     rows = [
         ("mvnp", f"{__version__}, {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}"),
@@ -48,6 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
         ("cupy", _cupy()),
         ("backend", f"{backend_name()} (MVNP_BACKEND is {os.environ.get('MVNP_BACKEND') or 'not set'})"),
         *_devices(),
+        (
+            "kernels",
+            f"{'on' if kernels_on() else 'off'}, on a GPU (MVNP_KERNELS is {os.environ.get('MVNP_KERNELS') or 'not set'})",
+        ),
         ("cpus", _cpus()),
         *_data(),
     ]

@@ -68,12 +68,14 @@ def layer_scale(graph: Graph, layer: LayerScale | None, x: str, rows: bool = Tru
 
 
 def conv1d(graph: Graph, layer: Conv1d, x: str) -> str:
-    """(M, L, D) to the same: a convolution with a group for each channel. The extra zero of an even kernel is on the right."""
+    """(M, L, D) to the same: a convolution with a group for each channel, and the SiLU where there is one. The extra zero of an
+    even kernel is on the right."""
     D, _, K = layer.weight.shape
     pads = [(K - 1) // 2, K - 1 - (K - 1) // 2]
     channel_first = graph.node(layer.path, "Transpose", x, perm=[0, 2, 1])
     y = graph.node(layer.path, "Conv", channel_first, *_affine(graph, layer), group=D, pads=pads)
-    return graph.node(layer.path, "Transpose", y, perm=[0, 2, 1])
+    y = graph.node(layer.path, "Transpose", y, perm=[0, 2, 1])
+    return silu(graph, layer.path, y) if layer.silu else y
 
 
 def attention(graph: Graph, layer: MultiHeadAttention, x: str, L: int, real: str | None) -> str:

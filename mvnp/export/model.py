@@ -30,7 +30,6 @@ from .layers import (
     linear,
     relu,
     selective_scan,
-    silu,
 )
 from .windows import Windows, size_of
 
@@ -164,7 +163,7 @@ def mixer(graph: Graph, layer: MambaVisionMixer, x: str, L: int, real: str | Non
 
     def branch(conv: str, half: str) -> str:
         windows = graph.node(at, "Reshape", half, graph.integers(-1, L, D))
-        smooth = silu(graph, layer.silu.path, conv1d(graph, getattr(layer, conv), windows))
+        smooth = conv1d(graph, getattr(layer, conv), windows)
         return graph.node(at, "Reshape", smooth, graph.integers(-1, D))
 
     xz = linear(graph, layer.in_proj, x)

@@ -26,6 +26,7 @@ from ..backend import Array, array_module, from_numpy
 from ..blockwise import as_rows, blockwise, column_sums, row_blocks, sum_rows
 from ..errors import InputError, check_array
 from ..initializer import Initializer
+from ..kernels import twin
 from ..layer import Buffer, Layer, Param, Tape
 
 Moments = tuple[int, Array, Array]  # how many values, their mean, and the sum of their squared distances from it
@@ -43,7 +44,7 @@ def batchnorm_forward(
     """
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
     xp = array_module(x, weight, bias)
-    n, mean, squares = _merged(gather(_moments(x)))
+    n, mean, squares = _merged(gather(moments(x)))
     if n == 1:
         raise InputError(
             f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs at least two:"
@@ -51,19 +52,18 @@ def batchnorm_forward(
         )
     variance = squares / n
     rstd = 1.0 / xp.sqrt(variance + eps)
-    return _standardised(x, mean, rstd * weight, bias), (x, weight, mean, rstd, variance, n)
+    return standardised(x, mean, rstd * weight, bias), (x, weight, mean, rstd, variance, n)
 
 
 def batchnorm_backward(dy: Array, cache: tuple, gather: Gather = lambda value: [value]) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (2) and (3). Of a piece, dweight and dbias are its share of the sums."""
     x, weight, mean, rstd, _, n = cache
-    dweight, dbias = sum_rows(lambda dy, x: (dy * (x - mean), dy), dy, x)
-    dweight *= rstd
+    centred, dbias = centred_sums(dy, x, mean)
+    dweight = centred * rstd
     # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves the mean and the spread of all the others.
     # Summed against g = γ dy: ⟨g⟩ = γ dβ / n and ⟨g x̂⟩ = γ dγ / n, so (2) reuses the sums of (3).
     of_dy, of_normalised = (sum(parts) / n for parts in zip(*gather((dbias, dweight)), strict=True))
-    dx = blockwise(lambda dy, x: weight * rstd * (dy - of_dy - (x - mean) * (rstd * of_normalised)), dy, x)
-    return dx, dweight, dbias
+    return input_gradient(dy, x, mean, weight * rstd, of_dy, rstd * of_normalised), dweight, dbias
 
 
 def batchnorm_eval_forward(
@@ -73,21 +73,39 @@ def batchnorm_eval_forward(
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
     xp = array_module(x, weight, bias, mean, variance)
     rstd = 1.0 / xp.sqrt(variance + eps)
-    return _standardised(x, mean, rstd * weight, bias), (x, weight, mean, rstd)
+    return standardised(x, mean, rstd * weight, bias), (x, weight, mean, rstd)
 
 
 def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (4) and (3)."""
     x, weight, mean, rstd = cache
-    dweight, dbias = sum_rows(lambda dy, x: (dy * (x - mean), dy), dy, x)
-    return blockwise(lambda dy: dy * (weight * rstd), dy), dweight * rstd, dbias
+    centred, dbias = centred_sums(dy, x, mean)
+    return blockwise(lambda dy: dy * (weight * rstd), dy), centred * rstd, dbias
 
 
-def _standardised(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
+# The passes over x: what there is to do for each of its numbers.
+
+
+@twin
+def standardised(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
+    """y of (1), with `scale` γ r."""
     return blockwise(lambda x: (x - mean) * scale + bias, x)
 
 
-def _moments(x: Array) -> Moments:
+@twin
+def input_gradient(dy: Array, x: Array, mean: Array, gain: Array, of_dy: Array, slope: Array) -> Array:
+    """dx of (2), with `gain` γ r, `of_dy` ⟨dy⟩ and `slope` r ⟨dy x̂⟩."""
+    return blockwise(lambda dy, x: gain * (dy - of_dy - (x - mean) * slope), dy, x)
+
+
+@twin
+def centred_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+    """Σ dy (x − μ) and Σ dy of each channel."""
+    return sum_rows(lambda dy, x: (dy * (x - mean), dy), dy, x)
+
+
+@twin
+def moments(x: Array) -> Moments:
     """Those of each channel, in one pass over x: of blocks that stay in the cache, put together."""
     found = []
     for part in row_blocks(x):

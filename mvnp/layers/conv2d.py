@@ -27,6 +27,7 @@ from ..backend import Array, array_module
 from ..blockwise import sum_rows
 from ..errors import InputError, check_array, check_choice
 from ..initializer import Initializer
+from ..kernels import twin
 from ..layer import Layer, Param, Tape
 from ..padding import padded_rows
 from ..workspace import workspace
@@ -34,6 +35,7 @@ from .winograd import winograd_backward, winograd_forward
 
 # How much of X is in memory at once: what a core's share of the third-level cache holds, and rows enough for a fast product.
 PATCH_BYTES = 4 << 20
+DEVICE_PATCH_BYTES = 256 << 20  # on a GPU, where a small block costs launches and no cache would hold one
 
 Pair = tuple[int, int]
 
@@ -53,7 +55,7 @@ def conv2d_forward(
     for samples, blocks in _parts(y, len(M)):
         for rows in blocks:
             part = y[samples, rows].reshape(-1, O)  # a view: whole samples, or rows of one
-            xp.matmul(_patches(x[samples], weight.shape[2:], stride, padding, rows), M, out=part)
+            xp.matmul(patches(x[samples], weight.shape[2:], stride, padding, rows), M, out=part)
             if bias is not None:
                 part += bias
     return y, (x, weight, bias is not None, stride, padding)
@@ -74,11 +76,11 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array
         for rows in blocks:
             part = dy[samples, rows]
             flat = part.reshape(-1, O)
-            X = _patches(x[samples], (Kh, Kw), stride, padding, rows)
+            X = patches(x[samples], (Kh, Kw), stride, padding, rows)
             dM += X.T @ flat
             if inputs:
                 dX = xp.matmul(flat, M.T, out=X)  # X has served: its memory takes dX
-                _collect(dX.reshape(*part.shape[:3], Kh, Kw, I), dpadded[:, rows.start * stride[0] :], stride)
+                collect(dX.reshape(*part.shape[:3], Kh, Kw, I), dpadded, rows.start * stride[0], stride)
         if dx is not None:
             dx[samples] = dpadded[:, ph : ph + x.shape[1], pw : pw + x.shape[2]]
     dweight = dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)
@@ -96,13 +98,15 @@ def _output_size(x: Array, weight: Array, stride: Pair, padding: Pair) -> Pair:
 
 
 def _parts(y: Array, patch_size: int) -> Iterator[tuple[slice, list[slice]]]:
-    """Cuts y (B, H', W', O) so that the patches of each block stay within PATCH_BYTES: several samples, or some rows of one.
+    """Cuts y (B, H', W', O) so that the patches of each block stay within PATCH_BYTES, or those of a device: several samples,
+    or some rows of one.
 
     Gives slices of the samples, each with the slices of its rows.
     """
     B, H, W = y.shape[:3]
     row_bytes = W * patch_size * y.dtype.itemsize
-    samples, rows = max(1, PATCH_BYTES // (H * row_bytes)), max(1, min(H, PATCH_BYTES // row_bytes))
+    most = PATCH_BYTES if array_module(y) is np else DEVICE_PATCH_BYTES
+    samples, rows = max(1, most // (H * row_bytes)), max(1, min(H, most // row_bytes))
     blocks = [slice(row, min(row + rows, H)) for row in range(0, H, rows)]
     return ((slice(start, start + samples), blocks) for start in range(0, B, samples))
 
@@ -112,7 +116,8 @@ def _kernel_matrix(weight: Array) -> Array:
     return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
 
 
-def _patches(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -> Array:
+@twin
+def patches(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -> Array:
     """The rows of X that belong to some rows of output pixels: all patches, one a row.
 
     In channel-last order a row of a patch is contiguous in memory, so this copies in long runs.
@@ -127,14 +132,16 @@ def _patches(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -
     return X.reshape(-1, kernel[0] * kernel[1] * x.shape[3])
 
 
-def _collect(dX: Array, dpadded: Array, stride: Pair) -> None:
-    """Position (i, j) of every patch goes back to where it was read in the padded image, and is added there."""
+@twin
+def collect(dX: Array, dpadded: Array, top: int, stride: Pair) -> None:
+    """Position (i, j) of every patch goes back to where it was read in the padded image, from row `top` on, and is added."""
     _, Ho, Wo, Kh, Kw, _ = dX.shape
+    target = dpadded[:, top:]
     for i in range(Kh):
         for j in range(Kw):
             rows = slice(i, i + Ho * stride[0], stride[0])
             columns = slice(j, j + Wo * stride[1], stride[1])
-            dpadded[:, rows, columns] += dX[:, :, :, i, j]
+            target[:, rows, columns] += dX[:, :, :, i, j]
 
 
 METHODS = ("auto", "patches", "winograd")
@@ -145,7 +152,8 @@ _chosen: str | None = None
 
 def use_convolution(method: str) -> None:
     """Choose how convolutions are computed: "patches" as in this file, "winograd" wherever a kernel is 3x3 with stride 1, or
-    "auto", the default: Winograd there in float32 on NumPy, where it is faster. MVNP_CONVOLUTION sets the same.
+    "auto", the default: Winograd there in float32 on NumPy, where it is faster by measurement, and patches else. On a GPU
+    that is reasoned and not measured; see docs/kernels.md. MVNP_CONVOLUTION sets the same.
 
     Raises InputError for another name.
     """

@@ -20,6 +20,7 @@ import math
 from ..backend import Array, array_module, erf
 from ..blockwise import blockwise
 from ..errors import check_array, check_choice
+from ..kernels import twin
 from ..layer import Layer, Tape
 
 SQRT_HALF = math.sqrt(0.5)
@@ -27,23 +28,27 @@ SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 CUBIC = 0.044715
 
 
+@twin
 def gelu_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is x."""
     check_array("GELU", "x", x, (...,))
     return blockwise(_exact, x), x
 
 
+@twin
 def gelu_backward(dy: Array, cache: Array) -> Array:
     """dx of (2): the product rule, with Φ' = φ."""
     return blockwise(lambda dy, x: dy * _exact_slope(x), dy, cache)
 
 
+@twin
 def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
     """y of (3); the cache is x."""
     check_array("GELU", "x", x, (...,))
     return blockwise(lambda x: 0.5 * x * (1.0 + _tanh_u(x)), x), x
 
 
+@twin
 def gelu_tanh_backward(dy: Array, cache: Array) -> Array:
     """dx of (4): the product rule, with tanh' = 1 − tanh²."""
     return blockwise(lambda dy, x: dy * _tanh_slope(x), dy, cache)

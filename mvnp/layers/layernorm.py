@@ -18,9 +18,11 @@ from ..backend import Array, array_module
 from ..blockwise import blockwise, column_sums
 from ..errors import check_array
 from ..initializer import Initializer
+from ..kernels import twin
 from ..layer import Layer, Param, Tape
 
 
+@twin
 def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, tuple]:
     """y of (1), and the cache for `layernorm_backward`. Raises InputError unless x ends in the axes of `weight`."""
     check_array("LayerNorm", "x", x, (..., *weight.shape))
@@ -41,6 +43,7 @@ def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -
     return y.reshape(x.shape), (x, weight, mean, rstd)
 
 
+@twin
 def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (2) and (3)."""
     x, weight, mean, rstd = cache

@@ -36,6 +36,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..errors import InputError, check_array, check_choice
+from ..kernels import twin
 from .linear_recurrence import METHODS, solve, solve_adjoint
 from .softplus import softplus_backward, softplus_forward
 
@@ -52,7 +53,7 @@ class ScanCache(NamedTuple):
     B: Array
     C: Array
     D: Array
-    kept: list[Array]  # h before tokens 0, K, 2K, …: each (b, n, d); empty after keep=False
+    kept: list[Array] | Array  # h before tokens 0, K, 2K, …: each (b, n, d), or one array of them; empty after keep=False
     keep_every: int
     softplus: bool
     has_bias: bool
@@ -70,6 +71,7 @@ def default_method(xp: ModuleType, tokens: int, width: int) -> str:
     return "associative" if tokens >= 64 and (xp is not np or width <= 512) else "sequential"
 
 
+@twin
 def selective_scan_forward(
     x: Array,
     dt: Array,
@@ -93,15 +95,8 @@ def selective_scan_forward(
 
     Raises InputError naming the argument whose shape or dtype does not fit x and A.
     """
-    check_array("selective_scan", "x", x, ("b", "l", "d"))
+    check_inputs(x, dt, A, B, C, D, dt_bias, keep_every)
     (b, l, d), n = x.shape, A.shape[-1]
-    expected = {"dt": (dt, (b, l, d)), "A": (A, (d, n)), "B": (B, (b, l, n)), "C": (C, (b, l, n)), "D": (D, (d,))}
-    if dt_bias is not None:
-        expected["dt_bias"] = (dt_bias, (d,))
-    for name, (array, shape) in expected.items():
-        check_array("selective_scan", name, array, shape)
-    if keep_every is not None and keep_every < 1:
-        raise InputError(f"selective_scan: keep_every is {keep_every}, expected at least 1")
     xp = array_module(x, dt, A, B, C, D, dt_bias)
     K = keep_every or (math.isqrt(l - 1) + 1 if keep else max(1, (BLOCK if xp is np else DEVICE_BLOCK) // (b * n * d)))
     K = min(K, l)
@@ -128,10 +123,11 @@ def selective_scan_forward(
     return y, cache
 
 
+@twin
 def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     """dx, ddt, dA, dB, dC, dD, ddt_bias of (4) to (10); ddt_bias is None where there was no bias."""
     x, _, _, B, C, D, kept, K, softplus, has_bias, method = cache
-    _check_kept(cache)
+    check_kept(cache)
     xp = array_module(x)
     blocks = _Blocks(cache)
     dx, ddt, dB, dC = (xp.empty(array.shape, x.dtype) for array in (x, x, B, C))
@@ -172,7 +168,7 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
 
 def selective_scan_states(cache: ScanCache) -> Array:
     """All states h_t of (2), (b, l, n, d), worked out again from those kept: for looking at, not for training."""
-    _check_kept(cache)
+    check_kept(cache)
     blocks, K = _Blocks(cache), cache.keep_every
     parts = [blocks.run(slice(i * K, (i + 1) * K), h)[1].copy() for i, h in enumerate(cache.kept)]
     return array_module(cache.x).concatenate(parts).swapaxes(0, 1)
@@ -204,8 +200,22 @@ class _Blocks:
         return decay, states
 
 
-def _check_kept(cache: ScanCache) -> None:
-    if not cache.kept:
+def check_inputs(
+    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None, keep_every: int | None
+) -> None:
+    check_array("selective_scan", "x", x, ("b", "l", "d"))
+    (b, l, d), n = x.shape, A.shape[-1]
+    expected = {"dt": (dt, (b, l, d)), "A": (A, (d, n)), "B": (B, (b, l, n)), "C": (C, (b, l, n)), "D": (D, (d,))}
+    if dt_bias is not None:
+        expected["dt_bias"] = (dt_bias, (d,))
+    for name, (array, shape) in expected.items():
+        check_array("selective_scan", name, array, shape)
+    if keep_every is not None and keep_every < 1:
+        raise InputError(f"selective_scan: keep_every is {keep_every}, expected at least 1")
+
+
+def check_kept(cache: ScanCache) -> None:
+    if len(cache.kept) == 0:
         raise InputError(
             "selective_scan: the forward was run with keep=False, so there is nothing to go back on; use keep=True"
         )

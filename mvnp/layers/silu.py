@@ -15,15 +15,18 @@ from __future__ import annotations
 from ..backend import Array, array_module
 from ..blockwise import blockwise
 from ..errors import check_array
+from ..kernels import twin
 from ..layer import Layer, Tape
 
 
+@twin
 def silu_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is x."""
     check_array("SiLU", "x", x, (...,))
     return blockwise(lambda x: x * _sigmoid(x), x), x
 
 
+@twin
 def silu_backward(dy: Array, cache: Array) -> Array:
     """dx of (2): the product rule, with σ' = σ (1 − σ)."""
     return blockwise(lambda dy, x: dy * _slope(x), dy, cache)

@@ -14,9 +14,11 @@ from __future__ import annotations
 from ..backend import Array, array_module
 from ..blockwise import blockwise
 from ..errors import check_array
+from ..kernels import twin
 from ..layer import Layer, Tape
 
 
+@twin
 def softmax_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is y."""
     check_array("Softmax", "x", x, (..., "C"))
@@ -24,12 +26,14 @@ def softmax_forward(x: Array) -> tuple[Array, Array]:
     return y, y
 
 
+@twin
 def softmax_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
     # ∂y_i/∂x_j = y_i (δ_ij − y_j): x_j raises its own weight and, through the common denominator, lowers all of them.
     return blockwise(lambda dy, y: y * (dy - (dy * y).sum(axis=-1, keepdims=True)), dy, cache)
 
 
+@twin
 def exponentials(x: Array) -> tuple[Array, Array]:
     """Numerator and denominator of (1): (..., C) and (..., 1). Who multiplies y by a matrix may divide after it, with less."""
     xp = array_module(x)

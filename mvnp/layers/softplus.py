@@ -14,9 +14,11 @@ from __future__ import annotations
 from ..backend import Array, array_module
 from ..blockwise import blockwise
 from ..errors import check_array
+from ..kernels import twin
 from ..layer import Layer, Tape
 
 
+@twin
 def softplus_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is y."""
     check_array("Softplus", "x", x, (...,))
@@ -26,6 +28,7 @@ def softplus_forward(x: Array) -> tuple[Array, Array]:
     return y, y
 
 
+@twin
 def softplus_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
     xp = array_module(cache)

@@ -172,7 +172,7 @@ class _Walk:
         nW, L, C = shape
         half = (nW, L, C // 2)
         for branch in (mixer.conv1d_x, mixer.conv1d_z):
-            self.in_turn(half, branch, mixer.silu)
+            self.through(branch, half)
         self.through(mixer.x_proj, half)
         self.through(mixer.dt_proj, (nW, L, mixer.rank))
         self._note(mixer, "scan", half, scan_flops=9 * math.prod(half) * mixer.d_state)

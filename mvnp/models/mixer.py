@@ -27,7 +27,6 @@ from ..layer import Layer, Param, Tape
 from ..layers.conv1d import Conv1d
 from ..layers.linear import Linear
 from ..layers.selective_scan import selective_scan_backward, selective_scan_forward
-from ..layers.silu import SiLU
 from .quirks import Quirks
 
 # softplus(−10⁴ + bias) is exactly 0: the scan takes no step at a token with this dt, and no gradient flows there.
@@ -62,9 +61,8 @@ class MambaVisionMixer(Layer):
         self.x_proj = Linear(D, self.rank + 2 * d_state, bias=False, init=init)
         self.dt_proj = Linear(self.rank, D, init=init)
         self.out_proj = Linear(channels, channels, bias=False, init=init)
-        self.conv1d_x = Conv1d(D, d_conv, init=init)
-        self.conv1d_z = Conv1d(D, d_conv, init=init)
-        self.silu = SiLU()
+        self.conv1d_x = Conv1d(D, d_conv, silu=True, init=init)
+        self.conv1d_z = Conv1d(D, d_conv, silu=True, init=init)
         if quirks.dt_init == "published":
             self._publish_dt(init)
 
@@ -82,8 +80,8 @@ class MambaVisionMixer(Layer):
         if real is not None:
             xz = xz * real[..., None]
         u, z = xp.split(xz, 2, axis=-1)
-        u = self.silu(self.conv1d_x(u, tape), tape)
-        z = self.silu(self.conv1d_z(z, tape), tape)
+        u = self.conv1d_x(u, tape)
+        z = self.conv1d_z(z, tape)
 
         parts = self.x_proj(u, tape)
         R, N = self.rank, self.d_state
@@ -119,8 +117,8 @@ class MambaVisionMixer(Layer):
         ddt_low = self.dt_proj.backward(ddt, tape)
         du = du + self.x_proj.backward(xp.concatenate([ddt_low, dB, dC], axis=-1), tape)
 
-        dz = self.conv1d_z.backward(self.silu.backward(dz, tape), tape)
-        du = self.conv1d_x.backward(self.silu.backward(du, tape), tape)
+        dz = self.conv1d_z.backward(dz, tape)
+        du = self.conv1d_x.backward(du, tape)
         dxz = xp.concatenate([du, dz], axis=-1)
         if real is not None:
             dxz = dxz * real[..., None]

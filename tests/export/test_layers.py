@@ -83,9 +83,9 @@ def test_layer_scale():
     assert_close(run(block, lambda graph, x: nodes.layer_scale(graph, None, x), rows), rows)
 
 
-@pytest.mark.parametrize(("kernel", "bias"), [(1, False), (2, True), (3, False), (4, False)])
-def test_conv1d(kernel, bias):
-    layer, x = randomised(Conv1d(3, kernel, bias)), normal(2, 5, 3)
+@pytest.mark.parametrize(("kernel", "bias", "silu"), [(1, False, False), (2, True, False), (3, False, True), (4, False, False)])
+def test_conv1d(kernel, bias, silu):
+    layer, x = randomised(Conv1d(3, kernel, bias, silu)), normal(2, 5, 3)
     assert_close(run(layer, lambda graph, x: nodes.conv1d(graph, layer, x), x), layer(x))
 
 

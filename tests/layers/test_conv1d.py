@@ -7,7 +7,7 @@ import pytest
 
 from mvnp import gradcheck_layer
 from mvnp.errors import InputError
-from mvnp.layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
+from mvnp.layers.conv1d import Conv1d, conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 
 CASES = [(length, kernel) for length in (1, 2, 7) for kernel in (1, 2, 3, 4, 5)]
@@ -102,9 +102,32 @@ def test_float32():
     assert_float32_follows(conv1d_forward, backward_without_bias, inputs_of(16, 4, bias=False))
 
 
+def silu_without_bias(dy, cache):
+    dx, dweight, dbias = conv1d_silu_backward(dy, cache)
+    assert dbias is None
+    return dx, dweight
+
+
+def test_with_silu():
+    inputs = inputs_of(7, 3)
+    y, (*_, v) = conv1d_silu_forward(*inputs.values())
+    np.testing.assert_array_equal(v, conv1d_forward(*inputs.values())[0])
+    np.testing.assert_allclose(y, v / (1 + np.exp(-v)), atol=1e-15)
+    assert_gradients(conv1d_silu_forward, conv1d_silu_backward, inputs)
+    assert_gradients(conv1d_silu_forward, silu_without_bias, inputs_of(4, 4, bias=False))
+
+
+def test_what_was_not_kept_is_made_again():
+    inputs, dy = inputs_of(7, 3), normal((2, 7, 3), seed=9)
+    _, (*rest, v) = conv1d_silu_forward(*inputs.values())
+    for got, want in zip(conv1d_silu_backward(dy, (*rest, None)), conv1d_silu_backward(dy, (*rest, v)), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("silu", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_layer_has_the_gradients_of_the_functions(bias):
-    layer = Conv1d(3, 3, bias=bias)
+def test_layer_has_the_gradients_of_the_functions(bias, silu):
+    layer = Conv1d(3, 3, bias=bias, silu=silu)
     gradcheck_layer(layer, normal((2, 5, 3), seed=1)).raise_for_error()
     assert {key: param.shape for key, param in layer.named_parameters()} == {
         "weight": (3, 1, 3),

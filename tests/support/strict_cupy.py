@@ -30,6 +30,8 @@ import numpy as np
 import scipy.special
 
 import mvnp
+from mvnp.kernels import switch
+from support.cuda_on_cpu import RawModule
 from support.cupy_names import MODULES, NAMES, VERSION
 from support.host_events import Recorder
 from support.strict_array import IMPLICIT, RECORDER, ndarray, operand, unmodelled, unset, wrap
@@ -44,9 +46,12 @@ UNMODELLED = frozenset(
 
 
 @contextlib.contextmanager
-def installed() -> Iterator[Recorder]:
-    """Put the stand-in in CuPy's place and choose it, and undo both. Arrays that were made inside are of no use outside."""
-    before = mvnp.backend_name()
+def installed(kernels: bool = False) -> Iterator[Recorder]:
+    """Put the stand-in in CuPy's place and choose it, and undo both. Arrays that were made inside are of no use outside.
+
+    kernels    run the kernels of mvnp/kernels, on the CPU, in place of the array code; see cuda_on_cpu.py
+    """
+    before, before_kernels = mvnp.backend_name(), switch._chosen
     genuine = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("cupy", "cupyx")}
     for name in genuine:
         del sys.modules[name]
@@ -54,6 +59,7 @@ def installed() -> Iterator[Recorder]:
     sys.modules.update(modules)
     try:
         mvnp.use_backend("cupy")
+        switch.use_kernels("on" if kernels else "off")
         RECORDER.clear()
         yield RECORDER
     finally:
@@ -61,6 +67,7 @@ def installed() -> Iterator[Recorder]:
             del sys.modules[name]
         sys.modules.update(genuine)
         mvnp.use_backend(before)
+        switch._chosen = before_kernels
 
 
 def make_modules() -> dict[str, ModuleType]:
@@ -76,7 +83,7 @@ def make_modules() -> dict[str, ModuleType]:
         parent, _, child = name.rpartition(".")
         if parent:
             setattr(modules[parent], child, module)
-    own: dict[str, Any] = {"ndarray": ndarray, "ufunc": ufunc, "__version__": f"{VERSION} (stand-in)"}
+    own: dict[str, Any] = {"ndarray": ndarray, "ufunc": ufunc, "RawModule": RawModule, "__version__": f"{VERSION} (stand-in)"}
     own |= {own_function.__name__: own_function for own_function in OWN_FUNCTIONS}
     for name, thing in own.items():
         setattr(modules["cupy"], name, thing)

@@ -1,0 +1,60 @@
+"""Every kernel is compiled by NVIDIA's compiler, for four generations of GPUs, without one."""
+
+import re
+
+import pytest
+
+from mvnp.kernels.launch import FOLDER, OPTIONS, TYPES, Kernels
+from support import nvrtc
+
+STEMS = sorted(path.stem for path in FOLDER.glob("*.cu"))
+CUPYS = ("-ftz=true", "--device-as-default-execution-space")  # what CuPy adds to the options
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_120")  # Turing, Ampere, Hopper, Blackwell
+
+needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.NEEDS_NVRTC)
+
+
+def test_kernels_are_found():
+    assert "layernorm" in STEMS
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("stem", STEMS)
+def test_compiles(stem, dtype, architecture):
+    code = Kernels(stem).source(dtype)
+    kernels = re.findall(r'extern "C" __global__ void\s+(\w+)\(', code)
+    machine_code, intermediate = nvrtc.compiled(code, architecture, (*OPTIONS, *CUPYS))
+    assert kernels
+    assert set(re.findall(r"\.visible \.entry (\w+)\(", intermediate)) == set(kernels)
+    assert machine_code[:4] == b"\x7fELF"
+    if dtype != "float64":  # a constant such as 0.5 is a double, and would draw all that it meets along: dozens of times slower
+        doubles = [line.strip() for line in intermediate.splitlines() if re.search(r"\.f64\b", line)]
+        assert not doubles, f"{stem} computes in double precision: {doubles[:3]}"
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("A eps\n", "A eps,\n"),
+        ("warp_sum(sum)", "warp_total(sum)"),
+        ("    A mu = mean[row]", "    int unused; A mu = mean[row]"),
+    ],
+)
+def test_what_does_not_compile_is_noticed(right, wrong):
+    with pytest.raises(nvrtc.CompileError, match=r"kernel\.cu.*(error|warning)"):
+        nvrtc.compiled(_with_fault(right, wrong), "sm_90", (*OPTIONS, *CUPYS))
+
+
+@needs_nvrtc
+def test_double_precision_is_noticed():
+    code = _with_fault("squares += centred * centred", "squares += 0.1 * centred * centred")
+    assert re.search(r"\.f64\b", nvrtc.compiled(code, "sm_90", (*OPTIONS, *CUPYS))[1])
+
+
+def _with_fault(right: str, wrong: str) -> str:
+    code = Kernels("layernorm").source("float32")
+    assert code.count(right) == 1
+    return code.replace(right, wrong)

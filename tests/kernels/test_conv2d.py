@@ -1,0 +1,99 @@
+"""The twins of a convolution's two copies: mvnp/kernels/conv2d.py and conv2d.cu."""
+
+import numpy as np
+import pytest
+
+from mvnp.backend import from_numpy, to_numpy
+from mvnp.layers import conv2d
+from mvnp.layers.conv2d import collect, conv2d_backward, conv2d_forward, patches
+from support.checks import normal
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, assert_close, check, check_pair, device, needs_compiler
+
+# (B, H, W, I), (O, Kh, Kw), stride, padding: the stem, a block and a downsampling of the model, and what they are not.
+CASES = [
+    ((2, 12, 10, 3), (8, 3, 3), (2, 2), (1, 1)),
+    ((1, 7, 6, 16), (16, 3, 3), (1, 1), (1, 1)),
+    ((2, 8, 8, 5), (7, 3, 3), (2, 2), (1, 1)),
+    ((1, 1, 1, 1), (1, 1, 1), (1, 1), (0, 0)),
+    ((1, 1, 1, 33), (2, 3, 3), (1, 1), (1, 1)),
+    ((3, 5, 7, 2), (3, 2, 4), (1, 2), (0, 3)),
+    ((1, 11, 13, 1), (2, 3, 1), (3, 2), (2, 0)),
+    ((1, 6, 9, 2), (2, 2, 2), (3, 3), (0, 0)),  # pixels that no patch has
+]
+
+
+def inputs(image, kernel, stride, padding):
+    O, *size = kernel
+    return [normal(image, 1), normal((O, image[3], *size), 2), normal((O,), 3), stride, padding]
+
+
+@needs_compiler
+@pytest.mark.parametrize("way", EVERY_WAY)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_numbers(case, dtype, way):
+    check_pair(conv2d_forward, conv2d_backward, inputs(*case), dtype, way)
+
+
+@needs_compiler
+@pytest.mark.parametrize("way", EVERY_WAY)
+@pytest.mark.parametrize("size", [1, 3000])  # a row of one sample, or some rows, or some samples at a time
+def test_in_blocks(size, way, monkeypatch):
+    monkeypatch.setattr(conv2d, "DEVICE_PATCH_BYTES", size)
+    for case in CASES[:3]:
+        check_pair(conv2d_forward, conv2d_backward, inputs(*case), "float64", way)
+
+
+@needs_compiler
+@pytest.mark.parametrize("way", EVERY_WAY)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_patches(dtype, way):
+    for rows in (slice(0, 6), slice(2, 5), slice(5, 6)):
+        check(patches, [normal((2, 12, 9, 3), 1), (3, 2), (2, 1), (1, 2), rows], dtype, way, tolerance=0)
+
+
+@needs_compiler
+@pytest.mark.parametrize("way", EVERY_WAY)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_collect(dtype, way):
+    """It adds to what is there, and leaves the rest of the padded image as it is."""
+    dX, padded = normal((2, 3, 4, 3, 2, 5), 1).astype(dtype), normal((2, 14, 9, 5), 2).astype(dtype)
+    for top, stride in ((0, (2, 2)), (3, (2, 1)), (5, (1, 2)), (2, (4, 2))):
+        want = padded.astype("float32" if dtype == "float16" else dtype)
+        collect(dX, want, top, stride)
+        with device(way):
+            got = from_numpy(padded)
+            collect(from_numpy(dX), got, top, stride)
+            assert_close(to_numpy(got), want, DTYPES[dtype], f"{top}, {stride}")
+            assert np.array_equal(to_numpy(got)[:, :top], padded[:, :top])
+
+
+FAULTS = {
+    "padding forgotten": ("stride_h + a - pad_h", "stride_h + a"),
+    "a stride mistaken": ("w * stride_w + b", "w * stride_h + b"),
+    "a row of the image left out": ("row >= 0 && row < H", "row > 0 && row < H"),
+    "a pixel too many": ("column < W", "column <= W"),
+    "rows and columns exchanged": (
+        "int b = rest % Kw; rest /= Kw;\n        int a = rest % Kh; rest /= Kh;",
+        "int a = rest % Kh; rest /= Kh;\n        int b = rest % Kw; rest /= Kw;",
+    ),
+    "no row but the first": ("(first + h) * stride_h", "h * stride_h"),
+    "a tap left out": ("b < Kw; b++", "b < Kw - 1; b++"),
+    "between the strides": ("h * stride_h != row - a || ", ""),
+    "what was there forgotten": ("T(A(target) + sum)", "T(sum)"),
+    "a read behind the end": ("|| h >= Ho) continue", ") continue"),
+    "a write behind the end": ("X[i] = inside", "X[i + 1] = inside"),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_caught(fault, monkeypatch):
+    monkeypatch.setattr(conv2d, "DEVICE_PATCH_BYTES", 1)
+
+    def checks(way):
+        for case in (CASES[0], CASES[5]):
+            check_pair(conv2d_forward, conv2d_backward, inputs(*case), "float64", way)
+
+    said = assert_caught("conv2d", *FAULTS[fault], checks)
+    assert "behind" not in fault or "AddressSanitizer" in said

@@ -1,0 +1,16 @@
+"""The cases of `mvnp check` on kernels: each twin's backward against finite differences of its own forward, in float64."""
+
+import pytest
+
+from mvnp.kernels.launch import FOLDER
+from mvnp.layer_checks import LAYER_CASES
+from support.kernel_checks import device, needs_compiler
+
+STEMS = {path.stem for path in FOLDER.glob("*.cu")}
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", [case for case in LAYER_CASES if case.layer in STEMS], ids=lambda case: case.name)
+def test_gradients(case):
+    with device("in order"):
+        case.run().raise_for_error()

@@ -1,0 +1,58 @@
+"""The whole model on the stand-in for CuPy, its kernels run on the CPU: NumPy's numbers, in training and in evaluation."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mvnp
+from mvnp.kernels import launch
+from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from support.cuda_on_cpu import running
+from support.kernel_checks import needs_compiler
+from support.strict_cupy import installed
+
+TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text()) | {"drop_path_rate": 0.2}
+
+
+def step(dtype: str, watch=None) -> dict[str, np.ndarray]:
+    model, tape = mvnp.MambaVision(**TINY, dtype=dtype, seed=1), mvnp.Tape(training=True, seed=2)
+    x = mvnp.from_numpy(np.random.default_rng(5).standard_normal((2, 3, 40, 56)).astype(dtype))
+    if watch is not None:
+        watch.clear()
+    logits = model(x, tape)
+    loss, cache = cross_entropy_forward(logits, np.array([3, 7]), smoothing=0.1)
+    results = {"loss": loss, "logits": logits, "dx": model.backward(cross_entropy_backward(1.0, cache), tape)}
+    tape.commit()
+    results["evaluation"] = model(x)
+    if watch is not None:
+        watch.assert_no_syncs("the step")
+    results |= {f"gradient of {key}": gradient for key, gradient in model.gradients(tape).items()}
+    results |= {f"value of {key}": value for key, value in model.state_dict().items()}
+    return {name: mvnp.to_numpy(array) for name, array in results.items()}
+
+
+@needs_compiler
+@pytest.mark.parametrize("way", ["in order", "in reverse"])
+def test_training_step(way, monkeypatch):
+    launched = set()
+    monkeypatch.setattr(launch.Kernels, "launch", _noting(launched))
+    want = step("float64")
+    assert not launched
+    with installed(kernels=True) as recorder, running(way):
+        got = step("float64", recorder)
+    for name, array in want.items():
+        # The bias before a BatchNorm has no gradient, but for rounding.
+        np.testing.assert_allclose(got[name], array, rtol=1e-9, atol=1e-12, err_msg=name)
+    assert launched >= {"batchnorm", "conv1d", "conv2d", "gelu", "layernorm", "selective_scan", "softmax"}
+
+
+def _noting(launched: set):
+    original = launch.Kernels.launch
+
+    def noted(self, *args, **kwargs):
+        launched.add(self.stem)
+        original(self, *args, **kwargs)
+
+    return noted
