@@ -38,7 +38,7 @@ rng = np.random.default_rng(0)
 # $$
 
 
-# %%
+# %% alt="Three lines that jump to 1 at token 2 and fall: for a = 0.5 to nothing within six tokens, for 0.8 within twenty, for 0.95 to a third at the end."
 def recurrence(a, u):
     """h_t = a_t h_(t−1) + u_t for sequences a and u (tokens,)."""
     h, states = 0.0, []
@@ -80,7 +80,7 @@ check(answer, lambda: -1 / np.log(0.8), hint="τ = −1 / ln a, with the natural
 # For small $\Delta A$ the second factor is close to $\Delta$. Mamba takes $\Delta B$ there (Euler's rule), and so does
 # MambaVision. Let us look at how far apart they are.
 
-# %%
+# %% alt="The weight of the input against the step: Euler's straight line, and below it two curves that flatten, for A = -1 towards 1 and for A = -4 at a quarter."
 steps = np.linspace(0.01, 2, 100)
 figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 for A, style in ((-1.0, "-"), (-4.0, "--")):
@@ -107,7 +107,7 @@ check(answer, lambda: np.exp(np.log(2) * -2), hint="It is e^(ΔA), and e^(ln 2) 
 # passed over.
 
 
-# %%
+# %% alt="Bars of twelve inputs, the fifth marked and of height 2. A line for small steps jumps there and stays near 2; the line for steps of one half is pulled along by every bar."
 def scan_one(x, delta, A=-1.0, B=1.0):
     """The states of one channel with one state: h_t = exp(Δ_t A) h_(t−1) + Δ_t B x_t."""
     return recurrence(np.exp(delta * A), delta * B * x)

@@ -123,7 +123,7 @@ check(
 #
 # Too large, and the curve is not straight over the step; too small, and the difference drowns in rounding.
 
-# %%
+# %% alt="Error against step on logarithmic axes: two valleys. That of float64 reaches 1e-11 near a step of 1e-5, that of float32 about 1e-4 near a step of 1e-2."
 sizes = 10.0 ** np.arange(-12, 0.5, 0.5)
 exact = (softmax_backward(w, x) * v).sum()
 figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")

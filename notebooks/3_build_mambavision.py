@@ -307,7 +307,7 @@ print("largest difference from mvnp's logits:", np.abs(logits - model(image)[0])
 #
 # ## What it is made of
 
-# %%
+# %% alt="Bars of parameters by level: level 3 has most, then level 2; most of both are MLPs, then mixers and attention; convolutions matter in levels 0 to 2 only."
 names = {"stem": "patch_embed", "level 0": "levels.0", "level 1": "levels.1", "level 2": "levels.2", "level 3": "levels.3"}
 counts = {name: dict.fromkeys(("convolutions", "mixers", "attention", "MLPs and norms"), 0) for name in [*names, "head"]}
 big = mvnp.create_model("mamba_vision_T", allocate=False)

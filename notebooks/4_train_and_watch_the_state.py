@@ -16,7 +16,7 @@
 # A small MambaVision learns to tell garments apart, for about half a minute, and we look into its scan before, in between and
 # after: what does it write to its memory, and how long does it keep it?
 
-# %%
+# %% alt="The picture that is watched: a coat, grey on black."
 # %matplotlib inline
 import copy
 
@@ -71,7 +71,7 @@ check(answer, lambda: float(before.timescale.max()), hint="The slowest rate is A
 # One step is what notebook 2 was about, for the whole network: forward with a tape, the gradient of the loss, backward, and an
 # update of all parameters. Now and then we look inside.
 
-# %%
+# %% alt="The loss of each step and its running mean: it falls from 2.3 to about 1 within a hundred steps and slowly on."
 losses, looks = [], {0: before}
 for step, result in enumerate(train(model, train_loader), start=1):
     losses.append(result.loss)
@@ -97,7 +97,7 @@ plt.show()
 # differ most from token to token: bright tokens overwrite the memory, dark ones are more nearly passed over. On the right, all
 # states along the scan, each divided by its largest.
 
-# %%
+# %% alt="Rows for five moments of the training. Left, the step of each of four by four tokens: even at first, different from token to token at the end. Right, heat maps of all states along the scan: noise at first, later a few tokens write and others are passed over."
 after = looks[max(looks)]
 channel = after.delta[0].std(axis=0).argmax()
 shown = sorted(looks)[:: max(1, (len(looks) - 1) // 3)]
@@ -121,7 +121,7 @@ plt.show()
 # The steps were alike everywhere; now they depend on what a token shows. How differently are they spread, and what became of
 # the timescales?
 
-# %%
+# %% alt="Left, histograms of the step: a single spike at 0.69 before, spread around it after. Right, timescales sorted: eight stairs before, nearly the same but smooth after."
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
 for scan, name, color in ((before, "before", "#c14a00"), (after, "after", "#0060a8")):
     left.hist(scan.delta.ravel(), bins=40, histtype="step", color=color, linewidth=1.8, label=name)
@@ -157,7 +157,7 @@ check(
 #
 # The figure below is one of `mvnp.visualize`; its docstring says how to read it.
 
-# %%
+# %% alt="The scan's path over the coat, the length of its state after each token, its steps, and all states along the way; see the figure's docstring."
 scan_state(model, watched)
 
 # %% [markdown]

@@ -54,7 +54,7 @@ print("the model says", classes[seen.logits.argmax()], "- the label is", classes
 #
 # Level 2 has 4 by 4 tokens in one window. Its second block is attention, with four heads.
 
-# %%
+# %% alt="The picture of a bag with a framed token, and for each of four heads squares on those tokens that it attends to."
 window_attention(model, image, query=(1, 1))
 
 # %% [markdown]
@@ -74,7 +74,7 @@ check(answer, lambda: 1 / 16, hint="The weights of a query add up to 1, over all
 # y_t = \sum_{s \le t} \alpha_{ts}\,x_s + D\,x_t .
 # $$
 
-# %%
+# %% alt="Two lower triangular matrices of sixteen by sixteen tokens. Left, the size of hidden attention: largest on the diagonal, fading within two or three tokens. Right, its sign: blue and red alternate along the diagonals."
 scan = seen.scans["levels.2.blocks.0.mixer"]
 alpha = hidden_attention_of(scan)  # windows, channels, tokens, tokens
 print(alpha.shape)
@@ -103,7 +103,7 @@ check_that(
 # %% [markdown]
 # On the image: what one token took from those before it.
 
-# %%
+# %% alt="The bag four times: a framed token, what it takes from the tokens before it, what it gives to those after it, and what it takes with its sign."
 hidden_attention_map(model, image, query=(2, 2))
 
 # %% [markdown]
@@ -134,7 +134,7 @@ check(
 # token on; multiply block after block. That is **rollout**: an estimate of how much of each token is in each other after the
 # whole level.
 
-# %%
+# %% alt="The bag three times: what has come into the framed token after the scan, after the attention, and what all tokens together took."
 attention_rollout(model, image, query=(1, 1))
 
 # %% [markdown]
@@ -164,7 +164,7 @@ check(
 #
 # ## What a feature can see, and what it does see
 
-# %%
+# %% alt="Four panels, one for each stage: influence of pixels on the central feature, brightest around a cross in the middle, wider from stage to stage."
 receptive_field(model, pictures(loader, 4))
 
 # %% [markdown]
@@ -186,14 +186,14 @@ check(
 # The gradient of a logit says what would happen to it if a pixel changed. Times the pixel, it is that pixel's share, to first
 # order.
 
-# %%
+# %% alt="The bag; its gradient times input pixel by pixel, red and blue mixed like noise; and the same summed over squares of five pixels."
 gradient_times_input(model, image, classes=classes)
 
 # %% [markdown]
 # These shares do not add up to anything. Layer-wise relevance propagation changes the backward so that they do: gates, norms
 # and softmax weights count as constants, so that each layer is linear in what it passes on, and nothing is lost on the way.
 
-# %%
+# %% alt="The bag; its relevance pixel by pixel, mostly red along the upper and lower edges of the bag; and the same summed over squares of five pixels."
 mamba_lrp(model, image, classes=classes)
 
 # %% [markdown]
@@ -217,7 +217,7 @@ check(
     why="That is what conservation means. It does not make the map true; it makes its numbers mean something.",
 )
 
-# %%
+# %% alt="The bag; and over it two by two squares with the evidence of each token of the last stage."
 grad_cam(model, image, classes=classes)
 
 # %% [markdown]
@@ -226,7 +226,7 @@ grad_cam(model, image, classes=classes)
 # A test that costs nothing: draw the same picture for a model that has learnt nothing. What looks the same there was not about
 # what the model knows. (Adebayo et al., *Sanity Checks for Saliency Maps*, arXiv:1810.03292.)
 
-# %%
+# %% alt="The bag, the relevance map of the trained model, and that of a model with fresh weights: both follow the picture, in different places."
 fresh, _, _ = make()
 figure, panels = plt.subplots(1, 3, figsize=(8, 2.9), layout="constrained")
 panels[0].imshow(image[0, 0], cmap="gray")
