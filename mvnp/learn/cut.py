@@ -1,0 +1,262 @@
+"""Cuts an exercise out of a layer's own source: the forward and all it needs, the backward without its body.
+
+Made anew from mvnp/layers each time, so an exercise cannot fall behind the layer. Of the file's top-level definitions those
+stay that the forward reaches; the backward's own helpers, the layer's class and whatever in the docstring tells the answer
+go. Imports of what the backward uses stay: they are the tools at hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .course import EXERCISES, number
+from .exercise import Exercise, Part
+
+WIDTH = 110
+
+_GRADIENT = re.compile(r"(?<![\w.])d[A-Za-zγβΔ]\w*(?:_\([^)]*\))? = ")  # `dx = `, `dh_(−1) = `: an equation that tells a gradient
+_NUMBER = re.compile(r"\((\d{1,2})\)(?=$|  )")
+_SPOILER = re.compile(r"backwards?\b|derivative|adjoint|flipped|all leading axes|summed over the batch|memory beyond|Sᵀ|Zᵀ|Cutting")
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A top-level statement: the names it defines, those it uses, and its lines with the comments above it."""
+
+    names: frozenset[str]
+    uses: frozenset[str]
+    text: str
+    node: ast.stmt
+
+
+def exercise_text(exercise: Exercise) -> str:
+    """The file that the reader works in."""
+    return _file(exercise, solved=False)
+
+
+def solved_text(exercise: Exercise) -> str:
+    """The same file with the layer's own backward in it."""
+    return _file(exercise, solved=True)
+
+
+def solution(exercise: Exercise) -> str:
+    """The layer's own answer: what the exercise leaves out, equations and functions."""
+    source = _Source(exercise)
+    hidden = "\n".join(source.hidden_equations())
+    return "\n\n\n".join([*([hidden] if hidden else []), *(piece.text for piece in source.answer())])
+
+
+def _file(exercise: Exercise, solved: bool) -> str:
+    source = _Source(exercise)
+    given = {piece.text for piece in source.given()}
+    answer = {piece.text for piece in source.answer()}
+    blocks = []
+    for piece in source.pieces:
+        part = next((part for part in exercise.parts if part.backward in piece.names), None)
+        if piece.text in answer if solved else part is None and piece.text in given:
+            blocks.append(piece.text)
+        elif piece.text in given and part is None:
+            blocks.append(piece.text)
+        elif part is not None:
+            blocks.append(_stub(part, piece))
+    docstring = source.docstring if solved else source.docstring_of_exercise()
+    head = "" if solved else _header(source)
+    return head + f'"""{docstring}\n"""\n\n{source.imports()}\n\n' + _joined(blocks) + "\n"
+
+
+def _joined(blocks: list[str]) -> str:
+    """Two empty lines around functions and classes, one between constants."""
+    text = "\n\n"[blocks[0].find("def ") != 0 :] + blocks[0]
+    for before, block in zip(blocks, blocks[1:], strict=False):
+        both_short = not any(re.search(r"^(def|class|@)", part, re.MULTILINE) for part in (before, block))
+        text += ("\n" if both_short else "\n\n\n") + block
+    return text
+
+
+def _header(source: _Source) -> str:
+    exercise = source.exercise
+    lines = [f"Exercise {number(exercise)} of {len(EXERCISES)} of `mvnp learn`: {exercise.stem}, {exercise.about}.", ""]
+    for part in exercise.parts:
+        given = source.function(part.backward).args.args
+        what = {"dloss": "the loss"}.get(given[0].arg, "y")
+        lines.append(f"Write {part.backward}, below. {given[0].arg} is the gradient of {what}{_shaped(part.output)}; return")
+        lines += [f"    d{name:<10} the gradient of {name}{_shape_of(part, name)}" for name in part.returns]
+        lines.append("")
+    if "cache" in {argument.arg for part in exercise.parts for argument in source.function(part.backward).args.args}:
+        lines += ["`cache` is what the forward returned beside y.", ""]
+    lines += [
+        "All else in this file is the layer as it is, and need not be changed.",
+        "",
+        f"    mvnp learn check {exercise.stem:<20} compares your gradients with differences of the forward",
+        f"    mvnp learn solution {exercise.stem:<17} shows how the layer does it",
+        "",
+        f"docs/layers/{exercise.stem}.md has the derivation, answer included.",
+    ]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+
+
+def _shaped(axes: str) -> str:
+    letters = axes.split()
+    return f", shape ({', '.join(letters)}{',' if len(letters) == 1 else ''})" if letters else ", a number"
+
+
+def _shape_of(part: Part, name: str) -> str:
+    axes = [setting.axes[name] for setting in part.settings if name in setting.axes]
+    optional = len(axes) < len(part.settings)
+    return _shaped(axes[0]) + (f"; None where there is no {name}" if optional else "")
+
+
+def _stub(part: Part, piece: _Piece) -> str:
+    node = piece.node
+    assert isinstance(node, ast.FunctionDef)
+    # The lines of the signature as they stand in the layer, up to the docstring.
+    signature = piece.text.splitlines()[: node.body[0].lineno - node.end_lineno - 1]
+    gradients = ", ".join(f"d{name}" for name in part.returns)
+    lines = [*signature, f'    """{gradients}: to be written."""']
+    unpacked = next((statement for statement in node.body if _unpacks_cache(statement)), None)
+    if unpacked is not None:
+        lines.append(f"    {ast.unparse(unpacked)}")
+    return "\n".join([*lines, '    raise NotImplementedError("write this one")'])
+
+
+def _unpacks_cache(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name) and statement.value.id == "cache"
+
+
+class _Source:
+    """A layer's file, taken apart."""
+
+    def __init__(self, exercise: Exercise) -> None:
+        self.exercise = exercise
+        text = inspect.getsource(importlib.import_module(f"mvnp.layers.{exercise.stem}"))
+        self.docstring = inspect.cleandoc(ast.get_docstring(ast.parse(text), clean=False) or "")
+        self.pieces = list(_pieces(self._without_aliases(text)))
+
+    def _without_aliases(self, text: str) -> str:
+        """Drop path is dropout under another name: where a function is only named, that of the other layer is put."""
+        tree = ast.parse(text)
+        wanted = {name for part in self.exercise.parts for name in (part.forward, part.backward)}
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and _defined(node) & wanted:
+                other = node.value.id.rpartition("_")[0]
+                theirs = inspect.getsource(importlib.import_module(f"mvnp.layers.{other}"))
+                return theirs.replace(f"{other}_forward", f"{self.exercise.stem}_forward").replace(
+                    f"{other}_backward", f"{self.exercise.stem}_backward"
+                )
+        return text
+
+    def given(self) -> list[_Piece]:
+        """What the forward is made of."""
+        return self._reached({part.forward for part in self.exercise.parts} | set(self.exercise.also))
+
+    def answer(self) -> list[_Piece]:
+        """The backwards, and what they need beyond what is given."""
+        given = {piece.text for piece in self.given()}
+        wanted = set(self.exercise.backwards)
+        pieces = [piece for piece in self._reached(wanted) if piece.text not in given or piece.names & wanted]
+        return pieces
+
+    def function(self, name: str) -> ast.FunctionDef:
+        """The definition of a function of the layer."""
+        return next(piece.node for piece in self.pieces if isinstance(piece.node, ast.FunctionDef) and name in piece.names)
+
+    def imports(self) -> str:
+        """Those of what is given and of the backward, from where the reader's file can import them; and NumPy, for anyone."""
+        used = {name for piece in [*self.given(), *self.answer()] for name in piece.uses}
+        lines = []
+        for piece in self.pieces:
+            node = piece.node
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                wanted = [alias for alias in node.names if (alias.asname or alias.name).split(".")[0] in used]
+                future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+                if wanted or future:
+                    lines.append(_absolute(node, node.names if future else wanted))
+        library = [line for line in lines[1:] if " mvnp." not in line and line != "import numpy as np"]
+        return "\n".join([lines[0], "", *library, *([""] if library else []), "import numpy as np", "", *_of_mvnp(lines)])
+
+    def docstring_of_exercise(self) -> str:
+        """The docstring without the equations of the backward, and without sentences that tell them."""
+        blocks, hidden = [], set(self.hidden_numbers())
+        for block in self.docstring.split("\n\n"):
+            if block.startswith("    "):
+                lines = [line for line, tells in _told(block) if not tells]
+                blocks.append("\n".join(line.rstrip() for line in lines))
+            else:
+                blocks.append(_without_spoilers(block, hidden))
+        return "\n\n".join(block for block in blocks if block.strip())
+
+    def hidden_equations(self) -> list[str]:
+        """The lines of the docstring that tell a gradient."""
+        blocks = [block for block in self.docstring.split("\n\n") if block.startswith("    ")]
+        return [line for block in blocks for line, tells in _told(block) if tells]
+
+    def hidden_numbers(self) -> list[str]:
+        """The numbers of these equations."""
+        return [match for line in self.hidden_equations() for match in _NUMBER.findall(line)]
+
+    def _reached(self, names: set[str]) -> list[_Piece]:
+        """The pieces that define `names`, and all that these use, imports aside, in the order of the file."""
+        found: list[_Piece] = []
+        open_names = set(names)
+        while open_names:
+            name = open_names.pop()
+            for piece in self.pieces:
+                if name in piece.names and piece not in found and not isinstance(piece.node, ast.Import | ast.ImportFrom):
+                    found.append(piece)
+                    open_names |= piece.uses
+        return [piece for piece in self.pieces if piece in found]
+
+
+def _pieces(text: str) -> Iterator[_Piece]:
+    lines = text.splitlines()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Expr):
+            continue
+        first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))]) - 1
+        while first > 0 and lines[first - 1].startswith("#"):
+            first -= 1
+        used = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)}
+        yield _Piece(frozenset(_defined(node)), frozenset(used), "\n".join(lines[first : node.end_lineno]), node)
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)}
+
+
+def _absolute(node: ast.Import | ast.ImportFrom, names: list[ast.alias]) -> str:
+    listed = ", ".join(f"{alias.name} as {alias.asname}" if alias.asname else alias.name for alias in names)
+    if isinstance(node, ast.Import):
+        return f"import {listed}"
+    package = {0: "", 1: "mvnp.layers.", 2: "mvnp."}[node.level]
+    return f"from {package}{node.module} import {listed}"
+
+
+def _of_mvnp(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("from mvnp.")]
+
+
+def _told(block: str) -> Iterator[tuple[str, bool]]:
+    """Each line of a block of equations, with whether it tells a gradient: under the label `backward`, or `dx = …`."""
+    label = ""
+    for line in block.splitlines():
+        if match := re.match(r"    (\S+)", line):
+            label = match[1]
+        yield line, label == "backward" or bool(_GRADIENT.search(line))
+
+
+def _without_spoilers(paragraph: str, hidden: set[str]) -> str:
+    """The sentences that neither speak of the backward nor of an equation that is hidden."""
+    sentences = re.split(r"(?<=[.:;])\s+(?=[A-Z(⟨σ])", " ".join(paragraph.split()))
+    numbers = re.compile(rf"\((?:{'|'.join(hidden)})\)") if hidden else None
+    kept = [text for text in sentences if not _SPOILER.search(text) and not (numbers and numbers.search(text))]
+    return paragraph if len(kept) == len(sentences) else textwrap.fill(" ".join(kept), WIDTH)

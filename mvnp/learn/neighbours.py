@@ -1,0 +1,108 @@
+"""Mistakes in the formula: which slip of the pen turns the right gradient into the reader's?
+
+A gradient is a sum of terms T_i, each made of ingredients (exercise.py). Two searches, both exact to rounding:
+
+    got = Σ_i c_i T_i                 by least squares: c_i = 0 a term is missing, −1 its sign is wrong, 2 it is there twice    (1)
+    got = Σ_i T_i(ingredients')       one ingredient changed: left out, taken twice, transposed, shifted in time, replaced     (2)
+
+With random inputs a coincidence in all entries of two cotangents has probability zero, so what fits is what was written, or
+is equal to it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .exercise import Ingredients, Part
+from .hint import TOLERANCE, Evidence, Hint, listed, same
+
+Change = tuple[str, str, dict[str, Any]]  # kind, text, ingredients to put in place
+
+_USUAL = {0.0: ("missing term", "is missing"), -1.0: ("sign", "has the wrong sign"), 2.0: ("twice", "is counted twice")}
+
+
+def evaluate(term: Callable[..., np.ndarray], have: Ingredients) -> np.ndarray:
+    """A term, of the ingredients that its parameters name."""
+    return np.asarray(term(*(have[name] for name in inspect.signature(term).parameters)))
+
+
+def coefficients(evidence: Evidence, usual: bool) -> Hint | None:
+    """(1). With `usual` only missing, sign and twice are hints; without, any factor."""
+    terms = evidence.probe.part.terms[evidence.name]
+    columns = [np.concatenate([evaluate(term, trial.have).ravel() for trial in evidence.probe.trials]) for term in terms.values()]
+    used = [index for index, column in enumerate(columns) if np.abs(column).max() > 0.0]
+    if len(used) < 2:
+        return None
+    matrix, got = np.stack([columns[index] for index in used], axis=1), np.concatenate([g.ravel() for g in evidence.got])
+    found, _, rank, _ = np.linalg.lstsq(matrix, got, rcond=1e-8)
+    if rank < len(used) or not same(matrix @ found, got):
+        return None
+    names = list(terms)
+    wrong = {names[index]: float(c) for index, c in zip(used, found, strict=True) if abs(c - 1.0) > 1e3 * TOLERANCE}
+    as_usual = {name: next((usual for usual in _USUAL if abs(c - usual) < 1e3 * TOLERANCE), None) for name, c in wrong.items()}
+    if not wrong or (usual and None in as_usual.values()) or len({round(c, 6) for c in found}) == 1:
+        return None
+    kind = next((_USUAL[c][0] for c in as_usual.values() if c is not None), "factor")
+    told = [
+        f"the term {name} {_USUAL[as_usual[name]][1] if as_usual[name] is not None else f'has a factor of {c:.4g} too much'}"
+        for name, c in wrong.items()
+    ]
+    return Hint(kind, f"d{evidence.name}", listed(told))
+
+
+def changed_ingredient(evidence: Evidence) -> Hint | None:
+    """(2), in all terms together, then in one alone."""
+    part, trials = evidence.probe.part, evidence.probe.trials
+    terms = part.terms[evidence.name]
+    lists = [list(_changes(part, evidence.name, trial.have)) for trial in trials]
+    for changes in zip(*lists, strict=True):
+        kind, text, _ = changes[0]
+        kept = [{name: evaluate(term, trial.have) for name, term in terms.items()} for trial in trials]
+        moved = [_attempt(terms, {**trial.have, **change[2]}) for trial, change in zip(trials, changes, strict=True)]
+        if None in moved:
+            continue
+        if evidence.fits(sum(values.values()) for values in moved if values):
+            return Hint(kind, f"d{evidence.name}", text)
+        for name in terms if len(terms) > 1 else ():
+            if evidence.fits(sum({**old, name: (new or {})[name]}.values()) for old, new in zip(kept, moved, strict=True)):
+                return Hint(kind, f"d{evidence.name}", f"in the term {name}: {text}")
+    return None
+
+
+def _attempt(terms: Any, have: Ingredients) -> dict[str, np.ndarray] | None:
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return {name: evaluate(term, have) for name, term in terms.items()}
+    except (ValueError, IndexError):  # this change does not fit together with these shapes
+        return None
+
+
+def _changes(part: Part, gradient: str, have: Ingredients) -> Iterator[Change]:
+    """Every change that is tried: those of the layer first, which know best what they mean."""
+    for mistake in part.mistakes(have):
+        yield "mistake", mistake.text, dict(mistake.instead)
+    names = dict.fromkeys(p for term in part.terms[gradient].values() for p in inspect.signature(term).parameters)
+    arrays = {name: have[name] for name in names if isinstance(have[name], np.ndarray | float)}
+    others = {name: value for name, value in have.items() if isinstance(value, np.ndarray)}
+
+    def written(name: str) -> str:
+        return part.written.get(name, name)
+
+    for name, value in arrays.items():
+        yield "missing factor", f"the factor {written(name)} is missing", {name: np.ones_like(value)}
+        yield "twice", f"the factor {written(name)} is there twice", {name: value * value}
+        with np.errstate(divide="ignore"):
+            yield "inverse", f"divided by {written(name)}, expected multiplied by it", {name: np.divide(1.0, value)}
+    for name, value in arrays.items():
+        for other, theirs in others.items():
+            if other != name and np.shape(value) == theirs.shape and theirs.ndim and written(other) != written(name):
+                yield "mixed up", f"{written(other)} stands where {written(name)} belongs", {name: theirs}
+    for name, value in arrays.items():
+        if np.ndim(value) >= 2:
+            yield "transposed", f"{written(name)} is to be transposed, or is and should not be", {name: value.swapaxes(-1, -2)}
