@@ -18,9 +18,9 @@ from ..backend import to_numpy
 from ..gradcheck import GradientError, gradcheck
 from . import structure
 from .exercise import Exercise, Part, Setting
-from .form import form_hints
+from .form import form_hints, shape_error_hints
 from .hint import Evidence, Hint, Probe, as_tuple, same
-from .neighbours import changed_ingredient, coefficients
+from .neighbours import changed_at_some_entries, changed_ingredient, coefficients
 
 TOLERANCE = 1e-7  # of gradcheck
 
@@ -38,9 +38,13 @@ DETECTORS = (
     structure.of_another_dy,
     lambda evidence: coefficients(evidence, usual=False),
     structure.not_linear,
+    changed_at_some_entries,
     structure.where_wrong,
     structure.unknown,
 )
+
+
+VAGUE = ("unknown", "partly wrong")
 
 
 @dataclass
@@ -92,15 +96,16 @@ def _examine(part: Part, setting: Setting, module: ModuleType, real: ModuleType,
         if problem := _forward_problem(probe):
             finding.raised = problem
             return finding
-        finding.hints = _hints(probe)
-        if not finding.hints:
-            _compare(probe, finding)
+        with np.errstate(all="ignore"):  # NaN and infinity get a hint
+            finding.hints = _hints(probe)
+            if not finding.hints:
+                _compare(probe, finding)
     except NotImplementedError as error:
         finding.unwritten, finding.raised = True, "" if _told(error, file) else str(error)
     except Exception as error:  # whatever the reader's code may raise
         finding.raised = described(error, file)
         if isinstance(error, ValueError | IndexError):
-            finding.hints = _hints_with_equal_sizes(part, setting, module, real)
+            finding.hints = _hints_with_equal_sizes(part, setting, module, real) or shape_error_hints(error)
     return finding
 
 
@@ -127,9 +132,17 @@ def _hints(probe: Probe) -> list[Hint]:
         if all(name in found for found in arrays):
             evidence = Evidence(name, [found[name] for found in arrays], probe)
             if not evidence.fits(evidence.right):
-                with np.errstate(all="ignore"):
-                    hints.append(next(hint for detect in DETECTORS if (hint := detect(evidence)) is not None))
-    return _merged(hints)
+                hints.append(next(hint for detect in DETECTORS if (hint := detect(evidence)) is not None))
+    return _merged(_followers(hints))
+
+
+def _followers(hints: list[Hint]) -> list[Hint]:
+    """Beside a mistake that has a name, a gradient that is just wrong is likely wrong for the same reason."""
+    vague = [hint for hint in hints if hint.kind in VAGUE]
+    if not vague or len(vague) == len(hints):
+        return hints
+    text = "is wrong too, perhaps by the same mistake"
+    return [Hint("follows", hint.where, text) if hint in vague else hint for hint in hints]
 
 
 def _merged(hints: list[Hint]) -> list[Hint]:

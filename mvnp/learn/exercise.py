@@ -22,10 +22,14 @@ Pair = tuple[Callable[..., Any], Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A way to go wrong that the general ones do not cover: what it is called, and the ingredients that it changes."""
+    """A way to go wrong that the general ones do not cover: what it is called, and the ingredients that it changes.
+
+    gradients    whole gradients, where no change of an ingredient leads to them
+    """
 
     text: str
-    instead: Mapping[str, Any]
+    instead: Mapping[str, Any] = field(default_factory=dict)
+    gradients: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def _nothing(inputs: Inputs) -> dict[str, Any]:

@@ -7,6 +7,8 @@ adds its share. Axes too few are a sum too many. The values then say whether tha
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -77,6 +79,10 @@ def _shape_hint(probe: Probe, name: str, got: np.ndarray, right: np.ndarray) -> 
         return Hint("shape", where, f"{came}: the numbers are right, reshape them")
     if _spreads(got, right):
         return Hint("broadcast", where, f"{came}: the numbers are right, and belong to every entry along the missing axes")
+    if found := _larger(probe, name, got, right):
+        return Hint("too large", where, f"{came}: {found}")
+    if found := _smaller(probe, name, got, right):
+        return Hint("too small", where, f"{came}: {found}")
     if found := _too_much(probe, name, got, right):
         return Hint("sum too many", where, f"{came}: it is summed over {found}, and should not be")
     if extra := _leading(got, right):
@@ -110,6 +116,7 @@ def _axes_of(probe: Probe, got: np.ndarray, axes: tuple[int, ...]) -> str:
 
 def _spreads(got: np.ndarray, right: np.ndarray) -> bool:
     """Whether `got`, with axes of size one put in, spreads to `right`."""
+    got = got.reshape([size for size in got.shape if size > 1])
     shapes = [
         tuple(right.shape[axis] if axis in kept else 1 for axis in range(right.ndim))
         for kept in itertools.combinations(range(right.ndim), got.ndim)
@@ -127,6 +134,51 @@ def _too_much(probe: Probe, name: str, got: np.ndarray, right: np.ndarray) -> st
     return ""
 
 
+def _larger(probe: Probe, name: str, got: np.ndarray, right: np.ndarray) -> str:
+    """A part of `got` is right: it was not cut, or one index of an axis was meant."""
+    letters = probe.setting.axes[name].split()
+    if got.ndim == right.ndim + 1:
+        for index, word in ((0, "first"), (-1, "last")):
+            if got[index].shape == right.shape and same(got[index], right):
+                return f"only that of the {word} index along axis 0 is asked for"
+    if got.ndim != right.ndim or any(g < r for g, r in zip(got.shape, right.shape, strict=True)):
+        return ""
+    starts = [range(g - r + 1) for g, r in zip(got.shape, right.shape, strict=True)]
+    for start in itertools.product(*starts):
+        if same(got[tuple(slice(s, s + r) for s, r in zip(start, right.shape, strict=True))], right):
+            axes = [letter for letter, g, r in zip(letters, got.shape, right.shape, strict=True) if g > r]
+            return f"too large along {listed(axes)}, the padding is not cropped; begin at index {list(start)}"
+    return ""
+
+
+def _smaller(probe: Probe, name: str, got: np.ndarray, right: np.ndarray) -> str:
+    """`got` is a part of what is right."""
+    if got.ndim != right.ndim or any(g > r for g, r in zip(got.shape, right.shape, strict=True)):
+        return ""
+    starts = [range(r - g + 1) for g, r in zip(got.shape, right.shape, strict=True)]
+    for start in itertools.product(*starts):
+        if same(right[tuple(slice(s, s + g) for s, g in zip(start, got.shape, strict=True))], got):
+            axes = [a for a, g, r in zip(probe.setting.axes[name].split(), got.shape, right.shape, strict=True) if g < r]
+            return f"too small along {listed(axes)}, the border is missing; what is there is right"
+    return ""
+
+
 def _leading(got: np.ndarray, right: np.ndarray) -> int:
     extra = got.ndim - right.ndim
     return extra if extra > 0 and got.shape[extra:] == right.shape else 0
+
+
+def shape_error_hints(error: Exception) -> list[Hint]:
+    """What NumPy's complaint about shapes means here. The sizes of an exercise differ, so that such a slip cannot pass."""
+    text = str(error)
+    if match := re.search(r"cannot reshape array of size (\d+) into shape \((.*?)\)", text):
+        wanted = math.prod(int(size) for size in re.findall(r"\d+", match[2]))
+        if wanted and int(match[1]) % wanted == 0 and int(match[1]) > wanted:
+            told = f"{match[1]} numbers are to become {wanted}: a sum over an axis of {int(match[1]) // wanted} seems to be missing"
+            return [Hint("missing sum", "", told)]
+    if "matmul" in text or "core dimension" in text:
+        return [Hint("product", "", "the inner sizes of a matrix product differ: a transposition is missing, or is one too many")]
+    if "broadcast" in text:
+        told = "these shapes cannot be combined entry by entry: a sum or an axis of size 1 (keepdims=True) is missing, or one too many"
+        return [Hint("broadcast", "", told)]
+    return []

@@ -53,6 +53,18 @@ class Evidence:
         """Whether the reader's gradient is one of these, a candidate for each trial."""
         return all(same(got, candidate) for got, candidate in zip(self.got, candidates, strict=True))
 
+    def fits_where_wrong(self, candidates: Iterable[Any]) -> bool:
+        """Whether every entry that is wrong is that of a candidate: a mistake made at some entries only, the borders say."""
+        for got, right, candidate in zip(self.got, self.right, candidates, strict=True):
+            candidate = np.asarray(candidate)
+            if candidate.shape != got.shape or not np.isfinite(got).all():
+                return False
+            scale = TOLERANCE * max(float(np.abs(right).max(initial=0.0)), 1e-12)
+            wrong = np.abs(got - right) > scale
+            if not wrong.any() or not (np.abs(got - candidate) <= scale)[wrong].all():
+                return False
+        return True
+
 
 @dataclass
 class Probe:

@@ -12,8 +12,9 @@ is equal to it.
 from __future__ import annotations
 
 import inspect
+import itertools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 from .exercise import Ingredients, Part
 from .hint import TOLERANCE, Evidence, Hint, listed, same
 
-Change = tuple[str, str, dict[str, Any]]  # kind, text, ingredients to put in place
+Change = tuple[str, str, dict[str, Any], Any]  # kind, text, ingredients to put in place, or whole gradients
 
 _USUAL = {0.0: ("missing term", "is missing"), -1.0: ("sign", "has the wrong sign"), 2.0: ("twice", "is counted twice")}
 
@@ -56,37 +57,52 @@ def coefficients(evidence: Evidence, usual: bool) -> Hint | None:
 
 
 def changed_ingredient(evidence: Evidence) -> Hint | None:
-    """(2), in all terms together, then in one alone."""
+    """(2), in all terms together, then in some."""
+    return _search(evidence, evidence.fits, "")
+
+
+def changed_at_some_entries(evidence: Evidence) -> Hint | None:
+    """(2), at those entries that are wrong."""
+    return _search(evidence, evidence.fits_where_wrong, " (not at every entry)")
+
+
+def _search(evidence: Evidence, fits: Callable[[Iterable[np.ndarray]], bool], remark: str) -> Hint | None:
     part, trials = evidence.probe.part, evidence.probe.trials
     terms = part.terms[evidence.name]
-    lists = [list(_changes(part, evidence.name, trial.have)) for trial in trials]
-    for changes in zip(*lists, strict=True):
-        kind, text, _ = changes[0]
-        kept = [{name: evaluate(term, trial.have) for name, term in terms.items()} for trial in trials]
-        moved = [_attempt(terms, {**trial.have, **change[2]}) for trial, change in zip(trials, changes, strict=True)]
-        if None in moved:
-            continue
-        if evidence.fits(sum(values.values()) for values in moved if values):
-            return Hint(kind, f"d{evidence.name}", text)
-        for name in terms if len(terms) > 1 else ():
-            if evidence.fits(sum({**old, name: (new or {})[name]}.values()) for old, new in zip(kept, moved, strict=True)):
-                return Hint(kind, f"d{evidence.name}", f"in the term {name}: {text}")
+    subsets = [some for size in range(len(terms), 0, -1) for some in itertools.combinations(terms, size)]
+    kept = [{name: evaluate(term, trial.have) for name, term in terms.items()} for trial in trials]
+    for changes in zip(*(list(_changes(part, evidence.name, trial.have)) for trial in trials), strict=True):
+        kind, text = changes[0][:2]
+        moved = [_attempt(terms, trial.have, change, evidence.name) for trial, change in zip(trials, changes, strict=True)]
+        for some in subsets:
+            candidates = [
+                None if new is None else sum((new if name in some else old)[name] for name in terms)
+                for old, new in zip(kept, moved, strict=True)
+            ]
+            if all(candidate is not None for candidate in candidates) and fits(candidates):
+                where = "" if len(some) == len(terms) else f"in the term {listed(some)}: "
+                return Hint(kind, f"d{evidence.name}", f"{where}{text}{remark}")
     return None
 
 
-def _attempt(terms: Any, have: Ingredients) -> dict[str, np.ndarray] | None:
+def _attempt(terms: Any, have: Ingredients, change: Change, gradient: str) -> dict[str, np.ndarray] | None:
+    """The terms after a change; None where it does not fit together with these shapes."""
+    _, _, instead, gradients = change
+    if gradients:
+        zero = dict.fromkeys(terms, np.zeros(()))
+        return {**zero, next(iter(terms)): gradients[gradient]} if gradient in gradients else None
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return {name: evaluate(term, have) for name, term in terms.items()}
-    except (ValueError, IndexError):  # this change does not fit together with these shapes
+            return {name: evaluate(term, {**have, **instead}) for name, term in terms.items()}
+    except (ValueError, IndexError):
         return None
 
 
 def _changes(part: Part, gradient: str, have: Ingredients) -> Iterator[Change]:
     """Every change that is tried: those of the layer first, which know best what they mean."""
     for mistake in part.mistakes(have):
-        yield "mistake", mistake.text, dict(mistake.instead)
+        yield "mistake", mistake.text, dict(mistake.instead), mistake.gradients
     names = dict.fromkeys(p for term in part.terms[gradient].values() for p in inspect.signature(term).parameters)
     arrays = {name: have[name] for name in names if isinstance(have[name], np.ndarray | float)}
     others = {name: value for name, value in have.items() if isinstance(value, np.ndarray)}
@@ -95,14 +111,17 @@ def _changes(part: Part, gradient: str, have: Ingredients) -> Iterator[Change]:
         return part.written.get(name, name)
 
     for name, value in arrays.items():
-        yield "missing factor", f"the factor {written(name)} is missing", {name: np.ones_like(value)}
-        yield "twice", f"the factor {written(name)} is there twice", {name: value * value}
+        yield "missing factor", f"the factor {written(name)} is missing", {name: np.ones_like(value)}, {}
+        yield "twice", f"the factor {written(name)} is there twice", {name: value * value}, {}
         with np.errstate(divide="ignore"):
-            yield "inverse", f"divided by {written(name)}, expected multiplied by it", {name: np.divide(1.0, value)}
+            yield "inverse", f"divided by {written(name)}, expected multiplied by it", {name: np.divide(1.0, value)}, {}
     for name, value in arrays.items():
         for other, theirs in others.items():
             if other != name and np.shape(value) == theirs.shape and theirs.ndim and written(other) != written(name):
-                yield "mixed up", f"{written(other)} stands where {written(name)} belongs", {name: theirs}
+                yield "mixed up", f"{written(other)} stands where {written(name)} belongs", {name: theirs}, {}
     for name, value in arrays.items():
         if np.ndim(value) >= 2:
-            yield "transposed", f"{written(name)} is to be transposed, or is and should not be", {name: value.swapaxes(-1, -2)}
+            yield "transposed", f"{written(name)} is to be transposed, or is and should not be", {name: value.swapaxes(-1, -2)}, {}
+    for name, value in arrays.items():
+        for axis in range(np.ndim(value)):
+            yield "reversed", f"{written(name)} is read the wrong way round along its axis {axis}", {name: np.flip(value, axis)}, {}

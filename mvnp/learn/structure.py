@@ -6,6 +6,7 @@ shifted, or read backwards. A mistake on the way out shows as the right gradient
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,7 +60,9 @@ def constant(evidence: Evidence) -> Hint | None:
 def _as_size(probe: Probe, c: float) -> str:
     sizes = {letter: size for letter, size in probe.setting.sizes.items() if size > 1}
     named = {letter: float(size) for letter, size in sizes.items()}
-    named |= {f"{a}·{b}": float(sizes[a] * sizes[b]) for a in sizes for b in sizes if a < b}
+    for count in (2, 3):
+        for some in itertools.combinations(sizes, count):
+            named["·".join(some)] = float(np.prod([sizes[letter] for letter in some]))
     for kind, value in (("a factor {n} too much: a sum stands where a mean belongs, or is taken twice", c),
                         ("a factor 1/{n} too much: a mean stands where a sum belongs, or is taken twice", 1.0 / c)):  # fmt: skip
         names = [name for name, size in named.items() if abs(size - value) < 1e-6]
@@ -137,6 +140,9 @@ def _cotangents(letters: list[str], shape: tuple[int, ...]) -> Iterator[Move]:
             text = f"dy is shifted along {letter}: that of the step {word} is used"
             yield "shifted", text, lambda dy, axis=axis, by=by: np.roll(dy, by, axis)
             yield "shifted", text, lambda dy, axis=axis, by=by: _shift(dy, by, axis)
+        for index, word in ((0, "first"), (-1, "last")):
+            text = f"dy of the {word} index along {letter} is used for all"
+            yield "partly", text, lambda dy, axis=axis, index=index: np.take(dy, [index], axis) + 0 * dy
         average = f"dy is averaged along {letter} first"
         yield "averaged", average, lambda dy, axis=axis: dy.mean(axis, keepdims=True) + 0 * dy
         summed = f"dy is summed along {letter} first"
@@ -163,12 +169,13 @@ def where_wrong(evidence: Evidence) -> Hint | None:
         size = wrong.shape[axis]
         if 0 < len(places) < size and size > 1:
             named = [{0: "first", size - 1: "last"}.get(int(place), str(int(place))) for place in places]
-            text = f"is wrong at the {listed(named)} index along {letter} only: is the border a case of its own?"
-            return _hint("partly", evidence, text)
+            plural = "index" if len(named) == 1 else "indices"
+            text = f"is wrong at the {listed(named)} {plural} along {letter} only: is the border a case of its own?"
+            return _hint("partly wrong", evidence, text)
     if all(abs(g.sum() - r.sum()) < 1e-9 * np.abs(r).sum() for g, r in zip(evidence.got, evidence.right, strict=True)):
         return _hint("shares", evidence, "is right in sum but not entry by entry: it goes to the wrong entries")
     share = wrong.mean()
-    return _hint("partly", evidence, f"is wrong in {share:.0%} of its entries, right in the others") if share < 0.9 else None
+    return _hint("partly wrong", evidence, f"is wrong in {share:.0%} of its entries, right in the others") if share < 0.9 else None
 
 
 def unknown(evidence: Evidence) -> Hint:

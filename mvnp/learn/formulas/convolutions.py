@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -47,15 +47,27 @@ def _tap_weight(k: int) -> Callable[..., np.ndarray]:
 
 
 def _conv1d_mistakes(have: Ingredients) -> list[Mistake]:
-    p, order = have["p"], have["order"]
+    p, order, dy, w = have["p"], have["order"], have["dy"], have["w"]
+    K, middle = len(order), np.full_like(order, p)
+    overwrites = "the taps overwrite each other: a token was read by several, and gets the sum"
     return [
+        *(Mistake(overwrites, gradients={"x": _overwritten(dy, w, p, taps)}) for taps in (range(K), sorted(range(K), key=lambda k: k != p))),
         Mistake("the kernel runs the wrong way round: what tap k took from t + k − p it pays back there", {"order": order[::-1]}),
         Mistake("every tap is one token too far to the right", {"p": p + 1}),
         Mistake("every tap is one token too far to the left", {"p": p - 1}),
         Mistake("the padding p = ⌊(K − 1)/2⌋ is not subtracted", {"p": 0}),
-        Mistake("the middle tap is used for all", {"order": np.full_like(order, p)}),
+        Mistake("the middle tap is used for all", {"order": middle}),
+        Mistake("the first tap is used for all", {"order": 0 * order}),
         Mistake("x stands where dy belongs", {"dy": have["x"]}),
     ]
+
+
+def _overwritten(dy: np.ndarray, w: np.ndarray, p: int, taps: Iterable[int]) -> np.ndarray:
+    """dx where each tap writes its share in place of what was there."""
+    dx, inside = np.zeros_like(dy), np.ones_like(dy)
+    for k in taps:
+        dx = np.where(_shifted(inside, p - k) > 0, w[:, k] * _shifted(dy, p - k), dx)
+    return dx
 
 
 CONV1D = Exercise(
@@ -152,6 +164,7 @@ def _conv2d_mistakes(have: Ingredients) -> list[Mistake]:
             {"w": w[:, :, ::-1, ::-1], "correlate": turned},
         ),
         Mistake("the kernel's rows and columns i and j are exchanged", {"w": w.swapaxes(2, 3), "correlate": exchanged}),
+        Mistake("the kernel's input and output channels are exchanged: it is to be transposed in these", {"w": w.swapaxes(0, 1)}),
         Mistake("the kernel's rows run the wrong way round", {"w": w[:, :, ::-1]}),
         Mistake("the kernel's columns run the wrong way round", {"w": w[:, :, :, ::-1]}),
         Mistake(

@@ -70,7 +70,7 @@ POOL = Exercise(
     "equal shares",
     (
         Part(
-            "pool_forward", "pool_backward", "B C", ("x",), (Setting({"x": "B H W C"}, {"B": 2, "H": 3, "W": 5, "C": 4}),),
+            "pool_forward", "pool_backward", "B C", ("x",), (Setting({"x": "B H W C"}, {"B": 2, "H": 3, "W": 5, "C": 7}),),
             _pool, {"x": {"dy / (HW)": lambda dy, share: dy * share}}, _pool_mistakes, {"share": "1/(HW)"},
         ),
     ),
@@ -132,6 +132,8 @@ def _cross_entropy_mistakes(have: Ingredients) -> list[Mistake]:
         Mistake("multiplied by B, expected divided by it", {"share": float(B)}),
         Mistake("q is not normalised: e^z stands where the softmax belongs", {"q": exp}),
         Mistake("q is normalised over the batch; softmax runs over the classes", {"q": exp / exp.sum(0)}),
+        Mistake("−p log q stands there: that is the loss itself, not its gradient", {"q": 0.0 * q, "p": have["p"] * have["log_q"]}),
+        Mistake("−p/q stands there: that is the gradient of q, before softmax's own backward", {"q": 0.0 * q, "p": have["p"] / q}),
         Mistake("q (1 − q) stands where q belongs: that is the slope of a single sigmoid", {"q": q * (1.0 - q)}),
         Mistake("the sigmoid of each logit stands where the softmax belongs", {"q": exp / (1.0 + exp)}),
     ]

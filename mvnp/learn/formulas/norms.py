@@ -8,13 +8,13 @@ import numpy as np
 
 from ..exercise import Exercise, Ingredients, Inputs, Mistake, Part, Setting
 
-_WRITTEN = {"xhat": "x̂", "gamma": "γ", "mean": "⟨·⟩", "centred": "x − μ"}
+_WRITTEN = {"xhat": "x̂", "along": "x̂ in ⟨g x̂⟩", "gamma": "γ", "mean": "⟨·⟩", "centred": "x − μ"}
 
 _TERMS = {
     "x": {
         "r g": lambda r, g: r * g,
         "− r ⟨g⟩": lambda r, g, mean: -r * mean(g),
-        "− r x̂ ⟨g x̂⟩": lambda r, g, mean, xhat: -r * xhat * mean(g * xhat),
+        "− r x̂ ⟨g x̂⟩": lambda r, g, mean, xhat, along: -r * xhat * mean(g * along),
     },
     "weight": {"Σ dy x̂": lambda dy, xhat, added: added(dy * xhat)},
     "bias": {"Σ dy": lambda dy, added: added(dy)},
@@ -32,6 +32,7 @@ def _standardised(given: Inputs, dy: np.ndarray, axes: tuple[int, ...], mean: np
         "g": dy * weight,
         "gamma": np.broadcast_to(weight, x.shape),
         "xhat": (x - mean) * r,
+        "along": (x - mean) * r,
         "centred": x - mean,
         "mean": lambda z: z.mean(axes, keepdims=True),
         "added": lambda z: z.sum(leading),
@@ -48,13 +49,17 @@ def _mistakes(have: Ingredients) -> list[Mistake]:
         Mistake("⟨·⟩ runs over the whole array", {"mean": np.mean}),
         Mistake("⟨·⟩ is a mean, and a sum stands there", {"mean": lambda z: z.sum(axes, keepdims=True)}),
         Mistake("⟨·⟩ is a mean over n, and is divided by n − 1", {"mean": lambda z: z.sum(axes, keepdims=True) / (n - 1)}),
-        Mistake("x, not standardised, stands where x̂ belongs", {"xhat": have["x"]}),
-        Mistake("x − μ, without its factor r, stands where x̂ belongs", {"xhat": have["centred"]}),
-        Mistake("μ is not subtracted in x̂", {"xhat": have["x"] * r}),
-        Mistake("x̂ has the factor r twice", {"xhat": have["xhat"] * r}),
+        Mistake("x, not standardised, stands where x̂ belongs", _both(have["x"])),
+        Mistake("x − μ, without its factor r, stands where x̂ belongs", _both(have["centred"])),
+        Mistake("μ is not subtracted in x̂", _both(have["x"] * r)),
+        Mistake("x̂ has the factor r twice", _both(have["xhat"] * r)),
         Mistake("the standard deviation 1/r stands where r belongs", {"r": 1.0 / r}),
         Mistake("a mean over the rows stands where their sum belongs", {"added": lambda z: have["added"](z) / _rows(have)}),
     ]
+
+
+def _both(xhat: np.ndarray) -> dict[str, np.ndarray]:
+    return {"xhat": xhat, "along": xhat}
 
 
 def _rows(have: Ingredients) -> float:

@@ -192,7 +192,7 @@ def _dropout_mistakes(have: Ingredients) -> list[Mistake]:
 def _mask(*shape: int) -> np.ndarray:
     """p = 0.4: at least one of each kind in every column, and no two rows alike."""
     kept = np.random.default_rng(3).random(shape) >= 0.4
-    kept.flat[0], kept.flat[1] = True, False
+    kept.flat[0], kept.flat[1] = False, True
     return kept / 0.6
 
 
@@ -216,7 +216,7 @@ DROP_PATH = Exercise(
     (
         Part(
             "drop_path_forward", "drop_path_backward", "B L C", ("x",),
-            (Setting({"x": "B L C"}, {"B": 5, "L": 3, "C": 4}, options=lambda given: {"mask": _mask(len(given["x"]), 1, 1)}),),
+            (Setting({"x": "B L C"}, {"B": 4, "L": 3, "C": 5}, options=lambda given: {"mask": _mask(len(given["x"]), 1, 1)}),),
             _dropout, _DROPOUT, _dropout_mistakes, {"mask": "m"},
         ),
     ),
@@ -225,6 +225,10 @@ DROP_PATH = Exercise(
 
 def _layer_scale(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
     return {"dy": dy, "x": given["x"], "gamma": np.broadcast_to(given["gamma"], dy.shape)}
+
+
+def _layer_scale_mistakes(have: Ingredients) -> list[Mistake]:
+    return [Mistake("γ stands in its own gradient: y is linear in γ", {"x": have["x"] * have["gamma"]})]
 
 
 LAYER_SCALE = Exercise(
@@ -238,6 +242,7 @@ LAYER_SCALE = Exercise(
                 "x": {"γ dy": lambda dy, gamma: dy * gamma},
                 "gamma": {"Σ dy x": lambda dy, x: flat(dy * x).sum(0)},
             },
+            _layer_scale_mistakes,
             written={"gamma": "γ"},
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def _recurrence_mistakes(have: Ingredients) -> list[Mistake]:
         Mistake("h_(t−1) wraps round: before the first step stands the last state", {"h_before": np.roll(h, 1, axis=0)}),
         Mistake("h_(t+1) stands where h_(t−1) belongs", {"h_before": _later(h)}),
         Mistake("g_(t+1) stands where g_t belongs", {"g": have["g_next"]}),
+        Mistake("g_(t−1) stands where g_t belongs", {"g": _earlier(have["g"])}),
         Mistake("a_1 stands where a_0 belongs: the start is multiplied by the first decay", {"a_0": have["a"][1]}),
         Mistake("g of the last step stands where g_0 belongs", {"g_0": have["g"][-1]}),
     ]
@@ -138,9 +140,15 @@ def _scan(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients
 
 def _scan_mistakes(have: Ingredients) -> list[Mistake]:
     decay, h, g, delta = have["decay"], have["h"], have["g"], have["delta"]
-    found = [Mistake(text, {"g": wrong}) for text, wrong in _wrong_adjoints(decay, have["C"] * have["dy"])]
+    dh = have["C"] * have["dy"]
+    found = [Mistake(text, {"g": wrong}) for text, wrong in _wrong_adjoints(decay, dh)]
+    K = math.isqrt(len(g) - 1) + 1
+    border = (np.arange(len(g)) % K == K - 1)[:, None, None, None]
+    no_carry = _adjoint(np.where(border, 0.0, _later(decay)), dh)
     return [
         *found,
+        Mistake("nothing comes back over the border of two blocks: what the next block wants of h_t is missing", {"g": no_carry}),
+        Mistake("what comes back over the border of two blocks has the wrong sign", {"g": _adjoint(np.where(border, -1.0, 1.0) * _later(decay), dh)}),
         Mistake("g lacks C_t: the gradient of h_t begins with C_t dy_t", {"g": _adjoint(_later(decay), have["dy"] + 0 * h)}),
         Mistake("B stands where C belongs in g_t = C_t dy_t + …", {"g": _adjoint(_later(decay), have["B"] * have["dy"])}),
         Mistake("h_t stands where h_(t−1) belongs: the decay multiplied the state before", {"h_before": h}),
