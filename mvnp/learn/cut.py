@@ -20,9 +20,13 @@ from .exercise import Exercise, Part
 
 WIDTH = 110
 
-_GRADIENT = re.compile(r"(?<![\w.])d[A-Za-zγβΔ]\w*(?:_\([^)]*\))? = ")  # `dx = `, `dh_(−1) = `: an equation that tells a gradient
+_GRADIENT = re.compile(
+    r"(?<![\w.])d[A-Za-zγβΔ]\w*(?:_\([^)]*\))? = "
+)  # `dx = `, `dh_(−1) = `: an equation that tells a gradient
 _NUMBER = re.compile(r"\((\d{1,2})\)(?=$|  )")
-_SPOILER = re.compile(r"backwards?\b|derivative|adjoint|flipped|all leading axes|summed over the batch|memory beyond|Sᵀ|Zᵀ|Cutting")
+_SPOILER = re.compile(
+    r"backwards?\b|derivative|adjoint|flipped|all leading axes|summed over the batch|memory beyond|Sᵀ|Zᵀ|Cutting"
+)
 
 
 @dataclass(frozen=True)

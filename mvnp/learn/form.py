@@ -97,7 +97,9 @@ def _missing_sum(probe: Probe, got: np.ndarray, right: np.ndarray) -> str:
     for count in range(1, got.ndim + 1):
         for axes in itertools.combinations(range(got.ndim), count):
             summed = got.sum(axes)
-            if summed.size == right.size and any(same(summed.transpose(o).reshape(right.shape), right) for o in _orders(summed)):
+            if summed.size == right.size and any(
+                same(summed.transpose(o).reshape(right.shape), right) for o in _orders(summed)
+            ):
                 return _axes_of(probe, got, axes)
     return ""
 
@@ -177,7 +179,9 @@ def shape_error_hints(error: Exception) -> list[Hint]:
             told = f"{match[1]} numbers are to become {wanted}: a sum over an axis of {int(match[1]) // wanted} seems to be missing"
             return [Hint("missing sum", "", told)]
     if "matmul" in text or "core dimension" in text:
-        return [Hint("product", "", "the inner sizes of a matrix product differ: a transposition is missing, or is one too many")]
+        return [
+            Hint("product", "", "the inner sizes of a matrix product differ: a transposition is missing, or is one too many")
+        ]
     if "broadcast" in text:
         told = "these shapes cannot be combined entry by entry: a sum or an axis of size 1 (keepdims=True) is missing, or one too many"
         return [Hint("broadcast", "", told)]

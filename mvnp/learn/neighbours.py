@@ -35,7 +35,9 @@ def evaluate(term: Callable[..., np.ndarray], have: Ingredients) -> np.ndarray:
 def coefficients(evidence: Evidence, usual: bool) -> Hint | None:
     """(1). With `usual` only missing, sign and twice are hints; without, any factor."""
     terms = evidence.probe.part.terms[evidence.name]
-    columns = [np.concatenate([evaluate(term, trial.have).ravel() for trial in evidence.probe.trials]) for term in terms.values()]
+    columns = [
+        np.concatenate([evaluate(term, trial.have).ravel() for trial in evidence.probe.trials]) for term in terms.values()
+    ]
     used = [index for index, column in enumerate(columns) if np.abs(column).max() > 0.0]
     if len(used) < 2:
         return None
@@ -121,7 +123,17 @@ def _changes(part: Part, gradient: str, have: Ingredients) -> Iterator[Change]:
                 yield "mixed up", f"{written(other)} stands where {written(name)} belongs", {name: theirs}, {}
     for name, value in arrays.items():
         if np.ndim(value) >= 2:
-            yield "transposed", f"{written(name)} is to be transposed, or is and should not be", {name: value.swapaxes(-1, -2)}, {}
+            yield (
+                "transposed",
+                f"{written(name)} is to be transposed, or is and should not be",
+                {name: value.swapaxes(-1, -2)},
+                {},
+            )
     for name, value in arrays.items():
         for axis in range(np.ndim(value)):
-            yield "reversed", f"{written(name)} is read the wrong way round along its axis {axis}", {name: np.flip(value, axis)}, {}
+            yield (
+                "reversed",
+                f"{written(name)} is read the wrong way round along its axis {axis}",
+                {name: np.flip(value, axis)},
+                {},
+            )

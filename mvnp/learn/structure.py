@@ -25,7 +25,15 @@ def sign(evidence: Evidence) -> Hint | None:
 def zero(evidence: Evidence) -> Hint | None:
     """Nothing at all."""
     found = all(not g.any() for g in evidence.got)
-    return _hint("zero", evidence, "is zero everywhere: was it filled after it was made?") if found else None
+    return (
+        _hint(
+            "zero",
+            evidence,
+            "is zero everywhere: is it filled, and each share added (+=) and not put in place of the others (=)?",
+        )
+        if found
+        else None
+    )
 
 
 def not_finite(evidence: Evidence) -> Hint | None:
@@ -96,7 +104,11 @@ def _moves(letters: list[str], shape: tuple[int, ...]) -> Iterator[Move]:
     for a in range(len(shape)):
         for b in range(a):
             if shape[a] == shape[b] > 1:
-                yield "transposed", f"is transposed: the axes {letters[b]} and {letters[a]} are exchanged", lambda g, a=a, b=b: g.swapaxes(a, b)
+                yield (
+                    "transposed",
+                    f"is transposed: the axes {letters[b]} and {letters[a]} are exchanged",
+                    lambda g, a=a, b=b: g.swapaxes(a, b),
+                )
     for axis, letter in enumerate(letters):
         if shape[axis] > 1:
             yield "reversed", f"runs the wrong way round along {letter}", lambda g, axis=axis: np.flip(g, axis)
@@ -106,7 +118,11 @@ def _moves(letters: list[str], shape: tuple[int, ...]) -> Iterator[Move]:
                 yield "shifted", text, lambda g, axis=axis, by=by: _shift(g, by, axis)
             yield "mean", f"lacks its mean along {letter}", lambda g, axis=axis: g - g.mean(axis, keepdims=True)
             yield "averaged", f"is averaged along {letter}", lambda g, axis=axis: np.mean(g, axis, keepdims=True) + 0 * g
-            yield "averaged", f"is summed along {letter}, and spread again", lambda g, axis=axis: np.sum(g, axis, keepdims=True) + 0 * g
+            yield (
+                "averaged",
+                f"is summed along {letter}, and spread again",
+                lambda g, axis=axis: np.sum(g, axis, keepdims=True) + 0 * g,
+            )
             for index, word in ((0, "first"), (-1, "last")):
                 text = f"is right at the {word} index along {letter} only, and 0 elsewhere"
                 yield "partly", text, lambda g, axis=axis, index=index: g * _only(g, axis, index)
@@ -156,7 +172,9 @@ def not_linear(evidence: Evidence) -> Hint | None:
     twice = dict(zip(probe.part.returns, result, strict=False)).get(evidence.name)
     if twice is None or same(twice, 2.0 * evidence.got[0]):
         return None
-    return _hint("not linear", evidence, "is not proportional to dy, as every gradient is: dy is squared, or something is added")
+    return _hint(
+        "not linear", evidence, "is not proportional to dy, as every gradient is: dy is squared, or something is added"
+    )
 
 
 def where_wrong(evidence: Evidence) -> Hint | None:
@@ -175,7 +193,9 @@ def where_wrong(evidence: Evidence) -> Hint | None:
     if all(abs(g.sum() - r.sum()) < 1e-9 * np.abs(r).sum() for g, r in zip(evidence.got, evidence.right, strict=True)):
         return _hint("shares", evidence, "is right in sum but not entry by entry: it goes to the wrong entries")
     share = wrong.mean()
-    return _hint("partly wrong", evidence, f"is wrong in {share:.0%} of its entries, right in the others") if share < 0.9 else None
+    return (
+        _hint("partly wrong", evidence, f"is wrong in {share:.0%} of its entries, right in the others") if share < 0.9 else None
+    )
 
 
 def unknown(evidence: Evidence) -> Hint:

@@ -51,8 +51,13 @@ def _conv1d_mistakes(have: Ingredients) -> list[Mistake]:
     K, middle = len(order), np.full_like(order, p)
     overwrites = "the taps overwrite each other: a token was read by several, and gets the sum"
     return [
-        *(Mistake(overwrites, gradients={"x": _overwritten(dy, w, p, taps)}) for taps in (range(K), sorted(range(K), key=lambda k: k != p))),
-        Mistake("the kernel runs the wrong way round: what tap k took from t + k − p it pays back there", {"order": order[::-1]}),
+        *(
+            Mistake(overwrites, gradients={"x": _overwritten(dy, w, p, taps)})
+            for taps in (range(K), sorted(range(K), key=lambda k: k != p))
+        ),
+        Mistake(
+            "the kernel runs the wrong way round: what tap k took from t + k − p it pays back there", {"order": order[::-1]}
+        ),
         Mistake("every tap is one token too far to the right", {"p": p + 1}),
         Mistake("every tap is one token too far to the left", {"p": p - 1}),
         Mistake("the padding p = ⌊(K − 1)/2⌋ is not subtracted", {"p": 0}),
@@ -164,7 +169,9 @@ def _conv2d_mistakes(have: Ingredients) -> list[Mistake]:
             {"w": w[:, :, ::-1, ::-1], "correlate": turned},
         ),
         Mistake("the kernel's rows and columns i and j are exchanged", {"w": w.swapaxes(2, 3), "correlate": exchanged}),
-        Mistake("the kernel's input and output channels are exchanged: it is to be transposed in these", {"w": w.swapaxes(0, 1)}),
+        Mistake(
+            "the kernel's input and output channels are exchanged: it is to be transposed in these", {"w": w.swapaxes(0, 1)}
+        ),
         Mistake("the kernel's rows run the wrong way round", {"w": w[:, :, ::-1]}),
         Mistake("the kernel's columns run the wrong way round", {"w": w[:, :, :, ::-1]}),
         Mistake(

@@ -86,8 +86,12 @@ def _softmax(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredie
 def _softmax_mistakes(have: Ingredients) -> list[Mistake]:
     C = have["y"].shape[-1]
     return [
-        Mistake("the sum Σ_j dy_j y_j runs over the first axis; j runs over the last", {"total": lambda z: z.sum(0, keepdims=True)}),
-        Mistake("the sum Σ_j dy_j y_j runs over the tokens; j runs over the last axis", {"total": lambda z: z.sum(1, keepdims=True)}),
+        Mistake(
+            "the sum Σ_j dy_j y_j runs over the first axis; j runs over the last", {"total": lambda z: z.sum(0, keepdims=True)}
+        ),
+        Mistake(
+            "the sum Σ_j dy_j y_j runs over the tokens; j runs over the last axis", {"total": lambda z: z.sum(1, keepdims=True)}
+        ),
         Mistake("the sum Σ_j dy_j y_j runs over the whole array; each row has its own", {"total": np.sum}),
         Mistake("a mean stands where the sum Σ_j dy_j y_j belongs", {"total": lambda z: z.sum(-1, keepdims=True) / C}),
         Mistake("the sum over j is not taken: dy_j y_j stands for Σ_j dy_j y_j", {"total": lambda z: z}),
@@ -132,8 +136,12 @@ def _cross_entropy_mistakes(have: Ingredients) -> list[Mistake]:
         Mistake("multiplied by B, expected divided by it", {"share": float(B)}),
         Mistake("q is not normalised: e^z stands where the softmax belongs", {"q": exp}),
         Mistake("q is normalised over the batch; softmax runs over the classes", {"q": exp / exp.sum(0)}),
-        Mistake("−p log q stands there: that is the loss itself, not its gradient", {"q": 0.0 * q, "p": have["p"] * have["log_q"]}),
-        Mistake("−p/q stands there: that is the gradient of q, before softmax's own backward", {"q": 0.0 * q, "p": have["p"] / q}),
+        Mistake(
+            "−p log q stands there: that is the loss itself, not its gradient", {"q": 0.0 * q, "p": have["p"] * have["log_q"]}
+        ),
+        Mistake(
+            "−p/q stands there: that is the gradient of q, before softmax's own backward", {"q": 0.0 * q, "p": have["p"] / q}
+        ),
         Mistake("q (1 − q) stands where q belongs: that is the slope of a single sigmoid", {"q": q * (1.0 - q)}),
         Mistake("the sigmoid of each logit stands where the softmax belongs", {"q": exp / (1.0 + exp)}),
     ]

@@ -72,7 +72,6 @@ def _layernorm(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingred
     return _standardised(given, dy, axes, x.mean(axes, keepdims=True), x.var(axes, keepdims=True))
 
 
-
 LAYERNORM = Exercise(
     "layernorm",
     "statistics that depend on x as well",

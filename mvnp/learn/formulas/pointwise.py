@@ -24,9 +24,7 @@ def _relu_mistakes(have: Ingredients) -> list[Mistake]:
     return [
         Mistake("dy passes where x is negative: the condition is the wrong way round", {"mask": 1.0 - mask}),
         Mistake("−dy comes back where x is negative: that is the backward of |x|", {"mask": 2.0 * mask - 1.0}),
-        Mistake(
-            "the condition looks at the sign of dy; it is x that was cut off", {"mask": (have["dy"] > 0) * 1.0}
-        ),
+        Mistake("the condition looks at the sign of dy; it is x that was cut off", {"mask": (have["dy"] > 0) * 1.0}),
     ]
 
 
@@ -179,7 +177,9 @@ def _dropout_mistakes(have: Ingredients) -> list[Mistake]:
         Mistake("the gradient goes through what was dropped, not through what was kept", {"mask": (~kept) * mask.max()}),
         Mistake("1 − m stands where m belongs", {"mask": 1.0 - mask}),
         Mistake("all is scaled by 1/(1 − p), also what was dropped", {"mask": np.full_like(mask, mask.max())}),
-        Mistake("what was dropped gets dy unscaled; it had no influence, so its gradient is 0", {"mask": np.where(kept, mask, 1.0)}),
+        Mistake(
+            "what was dropped gets dy unscaled; it had no influence, so its gradient is 0", {"mask": np.where(kept, mask, 1.0)}
+        ),
         Mistake("m is divided by its sum or mean; it was not averaged in the forward", {"mask": mask / mask.mean()}),
         Mistake("m is divided by its sum or mean; it was not averaged in the forward", {"mask": mask / mask.sum()}),
         Mistake("the mask is taken in reverse order", {"mask": mask[::-1]}),

@@ -37,13 +37,14 @@ def _earlier(z: np.ndarray, start: np.ndarray | float = 0.0) -> np.ndarray:
 
 
 def _wrong_adjoints(a: np.ndarray, dh: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    forward = "g runs forward in time; the gradient of a state comes from the steps after it"
     return [
         ("g_t takes the decay of its own step, a_t; h_t reached h_(t+1) through a_(t+1)", _adjoint(a, dh)),
         ("g_t takes the decay two steps on; h_t reached h_(t+1) through a_(t+1)", _adjoint(_later(_later(a)), dh)),
         ("g_t has no decay: g_(t+1) comes back multiplied by a_(t+1)", _adjoint(np.ones_like(a), dh)),
         ("nothing comes back from later steps: g_t = dh_t lacks a_(t+1) g_(t+1)", dh),
         ("only one step comes back: dh_(t+1) stands where g_(t+1) belongs", dh + _later(a) * _later(dh)),
-        ("g runs forward in time; the gradient of a state comes from the steps after it", _states(a, dh, np.zeros_like(dh[0]))),
+        *((forward, _states(decay, dh, np.zeros_like(dh[0]))) for decay in (a, _earlier(a))),
         ("the part that comes back from later steps has the wrong sign", _adjoint(-_later(a), dh)),
         ("g lacks dh_t itself at its own step", _later(a) * _later(_adjoint(_later(a), dh))),
     ]
@@ -147,12 +148,18 @@ def _scan_mistakes(have: Ingredients) -> list[Mistake]:
     no_carry = _adjoint(np.where(border, 0.0, _later(decay)), dh)
     return [
         *found,
-        Mistake("nothing comes back over the border of two blocks: what the next block wants of h_t is missing", {"g": no_carry}),
-        Mistake("what comes back over the border of two blocks has the wrong sign", {"g": _adjoint(np.where(border, -1.0, 1.0) * _later(decay), dh)}),
+        Mistake(
+            "nothing comes back over the border of two blocks: what the next block wants of h_t is missing", {"g": no_carry}
+        ),
+        Mistake(
+            "what comes back over the border of two blocks has the wrong sign",
+            {"g": _adjoint(np.where(border, -1.0, 1.0) * _later(decay), dh)},
+        ),
         Mistake("g lacks C_t: the gradient of h_t begins with C_t dy_t", {"g": _adjoint(_later(decay), have["dy"] + 0 * h)}),
         Mistake("B stands where C belongs in g_t = C_t dy_t + …", {"g": _adjoint(_later(decay), have["B"] * have["dy"])}),
         Mistake("h_t stands where h_(t−1) belongs: the decay multiplied the state before", {"h_before": h}),
         Mistake("h_(t−2) stands where h_(t−1) belongs", {"h_before": _earlier(have["h_before"])}),
+        Mistake("h_(t−1) wraps round: before the first step stands the last state", {"h_before": np.roll(h, 1, axis=0)}),
         Mistake("the factor exp(Δ_t A) of e_t is missing: the exponential is its own slope", {"e_decay": np.ones_like(decay)}),
         Mistake("the exponential of the step after stands in e_t, expected exp(Δ_t A)", {"e_decay": _later(decay)}),
         Mistake("the slope 1 − e^−Δ of softplus is missing", {"slope": np.ones_like(delta)}),

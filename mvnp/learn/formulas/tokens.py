@@ -46,10 +46,15 @@ def _window_mistakes(have: Ingredients) -> list[Mistake]:
     last, cut = (rows * P - H, columns * P - W), "the padding stands at the right and at the bottom, and is cropped elsewhere"
     return [
         Mistake("rows and columns inside a window are exchanged", {"lay": laid(0, 1, 4, 2, 3, 5)}),
-        Mistake("the axes are not brought into the order of pixels: reshaped without a transposition", {"lay": laid(0, 1, 2, 3, 4, 5)}),
+        Mistake(
+            "the axes are not brought into the order of pixels: reshaped without a transposition",
+            {"lay": laid(0, 1, 2, 3, 4, 5)},
+        ),
         Mistake("the windows are laid out column by column; they are counted row by row", {"lay": by_columns}),
         Mistake("the batch is taken for the fastest axis of the windows; it is the slowest", {"lay": windows_first}),
-        Mistake("the order of the windows in an image is reversed", {"lay": lambda dy, size: _lay(_turn(dy, size, (1, 2)), size)}),
+        Mistake(
+            "the order of the windows in an image is reversed", {"lay": lambda dy, size: _lay(_turn(dy, size, (1, 2)), size)}
+        ),
         Mistake("the order of the pixels in a window is reversed", {"lay": lambda dy, size: _lay(dy[:, ::-1], size)}),
         Mistake("the image is upside down", {"lay": lambda dy, size: padded(dy, size)[:, ::-1]}),
         Mistake("the image is mirrored", {"lay": lambda dy, size: padded(dy, size)[:, :, ::-1]}),
@@ -117,18 +122,22 @@ def _attention_mistakes(have: Ingredients) -> list[Mistake]:
     return [
         *dropped,
         Mistake("softmax's backward is missing: da stands where ds belongs", {"a": ones, "total": lambda z: 0.0 * z}),
-        Mistake("the sum in softmax's backward runs over the queries; it runs over the keys", {"total": lambda z: z.sum(-2, keepdims=True)}),
+        Mistake(
+            "the sum in softmax's backward runs over the queries; it runs over the keys",
+            {"total": lambda z: z.sum(-2, keepdims=True)},
+        ),
         Mistake("the sum in softmax's backward is a mean", {"total": lambda z: z.mean(-1, keepdims=True)}),
         Mistake("the sum in softmax's backward lacks a: it is Σ_j da_j a_j", {"weights": ones}),
         Mistake("the factor 1/√d of the scores is missing", {"scale": 1.0}),
         Mistake("the factor is 1/d, expected 1/√d", {"scale": scale * scale}),
         Mistake("√d stands where 1/√d belongs", {"scale": 1.0 / scale}),
-        Mistake("the matrix of (query, key) is not transposed where keys or values gather from queries", {"turned": lambda z: z}),
+        Mistake(
+            "the matrix of (query, key) is not transposed where keys or values gather from queries", {"turned": lambda z: z}
+        ),
         Mistake("the matrix of (query, key) is transposed where it should not be", {"da": da.swapaxes(-1, -2)}),
         Mistake("da is made with k; o = a v makes it do vᵀ", {"da": have["do"] @ have["k"].swapaxes(-1, -2)}),
         Mistake("da is made with q; o = a v makes it do vᵀ", {"da": have["do"] @ have["q"].swapaxes(-1, -2)}),
     ]
-
 
 
 def _straight(scale: float, a: np.ndarray, m: np.ndarray, da: np.ndarray) -> np.ndarray:
