@@ -60,7 +60,9 @@ def check_answer(file: Path, exercise: Exercise, seconds: float = SECONDS, grace
             f"{seconds:g}",
         ]
         status, printed = _run(command, seconds + grace)
-        found = json.loads(result.read_bytes()) if result.exists() else {"failed": _ended(status, seconds)}
+        if not result.exists():
+            return Outcome(failed=_ended(status, seconds), printed=printed)
+        found = json.loads(result.read_bytes())
     return Outcome([Finding.from_dict(row) for row in found.get("findings", [])], found.get("failed", ""), printed)
 
 

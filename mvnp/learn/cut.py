@@ -10,23 +10,14 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import re
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .course import EXERCISES, number
+from .docstring import hidden_equations, without_answer
 from .exercise import Exercise, Part
-
-WIDTH = 110
-
-_GRADIENT = re.compile(
-    r"(?<![\w.])d[A-Za-zγβΔ]\w*(?:_\([^)]*\))? = "
-)  # `dx = `, `dh_(−1) = `: an equation that tells a gradient
-_NUMBER = re.compile(r"\((\d{1,2})\)(?=$|  )")
-_SPOILER = re.compile(
-    r"backwards?\b|derivative|adjoint|flipped|all leading axes|summed over the batch|memory beyond|Sᵀ|Zᵀ|Cutting"
-)
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ def solved_text(exercise: Exercise) -> str:
 def solution(exercise: Exercise) -> str:
     """The layer's own answer: what the exercise leaves out, equations and functions."""
     source = _Source(exercise)
-    hidden = "\n".join(source.hidden_equations())
+    hidden = "\n".join(hidden_equations(source.docstring))
     return "\n\n\n".join([*([hidden] if hidden else []), *(piece.text for piece in source.answer())])
 
 
@@ -63,13 +54,11 @@ def _file(exercise: Exercise, solved: bool) -> str:
     blocks = []
     for piece in source.pieces:
         part = next((part for part in exercise.parts if part.backward in piece.names), None)
-        if piece.text in answer if solved else part is None and piece.text in given:
-            blocks.append(piece.text)
-        elif piece.text in given and part is None:
-            blocks.append(piece.text)
-        elif part is not None:
+        if part is not None and not solved:
             blocks.append(_stub(part, piece))
-    docstring = source.docstring if solved else source.docstring_of_exercise()
+        elif piece.text in given or (solved and piece.text in answer):
+            blocks.append(piece.text)
+    docstring = source.docstring if solved else without_answer(source.docstring)
     head = "" if solved else _header(source)
     return head + f'"""{docstring}\n"""\n\n{source.imports()}\n\n' + _joined(blocks) + "\n"
 
@@ -77,7 +66,7 @@ def _file(exercise: Exercise, solved: bool) -> str:
 def _joined(blocks: list[str]) -> str:
     """Two empty lines around functions and classes, one between constants."""
     text = "\n\n"[blocks[0].find("def ") != 0 :] + blocks[0]
-    for before, block in zip(blocks, blocks[1:], strict=False):
+    for before, block in itertools.pairwise(blocks):
         both_short = not any(re.search(r"^(def|class|@)", part, re.MULTILINE) for part in (before, block))
         text += ("\n" if both_short else "\n\n\n") + block
     return text
@@ -120,7 +109,8 @@ def _stub(part: Part, piece: _Piece) -> str:
     node = piece.node
     assert isinstance(node, ast.FunctionDef)
     # The lines of the signature as they stand in the layer, up to the docstring.
-    signature = piece.text.splitlines()[: node.body[0].lineno - node.end_lineno - 1]
+    lines_of_body = (node.end_lineno or 0) - node.body[0].lineno + 1
+    signature = piece.text.splitlines()[:-lines_of_body]
     gradients = ", ".join(f"d{name}" for name in part.returns)
     lines = [*signature, f'    """{gradients}: to be written."""']
     unpacked = next((statement for statement in node.body if _unpacks_cache(statement)), None)
@@ -163,8 +153,7 @@ class _Source:
         """The backwards, and what they need beyond what is given."""
         given = {piece.text for piece in self.given()}
         wanted = set(self.exercise.backwards)
-        pieces = [piece for piece in self._reached(wanted) if piece.text not in given or piece.names & wanted]
-        return pieces
+        return [piece for piece in self._reached(wanted) if piece.text not in given or piece.names & wanted]
 
     def function(self, name: str) -> ast.FunctionDef:
         """The definition of a function of the layer."""
@@ -183,26 +172,6 @@ class _Source:
                     lines.append(_absolute(node, node.names if future else wanted))
         library = [line for line in lines[1:] if " mvnp." not in line and line != "import numpy as np"]
         return "\n".join([lines[0], "", *library, *([""] if library else []), "import numpy as np", "", *_of_mvnp(lines)])
-
-    def docstring_of_exercise(self) -> str:
-        """The docstring without the equations of the backward, and without sentences that tell them."""
-        blocks, hidden = [], set(self.hidden_numbers())
-        for block in self.docstring.split("\n\n"):
-            if block.startswith("    "):
-                lines = [line for line, tells in _told(block) if not tells]
-                blocks.append("\n".join(line.rstrip() for line in lines))
-            else:
-                blocks.append(_without_spoilers(block, hidden))
-        return "\n\n".join(block for block in blocks if block.strip())
-
-    def hidden_equations(self) -> list[str]:
-        """The lines of the docstring that tell a gradient."""
-        blocks = [block for block in self.docstring.split("\n\n") if block.startswith("    ")]
-        return [line for block in blocks for line, tells in _told(block) if tells]
-
-    def hidden_numbers(self) -> list[str]:
-        """The numbers of these equations."""
-        return [match for line in self.hidden_equations() for match in _NUMBER.findall(line)]
 
     def _reached(self, names: set[str]) -> list[_Piece]:
         """The pieces that define `names`, and all that these use, imports aside, in the order of the file."""
@@ -247,20 +216,3 @@ def _absolute(node: ast.Import | ast.ImportFrom, names: list[ast.alias]) -> str:
 
 def _of_mvnp(lines: list[str]) -> list[str]:
     return [line for line in lines if line.startswith("from mvnp.")]
-
-
-def _told(block: str) -> Iterator[tuple[str, bool]]:
-    """Each line of a block of equations, with whether it tells a gradient: under the label `backward`, or `dx = …`."""
-    label = ""
-    for line in block.splitlines():
-        if match := re.match(r"    (\S+)", line):
-            label = match[1]
-        yield line, label == "backward" or bool(_GRADIENT.search(line))
-
-
-def _without_spoilers(paragraph: str, hidden: set[str]) -> str:
-    """The sentences that neither speak of the backward nor of an equation that is hidden."""
-    sentences = re.split(r"(?<=[.:;])\s+(?=[A-Z(⟨σ])", " ".join(paragraph.split()))
-    numbers = re.compile(rf"\((?:{'|'.join(hidden)})\)") if hidden else None
-    kept = [text for text in sentences if not _SPOILER.search(text) and not (numbers and numbers.search(text))]
-    return paragraph if len(kept) == len(sentences) else textwrap.fill(" ".join(kept), WIDTH)

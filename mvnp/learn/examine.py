@@ -16,10 +16,10 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..gradcheck import GradientError, gradcheck
-from . import structure
+from . import moves, structure
 from .exercise import Exercise, Part, Setting
 from .form import form_hints, shape_error_hints
-from .hint import Evidence, Hint, Probe, as_tuple, same
+from .hint import Evidence, Hint, Probe, Raised, as_tuple, same
 from .neighbours import changed_at_some_entries, changed_ingredient, coefficients
 
 TOLERANCE = 1e-7  # of gradcheck
@@ -34,8 +34,8 @@ DETECTORS = (
     structure.of_another,
     structure.independent_of_dy,
     structure.constant,
-    structure.turned,
-    structure.of_another_dy,
+    moves.turned,
+    moves.of_another_dy,
     lambda evidence: coefficients(evidence, usual=False),
     structure.not_linear,
     changed_at_some_entries,
@@ -101,17 +101,20 @@ def _examine(part: Part, setting: Setting, module: ModuleType, real: ModuleType,
             finding.hints = _hints(probe)
             if not finding.hints:
                 _compare(probe, finding)
-    except NotImplementedError:
-        finding.unwritten = True
-    except Exception as error:  # whatever the reader's code may raise
-        finding.raised = described(error, file)
-        if isinstance(error, ValueError | IndexError):
+    except Raised as raised:
+        _tell_raised(finding, raised.error, file)
+        if isinstance(raised.error, ValueError | IndexError):
             finding.hints = _hints_with_equal_sizes(part, setting, module, real)
             if finding.hints:
                 finding.note = "with all sizes equal to 3 the shapes fit together, and what comes out shows:"
             else:
-                finding.hints = shape_error_hints(error)
+                finding.hints = shape_error_hints(raised.error)
     return finding
+
+
+def _tell_raised(finding: Finding, error: Exception, file: str) -> None:
+    finding.unwritten = isinstance(error, NotImplementedError)
+    finding.raised = "" if finding.unwritten else described(error, file)
 
 
 def _forward_problem(probe: Probe) -> str:
@@ -182,8 +185,9 @@ def _compare(probe: Probe, finding: Finding) -> None:
 def _hints_with_equal_sizes(part: Part, setting: Setting, module: ModuleType, real: ModuleType) -> list[Hint]:
     """Where shapes did not fit together: with equal sizes all products can be taken, and the values tell what is wrong."""
     try:
-        return _hints(Probe(part, setting.square(), module, real))
-    except Exception:  # not so for this layer, or this mistake
+        probe = Probe(part, setting.square(), module, real)
+        return _hints(probe)
+    except (Raised, ValueError):  # other sizes do not mend it, or this layer cannot have equal ones
         return []
 
 

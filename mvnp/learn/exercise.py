@@ -80,7 +80,6 @@ class Part:
     terms                for each input, its gradient as a sum of named terms
     mistakes             those peculiar to this layer
     written              how an ingredient is written, where its name in Python will not do
-    time                 ingredients that run in time, and along which axis
     call                 makes (forward, backward) of a module, where they are not just called with the inputs and options
     """
 
@@ -93,7 +92,6 @@ class Part:
     terms: Mapping[str, Terms]
     mistakes: Callable[[Ingredients], list[Mistake]] = _no_mistakes
     written: Mapping[str, str] = field(default_factory=dict)
-    time: Mapping[str, int] = field(default_factory=dict)
     call: Callable[[ModuleType, dict[str, Any]], Pair] | None = None
 
     def functions(self, module: ModuleType, options: dict[str, Any]) -> Pair:

@@ -25,7 +25,8 @@ def form_hints(probe: Probe, result: Any, right: dict[str, np.ndarray]) -> tuple
         return [Hint("nothing", "", f"the backward returns None: its last line is to be `return` with {expected}")], {}
     given = as_tuple(result)
     if len(given) != len(names):
-        text = f"the backward returns {len(given)} array{'s' * (len(given) != 1)}, expected {len(names)}: {expected}, in this order"
+        came = f"{len(given)} array{'s' * (len(given) != 1)}"
+        text = f"the backward returns {came}, expected {len(names)}: {expected}, in this order"
         if len(names) == 1 and not isinstance(result, np.ndarray):
             text = f"the backward returns a {type(result).__name__} of {len(given)}, expected one array, {expected}"
         return [Hint("number", "", text)], {}
@@ -176,13 +177,13 @@ def shape_error_hints(error: Exception) -> list[Hint]:
     if match := re.search(r"cannot reshape array of size (\d+) into shape \((.*?)\)", text):
         wanted = math.prod(int(size) for size in re.findall(r"\d+", match[2]))
         if wanted and int(match[1]) % wanted == 0 and int(match[1]) > wanted:
-            told = f"{match[1]} numbers are to become {wanted}: a sum over an axis of {int(match[1]) // wanted} seems to be missing"
+            size = int(match[1]) // wanted
+            told = f"{match[1]} numbers are to become {wanted}: a sum over an axis of {size} seems to be missing"
             return [Hint("missing sum", "", told)]
     if "matmul" in text or "core dimension" in text:
-        return [
-            Hint("product", "", "the inner sizes of a matrix product differ: a transposition is missing, or is one too many")
-        ]
+        told = "the inner sizes of a matrix product differ: a transposition is missing, or is one too many"
+        return [Hint("product", "", told)]
     if "broadcast" in text:
-        told = "these shapes cannot be combined entry by entry: a sum or an axis of size 1 (keepdims=True) is missing, or one too many"
+        told = "these shapes cannot be combined entry by entry: a sum, or an axis of size 1 (keepdims=True), is missing"
         return [Hint("broadcast", "", told)]
     return []

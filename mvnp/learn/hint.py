@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -79,7 +79,7 @@ class Probe:
     def __post_init__(self) -> None:
         self.inputs = self.setting.inputs()
         self.options = self.setting.options(self.inputs)
-        self.forward, self.backward = self.part.functions(self.theirs, self.options)
+        self.forward, self.backward = (_theirs(f) for f in self.part.functions(self.theirs, self.options))
         self._forward, self._backward = self.part.functions(self.real, self.options)
         self.y = to_numpy(self._forward(*self._copies())[0])
         generator = np.random.default_rng(31)
@@ -106,6 +106,24 @@ class Probe:
         result = self.backward(given, self.forward(*arguments)[1])
         named = [("dy", dy, given), *((name, x, a) for (name, x), a in zip(self.inputs.items(), arguments, strict=True))]
         return result, [name for name, before, after in named if not np.array_equal(before, after)]
+
+
+class Raised(Exception):
+    """What the reader's code raised, told apart from an error of ours."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _theirs(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Exception as error:
+            raise Raised(error) from error
+
+    return call
 
 
 def as_tuple(result: Any) -> tuple[Any, ...]:

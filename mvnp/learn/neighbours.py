@@ -2,8 +2,8 @@
 
 A gradient is a sum of terms T_i, each made of ingredients (exercise.py). Two searches, both exact to rounding:
 
-    got = Σ_i c_i T_i                 by least squares: c_i = 0 a term is missing, −1 its sign is wrong, 2 it is there twice    (1)
-    got = Σ_i T_i(ingredients')       one ingredient changed: left out, taken twice, transposed, shifted in time, replaced     (2)
+    got = Σ_i c_i T_i              least squares: c_i = 0 a term is missing, −1 its sign is wrong, 2 it is there twice     (1)
+    got = Σ_i T_i(ingredients')    an ingredient changed: left out, there twice, turned, another in its place              (2)
 
 With random inputs a coincidence in all entries of two cotangents has probability zero, so what fits is what was written, or
 is equal to it.
@@ -47,14 +47,16 @@ def coefficients(evidence: Evidence, usual: bool) -> Hint | None:
         return None
     names = list(terms)
     wrong = {names[index]: float(c) for index, c in zip(used, found, strict=True) if abs(c - 1.0) > 1e3 * TOLERANCE}
-    as_usual = {name: next((usual for usual in _USUAL if abs(c - usual) < 1e3 * TOLERANCE), None) for name, c in wrong.items()}
-    if not wrong or (usual and None in as_usual.values()) or len({round(c, 6) for c in found}) == 1:
-        return None
-    kind = next((_USUAL[c][0] for c in as_usual.values() if c is not None), "factor")
-    told = [
-        f"the term {name} {_USUAL[as_usual[name]][1] if as_usual[name] is not None else f'has a factor of {c:.4g} too much'}"
-        for name, c in wrong.items()
+    as_usual = [
+        next((told for usual, told in _USUAL.items() if abs(c - usual) < 1e3 * TOLERANCE), None) for c in wrong.values()
     ]
+    if not wrong or (usual and None in as_usual) or len({round(c, 6) for c in found}) == 1:
+        return None
+    told = [
+        f"the term {name} {of_name[1] if of_name else f'has a factor of {c:.4g} too much'}"
+        for (name, c), of_name in zip(wrong.items(), as_usual, strict=True)
+    ]
+    kind = next((of_name[0] for of_name in as_usual if of_name), "factor")
     return Hint(kind, f"d{evidence.name}", listed(told))
 
 
@@ -77,11 +79,9 @@ def _search(evidence: Evidence, fits: Callable[[Iterable[np.ndarray]], bool], re
         kind, text = changes[0][:2]
         moved = [_attempt(terms, trial.have, change, evidence.name) for trial, change in zip(trials, changes, strict=True)]
         for some in subsets:
-            candidates = [
-                None if new is None else sum((new if name in some else old)[name] for name in terms)
-                for old, new in zip(kept, moved, strict=True)
-            ]
-            if all(candidate is not None for candidate in candidates) and fits(candidates):
+            pairs = [(old, new) for old, new in zip(kept, moved, strict=True) if new is not None]
+            candidates = [np.asarray(sum((new if name in some else old)[name] for name in terms)) for old, new in pairs]
+            if len(candidates) == len(trials) and fits(candidates):
                 where = "" if len(some) == len(terms) else f"in the term {listed(some)}: "
                 return Hint(kind, f"d{evidence.name}", f"{where}{text}{remark}")
     return None

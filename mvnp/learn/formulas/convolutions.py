@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..exercise import Exercise, Ingredients, Inputs, Mistake, Part, Setting, flat
+from ..exercise import Exercise, Ingredients, Inputs, Mistake, Part, Setting, Terms, flat
 
 TAPS = 4  # of the longest kernel in the exercise for conv1d
 
@@ -190,7 +190,7 @@ def _conv2d_mistakes(have: Ingredients) -> list[Mistake]:
 
 
 _IMAGE = {"x": "B H W I", "weight": "O I Kh Kw", "bias": "O"}
-_TERMS = {
+_TERMS: dict[str, Terms] = {
     "x": {"Σ_ij w_ij dy": _dx},
     "weight": {"Σ_hw dy_hw x": _dw},
     "bias": {"Σ dy": lambda dy: flat(dy).sum(0)},

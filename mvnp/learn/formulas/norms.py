@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..exercise import Exercise, Ingredients, Inputs, Mistake, Part, Setting
+from ..exercise import Exercise, Ingredients, Inputs, Mistake, Part, Setting, Terms
 
 _WRITTEN = {"xhat": "x̂", "along": "x̂ in ⟨g x̂⟩", "gamma": "γ", "mean": "⟨·⟩", "centred": "x − μ"}
 
-_TERMS = {
+_TERMS: dict[str, Terms] = {
     "x": {
         "r g": lambda r, g: r * g,
         "− r ⟨g⟩": lambda r, g, mean: -r * mean(g),
@@ -99,7 +99,7 @@ def _batchnorm_eval(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> I
 
 
 def _batchnorm_eval_mistakes(have: Ingredients) -> list[Mistake]:
-    r, g, xhat, mean = have["r"], have["g"], have["xhat"], have["mean"]
+    g, xhat, mean = have["g"], have["xhat"], have["mean"]
     trained = g - mean(g) - xhat * mean(g * xhat)
     constants = "the running statistics are constants in evaluation: dx has no term from the mean or the variance"
     return [Mistake(constants, {"g": trained}), Mistake(constants, {"g": g - mean(g)}), *_mistakes(have)]

@@ -61,7 +61,12 @@ SILU = Exercise(
     (
         Part(
             "silu_forward", "silu_backward", "B C", ("x",), (Setting({"x": "B C"}, _MATRIX),), _silu,
-            {"x": {"dy σ(x)": lambda dy, sigma: dy * sigma, "dy x σ(x) (1 − σ(x))": lambda dy, x, sigma, comp: dy * x * sigma * comp}},
+            {
+                "x": {
+                    "dy σ(x)": lambda dy, sigma: dy * sigma,
+                    "dy x σ(x) (1 − σ(x))": lambda dy, x, sigma, comp: dy * x * sigma * comp,
+                }
+            },
             _silu_mistakes, _SLOPE,
         ),
     ),

@@ -197,7 +197,9 @@ SELECTIVE_SCAN = Exercise(
                     "Σ_n e_t A": lambda g, h_before, e_decay, A, slope, over_n: over_n(_e(g, h_before, e_decay) * A * slope),
                     "x_t Σ_n g_t B_t": lambda g, B, x, slope, over_n: over_n(g * B * x * slope),
                 },
-                "A": {"Σ e_t Δ_t": lambda g, h_before, e_decay, delta, over_tokens: over_tokens(_e(g, h_before, e_decay) * delta)},
+                "A": {
+                    "Σ e_t Δ_t": lambda g, h_before, e_decay, delta, over_tokens: over_tokens(_e(g, h_before, e_decay) * delta)
+                },
                 "B": {"Σ_d g_t Δ_t x_t": lambda g, delta, x, over_d: over_d(g * delta * x)},
                 "C": {"Σ_d dy_t h_t": lambda dy, h, over_d: over_d(dy * h)},
                 "D": {"Σ dy_t x_t": lambda dy, x, over_tokens: over_tokens(dy * x)[..., 0]},
@@ -209,7 +211,10 @@ SELECTIVE_SCAN = Exercise(
                 },
             },
             _scan_mistakes,
-            {"delta": "Δ_t", "h": "h_t", "h_before": "h_(t−1)", "e_decay": "exp(Δ_t A)", "slope": "1 − e^−Δ", "decay": "exp(Δ_t A)"},
+            {
+                "delta": "Δ_t", "h": "h_t", "h_before": "h_(t−1)", "slope": "1 − e^−Δ",
+                "e_decay": "exp(Δ_t A)", "decay": "exp(Δ_t A)",
+            },
         ),
     ),
     also=("selective_scan_states",),

@@ -28,7 +28,7 @@ def _pixels(x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 
 def _window_mistakes(have: Ingredients) -> list[Mistake]:
-    B, rows, columns, _, _, C = size = have["size"]
+    B, rows, columns, _, _, C = have["size"]
     H, W = have["crop"](np.zeros((1, rows * P, columns * P, 1))).shape[1:3]
 
     def laid(*order: int) -> Any:
@@ -148,7 +148,7 @@ def _summed(scale: float, a: np.ndarray, m: np.ndarray, da: np.ndarray, weights:
     return -scale * a * total(m * da * weights)
 
 
-_QKV = {name: "B h L d" for name in "qkv"}, {"B": 2, "h": 2, "L": 4, "d": 3}
+_QKV = dict.fromkeys("qkv", "B h L d"), {"B": 2, "h": 2, "L": 4, "d": 3}
 _REAL = np.array([[True, True, True, False], [True, False, True, True]])
 
 
@@ -172,7 +172,9 @@ ATTENTION = Exercise(
             {
                 "q": {
                     "a da k/√d": lambda scale, a, m, da, k: _straight(scale, a, m, da) @ k,
-                    "− a (Σ_j da_j a_j) k/√d": lambda scale, a, m, da, k, weights, total: _summed(scale, a, m, da, weights, total) @ k,
+                    "− a (Σ_j da_j a_j) k/√d": lambda scale, a, m, da, k, weights, total: (
+                        _summed(scale, a, m, da, weights, total) @ k
+                    ),
                 },
                 "k": {
                     "(a da)ᵀ q/√d": lambda scale, a, m, da, q, turned: turned(_straight(scale, a, m, da)) @ q,
