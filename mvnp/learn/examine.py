@@ -28,6 +28,7 @@ TOLERANCE = 1e-7  # of gradcheck
 DETECTORS = (
     structure.not_finite,
     structure.zero,
+    structure.rounded,
     structure.sign,
     lambda evidence: coefficients(evidence, usual=True),
     changed_ingredient,

@@ -80,6 +80,7 @@ class Part:
     terms                for each input, its gradient as a sum of named terms
     mistakes             those peculiar to this layer
     written              how an ingredient is written, where its name in Python will not do
+    apart                whether a mistake at some entries can be told from others: not where a mask has two values only
     call                 makes (forward, backward) of a module, where they are not just called with the inputs and options
     """
 
@@ -92,6 +93,7 @@ class Part:
     terms: Mapping[str, Terms]
     mistakes: Callable[[Ingredients], list[Mistake]] = _no_mistakes
     written: Mapping[str, str] = field(default_factory=dict)
+    apart: bool = True
     call: Callable[[ModuleType, dict[str, Any]], Pair] | None = None
 
     def functions(self, module: ModuleType, options: dict[str, Any]) -> Pair:

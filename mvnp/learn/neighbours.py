@@ -67,7 +67,7 @@ def changed_ingredient(evidence: Evidence) -> Hint | None:
 
 def changed_at_some_entries(evidence: Evidence) -> Hint | None:
     """(2), at those entries that are wrong."""
-    return _search(evidence, evidence.fits_where_wrong, " (not at every entry)")
+    return _search(evidence, evidence.fits_where_wrong, " (not at every entry)") if evidence.probe.part.apart else None
 
 
 def _search(evidence: Evidence, fits: Callable[[Iterable[np.ndarray]], bool], remark: str) -> Hint | None:

@@ -38,6 +38,19 @@ def not_finite(evidence: Evidence) -> Hint | None:
     return hint_of("not finite", evidence, text)
 
 
+def rounded(evidence: Evidence) -> Hint | None:
+    """Right, but to a few digits."""
+    worst = max(
+        float(np.abs(g - r).max(initial=0.0) / max(np.abs(r).max(initial=0.0), 1e-300))
+        for g, r in zip(evidence.got, evidence.right, strict=True)
+    )
+    if not worst < 1e-3:
+        return None
+    digits = max(1, int(-np.log10(worst)))
+    text = f"is right to {digits} digits only: is it computed in float32, or a small constant such as ε left out?"
+    return hint_of("rounded", evidence, text)
+
+
 def independent_of_dy(evidence: Evidence) -> Hint | None:
     """The same for two cotangents, which happens to nothing that is a gradient."""
     found = all(same(evidence.got[0], g) for g in evidence.got[1:])

@@ -315,7 +315,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_DROP, "return dy * (1.0 - cache)", "mistake", "1 − m stands where m belongs"),
         (_DROP, "return dy * cache.max()", "mistake", "all is scaled by 1/(1 − p)"),
         (_DROP, "return np.broadcast_to(cache, dy.shape)", "missing factor", "the factor dy is missing"),
-        (_DROP, "return dy * cache[:, 0]", "raised", "could not be broadcast"),
+        (_DROP, "return dy * cache[:, 0]", "mistake", "the mask has lost an axis"),
         (_DROP, "return (dy * cache).sum(axis=(1, 2))", "sum too many", "summed over the axes L and C"),
         (_DROP, "return dy * cache.mean()", "mistake", "the average of the mask"),
         (_DROP, "return dy * cache[::-1]", "mistake", "the mask is taken in reverse order"),
@@ -378,6 +378,18 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ),
     ],
     "batchnorm": [
+        (
+            "x, weight, mean, rstd, _, n = cache",
+            "x, weight, mean, rstd, variance, n = cache\n    rstd = variance**-0.5",
+            "rounded",
+            "a small constant such as ε",
+        ),
+        (
+            'dbias of (2) and (3). Of a piece, dweight and dbias are its share of the sums."""',
+            '"""\n    dy = dy.astype(np.float32)',
+            "rounded",
+            "is it computed in float32",
+        ),
         (_BATCH_DX, "weight * rstd * dy", "missing term", "the term − r ⟨g⟩ is missing and the term − r x̂ ⟨g x̂⟩ is missing"),
         (_BATCH_DX, "weight * rstd * (dy - of_dy)", "missing term", "the term − r x̂ ⟨g x̂⟩ is missing"),
         (

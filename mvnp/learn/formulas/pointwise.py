@@ -35,7 +35,7 @@ RELU = Exercise(
         Part(
             "relu_forward", "relu_backward", "B C", ("x",),
             (Setting({"x": "B C"}, _MATRIX, prepare={"x": off_zero}),),
-            _relu, {"x": {"dy [x > 0]": lambda dy, mask: dy * mask}}, _relu_mistakes, _SLOPE,
+            _relu, {"x": {"dy [x > 0]": lambda dy, mask: dy * mask}}, _relu_mistakes, _SLOPE, apart=False,
         ),
     ),
 )  # fmt: skip
@@ -175,7 +175,10 @@ def _dropout(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredie
 
 def _dropout_mistakes(have: Ingredients) -> list[Mistake]:
     mask, kept = have["mask"], have["mask"] > 0
+    spread = "the mask has lost an axis, and is spread along another than that of the samples"
+    others = [axis for axis in range(1, mask.ndim) if mask.shape[axis] == len(mask)]
     return [
+        *(Mistake(spread, {"mask": mask.swapaxes(0, axis)}) for axis in others),
         Mistake("the factor 1/(1 − p) of what was kept is missing: the mask is not only zeros and ones", {"mask": kept * 1.0}),
         Mistake("what was kept is scaled by 1 − p, expected 1/(1 − p)", {"mask": kept / mask.max()}),
         Mistake("the gradient goes through what was dropped, not through what was kept", {"mask": (~kept) * 1.0}),
@@ -210,7 +213,7 @@ DROPOUT = Exercise(
         Part(
             "dropout_forward", "dropout_backward", "B C", ("x",),
             (Setting({"x": "B C"}, _MATRIX, options=lambda given: {"mask": _mask(*given["x"].shape)}),),
-            _dropout, _DROPOUT, _dropout_mistakes, {"mask": "m"},
+            _dropout, _DROPOUT, _dropout_mistakes, {"mask": "m"}, apart=False,
         ),
     ),
 )  # fmt: skip
@@ -222,7 +225,7 @@ DROP_PATH = Exercise(
         Part(
             "drop_path_forward", "drop_path_backward", "B L C", ("x",),
             (Setting({"x": "B L C"}, {"B": 4, "L": 3, "C": 5}, options=lambda given: {"mask": _mask(len(given["x"]), 1, 1)}),),
-            _dropout, _DROPOUT, _dropout_mistakes, {"mask": "m"},
+            _dropout, _DROPOUT, _dropout_mistakes, {"mask": "m"}, apart=False,
         ),
     ),
 )  # fmt: skip
