@@ -172,7 +172,7 @@ def test_reference_names_everything_public():
     )
 
 
-@pytest.mark.parametrize("package", ["checkpoint", "data", "export", "inference", "training", "visualize"])
+@pytest.mark.parametrize("package", ["checkpoint", "data", "export", "inference", "learn", "training", "visualize"])
 def test_reference_names_what_packages_offer(package):
     documented = set(re.findall(rf"auto\w+:: mvnp\.{package}\.(\w+)$", text_of(DOCS / "reference.md"), re.MULTILINE))
     public = set(importlib.import_module(f"mvnp.{package}").__all__) - set(mvnp.__all__)

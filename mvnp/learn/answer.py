@@ -21,7 +21,7 @@ from .exercise import Exercise
 
 SECONDS = 30
 GRACE = 30  # beyond the limit, before the process is ended from outside: to start, and for code that no clock interrupts
-PRINTED = 4096  # bytes of what the file prints that are kept, the last
+PRINTED = 2000  # bytes of what the file prints that are kept
 
 
 @dataclass
@@ -67,7 +67,7 @@ def check_answer(file: Path, exercise: Exercise, seconds: float = SECONDS, grace
 
 
 def _run(command: list[str], limit: float) -> tuple[int | None, str]:
-    """The exit status, None where the time was over, and the end of what was printed."""
+    """The exit status, None where the time was over, and the beginning of what was printed."""
     package = str(Path(mvnp.__file__).parent.parent)
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "MVNP_BACKEND": "numpy", "PYTHONIOENCODING": "utf-8"}
@@ -76,7 +76,7 @@ def _run(command: list[str], limit: float) -> tuple[int | None, str]:
     )
     assert process.stdout is not None
     kept = bytearray()
-    reader = threading.Thread(target=_keep_end, args=(process.stdout, kept), daemon=True)
+    reader = threading.Thread(target=_keep_beginning, args=(process.stdout, kept), daemon=True)
     reader.start()
     try:
         status: int | None = process.wait(limit)
@@ -87,14 +87,14 @@ def _run(command: list[str], limit: float) -> tuple[int | None, str]:
         process.wait()
     reader.join(timeout=1.0)
     process.stdout.close()
-    return status, bytes(kept).decode("utf-8", errors="replace").strip()
+    printed = bytes(kept[:PRINTED]).decode("utf-8", errors="replace").strip()
+    return status, f"{printed}\n… and more" if len(kept) > PRINTED else printed
 
 
-def _keep_end(stream: IO[bytes], kept: bytearray) -> None:
+def _keep_beginning(stream: IO[bytes], kept: bytearray) -> None:
     """Endless printing is to fill neither memory nor disk."""
     while block := os.read(stream.fileno(), 1 << 16):
-        kept.extend(block)
-        del kept[:-PRINTED]
+        kept.extend(block[: PRINTED + 1 - len(kept)])
 
 
 def _ended(status: int | None, seconds: float) -> str:

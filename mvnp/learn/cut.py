@@ -65,7 +65,7 @@ def _file(exercise: Exercise, solved: bool) -> str:
 
 def _joined(blocks: list[str]) -> str:
     """Two empty lines around functions and classes, one between constants."""
-    text = "\n\n"[blocks[0].find("def ") != 0 :] + blocks[0]
+    text = ("\n" if re.match(r"def|class|@", blocks[0]) else "") + blocks[0]
     for before, block in itertools.pairwise(blocks):
         both_short = not any(re.search(r"^(def|class|@)", part, re.MULTILINE) for part in (before, block))
         text += ("\n" if both_short else "\n\n\n") + block
@@ -77,12 +77,13 @@ def _header(source: _Source) -> str:
     lines = [f"Exercise {number(exercise)} of {len(EXERCISES)} of `mvnp learn`: {exercise.stem}, {exercise.about}.", ""]
     for part in exercise.parts:
         given = source.function(part.backward).args.args
-        what = {"dloss": "the loss"}.get(given[0].arg, "y")
+        what = {"dloss": "the loss", "tokens": f"{part.forward}(x, P)"}.get(given[0].arg, "y")
         lines.append(f"Write {part.backward}, below. {given[0].arg} is the gradient of {what}{_shaped(part.output)}; return")
         lines += [f"    d{name:<10} the gradient of {name}{_shape_of(part, name)}" for name in part.returns]
         lines.append("")
     if "cache" in {argument.arg for part in exercise.parts for argument in source.function(part.backward).args.args}:
         lines += ["`cache` is what the forward returned beside y.", ""]
+    lines += [f"{name} is there to be used: {source.told(name)}" for name in exercise.also] + [""] * bool(exercise.also)
     lines += [
         "All else in this file is the layer as it is, and need not be changed.",
         "",
@@ -158,6 +159,10 @@ class _Source:
     def function(self, name: str) -> ast.FunctionDef:
         """The definition of a function of the layer."""
         return next(piece.node for piece in self.pieces if isinstance(piece.node, ast.FunctionDef) and name in piece.names)
+
+    def told(self, name: str) -> str:
+        """The first sentence of a function's docstring."""
+        return (ast.get_docstring(self.function(name)) or "").partition(":")[0] + "."
 
     def imports(self) -> str:
         """Those of what is given and of the backward, from where the reader's file can import them; and NumPy, for anyone."""

@@ -7,7 +7,9 @@ what it found wrong.
 from __future__ import annotations
 
 import importlib
+import io
 import traceback
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
 from typing import Any
@@ -171,7 +173,8 @@ def _compare(probe: Probe, finding: Finding) -> None:
         return tuple(given[name] for name in wanted)
 
     try:
-        report = gradcheck(probe.forward, backward, probe.inputs, jacobian=False, directions=4, tolerance=TOLERANCE)
+        with redirect_stdout(io.StringIO()):  # what it prints was shown when hints were sought
+            report = gradcheck(probe.forward, backward, probe.inputs, jacobian=False, directions=4, tolerance=TOLERANCE)
     except GradientError as error:
         finding.hints = [Hint("gradcheck", "", str(error))]
         return
@@ -186,8 +189,8 @@ def _compare(probe: Probe, finding: Finding) -> None:
 def _hints_with_equal_sizes(part: Part, setting: Setting, module: ModuleType, real: ModuleType) -> list[Hint]:
     """Where shapes did not fit together: with equal sizes all products can be taken, and the values tell what is wrong."""
     try:
-        probe = Probe(part, setting.square(), module, real)
-        return _hints(probe)
+        with redirect_stdout(io.StringIO()):
+            return _hints(Probe(part, setting.square(), module, real))
     except (Raised, ValueError):  # other sizes do not mend it, or this layer cannot have equal ones
         return []
 

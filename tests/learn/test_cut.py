@@ -91,6 +91,11 @@ def test_the_head_of_linear():
     head = exercise_text(find_exercise("linear"))
     assert "dy is the gradient of y, shape (B, L, O); return\n" in head
     assert "#     dbias       the gradient of bias, shape (O,); None where there is no bias\n" in head
+    assert "tokens is the gradient of window_partition(x, P), shape (B·nW, P·P, C); return\n" in exercise_text(
+        find_exercise("window")
+    )
+    told = "selective_scan_states is there to be used: All states h_t of (2), (b, l, n, d), worked out again from those kept."
+    assert told in exercise_text(find_exercise("selective_scan"))
     assert "dloss is the gradient of the loss, a number; return\n" in exercise_text(find_exercise("cross_entropy"))
 
 

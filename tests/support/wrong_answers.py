@@ -467,7 +467,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "sign",
             "has the wrong sign",
         ),
-        (_CROP, "tokens.shape[2])[:, :H, :W] / P**2", "factor", "1/4 (L or B·C)"),
+        (_CROP, "tokens.shape[2])[:, :H, :W] / P**2", "factor", "1/4 (P·P or B·C)"),
         (_CROP, "tokens.shape[2])[::-1, :H, :W]", "mistake", "the images of the batch are in reverse order"),
         (
             "    return x.reshape(-1, Hp, Wp, tokens.shape[2])[:, :H, :W]",

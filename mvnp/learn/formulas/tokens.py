@@ -85,8 +85,8 @@ WINDOW = Exercise(
     "numbers that only move",
     (
         Part(
-            "window_partition", "window_reverse", "nW L C", ("x",),
-            (Setting({"x": "B H W C"}, {"B": 2, "H": 5, "W": 3, "C": 2, "nW": 12, "L": P * P}),),
+            "window_partition", "window_reverse", "B·nW P·P C", ("x",),
+            (Setting({"x": "B H W C"}, {"B": 2, "H": 5, "W": 3, "C": 2, "B·nW": 12, "P·P": P * P}),),
             _window, {"x": {"the pixels laid back": lambda dy, size, lay, crop: crop(lay(dy, size))}}, _window_mistakes,
             call=_call_window,
         ),
