@@ -22,7 +22,7 @@ from . import moves, structure
 from .exercise import Exercise, Part, Setting
 from .form import form_hints, shape_error_hints
 from .hint import Evidence, Hint, Probe, Raised, as_tuple, same
-from .neighbours import changed_at_some_entries, changed_ingredient, coefficients
+from .neighbours import changed_at_some_entries, changed_ingredient, coefficients, two_mistakes
 
 TOLERANCE = 1e-7  # of gradcheck
 
@@ -41,6 +41,7 @@ DETECTORS = (
     moves.of_another_dy,
     lambda evidence: coefficients(evidence, usual=False),
     structure.not_linear,
+    two_mistakes,
     changed_at_some_entries,
     structure.where_wrong,
     structure.unknown,

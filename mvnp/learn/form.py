@@ -72,6 +72,8 @@ def _order(arrays: dict[str, np.ndarray], right: dict[str, np.ndarray], expected
 def _shape_hint(probe: Probe, name: str, got: np.ndarray, right: np.ndarray) -> Hint:
     where = f"d{name}"
     came = f"has shape {got.shape}, expected that of {name}, {right.shape}"
+    if got.size == 0:
+        return Hint("empty", where, f"{came}: it is empty; a slice such as [p:-p] is, for p = 0")
     if found := _missing_sum(probe, got, right):
         return Hint("missing sum", where, f"{came}: the sum over {found} is missing")
     if any(same(got.transpose(order), right) for order in _orders(got)):
@@ -86,6 +88,8 @@ def _shape_hint(probe: Probe, name: str, got: np.ndarray, right: np.ndarray) -> 
         return Hint("too small", where, f"{came}: {found}")
     if found := _too_much(probe, name, got, right):
         return Hint("sum too many", where, f"{came}: it is summed over {found}, and should not be")
+    if got.size != right.size and got.size * right.size == probe.y.size:
+        return Hint("wrong sum", where, f"{came}: it seems to be summed over the wrong axes")
     if extra := _leading(got, right):
         axes = _axes_of(probe, got, tuple(range(extra)))
         return Hint("missing sum", where, f"{came}: a sum over {axes} seems to be missing, and something more is wrong")

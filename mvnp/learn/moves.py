@@ -6,6 +6,7 @@ since a gradient is linear in dy: of a dy with one token left out, shifted, or r
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -63,6 +64,10 @@ def _of_dy(letters: list[str], shape: tuple[int, ...]) -> Iterator[Move]:
     yield "no dy", "is the gradient for a dy of ones: dy itself is not used", np.ones_like
     yield "absolute", "is the gradient for |dy|: the sign of dy is lost", np.abs
     yield "twice", "is the gradient for dy²: dy is used twice", np.square
+    for a, b in itertools.combinations(range(len(shape)), 2):
+        if min(shape[a], shape[b]) > 1:
+            text = f"only the last index along {letters[a]} and {letters[b]} is taken of dy: each share is to be added (+=)"
+            yield "partly", text, partial(_last_of_both, a=a, b=b)
     for axis, letter in enumerate(letters):
         if shape[axis] < 2:
             continue
@@ -90,6 +95,10 @@ def _only(z: np.ndarray, axis: int, index: int) -> np.ndarray:
     mask = np.zeros_like(z)
     mask[(slice(None),) * axis + (index,)] = 1.0
     return z * mask
+
+
+def _last_of_both(z: np.ndarray, a: int, b: int) -> np.ndarray:
+    return _only(_only(z, a, -1), b, -1)
 
 
 def _without(z: np.ndarray, axis: int, index: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .exercise import Ingredients, Part
-from .hint import TOLERANCE, Evidence, Hint, listed, same
+from .hint import TOLERANCE, Evidence, Hint, Trial, listed, same
 
 Change = tuple[str, str, dict[str, Any], Any]  # kind, text, ingredients to put in place, or whole gradients
 
@@ -35,18 +35,23 @@ def evaluate(term: Callable[..., np.ndarray], have: Ingredients) -> np.ndarray:
 def coefficients(evidence: Evidence, usual: bool) -> Hint | None:
     """(1). With `usual` only missing, sign and twice are hints; without, any factor."""
     terms = evidence.probe.part.terms[evidence.name]
-    columns = [
-        np.concatenate([evaluate(term, trial.have).ravel() for trial in evidence.probe.trials]) for term in terms.values()
-    ]
-    used = [index for index, column in enumerate(columns) if np.abs(column).max() > 0.0]
-    if len(used) < 2:
+    return _fitted(
+        evidence, [{name: evaluate(term, t.have) for name, term in terms.items()} for t in evidence.probe.trials], usual
+    )
+
+
+def _fitted(evidence: Evidence, values: list[dict[str, np.ndarray]], usual: bool) -> Hint | None:
+    """(1) for terms with these values in each trial."""
+    columns = {name: np.concatenate([np.ravel(of_trial[name]) for of_trial in values]) for name in values[0]}
+    used = {name: column for name, column in columns.items() if np.isfinite(column).all() and np.abs(column).max() > 0.0}
+    got = np.concatenate([g.ravel() for g in evidence.got])
+    if len(used) < 2 or any(column.shape != got.shape for column in used.values()):
         return None
-    matrix, got = np.stack([columns[index] for index in used], axis=1), np.concatenate([g.ravel() for g in evidence.got])
+    matrix = np.stack(list(used.values()), axis=1)
     found, _, rank, _ = np.linalg.lstsq(matrix, got, rcond=1e-8)
     if rank < len(used) or not same(matrix @ found, got):
         return None
-    names = list(terms)
-    wrong = {names[index]: float(c) for index, c in zip(used, found, strict=True) if abs(c - 1.0) > 1e3 * TOLERANCE}
+    wrong = {name: float(c) for name, c in zip(used, found, strict=True) if abs(c - 1.0) > 1e3 * TOLERANCE}
     as_usual = [
         next((told for usual, told in _USUAL.items() if abs(c - usual) < 1e3 * TOLERANCE), None) for c in wrong.values()
     ]
@@ -62,28 +67,57 @@ def coefficients(evidence: Evidence, usual: bool) -> Hint | None:
 
 def changed_ingredient(evidence: Evidence) -> Hint | None:
     """(2), in all terms together, then in some."""
-    return _search(evidence, evidence.fits, "")
+    return _search(evidence, evidence.fits, _tried(evidence), "")
 
 
 def changed_at_some_entries(evidence: Evidence) -> Hint | None:
-    """(2), at those entries that are wrong."""
-    return _search(evidence, evidence.fits_where_wrong, " (not at every entry)") if evidence.probe.part.apart else None
+    """(2), at those entries that are wrong. What only moves entries about would explain too much here."""
+    if not evidence.probe.part.apart:
+        return None
+    tried = (some for some in _tried(evidence) if some[0][0] not in ("reversed", "transposed", "inverse"))
+    return _search(evidence, evidence.fits_where_wrong, tried, " (not at every entry)")
 
 
-def _search(evidence: Evidence, fits: Callable[[Iterable[np.ndarray]], bool], remark: str) -> Hint | None:
-    part, trials = evidence.probe.part, evidence.probe.trials
-    terms = part.terms[evidence.name]
-    subsets = [some for size in range(len(terms), 0, -1) for some in itertools.combinations(terms, size)]
-    kept = [{name: evaluate(term, trial.have) for name, term in terms.items()} for trial in trials]
-    for changes in zip(*(list(_changes(part, evidence.name, trial.have)) for trial in trials), strict=True):
-        kind, text = changes[0][:2]
-        moved = [_attempt(terms, trial.have, change, evidence.name) for trial, change in zip(trials, changes, strict=True)]
-        for some in subsets:
-            pairs = [(old, new) for old, new in zip(kept, moved, strict=True) if new is not None]
+def two_mistakes(evidence: Evidence) -> Hint | None:
+    """(1) and (2) at once."""
+    terms = evidence.probe.part.terms[evidence.name]
+    for changes in _tried(evidence):
+        moved = [_attempt(terms, trial.have, change, evidence.name) for trial, change in _paired(evidence, changes)]
+        found = [new for new in moved if new is not None]
+        if len(found) == len(moved) and not changes[0][3] and (hint := _fitted(evidence, found, usual=True)):
+            return Hint(hint.kind, hint.where, f"{hint.text}; and {changes[0][1]}")
+    return None
+
+
+def _tried(evidence: Evidence) -> Iterator[tuple[Change, ...]]:
+    """Every change, once for each trial."""
+    lists = [list(_changes(evidence.probe.part, evidence.name, trial.have)) for trial in evidence.probe.trials]
+    return zip(*lists, strict=True)
+
+
+def _paired(evidence: Evidence, changes: tuple[Change, ...]) -> Iterator[tuple[Trial, Change]]:
+    return zip(evidence.probe.trials, changes, strict=True)
+
+
+def _search(
+    evidence: Evidence,
+    fits: Callable[[Iterable[np.ndarray]], bool],
+    tried: Iterable[tuple[Change, ...]],
+    remark: str,
+) -> Hint | None:
+    terms = evidence.probe.part.terms[evidence.name]
+    kept = [{name: evaluate(term, trial.have) for name, term in terms.items()} for trial in evidence.probe.trials]
+    for changes in tried:
+        moved = [_attempt(terms, trial.have, change, evidence.name) for trial, change in _paired(evidence, changes)]
+        pairs = [(old, new) for old, new in zip(kept, moved, strict=True) if new is not None]
+        if len(pairs) < len(moved):
+            continue
+        changed = [name for name in terms if not all(same(new[name], old[name]) for old, new in pairs)]
+        for some in (some for size in range(len(changed), 0, -1) for some in itertools.combinations(changed, size)):
             candidates = [np.asarray(sum((new if name in some else old)[name] for name in terms)) for old, new in pairs]
-            if len(candidates) == len(trials) and fits(candidates):
-                where = "" if len(some) == len(terms) else f"in the term {listed(some)}: "
-                return Hint(kind, f"d{evidence.name}", f"{where}{text}{remark}")
+            if fits(candidates):
+                where = "" if len(some) == len(changed) else f"in the term {listed(some)}: "
+                return Hint(changes[0][0], f"d{evidence.name}", f"{where}{changes[0][1]}{remark}")
     return None
 
 

@@ -80,7 +80,7 @@ def _as_size(probe: Probe, c: float) -> str:
     mean_for_sum = "a factor 1/{n} too much: a mean stands where a sum belongs, or is taken twice"
     for kind, value in ((sum_for_mean, c), (mean_for_sum, 1.0 / c)):
         names = [name for name, size in named.items() if abs(size - value) < 1e-6]
-        if names and abs(value - 2.0) > 1e-6:
+        if names:
             return kind.format(n=f"{value:.4g} ({' or '.join(names[:3])})")
     return ""
 
@@ -118,9 +118,9 @@ def where_wrong(evidence: Evidence) -> Hint | None:
         places = np.unique(np.nonzero(wrong)[axis]) if wrong.ndim else np.zeros(0)
         size = wrong.shape[axis]
         if 0 < len(places) < size and size > 1:
-            named = [{0: "first", size - 1: "last"}.get(int(place), str(int(place))) for place in places]
-            plural = "index" if len(named) == 1 else "indices"
-            text = f"is wrong at the {listed(named)} {plural} along {letter} only: is the border a case of its own?"
+            named = [{0: "the first index", size - 1: "the last index"}.get(int(place), f"index {place}") for place in places]
+            which = named[0] if len(named) == 1 else f"the indices {listed(map(str, places))}"
+            text = f"is wrong at {which} along {letter} only: is the border a case of its own?"
             return hint_of("partly wrong", evidence, text)
     if all(abs(g.sum() - r.sum()) < 1e-9 * np.abs(r).sum() for g, r in zip(evidence.got, evidence.right, strict=True)):
         return hint_of("shares", evidence, "is right in sum but not entry by entry: it goes to the wrong entries")

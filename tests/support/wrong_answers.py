@@ -90,7 +90,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("rows.T @ x.reshape(-1, x.shape[-1])", "rows.T @ x.reshape(-1, x.shape[-1]) / len(rows)", "factor", "1/6 (B·L)"),
         ("rows.T @ x.reshape(-1, x.shape[-1])", "dy[0].T @ x[0]", "partly", "only the first index along B is taken of dy"),
         ("dx = (rows @ weight)", "dx = -(rows @ weight)", "sign", "has the wrong sign"),
-        ("dx = (rows @ weight)", "dx = 2 * (rows @ weight)", "factor", "a factor of 2 too much"),
+        ("dx = (rows @ weight)", "dx = 2 * (rows @ weight)", "factor", "a factor"),
         ("dx = (rows @ weight).reshape(x.shape)", "dx = rows @ weight", "shape", "the numbers are right, reshape them"),
         (
             _LINEAR_RETURN,
@@ -590,7 +590,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ),
     ],
     "conv2d": [
-        ("dM += X.T @ flat", "dM += 2 * X.T @ flat", "factor", "a factor of 2 too much"),
+        ("dM += X.T @ flat", "dM += 2 * X.T @ flat", "factor", "a factor"),
         ("dM += X.T @ flat", "dM -= X.T @ flat", "sign", "has the wrong sign"),
         ("dM += X.T @ flat", "dM += X.T @ flat / len(flat)", "factor", "a mean stands where a sum belongs"),
         (
@@ -695,7 +695,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "the padding is not cropped",
         ),
         ("        dU += xp.matmul(", "        dU -= xp.matmul(", "sign", "has the wrong sign"),
-        ("(G.T @ dU.reshape(PATCH**2, -1))", "(2 * G.T @ dU.reshape(PATCH**2, -1))", "factor", "a factor of 2 too much"),
+        ("(G.T @ dU.reshape(PATCH**2, -1))", "(2 * G.T @ dU.reshape(PATCH**2, -1))", "factor", "a factor"),
         (
             ".reshape(TAPS, TAPS, I, O).transpose(3, 2, 0, 1)",
             ".reshape(TAPS, TAPS, I, O).transpose(3, 2, 1, 0)",

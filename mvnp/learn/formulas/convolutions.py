@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,13 @@ def _tap_weight(k: int) -> Callable[..., np.ndarray]:
 def _conv1d_mistakes(have: Ingredients) -> list[Mistake]:
     p, order, dy, w = have["p"], have["order"], have["dy"], have["w"]
     K, middle = len(order), np.full_like(order, p)
+    orders = [range(K), range(K)[::-1], sorted(range(K), key=lambda k: k != p)]
+    inside = [_shifted(np.ones_like(dy), k - p) for k in range(K)]  # 1 where tap k finds a token
+    unmoved = np.stack([flat(dy * have["x"] * found).sum(0) for found in inside], axis=1)[:, None]
     overwrites = "the taps overwrite each other: a token was read by several, and gets the sum"
     return [
-        *(
-            Mistake(overwrites, gradients={"x": _overwritten(dy, w, p, taps)})
-            for taps in (range(K), sorted(range(K), key=lambda k: k != p))
-        ),
+        *(Mistake(overwrites, gradients={"x": _overwritten(dy, w, p, taps)}) for taps in orders),
+        Mistake("x_t stands where x_(t + k − p) belongs: each tap looks at another token", gradients={"weight": unmoved}),
         Mistake(
             "the kernel runs the wrong way round: what tap k took from t + k − p it pays back there", {"order": order[::-1]}
         ),
@@ -113,12 +115,17 @@ def _padded(x: np.ndarray, padding: tuple[int, int]) -> np.ndarray:
     return np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
 
 
-def _collect(dy: np.ndarray, w: np.ndarray, size: tuple[int, ...], stride: tuple[int, int], add: bool = True) -> np.ndarray:
-    """Every output pixel pays back to the pixels it saw, in the padded image. Without `add` the last tap overwrites."""
+def _collect(
+    dy: np.ndarray, w: np.ndarray, size: tuple[int, ...], stride: tuple[int, int], add: bool = True, step: int = 1
+) -> np.ndarray:
+    """Every output pixel pays back to the pixels it saw, in the padded image. Without `add` the last tap overwrites.
+
+    step    −1: the taps from the last to the first, as where the loop runs over pixels
+    """
     out = np.zeros(size)
     Ho, Wo = dy.shape[1:3]
-    for i in range(w.shape[2]):
-        for j in range(w.shape[3]):
+    for i in range(w.shape[2])[::step]:
+        for j in range(w.shape[3])[::step]:
             target = out[:, i : i + Ho * stride[0] : stride[0], j : j + Wo * stride[1] : stride[1]]
             target[...] = (target if add else 0.0) + (dy @ w[:, :, i, j])[:, : target.shape[1], : target.shape[2]]
     return out
@@ -163,6 +170,7 @@ def _conv2d_mistakes(have: Ingredients) -> list[Mistake]:
     def exchanged(dy: np.ndarray, padded: np.ndarray, w: np.ndarray, stride: Any) -> np.ndarray:
         return _correlate(dy, padded, w, stride).swapaxes(2, 3)
 
+    overwritten = "patches overlap, and a pixel gets the sum over all of them; here the last one overwrites the others"
     found = [
         Mistake(
             "the taps run the wrong way round: the kernel is turned by 180° where it should not be, or the reverse",
@@ -174,10 +182,7 @@ def _conv2d_mistakes(have: Ingredients) -> list[Mistake]:
         ),
         Mistake("the kernel's rows run the wrong way round", {"w": w[:, :, ::-1]}),
         Mistake("the kernel's columns run the wrong way round", {"w": w[:, :, :, ::-1]}),
-        Mistake(
-            "patches overlap, and a pixel gets the sum over all of them; here the last one overwrites the others",
-            {"collect": lambda dy, w, size, stride: _collect(dy, w, size, stride, add=False)},
-        ),
+        *(Mistake(overwritten, {"collect": partial(_collect, add=False, step=step)}) for step in (1, -1)),
         Mistake("the padding is cropped at the wrong place: p pixels on either side", {"collect": cut_at_corner}),
         Mistake("the padding is cropped at the wrong place: p pixels on either side", {"collect": cut_at_end}),
         Mistake("the patches are taken without the padding", {"padding": (0, 0)}),

@@ -86,6 +86,7 @@ def _gelu_mistakes(have: Ingredients) -> list[Mistake]:
         Mistake("erf alone is not Φ: Φ = (1 + erf(x/√2)) / 2", {"Phi": erf(x / math.sqrt(2.0))}),
         Mistake("the 1/2 of Φ = (1 + erf(x/√2)) / 2 is missing", {"Phi": 2.0 * have["Phi"]}),
         Mistake("φ has exp(−x²/2), without the 1/2 it is another bell", {"bell": np.exp(-x * x)}),
+        Mistake("the exponent of φ is −x²/2, and −x/2 stands there", {"bell": np.exp(-0.5 * x)}),
         Mistake("the exponent of φ has the wrong sign", {"bell": np.exp(0.5 * x * x)}),
         Mistake("φ is divided by √π, expected √(2π)", {"norm": 1.0 / math.sqrt(math.pi)}),
         Mistake("φ is divided by 2π, expected √(2π)", {"norm": 0.5 / math.pi}),
@@ -103,6 +104,7 @@ def _gelu_tanh(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingred
 def _gelu_tanh_mistakes(have: Ingredients) -> list[Mistake]:
     x, tanh, scale = have["x"], have["tanh"], math.sqrt(2.0 / math.pi)
     return [
+        Mistake("tanh u is missing in 1 + tanh u", {"tanh": 0.0 * tanh}),
         Mistake("the slope of tanh is 1 − tanh², not 1 − tanh", {"curve": 1.0 - tanh}),
         Mistake("the slope of tanh is 1 − tanh², not tanh²", {"curve": tanh * tanh}),
         Mistake("the slope of tanh is 1 − tanh², not 1 + tanh²", {"curve": 1.0 + tanh * tanh}),

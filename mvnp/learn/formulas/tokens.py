@@ -44,11 +44,16 @@ def _window_mistakes(have: Ingredients) -> list[Mistake]:
         return np.ascontiguousarray(_lay(dy, size))
 
     last, cut = (rows * P - H, columns * P - W), "the padding stands at the right and at the bottom, and is cropped elsewhere"
+    interleaved = "windows are interleaved: a pixel's row is (row of windows, row in the window), in this order; its column too"
     return [
         Mistake("rows and columns inside a window are exchanged", {"lay": laid(0, 1, 4, 2, 3, 5)}),
         Mistake(
             "the axes are not brought into the order of pixels: reshaped without a transposition",
             {"lay": laid(0, 1, 2, 3, 4, 5)},
+        ),
+        *(
+            Mistake(interleaved, {"lay": laid(*order)})
+            for order in ((0, 3, 1, 2, 4, 5), (0, 1, 3, 4, 2, 5), (0, 3, 1, 4, 2, 5))
         ),
         Mistake("the windows are laid out column by column; they are counted row by row", {"lay": by_columns}),
         Mistake("the batch is taken for the fastest axis of the windows; it is the slowest", {"lay": windows_first}),
@@ -88,7 +93,7 @@ WINDOW = Exercise(
             "window_partition", "window_reverse", "B·nW P·P C", ("x",),
             (Setting({"x": "B H W C"}, {"B": 2, "H": 5, "W": 3, "C": 2, "B·nW": 12, "P·P": P * P}),),
             _window, {"x": {"the pixels laid back": lambda dy, size, lay, crop: crop(lay(dy, size))}}, _window_mistakes,
-            call=_call_window,
+            apart=False, call=_call_window,
         ),
     ),
 )  # fmt: skip
