@@ -188,7 +188,7 @@ def test_every_figure_is_used_once():
     assert set(used) == drawn, f"figures without a page, or pages without a figure: {sorted(set(used) ^ drawn)}"
 
 
-@pytest.mark.parametrize("package", ["checkpoint", "data", "export", "inference", "kernels", "training", "visualize"])
+@pytest.mark.parametrize("package", ["checkpoint", "data", "export", "inference", "kernels", "learn", "training", "visualize"])
 def test_reference_names_what_packages_offer(package):
     documented = set(re.findall(rf"auto\w+:: mvnp\.{package}\.(\w+)$", text_of(DOCS / "reference.md"), re.MULTILINE))
     public = set(importlib.import_module(f"mvnp.{package}").__all__) - set(mvnp.__all__)

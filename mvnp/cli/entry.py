@@ -1,7 +1,8 @@
 """`mvnp`: finds the command, runs it, and turns what can go wrong into one message and an exit status.
 
 0      done
-1      done, but not all is well: `mvnp check` found a wrong gradient, or pictures could not be read and were left out
+1      done, but not all is well: a gradient is wrong (`mvnp check`, `mvnp learn check`), or pictures could not be read and were
+       left out
 2      what was asked for cannot be done; a message on standard error says why, and no traceback
 130    Ctrl-C (128 + the number of the signal, as shells count)
 141    whoever read the output stopped reading (`mvnp models | head -1`)
@@ -19,7 +20,7 @@ from ..backend import current_module
 from ..errors import MvnpError, check_choice
 from ..kernels import kernels_on
 from ..workspace import keep_freed_memory
-from . import check, classify, convert, demo, export, features, finetune, info, models, summary, train, validate
+from . import check, classify, convert, demo, export, features, finetune, info, learn, models, summary, train, validate
 from .arguments import Parser
 
 COMMANDS = {
@@ -33,6 +34,7 @@ COMMANDS = {
     "export": export,
     "summary": summary,
     "check": check,
+    "learn": learn,
     "models": models,
     "info": info,
 }

@@ -1,0 +1,37 @@
+"""The course: every layer of mvnp/layers, in an order in which each exercise needs little beyond those before it."""
+
+from __future__ import annotations
+
+from ..errors import check_choice
+from .exercise import Exercise
+from .formulas.convolutions import CONV1D, CONV2D, WINOGRAD
+from .formulas.dense import CROSS_ENTROPY, LINEAR, POOL, SOFTMAX
+from .formulas.norms import BATCHNORM, LAYERNORM
+from .formulas.pointwise import DROP_PATH, DROPOUT, GELU, LAYER_SCALE, RELU, SILU, SOFTPLUS
+from .formulas.scans import LINEAR_RECURRENCE, SELECTIVE_SCAN
+from .formulas.tokens import ATTENTION, WINDOW
+
+CHAPTERS: dict[str, tuple[Exercise, ...]] = {
+    "first steps": (LINEAR, RELU, LAYER_SCALE, POOL),
+    "probabilities": (SOFTMAX, CROSS_ENTROPY),
+    "curves": (SILU, SOFTPLUS, GELU),
+    "chance": (DROPOUT, DROP_PATH),
+    "norms": (LAYERNORM, BATCHNORM),
+    "tokens": (WINDOW, ATTENTION),
+    "convolutions": (CONV1D, CONV2D, WINOGRAD),
+    "the scan": (LINEAR_RECURRENCE, SELECTIVE_SCAN),
+}
+
+EXERCISES: tuple[Exercise, ...] = tuple(exercise for chapter in CHAPTERS.values() for exercise in chapter)
+
+
+def find_exercise(stem: str) -> Exercise:
+    """The exercise of a layer. Raises InputError for an unknown name, with the nearest one."""
+    by_stem = {exercise.stem: exercise for exercise in EXERCISES}
+    check_choice("exercise", stem, by_stem)
+    return by_stem[stem]
+
+
+def number(exercise: Exercise) -> int:
+    """Its place in the course, from 1."""
+    return EXERCISES.index(exercise) + 1

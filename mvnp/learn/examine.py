@@ -1,0 +1,206 @@
+"""Examines a file of the reader's: is each backward right, and where not, what is the mistake?
+
+The verdict is gradcheck's, central differences of the forward with random cotangents in float64. Hints are sought only for
+what it found wrong.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import traceback
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..backend import to_numpy
+from ..gradcheck import GradientError, gradcheck
+from . import moves, structure
+from .exercise import Exercise, Part, Setting
+from .form import form_hints, shape_error_hints
+from .hint import Evidence, Hint, Probe, Raised, as_tuple, same
+from .neighbours import changed_at_some_entries, changed_ingredient, coefficients, two_mistakes
+
+TOLERANCE = 1e-7  # of gradcheck
+
+# The first that recognises something has the word: the surest first, the vaguest last.
+DETECTORS = (
+    structure.not_finite,
+    structure.zero,
+    structure.rounded,
+    structure.sign,
+    lambda evidence: coefficients(evidence, usual=True),
+    changed_ingredient,
+    structure.of_another,
+    structure.independent_of_dy,
+    structure.constant,
+    moves.turned,
+    moves.of_another_dy,
+    lambda evidence: coefficients(evidence, usual=False),
+    structure.not_linear,
+    two_mistakes,
+    changed_at_some_entries,
+    structure.where_wrong,
+    structure.unknown,
+)
+
+
+VAGUE = ("unknown", "partly wrong")
+
+
+@dataclass
+class Finding:
+    """One backward at one setting: the error of each gradient (None: it could not be compared), hints, what was raised."""
+
+    backward: str
+    setting: str
+    errors: dict[str, float] = field(default_factory=dict)
+    hints: list[Hint] = field(default_factory=list)
+    raised: str = ""
+    unwritten: bool = False
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the backward is right at this setting."""
+        return not (self.hints or self.raised or self.unwritten)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Finding:
+        """The reverse of `to_dict`."""
+        return cls(**{**data, "hints": [Hint(**hint) for hint in data["hints"]]})
+
+
+def examine(module: ModuleType, exercise: Exercise, file: str = "") -> list[Finding]:
+    """The findings for every backward of an exercise, at each setting until one fails. `file`: whose lines are told."""
+    real = importlib.import_module(f"mvnp.layers.{exercise.stem}")
+    findings = []
+    for part in exercise.parts:
+        for setting in part.settings:
+            findings.append(_examine(part, setting, module, real, file))
+            if not findings[-1].ok:
+                break
+    return findings
+
+
+def _examine(part: Part, setting: Setting, module: ModuleType, real: ModuleType, file: str) -> Finding:
+    finding = Finding(part.backward, setting.what)
+    for name in (part.forward, part.backward):
+        if not callable(getattr(module, name, None)):
+            finding.raised = f"the file has no function {name}; it is to be called so, at the top level"
+            return finding
+    probe = Probe(part, setting, module, real)
+    try:
+        if problem := _forward_problem(probe):
+            finding.raised = problem
+            return finding
+        with np.errstate(all="ignore"):  # NaN and infinity get a hint
+            finding.hints = _hints(probe)
+            if not finding.hints:
+                _compare(probe, finding)
+    except Raised as raised:
+        _tell_raised(finding, raised.error, file)
+        if isinstance(raised.error, ValueError | IndexError):
+            finding.hints = _hints_with_equal_sizes(part, setting, module, real)
+            if finding.hints:
+                finding.note = "with all sizes equal to 3 the shapes fit together, and what comes out shows:"
+            else:
+                finding.hints = shape_error_hints(raised.error)
+    return finding
+
+
+def _tell_raised(finding: Finding, error: Exception, file: str) -> None:
+    finding.unwritten = isinstance(error, NotImplementedError)
+    finding.raised = "" if finding.unwritten else described(error, file)
+
+
+def _forward_problem(probe: Probe) -> str:
+    result = probe.forward(*(x.copy() for x in probe.inputs.values()))
+    if not isinstance(result, tuple) or len(result) != 2:
+        return f"{probe.part.forward} no longer returns the pair (y, cache); put back the forward as it was"
+    if not same(to_numpy(np.asarray(result[0])), probe.y):
+        return f"{probe.part.forward} no longer gives the y of the layer; put back the forward as it was"
+    return ""
+
+
+def _hints(probe: Probe) -> list[Hint]:
+    """What is wrong; nothing where all is right."""
+    results = []
+    for trial in probe.trials:
+        result, changed = probe.got(trial.dy)
+        if changed:
+            text = f"{', '.join(changed)} is changed in place, and whoever gave it needs it as it was; make a copy first"
+            return [Hint("in place", "", text)]
+        results.append(form_hints(probe, result, trial.right))
+    hints, arrays = list(results[0][0]), [arrays for _, arrays in results]
+    for name in probe.present():
+        if all(name in found for found in arrays):
+            evidence = Evidence(name, [found[name] for found in arrays], probe)
+            if not evidence.fits(evidence.right):
+                hints.append(next(hint for detect in DETECTORS if (hint := detect(evidence)) is not None))
+    return _merged(_followers(hints))
+
+
+def _followers(hints: list[Hint]) -> list[Hint]:
+    """Beside a mistake that has a name, a gradient that is just wrong is likely wrong for the same reason."""
+    vague = [hint for hint in hints if hint.kind in VAGUE]
+    if not vague or len(vague) == len(hints):
+        return hints
+    text = "is wrong too, perhaps by the same mistake"
+    return [Hint("follows", hint.where, text) if hint in vague else hint for hint in hints]
+
+
+def _merged(hints: list[Hint]) -> list[Hint]:
+    """The same mistake in several gradients is told once."""
+    where: dict[tuple[str, str], list[str]] = {}
+    for hint in hints:
+        where.setdefault((hint.kind, hint.text), []).append(hint.where)
+    return [Hint(kind, ", ".join(names), text) for (kind, text), names in where.items()]
+
+
+def _compare(probe: Probe, finding: Finding) -> None:
+    """The verdict, by differences."""
+    names, wanted = probe.part.returns, probe.present()
+
+    def backward(dy: np.ndarray, cache: Any) -> tuple[Any, ...]:
+        given = dict(zip(names, as_tuple(probe.backward(dy, cache)), strict=True))
+        return tuple(given[name] for name in wanted)
+
+    try:
+        with redirect_stdout(io.StringIO()):  # what it prints was shown when hints were sought
+            report = gradcheck(probe.forward, backward, probe.inputs, jacobian=False, directions=4, tolerance=TOLERANCE)
+    except GradientError as error:
+        finding.hints = [Hint("gradcheck", "", str(error))]
+        return
+    finding.errors = {row.tensor: row.error for row in report.comparisons}
+    finding.hints = [
+        Hint("unknown", f"d{row.tensor}", f"{row.where}: {row.analytic:.6g}, differences give {row.numeric:.6g}")
+        for row in report.comparisons
+        if row.error > report.tolerance
+    ]
+
+
+def _hints_with_equal_sizes(part: Part, setting: Setting, module: ModuleType, real: ModuleType) -> list[Hint]:
+    """Where shapes did not fit together: with equal sizes all products can be taken, and the values tell what is wrong."""
+    try:
+        with redirect_stdout(io.StringIO()):
+            return _hints(Probe(part, setting.square(), module, real))
+    except (Raised, ValueError):  # other sizes do not mend it, or this layer cannot have equal ones
+        return []
+
+
+def described(error: BaseException, file: str) -> str:
+    """`ValueError: … (line 31: dx = dy @ weight.T)`, with the reader's own line where it can be found."""
+    name = type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f"{name}: {error.msg} (line {error.lineno}: {(error.text or '').strip()})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = f" (line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+    return f"{name}: {error}{where}" if str(error) else f"{name}{where}"
