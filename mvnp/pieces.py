@@ -37,15 +37,19 @@ class PieceTape(Tape):
 
     def __init__(self, whole: Tape, part: slice, total: int, member: int, meeting: Meeting) -> None:
         super().__init__(whole.training, inputs=whole.inputs)
-        self.rng = _RowsOfDraws(copy.deepcopy(whole.rng), part, total)
+        self.rng = RowsOfDraws(copy.deepcopy(whole.rng), part, total)
         self._pending = list(whole._pending)
-        self._member, self._meeting = member, meeting
+        self._whole, self._member, self._meeting = whole, member, meeting
 
     def gather(self, value: Any) -> list[Any]:
-        return self._meeting.gather(self._member, value)
+        values = self._meeting.gather(self._member, value)
+        if self._whole.alone:
+            return values
+        # The batch goes on in other processes: one of the pieces asks them, and tells the others here.
+        return self._meeting.gather(self._member, self._whole.gather_all(values) if self._member == 0 else [])[0]
 
 
-class _RowsOfDraws:
+class RowsOfDraws:
     """A generator that draws for the whole batch, and gives the rows of one piece. The leading axis of a shape counts samples,
     or windows, the same number for each sample."""
 
