@@ -87,7 +87,7 @@ def mpiexec() -> str:
 def start(number: int, *arguments: Any, module: str = "support.ranked", **environment: str) -> subprocess.Popen[str]:
     """`mpiexec -n number python -m module arguments`, with what it says to be read."""
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([PACKAGE, TESTS]), "PYTHONWARNINGS": "error", **environment}
-    command = [mpiexec(), "-n", str(number), sys.executable, "-m", module, *map(str, arguments)]
+    command = [mpiexec(), "-n", str(number), sys.executable, "-P", "-m", module, *map(str, arguments)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
 
