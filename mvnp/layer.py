@@ -77,7 +77,12 @@ class Tape:
     seed       of the generator that dropout and drop path draw from
     inputs     False: the gradient of the images is not wanted, and the model's backward gives None for it. Training has no
                use for it, and it belongs to the largest map of all.
+
+    micro_batch    0, or how many samples at a time the levels of scan and attention may keep caches for, at the cost of a
+                   second forward in the backward (recompute.py)
     """
+
+    micro_batch = 0
 
     alone = True  # False: other processes have more of the batch (mvnp/training/ranks.py)
 

@@ -37,6 +37,7 @@ DATA_HELP = "fashion-mnist-small, fashion-mnist, a folder of IDX files (as MNIST
 SETTINGS: list[tuple[str, Any, str]] = [
     ("epochs", whole(1), "passes over the training images"),
     ("batch_size", whole(1), "images in a step"),
+    ("micro_batch", whole(0), "save memory: so many images at a time; 0: the whole batch"),
     ("lr", number, "highest learning rate"),
     ("min_lr", number, "learning rate at the end"),
     ("warmup_epochs", number, "epochs until the highest learning rate is reached"),

@@ -42,6 +42,7 @@ def train_step(
     label_smoothing: float = 0.0,
     ranks: Ranks | None = None,
     total: int | None = None,
+    micro_batch: int = 0,
 ) -> StepResult:
     """Forward, backward, update: one step on images (B, C, H, W) and labels (B,) or distributions (B, classes).
 
@@ -49,6 +50,7 @@ def train_step(
     clip_norm  limit of the gradients' global norm; None: no limit
     ranks      that take this step together, each with its own share of the images; None: this process by itself
     total      images of all ranks
+    micro_batch    images at a time that a process may keep caches of the last levels for (mvnp/recompute.py); 0: all
 
     The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite, and then has
     changed neither the parameters, the optimiser nor the running statistics.
@@ -57,6 +59,7 @@ def train_step(
     total = len(labels) if total is None else total
     share = len(labels) / total
     tape = ranks.tape(seed, total)
+    tape.micro_batch = micro_batch
     # What overflows ends as a loss or a norm that is not finite, here or in the next step, and is reported once.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logits = model(from_numpy(images), tape)

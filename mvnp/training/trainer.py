@@ -171,6 +171,7 @@ class Trainer:
                 label_smoothing=config.label_smoothing,
                 ranks=self.ranks,
                 total=total,
+                micro_batch=config.micro_batch,
             )
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
