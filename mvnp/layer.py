@@ -77,7 +77,14 @@ class Tape:
     seed       of the generator that dropout and drop path draw from
     inputs     False: the gradient of the images is not wanted, and the model's backward gives None for it. Training has no
                use for it, and it belongs to the largest map of all.
+
+    micro_batch    0, or how many samples at a time the levels of scan and attention may keep caches for, at the cost of a
+                   second forward in the backward (recompute.py)
     """
+
+    micro_batch = 0
+
+    alone = True  # False: other processes have more of the batch (mvnp/training/ranks.py)
 
     def __init__(self, training: bool = True, seed: int | list[int] = 0, inputs: bool = True) -> None:
         self.training, self.inputs = training, inputs
@@ -129,7 +136,11 @@ class Tape:
 
     def gather(self, value: Any) -> list[Any]:
         """What each piece of the batch has for `value`: here one, the batch is whole. See mvnp/pieces.py."""
-        return [value]
+        return self.gather_all([value])
+
+    def gather_all(self, values: list[Any]) -> list[Any]:
+        """The values of this process's pieces, and of those of the other processes that share the batch."""
+        return values
 
     def pending(self, buffer: Buffer) -> Array:
         """The value that `buffer` will have after `commit`: a layer that runs twice updates its own update."""

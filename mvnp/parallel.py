@@ -37,6 +37,7 @@ class Meeting:
     """
 
     def __init__(self, members: int) -> None:
+        self.members = members
         self._barrier = threading.Barrier(members)
         # Two tables in turn: while the slow ones still read the one, the fast ones may be writing into the other.
         self._tables: list[list[Any]] = [[None] * members, [None] * members]

@@ -37,15 +37,20 @@ class PieceTape(Tape):
 
     def __init__(self, whole: Tape, part: slice, total: int, member: int, meeting: Meeting) -> None:
         super().__init__(whole.training, inputs=whole.inputs)
-        self.rng = _RowsOfDraws(copy.deepcopy(whole.rng), part, total)
+        self.rng = RowsOfDraws(copy.deepcopy(whole.rng), part, total)
         self._pending = list(whole._pending)
-        self._member, self._meeting = member, meeting
+        self._whole, self._member, self._meeting = whole, member, meeting
+        self.micro_batch = whole.micro_batch and max(1, whole.micro_batch // meeting.members)
 
     def gather(self, value: Any) -> list[Any]:
-        return self._meeting.gather(self._member, value)
+        values = self._meeting.gather(self._member, value)
+        if self._whole.alone:
+            return values
+        # The batch goes on in other processes: one of the pieces asks them, and tells the others here.
+        return self._meeting.gather(self._member, self._whole.gather_all(values) if self._member == 0 else [])[0]
 
 
-class _RowsOfDraws:
+class RowsOfDraws:
     """A generator that draws for the whole batch, and gives the rows of one piece. The leading axis of a shape counts samples,
     or windows, the same number for each sample."""
 
@@ -62,7 +67,7 @@ def forward_in_pieces(owner: Layer, function: Callable, x: Array, tape: Tape | N
     """function(x, tape), an array or a list of arrays. With a tape, `owner` calls `backward_in_pieces` later."""
     parts = _cut(x, tape)
     if tape is None:
-        return _joined(run([partial(function, x[part]) for part in parts]))
+        return joined(run([partial(function, x[part]) for part in parts]))
     if len(parts) == 1:
         return owner.record(tape, (function(x, tape), None))
     meeting = Meeting(len(parts))
@@ -70,7 +75,7 @@ def forward_in_pieces(owner: Layer, function: Callable, x: Array, tape: Tape | N
     results = run([partial(function, x[part], piece) for part, piece in zip(parts, tapes, strict=True)], meeting)
     # Every piece has drawn the same numbers and found the same statistics.
     tape.rng, tape._pending = tapes[0].rng.generator, tapes[0]._pending
-    return owner.record(tape, (_joined(results), (parts, tapes, meeting)))
+    return owner.record(tape, (joined(results), (parts, tapes, meeting)))
 
 
 def backward_in_pieces(owner: Layer, function: Callable, dy: Any, tape: Tape) -> Array:
@@ -79,7 +84,7 @@ def backward_in_pieces(owner: Layer, function: Callable, dy: Any, tape: Tape) ->
     if record is None:
         return function(dy, tape)
     parts, tapes, meeting = record
-    dx = _joined(run([partial(function, _part(dy, p), piece) for p, piece in zip(parts, tapes, strict=True)], meeting))
+    dx = joined(run([partial(function, part_of(dy, p), piece) for p, piece in zip(parts, tapes, strict=True)], meeting))
     for piece in tapes:
         tape.take_gradients(piece)
     return dx
@@ -88,7 +93,7 @@ def backward_in_pieces(owner: Layer, function: Callable, dy: Any, tape: Tape) ->
 def a_few_at_a_time(function: Callable, x: Array) -> Any:
     """function(x), an array or a list of arrays, of images (B, H, W, C); on NumPy of a few of them after the other."""
     number = max(1, round(math.prod(x.shape[:3]) / FEW_PIXELS)) if array_module(x) is np else 1
-    return _joined([function(x[part]) for part in _slices(len(x), min(number, len(x)))])
+    return joined([function(x[part]) for part in slices(len(x), min(number, len(x)))])
 
 
 def _cut(x: Array, tape: Tape | None) -> list[slice]:
@@ -97,22 +102,24 @@ def _cut(x: Array, tape: Tape | None) -> list[slice]:
     if array_module(x) is np and pixels >= LEAST_PIXELS:
         rounds = 1 if tape is not None else max(1, round(pixels / (PIECE_PIXELS * threads())))
         number = min(B, rounds * threads())
-    return _slices(B, number)
+    return slices(B, number)
 
 
-def _slices(count: int, number: int) -> list[slice]:
+def slices(count: int, number: int) -> list[slice]:
     """Cuts `count` samples into `number` parts of nearly the same size."""
     edges = [count * i // number for i in range(number + 1)]
     return [slice(*edge) for edge in itertools.pairwise(edges)]
 
 
-def _part(dy: Any, part: slice) -> Any:
+def part_of(dy: Any, part: slice) -> Any:
+    """dy[part] of an array, or of each array in a list with Nones."""
     return [None if d is None else d[part] for d in dy] if isinstance(dy, list | tuple) else dy[part]
 
 
-def _joined(results: Sequence[Any]) -> Any:
+def joined(results: Sequence[Any]) -> Any:
+    """What `part_of` would take apart."""
     if len(results) == 1 or results[0] is None:
         return results[0]
     if isinstance(results[0], list):
-        return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
-    return np.concatenate(results)
+        return [array_module(*arrays).concatenate(arrays) for arrays in zip(*results, strict=True)]
+    return array_module(*results).concatenate(results)

@@ -517,6 +517,10 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("self.model.head(self.model.pooled(x), tape)", "self.model(x, tape)"),
         ('key.startswith("head.")', "key"),
     ],
+    "training/ranks.py": [
+        ("return [value for found in self._ranks.gather(values) for value in found]", "return values"),
+        ("RowsOfDraws(np.random.default_rng(seed), ranks.part(total), total)", "np.random.default_rng(seed)"),
+    ],
     "training/layer_decay.py": [
         ("return before[level + 1] + 1", "return before[level] + 1"),
         ("decay ** (top - layer_depth(key, depths))", "decay ** layer_depth(key, depths)"),

@@ -12,7 +12,7 @@ from .arguments import Parser, number, whole
 from .train import DATA_HELP, SETTINGS, located
 
 if TYPE_CHECKING:
-    from ..training import TrainingConfig
+    from ..training import Ranks, TrainingConfig
 
 SUMMARY = "train given weights further, on images of other classes"
 
@@ -92,23 +92,33 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..training import join
+
+    ranks = join()
+    with ranks.together():
+        return _run(arguments, ranks)
+
+
+def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     from ..training import finetune, open_run
 
     given = vars(arguments)
     out = given.get("out", DEFAULT_OUT)
     if arguments.resume:
-        settings = open_run(out, resume=True).config.to_dict()
+        settings = ranks.from_first(lambda: open_run(out, resume=True)).config.to_dict()
     else:
         for name, shown in (("data", "DATA, what to train on"), ("weights", "--weights, what to begin from")):
             if name not in given:
                 raise InputError(f"finetune needs {shown}: {USAGE}\nSee mvnp finetune --help.")
         settings = _initial(given)
     try:
-        result = finetune(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet)
+        result = finetune(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
     except CheckpointError as error:
         if "give num_heads=" in str(error) or "give window_size=" in str(error):
             raise CheckpointError(f"{error}. On the command line: --heads and --windows") from error
         raise
+    if not ranks.first:
+        return 0
     print(f"test accuracy {result.accuracy:.2%} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
     print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}: {result.best}")
     return 0

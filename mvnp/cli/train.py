@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .arguments import Parser, number, whole
 
 if TYPE_CHECKING:
-    from ..training import TrainingConfig
+    from ..training import Ranks, TrainingConfig
 
 SUMMARY = "train a model on images, or go on with a stopped training"
 
@@ -37,6 +37,7 @@ DATA_HELP = "fashion-mnist-small, fashion-mnist, a folder of IDX files (as MNIST
 SETTINGS: list[tuple[str, Any, str]] = [
     ("epochs", whole(1), "passes over the training images"),
     ("batch_size", whole(1), "images in a step"),
+    ("micro_batch", whole(0), "save memory: so many images at a time; 0: the whole batch"),
     ("lr", number, "highest learning rate"),
     ("min_lr", number, "learning rate at the end"),
     ("warmup_epochs", number, "epochs until the highest learning rate is reached"),
@@ -99,6 +100,14 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..training import join
+
+    ranks = join()
+    with ranks.together():
+        return _run(arguments, ranks)
+
+
+def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     from ..training import open_run, train
     from ..training.presets import find_preset
 
@@ -106,12 +115,14 @@ def run(arguments: argparse.Namespace) -> int:
     out = given.get("out", DEFAULT_OUT)
     preset = find_preset(given.get("model", DEFAULT_MODEL))
     if arguments.resume:
-        settings = open_run(out, resume=True).config.to_dict()
+        settings = ranks.from_first(lambda: open_run(out, resume=True)).config.to_dict()
         if "model" in given:  # the preset's own training settings may have been changed by the command that began the run
             settings["model"].update(preset.model)
     else:
         settings = preset.config().to_dict()
-    result = train(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet)
+    result = train(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
+    if not ranks.first:
+        return 0
     print(f"test accuracy {result.accuracy:.2%} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
     print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}: {result.best}")
     return 0

@@ -98,16 +98,20 @@ class BatchLoader:
             self._order = (epoch, rng.permutation(len(self.dataset)))
         return self._order[1]
 
-    def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch `index` of `epoch`, both counted from 0. Evaluation is the same in every epoch."""
+    def batch(self, epoch: int, index: int, part: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Batch `index` of `epoch`, both counted from 0, or `part` of it. Evaluation is the same in every epoch."""
         _check_at_least("epoch", epoch, 0)
         if not 0 <= index < len(self):
             raise InputError(f"BatchLoader: batch {index} of {len(self)}; expected 0 to {len(self) - 1}")
         chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
-        images = self.dataset.images[chosen]
+        images = self.dataset.images[chosen[part]]
         if self.train:
-            images = self._augmented(images, np.random.default_rng([self.seed, _AUGMENT, epoch, index]))
-        return self.prepare(images), self.dataset.labels[chosen]
+            images = self._augmented(images, np.random.default_rng([self.seed, _AUGMENT, epoch, index]), len(chosen), part)
+        return self.prepare(images), self.dataset.labels[chosen[part]]
+
+    def batch_length(self, index: int) -> int:
+        """Images in batch `index`: fewer than `batch_size` in a last one that is not full."""
+        return min(self.batch_size, len(self.dataset) - index * self.batch_size)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The batches of an epoch, from batch `start` on."""
@@ -117,9 +121,10 @@ class BatchLoader:
         """Pictures, uint8 (B, H, W, C), as this loader gives them when it does not augment."""
         return prepare(images, self.image_size, self.mean, self.std)
 
-    def _augmented(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        mirrored = rng.random(len(images)) < 0.5
-        top, left = rng.integers(0, 2 * self.crop_padding + 1, size=(2, len(images)))
+    def _augmented(self, images: np.ndarray, rng: np.random.Generator, total: int, part: slice) -> np.ndarray:
+        """The images, `part` of a batch of `total`, for all of which is drawn."""
+        mirrored = rng.random(total)[part] < 0.5
+        top, left = rng.integers(0, 2 * self.crop_padding + 1, size=(2, total))[:, part]
         if self.flip:
             images = flip(images, mirrored)
         if self.crop_padding:

@@ -29,6 +29,7 @@ from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
 from ..pieces import a_few_at_a_time, backward_in_pieces, forward_in_pieces
+from ..recompute import backward_to_recompute, forward_to_recompute
 from .arguments import check_arguments, check_integer, plain
 from .blocks import Block, ConvBlock
 from .mixer import MambaVisionMixer
@@ -74,11 +75,16 @@ class Trunk(Layer):
         if len(self.levels) <= 2:
             return found
         *stages, x = found
-        return stages + self._run_levels(x, self.levels[2:], tape)
+        return stages + forward_to_recompute(self, self._window_stages, x, tape, together=False)
 
     def _convolutional_stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
         """The first two stages and, where there is a third, what it begins with."""
-        return self._run_levels(self.patch_embed(x, tape), self.levels[:2], tape)
+        x = forward_to_recompute(self, self.patch_embed, x, tape)
+        return self._run_levels(x, self.levels[:2], tape)
+
+    def _window_stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
+        """The other stages."""
+        return self._run_levels(x, self.levels[2:], tape)
 
     def _run_levels(self, x: Array, levels: Sequence[ConvLevel | HybridLevel], tape: Tape | None) -> list[Array]:
         """The stages of some levels and, unless they end the network, what follows the last downsampling."""
@@ -91,14 +97,26 @@ class Trunk(Layer):
 
     def _stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array | None:
         dx = None
-        for level, dstage in zip(reversed(self.levels), reversed(dstages), strict=True):
+        if len(self.levels) > 2:
+            dx = backward_to_recompute(self, self._window_stages, self._window_stages_backward, dstages[2:], tape)
+        dx = self._levels_backward(self.levels[:2], dstages[:2], dx, tape)
+        dx = backward_to_recompute(self, self.patch_embed, self.patch_embed.backward, dx, tape)
+        return None if dx is None else dx.transpose(0, 3, 1, 2)
+
+    def _window_stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array:
+        return self._levels_backward(self.levels[2:], dstages, None, tape)
+
+    def _levels_backward(
+        self, levels: Sequence[ConvLevel | HybridLevel], dstages: Sequence[Array | None], dx: Array | None, tape: Tape
+    ) -> Array:
+        """From the gradients of these levels' stages, and dx of what follows the last downsampling, if anything does."""
+        for level, dstage in zip(reversed(levels), reversed(dstages), strict=True):
             if level.downsample is not None:
                 # A stage has two readers: the next level and, for a backbone, whoever asked for features.
                 through = level.downsample.backward(dx, tape)
                 dstage = through if dstage is None else through + dstage
             dx = level.backward(dstage, tape)
-        dx = self.patch_embed.backward(dx, tape)
-        return None if dx is None else dx.transpose(0, 3, 1, 2)
+        return dx
 
 
 class MambaVision(Trunk):

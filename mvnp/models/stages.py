@@ -19,6 +19,7 @@ from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
 from ..layers.relu import ReLU
 from ..layers.window import real_tokens, window_partition, window_reverse
+from ..recompute import backward_to_recompute, forward_to_recompute
 from .blocks import Block, ConvBlock
 from .folding import conv_norm
 
@@ -72,12 +73,12 @@ class ConvLevel(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         for block in self.blocks:
-            x = block(x, tape)
+            x = forward_to_recompute(self, block, x, tape)
         return x
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         for block in reversed(self.blocks):
-            dy = block.backward(dy, tape)
+            dy = backward_to_recompute(self, block, block.backward, dy, tape)
         return dy
 
 

@@ -8,6 +8,8 @@ from .finetune import completed, finetune
 from .frozen import FrozenTrunk
 from .layer_decay import layer_depth, learning_rate_scales
 from .log import read_log
+from .mpi import join
+from .ranks import Ranks
 from .run import describe, make_loaders, make_model, train
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run
@@ -22,6 +24,7 @@ __all__ = [
     "Evaluation",
     "FrozenTrunk",
     "Position",
+    "Ranks",
     "RunFolder",
     "StepResult",
     "Trainer",
@@ -34,6 +37,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "global_norm",
+    "join",
     "layer_depth",
     "learning_rate",
     "learning_rate_scales",

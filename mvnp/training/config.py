@@ -21,6 +21,8 @@ class TrainingConfig:
     loader_options    arguments of `mvnp.data.BatchLoader`: image_size, mean, std, flip, crop_padding, crop_fill
     epochs            passes over the training images
     batch_size        images in a step
+    micro_batch       images at a time that a step keeps caches of the last levels for, and works them out again in the
+                      backward (mvnp/recompute.py): less memory, the same result to rounding; 0: all at once
     lr, min_lr, warmup_lr, warmup_epochs    see mvnp/training/schedule.py; warmup_epochs may be a fraction
     weight_decay      of parameters of two dimensions and more
     clip_norm         limit of the global norm of the gradients; None: no limit
@@ -45,6 +47,7 @@ class TrainingConfig:
     loader_options: dict[str, Any] = field(default_factory=dict)
     epochs: int = 10
     batch_size: int = 64
+    micro_batch: int = 0
     lr: float = 2e-3
     min_lr: float = 1e-5
     warmup_lr: float = 1e-6
@@ -62,7 +65,8 @@ class TrainingConfig:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        counts = {"epochs": 1, "batch_size": 1, "seed": 0, "eval_every": 1, "checkpoint_every": 0, "patience": 0}
+        counts = {"epochs": 1, "batch_size": 1, "micro_batch": 0, "seed": 0}
+        counts |= {"eval_every": 1, "checkpoint_every": 0, "patience": 0}
         for name, least in counts.items():
             value = getattr(self, name)
             _require(type(value) is int and value >= least, name, value, f"an integer of at least {least}")

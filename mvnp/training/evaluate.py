@@ -12,6 +12,7 @@ from ..data import BatchLoader
 from ..errors import InputError
 from ..layer import Layer
 from ..layers.cross_entropy import cross_entropy_forward
+from .ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,33 @@ class Evaluation:
     count: int
 
 
-def evaluate(model: Layer, loader: BatchLoader, on_batch: Callable[[int], None] | None = None) -> Evaluation:
+def evaluate(
+    model: Layer, loader: BatchLoader, on_batch: Callable[[int], None] | None = None, ranks: Ranks | None = None
+) -> Evaluation:
     """Accuracy and loss of `model` over all batches of `loader`, with running statistics and without dropout.
 
     on_batch    called with the number of each batch once it is under way; what it raises ends the evaluation
+    ranks       that take the batches in turn; None: this process by itself. Each calls on_batch equally often: with the
+                number of the first rank's batch
     """
-    counts, sums = [], []
-    for number in range(len(loader)):
-        images, labels = loader.batch(0, number)
-        counts.append(len(labels))
-        sums.append(_correct_and_loss(model(from_numpy(images)), labels))
+    ranks = ranks or Ranks()
+    if not len(loader):
+        raise InputError("evaluate: the loader has no batches, expected at least one")
+    sums: dict[int, Array] = {}
+    for number in range(0, len(loader), ranks.size):
+        own = number + ranks.rank
+        if own < len(loader):
+            images, labels = loader.batch(0, own)
+            sums[own] = _correct_and_loss(model(from_numpy(images)), labels)
         if on_batch is not None:
             on_batch(number)
-    if not counts:
-        raise InputError("evaluate: the loader has no batches, expected at least one")
     # One read for all batches: a GPU is not made to wait between them.
-    correct, loss = to_numpy(array_module(*sums).stack(sums)).sum(axis=0)
-    return Evaluation(accuracy=float(correct) / sum(counts), loss=float(loss) / sum(counts), count=sum(counts))
+    found = to_numpy(array_module(*sums.values()).stack(list(sums.values()))) if sums else np.zeros((0, 2))
+    by_batch = {number: row for part in ranks.gather(list(zip(sums, found, strict=True))) for number, row in part}
+    # In the order of the batches: the sum does not depend on who took which.
+    correct, loss = np.stack([by_batch[number] for number in sorted(by_batch)]).sum(axis=0)
+    count = sum(loader.batch_length(number) for number in range(len(loader)))
+    return Evaluation(accuracy=float(correct) / count, loss=float(loss) / count, count=count)
 
 
 def _correct_and_loss(logits: Array, labels: np.ndarray) -> Array:

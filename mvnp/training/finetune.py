@@ -26,22 +26,37 @@ from ..models.mambavision import MambaVision
 from .config import TrainingConfig
 from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
+from .ranks import Ranks
 from .run import describe, make_loaders
 from .run_checkpoint import Checkpoint
 from .run_folder import TrainingResult, open_run
 from .trainer import Trainer
 
 
-def finetune(config: TrainingConfig | None, out: str | Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
+def finetune(
+    config: TrainingConfig | None,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    ranks: Ranks | None = None,
+) -> TrainingResult:
     """Train weights further on other classes, as `config` says, into the folder `out`.
 
     config    None, with `resume`: that of the run in `out`. What it leaves open follows the weights (`completed`).
     quiet     nothing on standard error
+    ranks     from `join`: the processes that mpiexec has started, which train together; None: this one by itself
 
     Raises what `train` raises, and CheckpointError or FileNotFoundError for weights that cannot be used.
     """
+    ranks = ranks or Ranks()
+    with ranks.together():
+        return _finetune(config, out, resume, quiet, ranks)
+
+
+def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quiet: bool, ranks: Ranks) -> TrainingResult:
     if resume:
-        folder = open_run(out, config, resume=True)
+        folder = ranks.from_first(lambda: open_run(out, config, resume=True))
         assert folder.resumed is not None
         config = folder.config
         if config.weights is None:
@@ -51,8 +66,9 @@ def finetune(config: TrainingConfig | None, out: str | Path, *, resume: bool = F
         if config is None or config.weights is None:
             raise InputError("finetune: the settings name no weights to begin from")
         pretrained = read_pretrained(config.weights, **config.weights_options, **config.model)
-        config = completed(config, pretrained)
-        folder = open_run(out, config)
+        settings = completed(config, pretrained)
+        folder = ranks.from_first(lambda: open_run(out, settings))
+        config = folder.config
         model, about = pretrained.model, {"variant": pretrained.variant}
     parts = load_dataset(config.dataset, **config.dataset_options)
     train_set, test_set = (in_channels(part, model.in_chans) for part in parts)
@@ -70,6 +86,7 @@ def finetune(config: TrainingConfig | None, out: str | Path, *, resume: bool = F
         about=about,
         lr_scales=scales,
         save_best=partial(_write_best, model=model, about=about),
+        ranks=ranks,
     ).run()
 
 

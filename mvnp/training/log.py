@@ -43,6 +43,22 @@ class RunLog:
         self._file.close()
 
 
+class NoLog(RunLog):
+    """Of a rank that writes nothing."""
+
+    def __init__(self) -> None:
+        self.lost = self.size = 0
+
+    def write(self, **fields: Any) -> None:
+        pass
+
+    def sync(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
 def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The lines of a log. A last line that is not whole, of a run that is still writing or was killed, is left out."""
     with open(path, encoding="utf-8") as file:

@@ -14,20 +14,35 @@ from ..data import BatchLoader, Dataset, ImageTransform, load_dataset
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
+from .ranks import Ranks
 from .run_folder import open_run
 from .trainer import Trainer, TrainingResult
 
 
-def train(config: TrainingConfig | None, out: str | Path, *, resume: bool = False, quiet: bool = False) -> TrainingResult:
+def train(
+    config: TrainingConfig | None,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    ranks: Ranks | None = None,
+) -> TrainingResult:
     """Train a MambaVision as `config` says, into the folder `out`.
 
     config    None, with `resume`: that of the run in `out`
     quiet     nothing on standard error
+    ranks     from `join`: the processes that mpiexec has started, which train together; None: this one by itself
 
     Raises TrainingInterrupted after Ctrl-C or SIGTERM, once all is saved; TrainingError for a folder that cannot be used and
     for a loss that is not finite; DataError, InputError and CheckpointError for what their names say.
     """
-    folder = open_run(out, config, resume)
+    ranks = ranks or Ranks()
+    with ranks.together():
+        return _train(config, out, resume, quiet, ranks)
+
+
+def _train(config: TrainingConfig | None, out: str | Path, resume: bool, quiet: bool, ranks: Ranks) -> TrainingResult:
+    folder = ranks.from_first(lambda: open_run(out, config, resume))
     config = folder.config
     if config.weights is not None:
         how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
@@ -36,7 +51,7 @@ def train(config: TrainingConfig | None, out: str | Path, *, resume: bool = Fals
     train_loader, test_loader = make_loaders(config, train_set, test_set)
     model = make_model(config, train_set)
     about = describe(model, train_loader)
-    return Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about).run()
+    return Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about, ranks=ranks).run()
 
 
 def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:

@@ -9,10 +9,13 @@ import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
 from ..errors import TrainingError
-from ..layer import Layer, Tape
+from ..layer import Layer
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from .adamw import AdamW
 from .clipping import clipped, global_norm
+from .ranks import Ranks
+
+LOSS = ""  # its name among the gradients, which travel together; no parameter has it
 
 
 @dataclass(frozen=True)
@@ -37,22 +40,34 @@ def train_step(
     seed: int | list[int] = 0,
     clip_norm: float | None = None,
     label_smoothing: float = 0.0,
+    ranks: Ranks | None = None,
+    total: int | None = None,
+    micro_batch: int = 0,
 ) -> StepResult:
     """Forward, backward, update: one step on images (B, C, H, W) and labels (B,) or distributions (B, classes).
 
     seed       of dropout and drop path in this step
     clip_norm  limit of the gradients' global norm; None: no limit
+    ranks      that take this step together, each with its own share of the images; None: this process by itself
+    total      images of all ranks
+    micro_batch    images at a time that a process may keep caches of the last levels for (mvnp/recompute.py); 0: all
 
     The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite, and then has
     changed neither the parameters, the optimiser nor the running statistics.
     """
-    tape = Tape(training=True, seed=seed, inputs=False)
+    ranks = ranks or Ranks()
+    total = len(labels) if total is None else total
+    share = len(labels) / total
+    tape = ranks.tape(seed, total)
+    tape.micro_batch = micro_batch
     # What overflows ends as a loss or a norm that is not finite, here or in the next step, and is reported once.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logits = model(from_numpy(images), tape)
         loss, cache = cross_entropy_forward(logits, labels, label_smoothing)
-        model.backward(cross_entropy_backward(1.0, cache), tape)
-        gradients = model.gradients(tape)
+        # The mean over the whole batch: the mean over this share, weighted by it, and added up.
+        model.backward(cross_entropy_backward(share, cache), tape)
+        gradients = ranks.add_up({**model.gradients(tape), LOSS: loss * share})
+        loss = gradients.pop(LOSS)
         result = StepResult(*_read(loss, global_norm(gradients)))
         if not math.isfinite(result.loss):
             raise NonFiniteError(f"the loss is {result.loss}")

@@ -21,8 +21,9 @@ from ..errors import TrainingError
 from ..layer import Layer
 from .adamw import AdamW
 from .evaluate import Evaluation, evaluate
-from .log import RunLog
+from .log import NoLog, RunLog
 from .progress import Progress, Speed
+from .ranks import Ranks
 from .run_checkpoint import Checkpoint, Position, write_checkpoint
 from .run_folder import RunFolder, TrainingResult, known
 from .schedule import learning_rate
@@ -40,6 +41,7 @@ class Trainer:
     lr_scales    factors of the learning rate of single parameters, by name
     save_best    writes the model after an epoch that was better than all before to the path it is given; None: a
                  checkpoint like the last
+    ranks        the processes that train together (ranks.py), of which the first writes and shows all there is; None: this one
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Trainer:
         about: dict[str, Any] | None = None,
         lr_scales: Mapping[str, float] | None = None,
         save_best: Callable[[Path], None] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model, self.folder, self.config = model, folder, folder.config
         self.train_loader, self.test_loader = train_loader, test_loader
@@ -62,7 +65,8 @@ class Trainer:
         self.position = Position()
         self.about = {**(about or {}), "batches_per_epoch": self.batches}
         self._write_best = save_best
-        self.progress = Progress(quiet)
+        self.ranks = ranks or Ranks()
+        self.progress = Progress(quiet or not self.ranks.first)
         self._log: RunLog
         self._saved_step = 0
         if folder.resumed is not None:
@@ -72,10 +76,12 @@ class Trainer:
         """Train to the end. Raises TrainingInterrupted, TrainingError, and InputError for images that do not fit the model."""
         # One image through the model: what does not fit shows now, before anything is written.
         self.model(from_numpy(self.test_loader.batch(0, 0)[0][:1]))
-        if self.folder.resumed is None:
+        if self.folder.resumed is None and self.ranks.first:
             # There is always something to go on from, and a full disk shows before the work, not after.
             write_checkpoint(self.folder.checkpoint, self._checkpoint())
-        self._log = RunLog(self.folder.log, keep=self.position.log_size)
+        self._log = RunLog(self.folder.log, keep=self.position.log_size) if self.ranks.first else NoLog()
+        how = self._how_to_resume()
+        self.ranks.watch(f"mvnp: a process of this training was killed or failed, and with it all. To go on: {how}")
         try:
             self._announce()
             with StopRequest(announce=not self.progress.quiet) as stop:
@@ -102,10 +108,11 @@ class Trainer:
         self._speed = Speed()
         while position.batch < self.batches:
             with self._speed:
-                images, labels = self.train_loader.batch(position.epoch, position.batch)
+                total = self.train_loader.batch_length(position.batch)
+                images, labels = self.train_loader.batch(position.epoch, position.batch, self.ranks.part(total))
                 lr = self._learning_rate()
-                result = self._step(images, labels, lr)
-            self._speed.images += len(labels)
+                result = self._step(images, labels, lr, total)
+            self._speed.images += total
             position.batch += 1
             position.step += 1
             position.loss_sum += result.loss
@@ -150,7 +157,7 @@ class Trainer:
             waited = epoch - known(position.best_epoch)
             self.progress.say(f"no better test accuracy for {waited} epoch{'s' * (waited > 1)}: stopping early")
 
-    def _step(self, images: np.ndarray, labels: np.ndarray, lr: float) -> StepResult:
+    def _step(self, images: np.ndarray, labels: np.ndarray, lr: float, total: int) -> StepResult:
         config, position = self.config, self.position
         try:
             return train_step(
@@ -162,10 +169,13 @@ class Trainer:
                 seed=[config.seed, _TAPE, position.step],
                 clip_norm=config.clip_norm,
                 label_smoothing=config.label_smoothing,
+                ranks=self.ranks,
+                total=total,
+                micro_batch=config.micro_batch,
             )
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
-            if np.isfinite(images).all():
+            if all(self.ranks.gather(bool(np.isfinite(images).all()))):
                 advice = f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps."
             else:
                 advice = "The images of this batch hold values that are not finite: look at the data."
@@ -179,7 +189,7 @@ class Trainer:
             self.progress.advance()
             self._stop_if_asked(stop)
 
-        tested = evaluate(self.model, self.test_loader, on_batch)
+        tested = evaluate(self.model, self.test_loader, on_batch, self.ranks)
         self.position.seconds += time.monotonic() - before
         if not math.isfinite(tested.loss):
             raise TrainingError(f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}")
@@ -191,18 +201,27 @@ class Trainer:
         return learning_rate(self.position.step, self.total_steps, warmup_steps, config.lr, config.min_lr, config.warmup_lr)
 
     def _stop_if_asked(self, stop: StopRequest) -> None:
-        if stop.signal is None:
+        # A signal reaches the ranks at different moments, if it reaches all: what one has heard, all act on.
+        signals = [signal for signal in self.ranks.gather(stop.signal) if signal is not None]
+        if not signals:
             return
         self._save(self.folder.checkpoint)
-        cause = "Ctrl-C" if stop.signal.name == "SIGINT" else stop.signal.name
-        command = "train" if self.config.weights is None else "finetune"
+        cause = "Ctrl-C" if signals[0].name == "SIGINT" else signals[0].name
         raise TrainingInterrupted(
             f"stopped by {cause} after step {self.position.step} of {self.total_steps}; everything is saved in"
-            f" {self.folder.path}. To go on: mvnp {command} --resume --out {shlex.quote(str(self.folder.path))}",
-            stop.signal,
+            f" {self.folder.path}. To go on: {self._how_to_resume()}",
+            signals[0],
         )
 
+    def _how_to_resume(self) -> str:
+        many = f"mpiexec -n {self.ranks.size} " if self.ranks.size > 1 else ""
+        command = "train" if self.config.weights is None else "finetune"
+        return f"{many}mvnp {command} --resume --out {shlex.quote(str(self.folder.path))}"
+
     def _save(self, path: Path) -> None:
+        if not self.ranks.first:
+            self._saved_step = self.position.step
+            return
         # The log reaches the disk first: a checkpoint never speaks of lines that a power cut has taken.
         self.position.log_size = self._log.sync()
         try:
@@ -212,6 +231,8 @@ class Trainer:
         self._saved_step = self.position.step
 
     def _save_best(self) -> None:
+        if not self.ranks.first:
+            return
         if self._write_best is None:
             self._save(self.folder.best)
         else:

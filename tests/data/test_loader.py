@@ -212,3 +212,16 @@ def test_no_such_batch():
             loader().batch(0, index)
     with pytest.raises(InputError, match="epoch is -1"):
         loader().batch(-1, 0)
+
+
+def test_a_part_of_a_batch():
+    """What ranks that train together load: the rows of the batch, with the same augmentation."""
+    images, labels = loader().batch(1, 2)
+    some, of_some = loader().batch(1, 2, slice(2, 6))
+    np.testing.assert_array_equal(some, images[2:6])
+    np.testing.assert_array_equal(of_some, labels[2:6])
+
+
+def test_the_length_of_a_batch():
+    batches = loader(train=False)
+    assert [batches.batch_length(i) for i in range(len(batches))] == [len(labels) for _, labels in batches.epoch(0)]

@@ -66,8 +66,8 @@ def test_loss_that_is_not_finite(tmp_path, whole, monkeypatch):
     trainer = toy_trainer(tmp_path)
     good = trainer.train_loader.batch
 
-    def bad(epoch, index):
-        images, labels = good(epoch, index)
+    def bad(epoch, index, part):
+        images, labels = good(epoch, index, part)
         return (np.full_like(images, np.nan) if (epoch, index) == (1, 3) else images), labels
 
     monkeypatch.setattr(trainer.train_loader, "batch", bad)
