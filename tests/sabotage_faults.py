@@ -622,4 +622,26 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         (".std(axis=1)", ".max(axis=1)"),
         ("np.argsort(-spread", "np.argsort(spread"),
     ],
+    "visualize/hidden_attention.py": [
+        ("S[..., :, None] - S[..., None, :]", "S[..., :, None] - S[..., None, :] + step[..., None, :]"),
+        ("return np.tril(alpha) * step[..., None, :]", "return np.tril(alpha, -1) * step[..., None, :]"),
+        ("return np.tril(alpha) * step[..., None, :]", "return np.tril(alpha) * step[..., :, None]"),
+        ("C[:, None, :, None, n], B[:, None, None, :, n]", "B[:, None, :, None, n], C[:, None, None, :, n]"),
+        ("between = np.tril(", "between = np.array("),
+        ("(alpha if signed else np.abs(alpha)).mean(axis=0)", "np.abs((alpha).mean(axis=0))"),
+        ("np.argsort(np.log(scan.timescale)", "np.argsort(-np.log(scan.timescale)"),
+    ],
+    "visualize/token_matrices.py": [
+        ("mixed @ rolled[-1] if rolled", "rolled[-1] @ mixed if rolled"),
+        ("row_normalised(row_normalised(M) + np.eye(M.shape[-1]))", "row_normalised(M + np.eye(M.shape[-1]))"),
+        ("row_normalised(row_normalised(M) + np.eye(M.shape[-1]))", "row_normalised(M)"),
+        ('key=lambda path: int(path.split(".")[3])', "key=str"),
+        ("    whole[window, :, window] = M\n", "    whole[window, :, window] = M.swapaxes(1, 2)\n"),
+        ("np.where(p > 0, p, 1.0)", "p"),
+    ],
+    "visualize/internals.py": [
+        ("        if layer.path not in wanted:\n            continue\n", ""),
+        ("self.delta[self.windows.real].mean(axis=0)", "self.delta.mean(axis=(0, 1))"),
+        ("selective_scan_states(cache)).swapaxes(-1, -2)", "selective_scan_states(cache))"),
+    ],
 }
