@@ -69,12 +69,12 @@ def token_to_token(
         mark_row(axes, window * windows.P**2 + token)
         axes.tick_params(labelbottom=False, labelleft=False)
         if signed:
-            add_scale(figure, drawn, axes, "", location="bottom")
+            add_scale(figure, drawn, axes, "", few=True, location="bottom")
     set_labels(panels[0], next(iter(shown)), x="gives", y="takes")
     for axes in panels[len(shown) :]:
         figure.delaxes(axes)
     if not signed:
-        add_scale(figure, drawn, panels[: len(shown)], "share of the row", location="bottom", aspect=50)
+        add_scale(figure, drawn, panels[: len(shown)], "share of the row", few=narrow, location="bottom", aspect=50)
     return figure
 
 
