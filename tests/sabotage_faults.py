@@ -689,4 +689,63 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("-(-rows // WARPS), WARPS", "rows // WARPS, WARPS"),
         ("contiguous(dy, y.dtype), y, dx", "y, contiguous(dy, y.dtype), dx"),
     ],
+    "visualize/hidden_attention.py": [
+        ("S[..., :, None] - S[..., None, :]", "S[..., :, None] - S[..., None, :] + step[..., None, :]"),
+        ("return np.tril(alpha) * step[..., None, :]", "return np.tril(alpha, -1) * step[..., None, :]"),
+        ("return np.tril(alpha) * step[..., None, :]", "return np.tril(alpha) * step[..., :, None]"),
+        ("C[:, None, :, None, n], B[:, None, None, :, n]", "B[:, None, :, None, n], C[:, None, None, :, n]"),
+        ("between = np.tril(", "between = np.array("),
+        ("(alpha if signed else np.abs(alpha)).mean(axis=0)", "np.abs((alpha).mean(axis=0))"),
+        ("np.argsort(np.log(scan.timescale)", "np.argsort(-np.log(scan.timescale)"),
+    ],
+    "visualize/token_matrices.py": [
+        ("mixed @ rolled[-1] if rolled", "rolled[-1] @ mixed if rolled"),
+        ("row_normalised(row_normalised(M) + np.eye(M.shape[-1]))", "row_normalised(M + np.eye(M.shape[-1]))"),
+        ("row_normalised(row_normalised(M) + np.eye(M.shape[-1]))", "row_normalised(M)"),
+        ('key=lambda path: int(path.split(".")[3])', "key=str"),
+        ("    whole[window, :, window] = M\n", "    whole[window, :, window] = M.swapaxes(1, 2)\n"),
+        ("np.where(p > 0, p, 1.0)", "p"),
+    ],
+    "visualize/internals.py": [
+        ("        if layer.path not in wanted:\n            continue\n", ""),
+        ("self.delta[self.windows.real].mean(axis=0)", "self.delta.mean(axis=(0, 1))"),
+        ("selective_scan_states(cache)).swapaxes(-1, -2)", "selective_scan_states(cache))"),
+    ],
+    "visualize/scan_arrays.py": [
+        (".sum(axis=(2, 3))", ".sum(axis=2).max(axis=-1)"),
+        ("return windows.positions[..., ::-1] *", "return windows.positions *"),
+        ("return np.any(scan.delta, axis=-1)", "return np.ones(scan.delta.shape[:2], bool)"),
+        ("return lines[order], ", "return lines, "),
+    ],
+    "visualize/hidden_attention_figures.py": [
+        ("number > token, size[:, token]", "number > token, size[token]"),
+        ("takes = np.where(number < token, size[token], np.nan)", "takes = np.where(number <= token, size[token], np.nan)"),
+        ("shares = row_normalised(rows)", "shares = rows"),
+        ("later = np.triu(np.ones((L, L), bool), 1)", "later = np.tril(np.ones((L, L), bool), -1)"),
+    ],
+    "visualize/token_to_token.py": [
+        ("block_diagonal(np.tril(inside)) == 0", "block_diagonal(inside) == 0"),
+        ("mark_row(axes, window * windows.P**2 + token)", "mark_row(axes, token)"),
+        ("np.where(windows.real[window][:, None], rolled[-1], np.nan)", "rolled[-1]"),
+        ("paths = paths[: paths.index(stop) + 1]", "paths = paths[: paths.index(stop)] or paths"),
+    ],
+    "visualize/attention_entropy.py": [
+        ("np.where(record.windows.real, values, np.nan)", "values"),
+        ("perplexity = np.exp(entropy(record.weights))", "perplexity = entropy(record.weights)"),
+        ("perplexity.swapaxes(0, 1)]", "perplexity.swapaxes(0, 1)[::-1]]"),
+    ],
+    "visualize/state_animation.py": [
+        ("[:, channels][:, :, states]", "[:, :, states]"),
+        ("np.unique(np.append(np.arange(0, L, -(-L // FRAMES)), L - 1))", "np.arange(0, L, -(-L // FRAMES))"),
+        ("windows.positions @ (windows.padded[1], 1)", "windows.positions @ (1, windows.padded[0])"),
+        ("values[places[:, : token + 1]] = norms[:, : token + 1]", "values[places[:, token]] = norms[:, token]"),
+    ],
+    "visualize/timescales.py": [
+        ("np.arange(1, len(length) + 1) / len(length)", "np.arange(len(length)) / len(length)"),
+        ('(P, "a row", BLUE), (P * P,', '(P * P, "a row", BLUE), (P,'),
+    ],
+    "visualize/window_grid.py": [
+        ("place = place[0] // 2, place[1] // 2", "place = place[1] // 2, place[0] // 2"),
+        ("row, column = divmod(window, windows.grid[1])", "column, row = divmod(window, windows.grid[0])"),
+    ],
 }

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from mvnp.data import load_dataset
 from mvnp.visualize import internals
 from mvnp.visualize.overlay import as_picture, show_marks, show_picture
-from mvnp.visualize.scan_state import state_norms, states_by_timescale
+from mvnp.visualize.scan_arrays import state_norms, states_by_timescale
 from mvnp.visualize.style import DIVERGING, NARROW, add_colorbar, new_figure, set_labels, set_title
 
 
