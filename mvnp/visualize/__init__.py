@@ -3,10 +3,16 @@
 Every figure is a function that returns a matplotlib Figure, and whose docstring says how to read it.
 """
 
+from .class_evidence import grad_cam, gradient_times_input, mamba_lrp
 from .demo import run_demo
+from .feature_maps import feature_maps
+from .first_filters import first_filters
 from .geometry import WindowGeometry
+from .gradient_flow import gradient_flow
 from .internals import AttentionRecord, Internals, ScanRecord, internals
+from .lrp import Relevance, relevance
 from .page import Page, Picture, Section, write_page
+from .receptive_field import receptive_field
 from .sample_predictions import sample_predictions
 from .scan_state import scan_state
 from .style import png
@@ -18,11 +24,20 @@ __all__ = [
     "Internals",
     "Page",
     "Picture",
+    "Relevance",
     "ScanRecord",
     "Section",
     "WindowGeometry",
+    "feature_maps",
+    "first_filters",
+    "grad_cam",
+    "gradient_flow",
+    "gradient_times_input",
     "internals",
+    "mamba_lrp",
     "png",
+    "receptive_field",
+    "relevance",
     "run_demo",
     "sample_predictions",
     "scan_state",

@@ -41,12 +41,18 @@ def as_picture(image: Array) -> np.ndarray:
     return (pixels - low) / max(high - low, 1e-12)
 
 
-def show_picture(axes: Axes, picture: np.ndarray, windows: WindowGeometry) -> None:
-    """The picture, softened to a background, with the windows' borders and their padding around and upon it."""
+def softened(picture: np.ndarray) -> np.ndarray:
+    """The picture (H, W) or (H, W, 3) as a background in colours (H, W, 3), neither black nor white."""
     soft = 0.30 + 0.62 * picture
-    axes.imshow(soft if soft.ndim == 3 else np.repeat(soft[..., None], 3, axis=2), interpolation="nearest")
+    return soft if soft.ndim == 3 else np.repeat(soft[..., None], 3, axis=2)
+
+
+def show_picture(axes: Axes, picture: np.ndarray, windows: WindowGeometry, borders: bool = True) -> None:
+    """The picture, softened to a background, with the windows' borders, if asked for, and their padding around and upon it."""
+    axes.imshow(softened(picture), interpolation="nearest")
     _show_padding(axes, windows)
-    _show_windows(axes, windows)
+    if borders:
+        _show_windows(axes, windows)
     left, right, bottom, top = windows.extent
     height, width = picture.shape[:2]
     margin = 0.02 * max(height, width)

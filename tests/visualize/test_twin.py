@@ -1,0 +1,71 @@
+"""A copy of a model with other backwards: mvnp/visualize/twin.py."""
+
+import numpy as np
+
+from mvnp import Tape
+from mvnp.layers.silu import SiLU
+from mvnp.models.blocks import Block
+from mvnp.models.mixer import MambaVisionMixer
+from mvnp.visualize.twin import twin
+from support.figures import image
+from support.tiny import tiny
+
+
+class DeafSiLU(SiLU):
+    def backward(self, dy, tape):
+        return 0.0 * super().backward(dy, tape)
+
+
+def gradient(model, x):
+    tape = Tape(training=False)
+    logits = model(x, tape)
+    dx = model.backward(np.random.default_rng(1).standard_normal(logits.shape), tape)
+    return dx, model.gradients(tape)
+
+
+def test_with_no_class_replaced_it_does_what_the_model_does():
+    model, x = tiny(dtype="float64"), image()
+    (dx, gradients), (other_dx, others) = gradient(model, x), gradient(twin(model, {}), x)
+    np.testing.assert_array_equal(other_dx, dx)
+    assert gradients.keys() == others.keys()
+
+
+def test_parameters_are_shared_and_gradients_are_found_by_the_model():
+    model, x = tiny(dtype="float64"), image()
+    other = twin(model, {SiLU: DeafSiLU})
+    assert all(a is b for (_, a), (_, b) in zip(model.named_state(), other.named_state(), strict=True))
+    tape = Tape(training=False)
+    other.backward(other(x, tape), tape)
+    assert model.gradients(tape).keys() == model.gradients(tape).keys() | {"head.weight"}
+
+
+def test_the_replaced_backward_is_used_and_the_model_left_as_it_was():
+    model, x = tiny(dtype="float64"), image()
+    before, _ = gradient(model, x)
+    other = twin(model, {SiLU: DeafSiLU})
+    _, deaf = gradient(other, x)
+    assert not deaf["levels.2.blocks.0.mixer.conv1d_x.weight"].any()
+    np.testing.assert_array_equal(gradient(model, x)[0], before)
+    assert {type(layer) for _, layer in other.named_layers()} == {
+        DeafSiLU if type(layer) is SiLU else type(layer) for _, layer in model.named_layers()
+    }
+
+
+def test_paths_and_settings_stay():
+    model = tiny()
+    other = twin(model, {})
+    assert [(path, layer.path) for path, layer in other.named_layers()] == [
+        (path, layer.path) for path, layer in model.named_layers()
+    ]
+    assert other.levels[2].window == model.levels[2].window
+    assert other.levels is not model.levels
+
+
+def test_a_layer_in_two_places_is_one_in_the_copy():
+    block = tiny().levels[2].blocks[0]
+    block.again = block.mixer
+    other = twin(block, {})
+    assert isinstance(other, Block)
+    assert isinstance(other.mixer, MambaVisionMixer)
+    assert other.mixer is other.again
+    assert other.mixer is not block.mixer
