@@ -48,6 +48,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--compare", metavar="W2", help="weights of a second model, to stand beside the first")
     parser.add_argument("--block", metavar="PATH", help="block that the page begins with (default: the first mixer)")
     parser.add_argument("--query", type=token, metavar="R,C", help="token that it begins with (default: the middle one)")
+    parser.add_argument("--no-figures", action="store_true", help="only what is chosen by click, without the figures below it")
     parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
     parser.add_argument("--quiet", action="store_true", help="show no progress, only where the page is")
     add_weights_options(parser)
@@ -85,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         name=file.name,
         block=arguments.block,
         query=arguments.query,
+        figures=not arguments.no_figures,
         say=Progress(arguments.quiet).say,
     )
     print(f"open {page} in a browser")

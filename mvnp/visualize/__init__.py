@@ -5,6 +5,7 @@ Every figure is a function that returns a matplotlib Figure, and whose docstring
 
 from .class_evidence import grad_cam, gradient_times_input, mamba_lrp
 from .demo import run_demo
+from .explorer import Subject, write_explorer
 from .feature_maps import feature_maps
 from .first_filters import first_filters
 from .geometry import WindowGeometry
@@ -27,6 +28,7 @@ __all__ = [
     "Relevance",
     "ScanRecord",
     "Section",
+    "Subject",
     "WindowGeometry",
     "feature_maps",
     "first_filters",
@@ -43,5 +45,6 @@ __all__ = [
     "scan_state",
     "training_curves",
     "window_attention",
+    "write_explorer",
     "write_page",
 ]

@@ -1,11 +1,12 @@
 """Chromium without a window, driven over a pair of pipes: no driver, no port, no package.
 
-Chromium started with --remote-debugging-pipe reads commands of the DevTools protocol from file descriptor 3 and writes answers and
-events to 4, each as JSON with a zero byte behind it (https://chromedevtools.github.io/devtools-protocol).
+Chromium started with --remote-debugging-pipe reads commands of the DevTools protocol from file descriptor 3 and writes answers
+and events to 4, each as JSON with a zero byte behind it (https://chromedevtools.github.io/devtools-protocol).
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -27,13 +28,25 @@ OPTIONS = (
 )  # fmt: skip
 
 # Puts the two ends of the pipes where Chromium looks for them, and becomes Chromium.
-_LAUNCH = """
+LAUNCH = """
 import os, sys
 ends = [os.dup(int(end)) for end in sys.argv[1:3]]
 for end, place in zip([os.dup(end) for end in ends], (3, 4)):
     os.dup2(end, place)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+
+KEYS = {
+    "Tab": 9,
+    "Enter": 13,
+    " ": 32,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
 
 
 def find_chromium() -> str | None:
@@ -59,27 +72,27 @@ class Browser:
             self.close()
             raise
 
-    def _open_tab(self, width: int, height: int, dark: bool, still: bool) -> None:
-        target = self("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self(f"{domain}.enable")
-        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        features = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce" if still else ""}
-        self("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in features.items()])
-
     def _start(self) -> None:
         chromium = find_chromium()
         assert chromium is not None
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         reads, self._to = os.pipe()
         self._from, writes = os.pipe()
-        command = [sys.executable, "-c", _LAUNCH, str(reads), str(writes), chromium, *OPTIONS]
+        command = [sys.executable, "-c", LAUNCH, str(reads), str(writes), chromium, *OPTIONS]
         command.append(f"--user-data-dir={self._profile.name}")
         silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen(command, pass_fds=(reads, writes), **silent)
         os.close(reads)
         os.close(writes)
+
+    def _open_tab(self, width: int, height: int, dark: bool, still: bool) -> None:
+        target = self("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self(f"{domain}.enable")
+        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        media = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce" if still else ""}
+        self("Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in media.items()])
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +101,7 @@ class Browser:
         self.close()
 
     def close(self) -> None:
+        """End it, and remove what it has written."""
         os.close(self._to)  # at the end of its commands Chromium leaves
         try:
             self._process.wait(10)
@@ -97,8 +111,10 @@ class Browser:
         os.close(self._from)
         self._profile.cleanup()
 
+    # The protocol.
+
     def __call__(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One command of the protocol, and its answer."""
+        """One command, and its answer."""
         self._id += 1
         message = {"id": self._id, "method": method, "params": parameters}
         if self._session is not None:
@@ -137,7 +153,7 @@ class Browser:
     # What a test does with it.
 
     def open(self, page: Path) -> None:
-        """Open a file and wait until its script has drawn."""
+        """Open a file and wait until its script has drawn: it then sets data-ready on the root element."""
         self("Page.navigate", url=page.absolute().as_uri())
         self.until("document.documentElement?.dataset.ready === 'yes'")
         self.settle()
@@ -147,6 +163,14 @@ class Browser:
         answer = self("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def all(self, selector: str, expression: str) -> list[Any]:
+        """An expression in `one` for each element."""
+        return self.run(f"[...document.querySelectorAll({selector!r})].map((one) => {expression})")
+
+    def one(self, selector: str, expression: str) -> Any:
+        """The same for the first element."""
+        return self.run(f"((one) => {expression})(document.querySelector({selector!r}))")
 
     def until(self, condition: str) -> None:
         """Wait until an expression is true."""
@@ -161,26 +185,32 @@ class Browser:
 
     def click(self, selector: str, x: float = 0.5, y: float = 0.5) -> None:
         """A mouse click on an element, at shares of its width and height."""
-        self.run(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
-        box = self.run(f"(({{x, y, width, height}}) => [x, y, width, height])(document.querySelector({selector!r}).getBoundingClientRect())")
-        place = {"x": box[0] + x * box[2], "y": box[1] + y * box[3]}
+        self.one(selector, "one.scrollIntoView({block: 'center'})")
+        left, top, width, height = self.one(
+            selector, "(({x, y, width, height}) => [x, y, width, height])(one.getBoundingClientRect())"
+        )
+        place = {"x": left + x * width, "y": top + y * height}
         for kind in ("mousePressed", "mouseReleased"):
             self("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
         self.settle()
 
+    def set(self, selector: str, value: Any) -> None:
+        """Give a field a value, as if it had been chosen there."""
+        self.one(
+            selector, f"(one.value = '{value}', ['input', 'change'].map((name) => one.dispatchEvent(new Event(name))), null)"
+        )
+        self.settle()
+
     def press(self, *keys: str) -> None:
-        """Keys one after the other, by their names: "Tab", "ArrowDown", " "."""
-        codes = {"Tab": 9, "Enter": 13, " ": 32, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+        """Keys one after the other, by their names."""
         for key in keys:
             text = {"Enter": "\r", " ": " "}.get(key, "")
-            about = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": codes[key]}
+            about = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": KEYS[key]}
             self("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **about)
             self("Input.dispatchKeyEvent", type="keyUp", **about)
         self.settle()
 
-    def screenshot(self, path: Path, whole: bool = True) -> None:
-        """The page as a PNG, to its end or as far as the window shows it."""
-        import base64
-
-        shot = self("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    def screenshot(self, path: Path) -> None:
+        """The whole page as a PNG: for a person to look at."""
+        shot = self("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))

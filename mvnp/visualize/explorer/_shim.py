@@ -10,7 +10,11 @@ def hidden(scan):
     mask = np.tril(np.ones((L, L), bool))[None, :, :, None]
     out = 0
     for n in range(scan.A.shape[1]):
-        out = out + np.where(mask, np.exp(np.where(mask, diff, 0) * scan.A[:, n]), 0) * (scan.C[:, :, None, n] * scan.B[:, None, :, n])[..., None]
+        out = (
+            out
+            + np.where(mask, np.exp(np.where(mask, diff, 0) * scan.A[:, n]), 0)
+            * (scan.C[:, :, None, n] * scan.B[:, None, :, n])[..., None]
+        )
     return np.moveaxis(out * scan.delta[:, None], -1, 1)
 
 
@@ -26,9 +30,13 @@ def rollouts(seen, records):
     level = {}
     for path, r in records.items():
         m = np.abs(hidden(r)).mean(axis=1) if isinstance(r, ScanRecord) else r.weights.mean(axis=1)
-        m = m / m.sum(-1, keepdims=True)
+        m = m / np.maximum(m.sum(-1, keepdims=True), 1e-30) + np.eye(m.shape[-1]) * (m.sum(-1, keepdims=True) == 0)
         m = (m + np.eye(m.shape[-1])) / 2
         key = path.split(".blocks")[0]
         level[key] = m @ level[key] if key in level else m
         out[path] = level[key]
     return out
+
+
+def entropy(p):
+    return -(p * np.log(np.maximum(p, 1e-30))).sum(-1)

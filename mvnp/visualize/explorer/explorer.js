@@ -359,7 +359,7 @@ const KEYS = {
 };
 
 function begin() {
-  for (const [index, {path}] of data.blocks.entries()) element("block").append(make("option", {value: index}, path + data.blocks[index].suffix));
+  for (const [index, {path, kind}] of data.blocks.entries()) element("block").append(make("option", {value: index}, `${path} · ${kind}`));
   mainMap = new MapCanvas(element("map"), picture, image);
   element("map").addEventListener("click", (event) => chooseToken(...mainMap.tokenAt(event)));
   element("map").addEventListener("keydown", (event) => {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from ...models.mambavision import MambaVision
 from ..internals import Internals, internals
 from ..overlay import as_picture
 from .data import explorer_data
-from .figures import figure_list
+from .figures import Shown, figure_list
 
 PAGE = "visualize.html"
 SCRIPTS = ("arrays.js", "windows.js", "draw.js", "explorer.js")
@@ -55,6 +56,7 @@ def write_explorer(
     name: str = "an image",
     block: str | None = None,
     query: tuple[int, int] | None = None,
+    figures: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write visualize.html, about one image (1, C, H, W) and one or two models, into `folder`; the page's path.
@@ -62,6 +64,7 @@ def write_explorer(
     name     of the image
     block    path of the block to begin with, such as 'levels.2.blocks.0'; None: the first
     query    row and column of the token to begin with, on that block's map; None: the middle one
+    figures  False: the explorer alone, without the figures below it; quicker, and a smaller page
     say      is told what is being worked out
 
     The page is written whole or not at all. Raises InputError where the folder cannot be written to, for a block that there is
@@ -74,14 +77,15 @@ def write_explorer(
     for subject in subjects:
         say(f"running {subject.name}")
         seen.append(internals(subject.model, image))
+    letters = _letters(subjects)
     data = explorer_data([subject.name for subject in subjects], seen, as_picture(image), block, query)
     text = Template(_source("page.html")).substitute(
         kind="several" if len(subjects) > 1 else "single",
         title=escape(f"Inside MambaVision: {name}"),
         lead=escape(_lead(image, len(subjects))),
-        answers="\n".join(map(_answer, subjects, seen, _letters(subjects))),
-        legend="\n".join(f"<li>{letter}{escape(subject.name)}</li>" for subject, letter in zip(subjects, _letters(subjects))),
-        figures=figure_list(subjects, _letters(subjects), image, data, say),
+        answers="\n".join(map(_answer, subjects, seen, letters)),
+        legend="\n".join(f"<li>{letter}{escape(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)),
+        figures=_figures(figure_list(_shown(subjects, image, seen, data), say)) if figures else "",
         footer=escape(f"Written by mvnp {__version__}, on {backend_name()}. Model: {PAPER}"),
         data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),  # so that no name in it can end its element
         style=_source("explorer.css"),
@@ -94,6 +98,33 @@ def write_explorer(
 
 
 PAPER = "Hatamizadeh and Kautz, MambaVision, arXiv:2407.08083."
+
+
+def _shown(subjects: Sequence[Subject], image: Array, seen: Sequence[Internals], data: dict[str, Any]) -> list[Shown]:
+    """What the figures are drawn from. Two models are asked about one class, the first one's likeliest, where both have it."""
+    start = data["start"]
+    alike = len({subject.model.num_classes for subject in subjects}) == 1
+    target = int(seen[0].logits.argmax()) if alike and subjects[0].model.head is not None else None
+    return [
+        Shown(
+            letter=letter,
+            model=subject.model,
+            image=image,
+            seen=each,
+            block=f"{data['blocks'][start['block']]['path']}.mixer",
+            query=(start["row"], start["column"]),
+            target=target,
+            classes=subject.classes,
+        )
+        for subject, letter, each in zip(subjects, _letters(subjects), seen, strict=True)
+    ]
+
+
+def _figures(listed: str) -> str:
+    return (
+        "<section>\n<h2>Figures</h2>\n<p>Each opens by a click on its name, or by Tab and the Enter key, and has a scale of its"
+        f" own.</p>\n{listed}\n</section>"
+    )
 
 
 def _source(name: str) -> str:
@@ -118,7 +149,7 @@ def _answer(subject: Subject, seen: Internals, letter: str) -> str:
     """What one model says of the image: its likeliest classes."""
     about = f"{subject.model.parameter_count:,} parameters"
     if subject.model.head is None:
-        return f"<div><h2>{letter}{escape(subject.name)}</h2><p class=\"reading\">{about}; it has no head.</p></div>"
+        return f'<div><h2>{letter}{escape(subject.name)}</h2><p class="reading">{about}; it has no head.</p></div>'
     shares, _ = softmax_forward(seen.logits.astype(np.float64))
     rows = [
         f'<tr><th scope="row">{escape(class_name(subject, index))}</th><td>{shares[index]:.1%}</td></tr>'
