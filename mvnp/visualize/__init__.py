@@ -10,6 +10,7 @@ from .feature_maps import feature_maps
 from .first_filters import first_filters
 from .geometry import WindowGeometry
 from .gradient_flow import gradient_flow
+from .hidden_attention import channel_groups, hidden_attention, hidden_attention_of, mean_hidden_attention
 from .internals import AttentionRecord, Internals, ScanRecord, internals
 from .lrp import Relevance, relevance
 from .page import Page, Picture, Section, write_page
@@ -17,6 +18,7 @@ from .receptive_field import receptive_field
 from .sample_predictions import sample_predictions
 from .scan_state import scan_state
 from .style import png
+from .token_matrices import block_diagonal, entropy, level_matrices, rollout, token_matrix
 from .training_curves import training_curves
 from .window_attention import window_attention
 
@@ -30,19 +32,28 @@ __all__ = [
     "Section",
     "Subject",
     "WindowGeometry",
+    "block_diagonal",
+    "channel_groups",
+    "entropy",
     "feature_maps",
     "first_filters",
     "grad_cam",
     "gradient_flow",
     "gradient_times_input",
+    "hidden_attention",
+    "hidden_attention_of",
     "internals",
+    "level_matrices",
     "mamba_lrp",
+    "mean_hidden_attention",
     "png",
     "receptive_field",
     "relevance",
+    "rollout",
     "run_demo",
     "sample_predictions",
     "scan_state",
+    "token_matrix",
     "training_curves",
     "window_attention",
     "write_explorer",

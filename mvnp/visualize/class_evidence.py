@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from ..backend import Array, to_numpy
 from ..errors import InputError
 from ..models.mambavision import MambaVision
-from .evidence import check_image, choose_target, grad_cam_map, gradient_times_input_map
+from .evidence import check_image, choose_target, class_label, grad_cam_map, gradient_times_input_map
 from .geometry import WindowGeometry
 from .lrp import relevance
 from .overlay import as_picture, show_marks, show_picture
-from .pixel_maps import around_zero, cell_side, cell_sums, class_label, height_of, show_cells, show_plain, show_signed
+from .pixel_maps import around_zero, cell_side, cell_sums, height_of, show_cells, show_plain, show_signed
 from .style import MUTED, NARROW, WIDE, add_colorbar, new_figure, set_title
 
 
@@ -49,7 +49,9 @@ def gradient_times_input(
     chosen, logit = _target(model, image, target)
     values = gradient_times_input_map(model, image, chosen)
     note = f"The pixels' shares add up to {values.sum():+.2f}; the logit is {logit:+.2f}."
-    return _signed_maps("Gradient × input", image, values, class_label(chosen, classes), note, "share of the logit", narrow)
+    return _signed_maps(
+        "Gradient × input", image, values, class_label(model, chosen, classes), note, "share of the logit", narrow
+    )
 
 
 def mamba_lrp(
@@ -57,12 +59,14 @@ def mamba_lrp(
     image: Array,
     *,
     target: int | None = None,
+    gamma: float = 0.25,
     classes: Sequence[str] | None = None,
     narrow: bool = False,
 ) -> Figure:
     """The relevance of each pixel for a class's logit, by MambaLRP, for an image (1, C, H, W).
 
     target     the class; None: the one with the largest logit
+    gamma      of LRP-γ in the convolutions: the larger, the calmer the map; 0: LRP-0, which is noisy
     classes    names of the classes, for the title
     narrow     laid out for a phone, the panels below one another
 
@@ -74,10 +78,10 @@ def mamba_lrp(
 
     Raises InputError for anything but one image with the model's channels, and for a class that the model does not have.
     """
-    found = relevance(model, image, target)
+    found = relevance(model, image, target, gamma)
     pixels, biases = found.map.sum(), sum(found.biases.values())
     note = f"Pixels {pixels:+.2f} and biases {biases:+.2f} make the logit {found.logit:+.2f}."
-    return _signed_maps("MambaLRP", image, found.map, class_label(found.target, classes), note, "relevance", narrow)
+    return _signed_maps("MambaLRP", image, found.map, class_label(model, found.target, classes), note, "relevance", narrow)
 
 
 def grad_cam(
@@ -113,7 +117,7 @@ def grad_cam(
         values.shape[0], values.shape[1], P=1, stride=4 << stage
     )  # only where they stand matters here, no window
 
-    title = f"GradCAM on stage {stage}: {class_label(chosen, classes)}"
+    title = f"GradCAM on stage {stage}: {class_label(model, chosen, classes)}"
     size = (image.shape[2], image.shape[3])
     width, rows, columns = (NARROW, 2, 1) if narrow else (0.7 * WIDE, 1, 2)
     figure = new_figure(width, 0.4 + height_of(size, width, rows, columns, 0.5, 0.4), title)

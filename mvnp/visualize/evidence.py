@@ -15,6 +15,7 @@ al.: Learning Deep Features for Discriminative Localization, arXiv:1512.04150, f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,15 @@ def choose_target(model: MambaVision, logits: np.ndarray, target: int | None) ->
     if isinstance(target, bool) or not isinstance(target, int | np.integer) or not 0 <= target < model.num_classes:
         raise InputError(f"target is {target!r}, expected a class between 0 and {model.num_classes - 1}, or None")
     return int(target)
+
+
+def class_label(model: MambaVision, target: int, classes: Sequence[str] | None) -> str:
+    """How a title names a class. Raises InputError where `classes` are not as many as the model's."""
+    if classes is None:
+        return f"class {target}"
+    if len(classes) != model.num_classes:
+        raise InputError(f"`classes` names {len(classes)} classes, but the model has {model.num_classes}")
+    return str(classes[target])
 
 
 def logit_gradient(model: MambaVision, image: Array, target: int | None, tape: Tape | None = None) -> tuple[int, float, Array]:

@@ -42,7 +42,7 @@ def first_filters(model: MambaVision, image: Array, *, count: int = 16, narrow: 
     height = (1.0 if kernels.shape[1] == 3 else 1.6) + lines * (answer + kernel)
     figure = new_figure(width, height, "First filters, and what each finds")
     panels = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[kernel, answer] * lines)
-    weights, found = around_zero(kernels, 1.0), Normalize(0.0, float(answers[chosen].max()) or 1.0)
+    weights, found = around_zero(kernels, 1.0), Normalize(0.0, float(np.quantile(answers[chosen], 0.998)) or 1.0)
     drawn = weight = None
     for place in range(lines * columns):
         above, below = panels[2 * (place // columns), place % columns], panels[2 * (place // columns) + 1, place % columns]
@@ -57,7 +57,7 @@ def first_filters(model: MambaVision, image: Array, *, count: int = 16, narrow: 
         bare(below)
     remaining = [panel for panel in panels.ravel() if panel.figure is not None]
     below_all = {"location": "bottom", "aspect": 50}
-    add_colorbar(figure, drawn, remaining, "answer, after BatchNorm and ReLU", **below_all)
+    add_colorbar(figure, drawn, remaining, "answer, after BatchNorm and ReLU", extend="max", **below_all)
     if kernels.shape[1] != 3:
         add_colorbar(figure, weight, remaining, "weight, times BatchNorm's gain", **below_all)
     return figure

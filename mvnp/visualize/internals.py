@@ -4,14 +4,17 @@
     scan = seen.scans["levels.2.blocks.0.mixer"]
     scan.delta, scan.decay, scan.B, scan.C, scan.states
     seen.attentions["levels.2.blocks.1.mixer"].weights  # (nW, heads, L, L)
+    internals(model, image, ["levels.3.blocks.0"])      # this block alone
 
 The forward pass is an ordinary one with a tape that does not train: the tape holds what the backwards would need, and that
-is what is looked at. Layers know nothing of it, and a run without a tape is as before. Letters: nW windows, L = P·P tokens
+is what is looked at. Layers know nothing of it, and a run without a tape is as before. States are not on the tape: those of
+the blocks asked for are computed again. Letters: nW windows, L = P·P tokens
 of a window, D inner channels, N states of each. All arrays are on the host.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +22,10 @@ import numpy as np
 from ..backend import Array, to_numpy
 from ..errors import InputError, check_array, check_choice
 from ..layer import Tape
-from ..layers.attention import AttentionCache
+from ..layers.attention import AttentionCache, MultiHeadAttention
 from ..layers.selective_scan import ScanCache, selective_scan_states
 from ..models.mambavision import MambaVision
+from ..models.mixer import MambaVisionMixer
 from ..models.stages import HybridLevel
 from .geometry import WindowGeometry
 
@@ -74,12 +78,19 @@ class Internals:
     windows: dict[str, WindowGeometry]
 
 
-def internals(model: MambaVision, image: Array) -> Internals:
+def internals(model: MambaVision, image: Array, blocks: Iterable[str] | None = None) -> Internals:
     """Run `model` on one image (1, C, H, W), and collect what its scans and attention layers recorded.
 
-    Raises InputError for anything but one floating image with the model's channels.
+    blocks    paths such as 'levels.2.blocks.0': only these are recorded; None: all. Logits and windows always are.
+
+    Raises InputError for anything but one floating image with the model's channels, and for a block that is neither scan nor
+    attention.
     """
     check_array("internals", "image", image, (1, model.in_chans, "H", "W"))
+    mixing = _paths(model, MambaVisionMixer, MultiHeadAttention)
+    if isinstance(blocks, str):
+        raise InputError(f"blocks is the string {blocks!r}, expected a list of paths: [{blocks!r}]")
+    wanted = set(mixing) if blocks is None else {choose_block(mixing, block) for block in blocks}
     tape = Tape(training=False)
     logits = model(image, tape)
     windows: dict[str, WindowGeometry] = {}
@@ -91,6 +102,8 @@ def internals(model: MambaVision, image: Array) -> Internals:
     scans: dict[str, ScanRecord] = {}
     attentions: dict[str, AttentionRecord] = {}
     for layer, cache in tape.entries:
+        if layer.path not in wanted:
+            continue
         if isinstance(cache, ScanCache):
             scans[layer.path] = _scan_record(layer.path, _level_of(layer.path, windows), cache)
         elif isinstance(cache, AttentionCache):
@@ -99,7 +112,19 @@ def internals(model: MambaVision, image: Array) -> Internals:
     return Internals(to_numpy(logits)[0], scans, attentions, windows)
 
 
-def choose_block(records: dict, block: str | None) -> str:
+def record_scan(model: MambaVision, image: Array, block: str | None = None) -> ScanRecord:
+    """The record of one block with a scan; None: the first. Raises InputError where `block` names no such block."""
+    path = choose_block(_paths(model, MambaVisionMixer), block)
+    return internals(model, image, [path]).scans[path]
+
+
+def record_attention(model: MambaVision, image: Array, block: str | None = None) -> AttentionRecord:
+    """The record of one block with attention; None: the first. Raises InputError where `block` names no such block."""
+    path = choose_block(_paths(model, MultiHeadAttention), block)
+    return internals(model, image, [path]).attentions[path]
+
+
+def choose_block(records: Collection[str], block: str | None) -> str:
     """The path in `records` that `block` names, as 'levels.2.blocks.0' or with its '.mixer'; None: the first."""
     if not records:
         raise InputError("this model has no block of that kind; levels with at least two blocks have both")
@@ -108,6 +133,10 @@ def choose_block(records: dict, block: str | None) -> str:
     path = block if block.endswith(".mixer") else f"{block}.mixer"
     check_choice("block", path, records)
     return path
+
+
+def _paths(model: MambaVision, *kinds: type) -> list[str]:
+    return [path for path, layer in model.named_layers() if isinstance(layer, kinds)]
 
 
 def _level_of(path: str, windows: dict[str, WindowGeometry]) -> WindowGeometry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ def show_cells(axes: Axes, picture: np.ndarray, sums: np.ndarray, side: int) -> 
     share = np.abs(sums) / most
     squares = []
     for (row, column), part in np.ndenumerate(share):
-        length = side * float(np.sqrt(part))
+        length = 0.94 * side * float(np.sqrt(part))
         x, y = side * column + (side - 1) / 2, side * row + (side - 1) / 2
         squares.append(Rectangle((x - length / 2, y - length / 2), length, length))
     marks = PatchCollection(squares, cmap=DIVERGING, norm=Normalize(-most / 3, most / 3), linewidth=0.0)
@@ -79,11 +78,6 @@ def show_cells(axes: Axes, picture: np.ndarray, sums: np.ndarray, side: int) -> 
     axes.add_collection(marks, autolim=False)
     bare(axes)
     return marks
-
-
-def class_label(target: int, classes: Sequence[str] | None) -> str:
-    """How a title names a class."""
-    return f"class {target}" if classes is None else str(classes[target])
 
 
 def height_of(size: tuple[int, int], width: float, rows: int, columns: int, beside: float, above: float) -> float:

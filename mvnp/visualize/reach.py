@@ -69,7 +69,9 @@ def effective_field(layer: Layer, images: Array, row: int, column: int, channels
 
 
 def spread_channels(count: int, channels: int | None) -> list[int]:
-    """`channels` of `count` channels, evenly spaced; None, or more than there are: all."""
+    """`channels` of `count` channels, evenly spaced; None, or more than there are: all. Raises InputError below 1."""
+    if channels is not None and channels < 1:
+        raise InputError(f"receptive_field: channels is {channels}, expected at least 1, or None for all")
     number = count if channels is None else min(channels, count)
     return [index * count // number for index in range(number)]
 

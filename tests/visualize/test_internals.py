@@ -1,5 +1,9 @@
 """What is seen of a forward pass: mvnp/visualize/internals.py."""
 
+import sys
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,9 +11,11 @@ from mvnp.backend import from_numpy
 from mvnp.errors import InputError
 from mvnp.layers.attention import MultiHeadAttention
 from mvnp.models.mixer import MambaVisionMixer
-from mvnp.visualize.internals import choose_block, internals
+from mvnp.visualize.internals import choose_block, internals, record_attention, record_scan
 from support.figures import image
 from support.tiny import tiny
+
+recording = sys.modules["mvnp.visualize.internals"]  # the function of that name hides the module
 
 
 def of_type(model, kind):
@@ -115,3 +121,72 @@ def test_a_model_without_attention():
     seen = internals(tiny(depths=(1, 1, 1, 1)), image())
     with pytest.raises(InputError, match="no block of that kind"):
         choose_block(seen.attentions, None)
+
+
+def test_only_the_blocks_asked_for_are_recorded(monkeypatch):
+    computed = []
+    states = recording.selective_scan_states
+    monkeypatch.setattr(recording, "selective_scan_states", lambda cache: computed.append(cache) or states(cache))
+    model, x = tiny(dtype="float64", depths=(1, 1, 4, 2)), image()
+    whole = internals(model, x)
+    assert len(computed) == 3
+    some = internals(model, x, ["levels.3.blocks.1", "levels.2.blocks.1.mixer"])
+    assert len(computed) == 4
+    assert (list(some.scans), list(some.attentions)) == (["levels.2.blocks.1.mixer"], ["levels.3.blocks.1.mixer"])
+    assert some.windows == whole.windows
+    np.testing.assert_array_equal(some.logits, whole.logits)
+    for name in ("x", "delta", "B", "C", "states", "decay"):
+        np.testing.assert_array_equal(
+            getattr(some.scans["levels.2.blocks.1.mixer"], name), getattr(whole.scans["levels.2.blocks.1.mixer"], name)
+        )
+    nothing = internals(model, x, [])
+    assert not nothing.scans
+    assert not nothing.attentions
+
+
+def test_blocks_that_there_are_not():
+    with pytest.raises(InputError, match=r"unknown block 'levels.1.blocks.0.mixer'.*choose one of levels.2.blocks.0.mixer"):
+        internals(tiny(), image(), ["levels.1.blocks.0"])
+    with pytest.raises(InputError, match=r"blocks is the string 'levels.2.blocks.0', expected a list of paths"):
+        internals(tiny(), image(), "levels.2.blocks.0")
+    with pytest.raises(InputError, match=r"unknown block 'levels.2.blocks.0.mixer' .*choose one of levels.2.blocks.1.mixer"):
+        record_attention(tiny(), image(), "levels.2.blocks.0")
+
+
+def test_one_record_by_its_kind():
+    model, x = tiny(dtype="float64"), image()
+    seen = internals(model, x)
+    np.testing.assert_array_equal(record_scan(model, x).states, seen.scans["levels.2.blocks.0.mixer"].states)
+    weights = record_attention(model, x, "levels.3.blocks.1").weights
+    np.testing.assert_array_equal(weights, seen.attentions["levels.3.blocks.1.mixer"].weights)
+
+
+def calls_of(work):
+    """Every Python function that `work` calls, with how often."""
+    counted: Counter = Counter()
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: counted.update([frame.f_code]) if event == "call" else None)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+def test_ordinary_runs_do_the_same_work_before_and_after():
+    # Time is no measure on a busy machine; the functions that run are. Recording must leave no hook and no kept state.
+    model, x = tiny(), image().astype(np.float32)
+    model(x)  # whatever is set up once
+
+    def work():
+        model(x)
+
+    before, classes = calls_of(work), {path: type(layer) for path, layer in model.named_layers()}
+    attributes = {path: dict(vars(layer)) for path, layer in model.named_layers()}
+    internals(model, x)
+    assert calls_of(work) == before
+    assert {path: type(layer) for path, layer in model.named_layers()} == classes
+    for path, layer in model.named_layers():
+        assert vars(layer).keys() == attributes[path].keys()
+        assert all(value is attributes[path][name] for name, value in vars(layer).items())
+    assert not any(Path(code.co_filename).parent.name == "visualize" for code in before if code is not work.__code__)

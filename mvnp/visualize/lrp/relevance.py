@@ -17,6 +17,7 @@ relevance and its conservation. Jafari et al.: MambaLRP, arXiv:2406.07592, secti
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,7 @@ from ...models.mlp import Mlp
 from ...models.stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
 from ..evidence import check_image, logit_gradient
 from ..twin import twin
+from .gamma import gamma_convolution
 from .rules import RULES
 
 # Layers whose own backward conserves: affine ones (dropout is none in evaluation), ReLU, and those made of others.
@@ -72,22 +74,29 @@ class Relevance:
         return abs(float(self.pixels.sum(dtype=np.float64)) + sum(self.biases.values()) - self.logit)
 
 
-def linearised(model: MambaVision) -> MambaVision:
-    """The model with the backwards of rules.py; parameters are shared. Raises InputError for a layer without a rule."""
+def linearised(model: MambaVision, gamma: float = 0.0) -> MambaVision:
+    """The model with the backwards of rules.py; parameters are shared.
+
+    gamma    of LRP-γ in the convolutions, gamma.py; 0: LRP-0
+    Raises InputError for a layer without a rule, and for a negative gamma.
+    """
+    if not 0.0 <= gamma < math.inf:
+        raise InputError(f"relevance: gamma is {gamma!r}, expected a number of at least 0")
     known = (*RULES, *AS_THEY_ARE, *MADE_OF_OTHERS)
     for _, layer in model.named_layers():
         if type(layer) not in known:
             raise InputError(f"relevance: there is no rule for {layer.label}; add one to mvnp/visualize/lrp/rules.py")
-    return twin(model, RULES)
+    return twin(model, {**RULES, Conv2d: gamma_convolution(gamma)} if gamma else RULES)
 
 
-def relevance(model: MambaVision, image: Array, target: int | None = None) -> Relevance:
+def relevance(model: MambaVision, image: Array, target: int | None = None, gamma: float = 0.0) -> Relevance:
     """The relevance of an image (1, C, H, W) for a class; None: the one with the largest logit.
 
+    gamma    of LRP-γ in the convolutions: 0 is the rule of MambaLRP's equations, 0.25 gives calmer maps. Both conserve.
     Raises InputError for anything but one floating image with the model's channels, and for a class that is none.
     """
     check_image("relevance", model, image)
-    tape, other = Tape(training=False), linearised(model)
+    tape, other = Tape(training=False), linearised(model, gamma)
     chosen, logit, gradient = logit_gradient(other, image, target, tape)
     biases: dict[str, float] = {}
     for path, layer in other.named_layers():

@@ -6,6 +6,7 @@ import pytest
 from mvnp import MambaVision
 from mvnp.backend import from_numpy
 from mvnp.errors import InputError
+from mvnp.layers.conv2d import Conv2d
 from mvnp.layers.softmax import Softmax
 from mvnp.visualize.evidence import gradient_times_input_map
 from mvnp.visualize.lrp import linearised, relevance
@@ -65,6 +66,12 @@ def test_a_bias_that_is_raised_gets_what_the_raise_brings():
     np.testing.assert_allclose(after.pixels, before.pixels, rtol=1e-12)
 
 
+def test_without_gamma_convolutions_keep_their_own_backward():
+    model = tiny(dtype="float64")
+    assert type(linearised(model).patch_embed.conv_down[0]) is Conv2d
+    assert type(linearised(model, 0.25).patch_embed.conv_down[0]) is not Conv2d
+
+
 def test_relevance_is_by_path():
     found = relevance(tiny(dtype="float64"), image(), 0)
     assert {"patch_embed.conv_down.1", "levels.0.blocks.0.conv1", "levels.2.blocks.1.mixer.qkv", "norm", "head"} <= set(
@@ -114,5 +121,7 @@ def test_bad_input():
         relevance(tiny(), np.zeros((2, 3, 64, 64), np.float32))
     with pytest.raises(InputError, match="target is 3, expected a class between 0 and 2"):
         relevance(tiny(), image().astype(np.float32), 3)
+    with pytest.raises(InputError, match=r"gamma is -0\.1, expected a number of at least 0"):
+        relevance(tiny(), image().astype(np.float32), 0, -0.1)
     with pytest.raises(InputError, match="no head"):
         relevance(tiny(num_classes=0), image().astype(np.float32))
