@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..hidden_attention import channel_groups, mean_hidden_attention
 from ..internals import AttentionRecord, ScanRecord
 from ..scan_state import mean_steps, state_norms, states_by_timescale
-from ._shim import entropy, hidden_views
+from ..token_matrices import entropy
 from .packing import pack, pack_exactly
 
 Record = ScanRecord | AttentionRecord
@@ -24,7 +25,10 @@ SIGNED = (
     "The same with its signs, averaged over channels: red adds, blue takes away. Where this is pale and |α| is not, channels"
     " disagree."
 )
-GROUPS = "|α| for groups of channels, from those that forget fastest to those that remember longest. One scale for all."
+GROUPS = (
+    "|α| for groups of channels, from those that forget fastest to those that remember longest: after τ tokens a state has"
+    " faded to a third (1/e). One scale for all."
+)
 HEADS = "The softmax weights of each head on one scale; a head's weights add up to 1 over the window."
 ROLLOUT = (
     "What of the level's first tokens is left in the query after this block: the maps of all blocks up to here, multiplied,"
@@ -59,14 +63,15 @@ def size_of(record: Record, whole: bool) -> int:
 def _of_scan(scan: ScanRecord, whole: bool) -> dict[str, Any]:
     lines, timescale = states_by_timescale(scan)
     channels, states = scan.A.shape
-    amount, signed, groups, labels = hidden_views(scan)
-    views = [
-        _view("Hidden attention", HIDDEN + TAKES, amount[None]),
-        _view("Hidden attention with its signs", SIGNED, signed[None]),
-    ]
+    amount, signed = (mean_hidden_attention(scan, signed=signed)[None] for signed in (False, True))
+    views = [_view("Hidden attention", HIDDEN + TAKES, amount), _view("Hidden attention with its signs", SIGNED, signed)]
     views[1]["signed"] = True
     if whole:
-        views.append(_view("Hidden attention of groups of channels", GROUPS, groups, labels))
+        groups = channel_groups(scan)
+        maps = np.stack([mean_hidden_attention(scan, channels=group) for group in groups])
+        paces = [np.exp(np.log(scan.timescale[group]).mean()) for group in groups]
+        labels = [f"τ around {pace:.2g} tokens" for pace in paces]
+        views.append(_view("Hidden attention of groups of channels", GROUPS, maps, labels))
     return {
         "kind": "scan",
         "about": f"A mixer: it scans the {scan.windows.P**2} tokens of a window, with {channels} channels of {states} states.",

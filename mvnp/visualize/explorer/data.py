@@ -25,7 +25,7 @@ from PIL import Image
 from ...errors import InputError, check_choice
 from ..internals import Internals, ScanRecord
 from ..style import DIVERGING, SEQUENTIAL
-from ._shim import rollouts
+from ..token_matrices import level_matrices, rollout
 from .blocks import Record, describe, size_of
 
 # Bytes of all views: above the first, single heads and groups of channels are left out; above the second, the page is refused.
@@ -51,8 +51,8 @@ def explorer_data(
     windows.find(row, column)  # raises outside the map
     whole = _check_size(records)
     described = []
-    for internals, blocks in zip(seen, records, strict=True):
-        rolled = rollouts(internals, blocks)
+    for each, blocks in zip(seen, records, strict=True):
+        rolled = _rollouts(each)
         described.append([describe(record, rolled[its], whole) for its, record in blocks.items()])
     return {
         "picture": {"src": as_uri(picture), "width": picture.shape[1], "height": picture.shape[0]},
@@ -67,6 +67,15 @@ def blocks_of(seen: Internals) -> dict[str, Record]:
     """Scans and attention layers by path, in the order in which the network has them."""
     found: dict[str, Record] = {**seen.scans, **seen.attentions}
     return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".") if part.isdigit()]))
+
+
+def _rollouts(seen: Internals) -> dict[str, np.ndarray]:
+    """For every block the rollout of its level up to it, (nW, L, L)."""
+    found: dict[str, np.ndarray] = {}
+    for level in seen.windows:
+        matrices = level_matrices(seen, level)
+        found.update(zip(matrices, rollout(matrices.values()), strict=True))
+    return found
 
 
 def as_uri(picture: np.ndarray) -> str:

@@ -1,8 +1,12 @@
 """The explorer's page in Chromium: clicks, keys and the slider; at a phone's width, dark and light; with no network."""
 
+import base64
+import io
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mvnp.visualize.explorer import Subject, figures, write_explorer
 from mvnp.visualize.explorer.data import blocks_of
@@ -190,13 +194,36 @@ def test_without_motion_it_goes_step_by_step(page):
         assert browser.one("#play", "one.textContent") == "Next token"
 
 
+def pixel(browser, panel, x, y):
+    """The colour on a panel's canvas at shares of its width and height."""
+    with Image.open(io.BytesIO(base64.b64decode(pictures(browser)[panel + 1].partition(",")[2]))) as opened:
+        return opened.getpixel((round(x * opened.width), round(y * opened.height)))
+
+
 def test_the_map_of_the_state_fills_up_along_the_path(browser):
-    panel = [label.startswith("State along") for label in labels(browser)].index(True) + 1
+    panel = [label.startswith("State along") for label in labels(browser)].index(True)
     seen = []
     for t in range(4):
         browser.set("#position", t)
-        seen.append(pictures(browser)[panel])
-    assert len(set(seen)) == 4
+        seen.append(pixel(browser, panel, **on_map(1, 0)))  # position 2 of a window in which nothing is chosen
+    assert seen[0] == seen[1]
+    assert seen[1] != seen[2] == seen[3]
+
+
+def test_squares_grow_with_the_weight(page, browser):
+    """At seven tenths of the way from a token's middle to its edge there is a square only where the weight is large."""
+    browser.set("#block", ATTENTION)
+    browser.click("#map", **on_map(3, 2))
+    windows = list(blocks_of(internals(tiny(), image())).values())[ATTENTION].windows
+    window, t = windows.find(3, 2)
+    heads = unpack(data_of(page)["blocks"][ATTENTION]["views"][0]["rows"][0])[:, window, t]
+    share = heads / heads.max()
+    assert (share > 0.9).any()
+    assert (share < 0.3).any()
+    for head, s in zip(*np.nonzero((share > 0.9) | (share < 0.3)), strict=True):
+        middle = on_map(*windows.positions[window, s])
+        edge = {"x": middle["x"] + 0.35 / 6 * 0.8, "y": middle["y"] + 0.35 / 6 * 0.8}
+        assert (pixel(browser, head, **middle) == pixel(browser, head, **edge)) == (share[head, s] > 0.9)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -1,4 +1,4 @@
-"""Arrays in a page: mvnp/visualize/explorer/packing.py. test_explorer_browser.py shows that the script reads them alike."""
+"""Arrays in a page: mvnp/visualize/explorer/packing.py. test_browser.py shows that the script reads them alike."""
 
 import json
 
