@@ -68,7 +68,7 @@ def _of_scan(scan: ScanRecord, whole: bool) -> dict[str, Any]:
     views[1]["signed"] = True
     if whole:
         groups = channel_groups(scan)
-        maps = np.stack([mean_hidden_attention(scan, channels=group) for group in groups])
+        maps = np.stack([mean_hidden_attention(scan, channels=group.tolist()) for group in groups])
         paces = [np.exp(np.log(scan.timescale[group]).mean()) for group in groups]
         labels = [f"τ around {pace:.2g} tokens" for pace in paces]
         views.append(_view("Hidden attention of groups of channels", GROUPS, maps, labels))

@@ -12,7 +12,7 @@ Nothing is left over: (1) holds to rounding. Biases keep what they give; it is n
 in it. The biases of dt_proj, and those of queries and keys, only make factors that are held constant, and get nothing.
 
 Bach et al.: On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation (2015), for
-relevance and its conservation. Jafari et al.: MambaLRP, arXiv:2406.07592, section 3: LRP-0 as gradient times input.
+relevance and its conservation. Jafari et al.: MambaLRP, arXiv:2406.07592, for LRP as gradient times input.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ has no such product.
 
 Each class is a layer with another backward. The tape is popped in the order of the layer's own.
 
-Jafari, Montavon, Müller, Eberle: MambaLRP, arXiv:2406.07592, section 4 ((1) and (5)). Ali et al.: XAI for Transformers: Better
-Explanations through Conservative Propagation, arXiv:2202.07304, section 4 ((3) and (4)). (2) is (1) with another gate.
+(1), (5): Jafari, Montavon, Müller, Eberle: MambaLRP, arXiv:2406.07592. (3), (4): Ali et al.: XAI for Transformers: Better
+Explanations through Conservative Propagation, arXiv:2202.07304. (2) is (1) with another gate.
 """
 
 from __future__ import annotations
