@@ -1,4 +1,4 @@
-// Arrays as packing.py writes them: a byte for each number and a scale for each row, or float32.
+// Numbers: arrays as packing.py writes them, a byte for each number and a scale for each row, or float32; and numbers in words.
 
 function bytesOf(text) {
   const binary = atob(text);
@@ -31,4 +31,14 @@ function largest(values) {
   let most = -Infinity;
   for (const value of values) if (value > most) most = value;
   return most;
+}
+
+// A number in three digits, as one would write it.
+function shown(value) {
+  if (Number.isNaN(value)) return "none";
+  const size = Math.abs(value), sign = value < 0 ? "−" : "";
+  if (size === 0 || (size >= 0.001 && size < 10000)) return sign + String(Number(size.toPrecision(3)));
+  const [digits, exponent] = size.toExponential(1).split("e");
+  const raised = exponent.replace("+", "").replace(/./g, (letter) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(letter)]);
+  return `${sign}${digits}·10${raised}`;
 }

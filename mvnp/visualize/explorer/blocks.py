@@ -26,8 +26,8 @@ SIGNED = (
     " disagree."
 )
 GROUPS = (
-    "|α| for groups of channels, from those that forget fastest to those that remember longest: after τ tokens a state has"
-    " faded to a third (1/e). One scale for all."
+    "|α| for the channels in groups of equal size, from those whose states fade fastest to those that remember longest. One"
+    " scale for all."
 )
 HEADS = "The softmax weights of each head on one scale; a head's weights add up to 1 over the window."
 ROLLOUT = (
@@ -64,13 +64,12 @@ def _of_scan(scan: ScanRecord, whole: bool) -> dict[str, Any]:
     lines, timescale = states_by_timescale(scan)
     channels, states = scan.A.shape
     amount, signed = (mean_hidden_attention(scan, signed=signed)[None] for signed in (False, True))
-    views = [_view("Hidden attention", HIDDEN + TAKES, amount), _view("Hidden attention with its signs", SIGNED, signed)]
+    views = [_view("Hidden attention", HIDDEN + TAKES, amount), _view("Hidden attention, signed", SIGNED, signed)]
     views[1]["signed"] = True
     if whole:
         groups = channel_groups(scan)
         maps = np.stack([mean_hidden_attention(scan, channels=group.tolist()) for group in groups])
-        paces = [np.exp(np.log(scan.timescale[group]).mean()) for group in groups]
-        labels = [f"τ around {pace:.2g} tokens" for pace in paces]
+        labels = [f"group {number} of {len(groups)}" for number in range(1, len(groups) + 1)]
         views.append(_view("Hidden attention of groups of channels", GROUPS, maps, labels))
     return {
         "kind": "scan",

@@ -119,10 +119,16 @@ class MapCanvas {
       }
   }
 
+  // What there is to be seen, in words.
+  describe(text) {
+    this.canvas.setAttribute("aria-label", text);
+  }
+
   // The token under a mouse or finger.
   tokenAt(event) {
     const box = this.canvas.getBoundingClientRect(), unit = box.width / this.frame.width;
-    return this.windows.at((event.clientX - box.left) / unit + this.frame.left, (event.clientY - box.top) / unit + this.frame.top);
+    const x = (event.clientX - box.left) / unit + this.frame.left, y = (event.clientY - box.top) / unit + this.frame.top;
+    return this.windows.at(x, y);
   }
 }
 

@@ -28,7 +28,7 @@ from .data import explorer_data
 from .figures import Shown, figure_list
 
 PAGE = "visualize.html"
-SCRIPTS = ("arrays.js", "windows.js", "draw.js", "explorer.js")
+SCRIPTS = ("arrays.js", "windows.js", "draw.js", "token.js", "panels.js", "explorer.js")
 LETTERS = "AB"  # what two models are called on the page; explorer.js counts them alike
 TOP = 5  # classes that are shown
 

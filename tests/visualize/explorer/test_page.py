@@ -93,7 +93,7 @@ def test_its_numbers_are_the_arrays(written):
             continue
         alpha = hidden_by_loop(record)
         close(views["Hidden attention"], abs(alpha).mean(axis=1)[None])
-        close(views["Hidden attention with its signs"], alpha.mean(axis=1)[None])
+        close(views["Hidden attention, signed"], alpha.mean(axis=1)[None])
         passed_over = ~record.delta.any(axis=-1)
         close(tokens["State along the scan"], np.where(passed_over, np.nan, np.sqrt((record.states**2).sum(axis=(2, 3))))[None])
         close(tokens["Step size"], np.where(passed_over, np.nan, record.delta.mean(axis=-1))[None])
