@@ -644,4 +644,15 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("self.delta[self.windows.real].mean(axis=0)", "self.delta.mean(axis=(0, 1))"),
         ("selective_scan_states(cache)).swapaxes(-1, -2)", "selective_scan_states(cache))"),
     ],
+    "visualize/explorer/packing.py": [
+        ("np.rint(np.clip(", "np.floor(np.clip("),
+        ("/ np.iinfo(kind).max", "/ 256"),
+    ],
+    "visualize/explorer/blocks.py": [
+        ("for signed in (False, True)", "for signed in (True, False)"),
+        ("heads = np.moveaxis(record.weights, 1, 0)", "heads = np.moveaxis(record.weights, 1, 0).swapaxes(2, 3)"),
+        ("state_norms(scan)[None]", "mean_steps(scan)[None]"),
+        ('"lines": pack(lines)', '"lines": pack(lines[::-1])'),
+        ("with_mean(entropy(heads))", "entropy(with_mean(heads))"),
+    ],
 }

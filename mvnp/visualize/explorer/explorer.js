@@ -100,7 +100,8 @@ function tell() {
     const best = strongest(linksOf(block.views[0], subject, 0)), verb = chosen.from ? "takes most from" : "gives most to";
     const numbers = block.tokens.map((quantity) => `${quantity.short} ${shown(valueHere(quantity, subject, 0))}`);
     const who = several ? `${letters[subject]}:` : "It";
-    return `${who} ${verb} row ${best.row}, column ${best.column} (${shown(best.value)}); ${numbers.join(", ")}.`;
+    const itself = shown(fromItself(block.views[0], subject, 0));
+    return `${who} ${verb} ${best.place}, and takes ${itself} from itself; ${numbers.join(", ")}.`;
   });
   const padding = windows.isReal(row, column) ? "" : ", in the padding";
   element("readout").textContent = [`Row ${row}, column ${column}${padding}.`, ...told].join(" ");
@@ -127,6 +128,7 @@ function begin() {
   on("earlier", "click", () => moveToBlock(chosen.block - 1));
   on("later", "click", () => moveToBlock(chosen.block + 1));
   on("direction", "change", (event) => { chosen.from = event.target.value === "from"; draw(); });
+  on("others", "change", (event) => { chosen.others = event.target.checked; draw(); });
   on("scale", "change", (event) => { chosen.root = event.target.value === "root"; draw(); });
   for (const id of ["row", "column"])
     on(id, "change", () => chooseToken(...["row", "column"].map((field) => Math.round(Number(element(field).value)))));

@@ -82,8 +82,8 @@ function viewPanels(view) {
     maps.forEach((made, map) => made.forEach((canvas, subject) => {
       const tokens = all[map][subject], best = strongest(tokens);
       drawMap(canvas, tokens, linkColour(most, view.signed), (value) => share(value, most));
-      const what = `${chosen.from ? "most is taken from" : "taken most by"} row ${best.row}, column ${best.column}`;
-      canvas.describe(`${fullTitle(view, map, subject)}: ${what}: ${shown(best.value)}`);
+      const verb = chosen.from ? "taken from" : "given to";
+      canvas.describe(`${fullTitle(view, map, subject)}: most is ${verb} ${best.place}`);
     }));
   };
 }
@@ -153,7 +153,8 @@ function matrixPanel(views) {
   const {scale, grid} = addGroup("All tokens at once", MATRIX, {wide: true, more: [choice]});
   const canvases = addRaster(grid, "square", "row"), made = new Map();
   return () => {
-    const {view, map} = maps[chosen.matrix], L = windows.L, key = `${chosen.matrix} ${chosen.window} ${chosen.root}`;
+    const {view, map} = maps[chosen.matrix], L = windows.L;
+    const key = String([chosen.matrix, chosen.window, chosen.root, chosen.others]);
     if (!made.has(key)) made.set(key, matrices(view, map));
     const {most, rasters} = made.get(key);
     scale.paint(view.signed);
@@ -168,9 +169,10 @@ function matrixPanel(views) {
 
 function matrices(view, map) {
   const L = windows.L;
-  const planes = view.rows.map((packed) => {
-    const {shape, values} = arrayOf(packed), start = (map * shape[1] + chosen.window) * L * L;
-    return values.subarray(start, start + L * L);
+  const planes = data.names.map((_, subject) => {
+    const values = matrixOf(view, subject, map).slice();
+    for (let t = 0; t < L && chosen.others; t++) values[t * (L + 1)] = 0;
+    return values;
   });
   const most = Math.max(1e-30, ...planes.map((values) => largest(values.map(Math.abs))));
   const colour = linkColour(most, view.signed);

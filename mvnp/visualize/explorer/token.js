@@ -5,7 +5,7 @@ const colours = {amount: colourTable(data.colours.sequential), sign: colourTable
 const several = data.names.length > 1;
 const letters = data.names.map((_, i) => String.fromCharCode(65 + i));
 
-const chosen = {block: 0, window: 0, t: 0, from: true, root: false, matrix: 0};
+const chosen = {block: 0, window: 0, t: 0, from: true, root: false, others: true, matrix: 0};
 let block, windows;  // the description of the chosen block, and where its tokens stand
 
 const unpacked = new WeakMap();
@@ -14,14 +14,26 @@ function arrayOf(packed) {
   return unpacked.get(packed);
 }
 
-// The tokens of the chosen window with what the query takes from each, or each from the query, in one map of a view.
+// What token t of the chosen window takes from token s, for all t and s, in one map of a view: values[t * L + s].
+function matrixOf(view, subject, map) {
+  const {shape, values} = arrayOf(view.rows[subject]), L = windows.L, start = (map * shape[1] + chosen.window) * L * L;
+  return values.subarray(start, start + L * L);
+}
+
+// The tokens of the chosen window with what the query takes from each, or each from the query; without the query itself, where
+// the reader wants to see the others: what a token takes from itself is often far more than all else.
 function linksOf(view, subject, map) {
-  const {shape, values} = arrayOf(view.rows[subject]), L = shape[3];
-  const start = (map * shape[1] + chosen.window) * L * L;
-  return Array.from({length: L}, (_, s) => {
+  const values = matrixOf(view, subject, map), L = windows.L, found = [];
+  for (let s = 0; s < L; s++) {
     const [row, column] = windows.place(chosen.window, s);
-    return {row, column, value: values[start + (chosen.from ? chosen.t * L + s : s * L + chosen.t)]};
-  });
+    const value = values[chosen.from ? chosen.t * L + s : s * L + chosen.t];
+    if (s !== chosen.t || !chosen.others) found.push({row, column, value});
+  }
+  return found;
+}
+
+function fromItself(view, subject, map) {
+  return matrixOf(view, subject, map)[chosen.t * (windows.L + 1)];
 }
 
 // All tokens of the map with one number each; of one that is filled along the scan, those up to the chosen position.
@@ -39,8 +51,11 @@ function valueHere(quantity, subject, map) {
   return arrayOf(quantity.values[subject]).values[(map * windows.count + chosen.window) * windows.L + chosen.t];
 }
 
+// The one with the largest link, and in words where it is.
 function strongest(tokens) {
-  return tokens.reduce((best, token) => Math.abs(token.value) > Math.abs(best.value) ? token : best);
+  const best = tokens.reduce((best, token) => Math.abs(token.value) > Math.abs(best.value) ? token : best, {value: 0});
+  const place = `row ${best.row}, column ${best.column} (${shown(best.value)})`;
+  return {...best, place: best.value === 0 ? "no other token" : place};
 }
 
 // From values to colours and sizes.

@@ -93,12 +93,15 @@ def test_a_click_on_a_token_changes_the_maps(browser):
     assert pictures(browser) == before
 
 
+@pytest.mark.parametrize("others", [True, False], ids=["others", "all"])
 @pytest.mark.parametrize("index", [SCAN, ATTENTION])
-def test_every_map_tells_what_the_arrays_say(page, browser, index):
+def test_every_map_tells_what_the_arrays_say(page, browser, index, others):
     """The script decodes and indexes by itself; here it is held to Python, for both directions."""
     block = data_of(page)["blocks"][index]
     windows = list(blocks_of(internals(tiny(), image())).values())[index].windows
     browser.set("#block", index)
+    if not others:
+        browser.click("#others")
     for direction in ("from", "by"):
         browser.set("#direction", direction)
         for row, column in ((0, 0), (3, 2), (4, 4), (1, 3)):
@@ -107,14 +110,14 @@ def test_every_map_tells_what_the_arrays_say(page, browser, index):
             expected = []
             for maps in (unpack(view["rows"][0]) for view in block["views"]):
                 for rows in maps[:, window]:
-                    links = rows[t] if direction == "from" else rows[:, t]
+                    links = (rows[t] if direction == "from" else rows[:, t]).copy()
+                    links[t] *= not others
                     best = abs(links).argmax()
-                    expected.append((*windows.positions[window, best].tolist(), pytest.approx(links[best], rel=6e-3)))
-            told = [
-                re.search(r": (?:most is taken from|taken most by) row (\d+), column (\d+): (.+)", text)
-                for text in labels(browser)
-            ]
-            assert [(int(match[1]), int(match[2]), number(match[3])) for match in told if match] == expected
+                    place = tuple(windows.positions[window, best].tolist())
+                    expected.append((*place, pytest.approx(links[best], rel=6e-3)) if links[best] else None)
+            said = [re.search(r": most is (?:taken from|given to) (.+)", text) for text in labels(browser)]
+            found = [re.fullmatch(r"row (\d+), column (\d+) \((.+)\)|no other token", match[1]) for match in said if match]
+            assert [match[1] and (int(match[1]), int(match[2]), number(match[3])) for match in found] == expected
 
 
 def test_quantities_are_told_as_the_arrays_say(page, browser):
@@ -122,8 +125,9 @@ def test_quantities_are_told_as_the_arrays_say(page, browser):
     browser.click("#map", **on_map(3, 2))
     window, t = list(blocks_of(internals(tiny(), image())).values())[SCAN].windows.find(3, 2)
     norm, step = (unpack(quantity["values"][0])[0, window, t] for quantity in block["tokens"])
-    told = re.search(r"‖h‖ (\S+), mean Δ (\S+)\.$", readout(browser))
-    assert (number(told[1]), number(told[2])) == (pytest.approx(norm, rel=6e-3), pytest.approx(step, rel=6e-3))
+    itself = unpack(block["views"][0]["rows"][0])[0, window, t, t]
+    told = re.search(r"and takes (\S+) from itself; ‖h‖ (\S+), mean Δ (\S+)\.$", readout(browser))
+    assert [number(part) for part in told.groups()] == [pytest.approx(value, rel=6e-3) for value in (itself, norm, step)]
 
 
 def test_by_keyboard_alone(browser):
@@ -158,7 +162,7 @@ def test_by_keyboard_alone(browser):
             before = browser.one("#where", "one.textContent")
             browser.press("ArrowRight")
             assert browser.one("#where", "one.textContent") != before
-    wanted = {"block", "later", "map", "row", "column", "play", "position", "direction", "scale", "matrix", "SUMMARY"}
+    wanted = {"block", "later", "map", "row", "column", "play", "position", "direction", "others", "scale", "matrix", "SUMMARY"}
     assert wanted <= set(reached)
 
 
@@ -218,6 +222,7 @@ def test_squares_grow_with_the_weight(page, browser):
     window, t = windows.find(3, 2)
     heads = unpack(data_of(page)["blocks"][ATTENTION]["views"][0]["rows"][0])[:, window, t]
     share = heads / heads.max()
+    browser.click("#others")
     assert (share > 0.9).any()
     assert (share < 0.3).any()
     for head, s in zip(*np.nonzero((share > 0.9) | (share < 0.3)), strict=True):
@@ -276,12 +281,11 @@ def test_two_models_share_their_scales(both):
         view = data_of(both)["blocks"][SCAN]["views"][0]
         browser.click("#map", **on_map(3, 2))
         window, t = list(blocks_of(internals(tiny(), image())).values())[SCAN].windows.find(3, 2)
-        most = [pytest.approx(unpack(rows)[0, window, t].max(), rel=6e-3) for rows in view["rows"]]
+        most = [pytest.approx(unpack(rows)[0, window, t, :t].max(), rel=6e-3) for rows in view["rows"]]
         first = labels(browser)[:2]
-        assert [number(label.split()[-1]) for label in first] == most
-        assert number(browser.one(".bar span:last-child", "one.textContent")) == max(
-            number(label.split()[-1]) for label in first
-        )
+        told = [number(label.partition("(")[2].rstrip(")")) for label in first]
+        assert told == most
+        assert number(browser.one(".bar span:last-child", "one.textContent")) == max(told)
         assert "Hidden attention, A:" in first[0]
         assert "Hidden attention, B:" in first[1]
         drawn = pictures(browser)

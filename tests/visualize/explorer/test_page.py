@@ -1,5 +1,6 @@
-"""The explorer's page: what is on it, and that its numbers are the arrays': mvnp/visualize/explorer/{data,figures,page}.py."""
+"""The explorer's page: what is on it, and what is refused: mvnp/visualize/explorer/page.py, figures.py and data.py."""
 
+import math
 import os
 
 import numpy as np
@@ -7,12 +8,12 @@ import pytest
 
 from mvnp.backend import from_numpy
 from mvnp.errors import InputError
-from mvnp.visualize.explorer import Subject, figures, write_explorer
+from mvnp.visualize.explorer import Subject, data, figures, write_explorer
+from mvnp.visualize.explorer.blocks import size_of
 from mvnp.visualize.explorer.data import blocks_of
 from mvnp.visualize.explorer.figures import ENTRIES, how_to_read
 from mvnp.visualize.explorer.packing import unpack
-from mvnp.visualize.internals import ScanRecord, internals
-from mvnp.visualize.scan_state import states_by_timescale
+from mvnp.visualize.internals import internals
 from support.explorer import assert_sound, data_of
 from support.figures import image
 from support.tiny import tiny
@@ -20,17 +21,10 @@ from support.tiny import tiny
 EVIL = "\"><script>alert('$title')</script>&lt;"
 
 
-@pytest.fixture(scope="module", params=["visible", "masked"])
-def written(request, tmp_path_factory):
-    """A page, and what its model did."""
-    model, folder = tiny(padding=request.param), tmp_path_factory.mktemp("page") / "new"
-    page = write_explorer(folder, [Subject("tiny", model)], image(), figures=False)
-    assert page == folder / "visualize.html"
-    return page, blocks_of(internals(model, image()))
-
-
-def test_a_page_is_sound(written):
-    read = assert_sound(written[0])
+def test_a_page_is_sound(tmp_path):
+    page = write_explorer(tmp_path / "new" / "folder", [Subject("tiny", tiny())], image(), figures=False)
+    assert page == tmp_path / "new" / "folder" / "visualize.html"
+    read = assert_sound(page)
     assert ("h1", "Inside MambaVision: an image") in read.headings
     assert {"class 0", "class 1", "class 2"} <= set(read.words)
 
@@ -52,66 +46,6 @@ def test_figures_of_classes_need_a_head(tmp_path, monkeypatch):
     headings = [text for _, text in assert_sound(tmp_path / "visualize.html").headings]
     assert "First filters" in headings
     assert "GradCAM" not in headings
-
-
-def test_its_blocks_are_the_models(written):
-    data, records = data_of(written[0]), written[1]
-    paths = [f"levels.{level}.blocks.{number}" for level in (2, 3) for number in (0, 1)]
-    assert [block["path"] for block in data["blocks"]] == paths
-    for block, record in zip(data["blocks"], records.values(), strict=True):
-        windows = record.windows
-        assert [block[key] for key in ("H", "W", "P", "stride")] == [windows.H, windows.W, windows.P, windows.stride]
-    assert data["start"] == {"block": 0, "row": 2, "column": 2}
-    assert data["names"] == ["tiny"]
-
-
-def close(packed, expected):
-    """Within half a step of each row's own scale; float32 where they are few."""
-    values = unpack(packed)
-    assert values.shape == expected.shape
-    if packed["kind"] == "float32":
-        np.testing.assert_array_equal(values, expected.astype(np.float32))
-        return
-    levels = {"uint8": 255, "int8": 127}[packed["kind"]]
-    assert (abs(values - expected) <= abs(expected).max(axis=-1, keepdims=True) * 0.501 / levels + 1e-30).all()
-
-
-def test_its_numbers_are_the_arrays(written):
-    data, records = data_of(written[0]), written[1]
-    for block, record in zip(data["blocks"], records.values(), strict=True):
-        views = {view["title"]: view["rows"][0] for view in block["views"]}
-        tokens = {quantity["title"]: quantity["values"][0] for quantity in block["tokens"]}
-        rollout = unpack(views["Rollout up to here"])
-        np.testing.assert_allclose(rollout.sum(axis=-1), 1.0, atol=0.02)
-        if not isinstance(record, ScanRecord):
-            heads = np.moveaxis(record.weights, 1, 0)
-            close(views["Attention"], np.concatenate([heads.mean(axis=0)[None], heads]))
-            spread = -(heads * np.log(np.maximum(heads, 1e-30))).sum(axis=-1)
-            expected = np.concatenate([spread.mean(axis=0)[None], spread])
-            np.testing.assert_allclose(unpack(tokens["Entropy"]), expected, rtol=1e-6, atol=1e-6)
-            assert block["states"] is None
-            continue
-        alpha = hidden_by_loop(record)
-        close(views["Hidden attention"], abs(alpha).mean(axis=1)[None])
-        close(views["Hidden attention, signed"], alpha.mean(axis=1)[None])
-        passed_over = ~record.delta.any(axis=-1)
-        close(tokens["State along the scan"], np.where(passed_over, np.nan, np.sqrt((record.states**2).sum(axis=(2, 3))))[None])
-        close(tokens["Step size"], np.where(passed_over, np.nan, record.delta.mean(axis=-1))[None])
-        lines, timescale = states_by_timescale(record)
-        close(block["states"]["lines"][0], lines)
-        close(block["states"]["timescale"][0], timescale)
-
-
-def hidden_by_loop(scan):
-    """α (nW, D, L, L) from its definition, one product after the other."""
-    windows, L, D = scan.x.shape
-    alpha = np.zeros((windows, D, L, L))
-    for t in range(L):
-        for s in range(t + 1):
-            carried = np.prod(scan.decay[:, s + 1 : t + 1], axis=1)
-            written = scan.delta[:, s, :, None] * scan.B[:, s, None, :]
-            alpha[:, :, t, s] = (scan.C[:, t, None, :] * carried * written).sum(axis=-1)
-    return alpha
 
 
 def test_all_text_is_escaped(tmp_path):
@@ -136,6 +70,22 @@ def test_two_models(tmp_path, monkeypatch):
         record = internals(subject.model, image()).attentions["levels.2.blocks.1.mixer"]
         rows = unpack(data["blocks"][1]["views"][0]["rows"][position])
         np.testing.assert_allclose(rows[1], record.weights[:, 0], atol=0.003)
+
+
+def test_large_windows(tmp_path, monkeypatch):
+    """Single heads and groups of channels are the first to be left out; where that does not help, the page is refused."""
+    thin = sum(size_of(record, whole=False) for record in blocks_of(internals(tiny(), image())).values())
+    monkeypatch.setattr(data, "THINNED", thin)
+    page = write_explorer(tmp_path, [Subject("tiny", tiny())], image(), figures=False)
+    scan, attention = data_of(page)["blocks"][:2]
+    assert [view["title"] for view in scan["views"]] == ["Hidden attention", "Hidden attention, signed", "Rollout up to here"]
+    assert attention["views"][0]["labels"] == attention["tokens"][0]["labels"] == ["mean of the heads"]
+    assert sum(math.prod(view["rows"][0]["shape"]) for block in data_of(page)["blocks"] for view in block["views"]) == thin
+    page.unlink()
+    monkeypatch.setattr(data, "REFUSED", thin - 1)
+    with pytest.raises(InputError, match="windows of 2x2 tokens are too large for that"):
+        write_explorer(tmp_path, [Subject("tiny", tiny())], image(), figures=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_input(tmp_path):
