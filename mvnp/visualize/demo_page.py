@@ -16,7 +16,8 @@ from ..training import TrainingConfig, TrainingResult
 from .internals import Internals, internals
 from .page import Page, Picture, Section
 from .sample_predictions import predict, sample_predictions
-from .scan_state import scan_state, state_norms
+from .scan_arrays import state_norms
+from .scan_state import scan_state
 from .training_curves import evaluation_series, training_curves
 from .window_attention import window_attention
 

@@ -78,6 +78,17 @@ class WindowGeometry:
         laid[row, column] = values
         return laid
 
+    @property
+    def middle(self) -> tuple[int, int]:
+        """Row and column of the middle token of the map."""
+        return (self.H - 1) // 2, (self.W - 1) // 2
+
+    def spread(self, window: int, values: np.ndarray) -> np.ndarray:
+        """What the tokens of one window have, (P·P,), laid out on the padded map (Hp, Wp); NaN elsewhere."""
+        everywhere = np.full((self.count, self.P * self.P), np.nan)
+        everywhere[window] = values
+        return self.lay_out(everywhere)
+
     def find(self, row: int, column: int) -> tuple[int, int]:
         """The window, and the token in it, of a place on the map. Raises InputError outside the map and in its padding."""
         if not (0 <= row < self.H and 0 <= column < self.W):

@@ -54,7 +54,9 @@ def hidden_attention_of(scan: ScanRecord, windows: slice = slice(None)) -> np.nd
     return hidden_attention(scan.delta[windows], scan.A, scan.B[windows], scan.C[windows])
 
 
-def mean_hidden_attention(scan: ScanRecord, *, signed: bool = False, channels: Sequence[int] | None = None) -> np.ndarray:
+def mean_hidden_attention(
+    scan: ScanRecord, *, signed: bool = False, channels: Sequence[int] | np.ndarray | None = None
+) -> np.ndarray:
     """|α| averaged over channels, (nW, L, L), one window in memory at a time.
 
     signed      α itself: what channels do in opposite directions cancels

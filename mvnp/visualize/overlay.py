@@ -65,22 +65,24 @@ def show_picture(axes: Axes, picture: np.ndarray, windows: WindowGeometry, borde
     axes.spines[:].set_visible(False)
 
 
-def show_marks(axes: Axes, windows: WindowGeometry, values: np.ndarray, norm: Normalize, area: bool = False) -> Any:
+def show_marks(
+    axes: Axes, windows: WindowGeometry, values: np.ndarray, norm: Normalize, area: bool = False, cmap: str = SEQUENTIAL
+) -> Any:
     """One square for each token of the map, coloured by `values` (Hp, Wp); NaN: no square there.
 
-    area    True: its area, too, is in proportion to the value, and full at the norm's upper end
+    area    True: its area, too, is in proportion to the value's size, and full at the norm's upper end
     Returns what a colour bar is made from.
     """
     rows, columns = np.nonzero(np.isfinite(values))
     chosen = values[rows, columns]
-    share = np.clip(chosen / norm.vmax, 0.0, 1.0) if area and norm.vmax else np.ones(len(chosen))
+    share = np.clip(np.abs(chosen) / norm.vmax, 0.0, 1.0) if area and norm.vmax else np.ones(len(chosen))
     sides = _MARK * windows.stride * np.sqrt(share)
     squares = [
         Rectangle((windows.stride * column - side / 2, windows.stride * row - side / 2), side, side)
         for row, column, side in zip(rows, columns, sides, strict=True)
     ]
     marks = PatchCollection(
-        squares, cmap=SEQUENTIAL, norm=norm, edgecolor="white", linewidth=0.7 * fineness(windows) * np.sqrt(share), zorder=3
+        squares, cmap=cmap, norm=norm, edgecolor="white", linewidth=0.7 * fineness(windows) * np.sqrt(share), zorder=3
     )
     marks.set_array(chosen)
     axes.add_collection(marks)

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from ..backend import Array
 from ..models.mambavision import MambaVision
-from .internals import AttentionRecord, choose_block, internals
+from .internals import AttentionRecord, record_attention
 from .overlay import as_picture, show_marks, show_picture, show_query
+from .panels import title_of
 from .style import INK, NARROW, WIDE, add_colorbar, new_figure, set_title
 
 
@@ -34,17 +35,16 @@ def window_attention(
     on one scale for all heads. The weights of a head add up to 1, and none leaves the query's window. "Equal" on the
     scale is the weight of each if all were alike.
     """
-    seen = internals(model, image)
-    record = seen.attentions[choose_block(seen.attentions, block)]
+    record = record_attention(model, image, block)
     windows = record.windows
-    row, column = query or ((windows.H - 1) // 2, (windows.W - 1) // 2)
+    row, column = query or windows.middle
     maps = query_weights(record, row, column)
     picture = as_picture(image)
 
     columns = (2 if len(maps) < 5 else 3) if narrow else min(5, len(maps) + 1)
     rows = math.ceil((len(maps) + 1) / columns)
     width = NARROW if narrow else WIDE
-    title = f"Attention inside its window:{chr(10) if narrow else ' '}{record.path.removesuffix('.mixer')}"
+    title = title_of("Attention inside its window", record, narrow)
     figure = new_figure(width, (1.6 if narrow else 1.3) + rows * (width / columns + 0.12), title)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     most = float(np.nanmax(maps))
@@ -71,7 +71,4 @@ def window_attention(
 def query_weights(record: AttentionRecord, row: int, column: int) -> np.ndarray:
     """The weights of one query for each head, laid out on the padded map, (heads, Hp, Wp); NaN outside its window."""
     window, token = record.windows.find(row, column)
-    tokens = record.weights[window, :, token]
-    spread = np.full((record.windows.count, record.windows.P**2, len(tokens)), np.nan)
-    spread[window] = tokens.T
-    return record.windows.lay_out(spread).transpose(2, 0, 1)
+    return np.stack([record.windows.spread(window, weights) for weights in record.weights[window, :, token]])

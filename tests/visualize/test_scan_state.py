@@ -2,42 +2,19 @@
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from mvnp.backend import from_numpy
 from mvnp.errors import InputError
-from mvnp.visualize.geometry import WindowGeometry
 from mvnp.visualize.internals import internals
 from mvnp.visualize.overlay import as_picture
-from mvnp.visualize.scan_state import mean_steps, scan_path, scan_state, state_norms, states_by_timescale
+from mvnp.visualize.scan_arrays import mean_steps, path_points, state_norms, states_by_timescale
+from mvnp.visualize.scan_state import scan_path, scan_state, state_heat_map, state_map, step_map
 from mvnp.visualize.style import png
 from support.figures import image, marks
 from support.tiny import tiny
 
 BLOCK = "levels.2.blocks.0.mixer"
-
-
-def test_the_path_runs_row_by_row_inside_each_window():
-    # A 3x3 map in windows of 2, stride 16: (x, y) in pixels.
-    path = scan_path(WindowGeometry(3, 3, 2, stride=16)).tolist()
-    assert path[0] == [[0, 0], [16, 0], [0, 16], [16, 16]]
-    assert path[3] == [[32, 32], [48, 32], [32, 48], [48, 48]]
-
-
-def test_norms_and_steps():
-    scan = internals(tiny(dtype="float64"), image()).scans[BLOCK]
-    np.testing.assert_allclose(state_norms(scan)[1, 2], np.linalg.norm(scan.states[1, 2]))
-    np.testing.assert_allclose(mean_steps(scan)[1, 2], scan.delta[1, 2].mean())
-
-
-def test_states_are_sorted_by_timescale():
-    scan = internals(tiny(dtype="float64"), image()).scans[BLOCK]
-    lines, timescale = states_by_timescale(scan)
-    assert (np.diff(timescale) >= 0).all()
-    windows, tokens, channels, states = scan.states.shape
-    assert lines.shape == (channels * states, windows * tokens)
-    for line, tau in zip(lines, timescale, strict=True):
-        d, n = np.argwhere(scan.timescale == tau)[0]
-        np.testing.assert_array_equal(line, scan.states[:, :, d, n].ravel())
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -51,7 +28,7 @@ def test_what_is_drawn_is_what_was_recorded(narrow):
         centres, drawn = marks(panels[title])
         order = np.lexsort(scan.windows.positions.reshape(-1, 2).T[::-1])
         np.testing.assert_allclose(drawn, values.ravel()[order])
-        np.testing.assert_allclose(centres, scan_path(scan.windows).reshape(-1, 2)[order], atol=1e-9)
+        np.testing.assert_allclose(centres, path_points(scan.windows).reshape(-1, 2)[order], atol=1e-9)
 
     lines, timescale = states_by_timescale(scan)
     heat = panels["States along the scan"].images[0].get_array()
@@ -59,6 +36,36 @@ def test_what_is_drawn_is_what_was_recorded(narrow):
     side = next(axes for axes in figure.axes if axes.get_xlabel() == "τ in tokens")
     np.testing.assert_array_equal(side.lines[0].get_xdata(), timescale)
     assert png(figure).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_the_parts_alone_show_the_same(narrow):
+    model, x = tiny(dtype="float64"), image()
+    scan = internals(model, x).scans[BLOCK]
+    order = np.lexsort(scan.windows.positions.reshape(-1, 2).T[::-1])
+    for draw, values in ((state_map, state_norms(scan)), (step_map, mean_steps(scan))):
+        figure = draw(model, x, block="levels.2.blocks.0", narrow=narrow)
+        np.testing.assert_allclose(marks(figure.axes[0])[1], values.ravel()[order])
+        assert "levels.2.blocks.0" in figure.get_suptitle()
+    lines, timescale = states_by_timescale(scan)
+    heat, side = state_heat_map(model, x, narrow=narrow).axes[:2]
+    np.testing.assert_allclose(heat.images[0].get_array() * np.abs(lines).max(axis=1, keepdims=True), lines)
+    np.testing.assert_array_equal(side.lines[0].get_xdata(), timescale)
+    png(scan_path(model, x, narrow=narrow))
+
+
+def test_the_path_is_drawn_through_every_token_in_order():
+    model, x = tiny(dtype="float64"), image()
+    points = path_points(internals(model, x).windows["levels.2"])
+    (panel,) = scan_path(model, x).axes
+    coloured = [part for part in panel.collections if isinstance(part, LineCollection) and part.get_array() is not None]
+    drawn = {}
+    for part in coloured:
+        for segment, step in zip(part.get_segments(), part.get_array(), strict=True):
+            drawn.setdefault(int(step), set()).add(tuple(map(tuple, segment)))
+    for step in range(3):
+        expected = {tuple(map(tuple, window[step : step + 2])) for window in points}
+        assert drawn[step] == expected
 
 
 def test_masked_padding_has_no_squares():

@@ -1,0 +1,70 @@
+"""Drawing token-to-token matrices: on logarithmic scales, with a mark at the query's row.
+
+A scan's memory fades by a factor with every token, so on an even scale there is nothing to be seen beside the diagonal. On a
+logarithmic one a steady fading is a steady change of colour.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize, SymLogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from .style import INK, OUTSIDE, add_colorbar
+
+DECADES = 4  # of amounts that a scale tells apart; what is less has the colour of its lower end
+SIGNED_DECADES = 2  # on each side of 0; between them the scale is even
+
+
+def amounts(largest: float) -> LogNorm:
+    """The scale of numbers that are at least 0, up to the largest."""
+    largest = largest if largest > 0 else 1.0
+    return LogNorm(largest * 10.0**-DECADES, largest, clip=True)
+
+
+def signs(largest: float) -> SymLogNorm:
+    """The scale of numbers of either sign, whose size is at most the largest."""
+    largest = largest if largest > 0 else 1.0
+    return SymLogNorm(linthresh=largest * 10.0**-SIGNED_DECADES, vmin=-largest, vmax=largest)
+
+
+def show_matrix(axes: Axes, values: np.ndarray, windows: int, P: int, cmap: str, norm: Normalize) -> Any:
+    """A matrix of all tokens of some windows of P·P tokens; NaN is left grey. Ticks: first tokens of rows or windows."""
+    axes.set_facecolor(OUTSIDE)
+    drawn = axes.imshow(values, cmap=cmap, norm=norm, interpolation="nearest")
+    every = P * math.ceil(P / 8) if windows == 1 else P * P * math.ceil(windows / 8)
+    ticks = np.arange(0, len(values), every)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(ticks)
+    for first in range(P * P, len(values), P * P):
+        axes.axhline(first - 0.5, color="white", linewidth=0.8)
+        axes.axvline(first - 0.5, color="white", linewidth=0.8)
+    return drawn
+
+
+def mark_row(axes: Axes, row: int) -> None:
+    """Arrow heads at both ends of a row, outside the matrix: a frame would hide a row that is a pixel high."""
+    across = axes.get_yaxis_transform()
+    for place, marker in ((-0.012, ">"), (1.012, "<")):
+        axes.plot([place], [row], marker, color=INK, markersize=6, transform=across, clip_on=False)
+
+
+def add_scale(figure: Figure, drawn: Any, axes: Any, label: str, **options: Any) -> None:
+    """The colour bar of `amounts` or `signs`."""
+    norm = drawn.norm
+    bar = add_colorbar(figure, drawn, axes, label, **options)
+    if isinstance(norm, SymLogNorm):
+        ticks = [-norm.vmax, -norm.linthresh, 0.0, norm.linthresh, norm.vmax]
+    else:
+        ticks = [norm.vmax * 10.0**-power for power in range(DECADES, -1, -1)]
+    names = [f"{tick:.1g}".replace("-", "−") for tick in ticks]
+    if not isinstance(norm, SymLogNorm):
+        names[0] = f"≤ {names[0]}"
+    bar.set_ticks(ticks, labels=names)
+    bar.ax.xaxis.set_minor_locator(NullLocator())
+    bar.ax.yaxis.set_minor_locator(NullLocator())
