@@ -49,9 +49,8 @@ def gradient_times_input(
     chosen, logit = _target(model, image, target)
     values = gradient_times_input_map(model, image, chosen)
     note = f"The pixels' shares add up to {values.sum():+.2f}; the logit is {logit:+.2f}."
-    return _signed_maps(
-        "Gradient × input", image, values, class_label(model, chosen, classes), note, "share of the logit", narrow
-    )
+    label = class_label(model, chosen, classes)
+    return _signed_maps("Gradient × input", image, values, label, note, "share of the logit", narrow)
 
 
 def mamba_lrp(
@@ -81,7 +80,8 @@ def mamba_lrp(
     found = relevance(model, image, target, gamma)
     pixels, biases = found.map.sum(), sum(found.biases.values())
     note = f"Pixels {pixels:+.2f} and biases {biases:+.2f} make the logit {found.logit:+.2f}."
-    return _signed_maps("MambaLRP", image, found.map, class_label(model, found.target, classes), note, "relevance", narrow)
+    label = class_label(model, found.target, classes)
+    return _signed_maps("MambaLRP", image, found.map, label, note, "relevance", narrow)
 
 
 def grad_cam(
@@ -113,10 +113,8 @@ def grad_cam(
         raise InputError(f"grad_cam: stage is {stage!r}, expected 3 or 2: those whose tokens stand in windows")
     chosen, _ = _target(model, image, target)
     values = grad_cam_map(model, image, chosen, stage)
-    tokens = WindowGeometry(
-        values.shape[0], values.shape[1], P=1, stride=4 << stage
-    )  # only where they stand matters here, no window
-
+    # Only where tokens stand matters here, not in which window.
+    tokens = WindowGeometry(values.shape[0], values.shape[1], P=1, stride=4 << stage)
     title = f"GradCAM on stage {stage}: {class_label(model, chosen, classes)}"
     size = (image.shape[2], image.shape[3])
     width, rows, columns = (NARROW, 2, 1) if narrow else (0.7 * WIDE, 1, 2)

@@ -7,6 +7,8 @@ The stage is the map before its downsampling, as `model.features` gives it. Both
 
 from __future__ import annotations
 
+import itertools
+
 from ..backend import Array, array_module
 from ..errors import InputError
 from ..layer import Layer, Tape
@@ -27,7 +29,8 @@ class BelowStage(Layer):
         self.model, self.stage = model, stage
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        x = self.model.patch_embed(_channel_last(x), tape)
+        stem = self.model.patch_embed
+        x = stem(_channel_last(x).astype(stem.conv_down[0].weight.dtype, copy=False), tape)
         for level in self.model.levels[: self.stage]:
             assert level.downsample is not None
             x = level.downsample(level(x, tape), tape)
@@ -52,7 +55,7 @@ class AboveStage(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         x = _channel_last(x)
-        for below, level in zip(self.model.levels[self.stage :], self.model.levels[self.stage + 1 :], strict=False):
+        for below, level in itertools.pairwise(self.model.levels[self.stage :]):
             assert below.downsample is not None
             x = level(below.downsample(x, tape), tape)
         return self.head(self.model.avgpool(self.model.norm(x, tape), tape), tape)
@@ -60,9 +63,7 @@ class AboveStage(Layer):
     def backward(self, dy: Array, tape: Tape) -> Array:
         pooled = self.model.avgpool.backward(self.head.backward(dy, tape), tape)
         dx = self.model.norm.backward(pooled, tape)
-        for below, level in reversed(
-            list(zip(self.model.levels[self.stage :], self.model.levels[self.stage + 1 :], strict=False))
-        ):
+        for below, level in reversed(list(itertools.pairwise(self.model.levels[self.stage :]))):
             assert below.downsample is not None
             dx = below.downsample.backward(level.backward(dx, tape), tape)
         return _channel_first(dx)

@@ -16,7 +16,6 @@ al.: Learning Deep Features for Discriminative Localization, arXiv:1512.04150, f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -28,8 +27,15 @@ from .cut import AboveStage
 
 
 def check_image(owner: str, model: MambaVision, image: Array) -> None:
-    """Raise InputError for anything but one floating image (1, C, H, W) with the model's channels."""
+    """Raise InputError for anything but one floating image (1, C, H, W) with the model's channels and finite values."""
     check_array(owner, "image", image, (1, model.in_chans, "H", "W"))
+    check_finite(owner, image)
+
+
+def check_finite(owner: str, image: Array) -> None:
+    """Raise InputError for an image that holds NaN or infinity: every map of it would be empty. Waits for a GPU."""
+    if not bool(to_numpy(array_module(image).isfinite(image).all())):
+        raise InputError(f"{owner}: image has values that are not finite (NaN or infinity); there is nothing to explain")
 
 
 def choose_target(model: MambaVision, logits: np.ndarray, target: int | None) -> int:
@@ -80,7 +86,7 @@ def grad_cam_map(model: MambaVision, image: Array, target: int | None = None, st
     return to_numpy(array_module(S).maximum(evidence, 0.0))
 
 
-def _one_hot(logits: Array, target: int) -> Any:
+def _one_hot(logits: Array, target: int) -> Array:
     """(1, num_classes), 1 at the target: the gradient of its logit."""
     host = np.zeros(logits.shape, logits.dtype)
     host[0, target] = 1.0

@@ -50,7 +50,7 @@ def feature_maps(model: MambaVision, image: Array, *, count: int | None = None, 
             figure.delaxes(panel)
         show_plain(row[0], picture)
         row[0].set_ylabel(f"stage {stage}\n{stack.shape[1]}x{stack.shape[2]}", fontsize=8, color=MUTED)
-        add_colorbar(figure, drawn, list(row), "")
+        add_colorbar(figure, drawn, list(row), "", extend="both")
     return figure
 
 

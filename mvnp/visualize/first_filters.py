@@ -25,7 +25,8 @@ def first_filters(model: MambaVision, image: Array, *, count: int = 16, narrow: 
 
     How to read it. Each pair is one filter: its 3x3 kernel, and below it the map of its answers, dark where it finds nothing.
     With one input channel red weights count the pixel and blue ones count against it: a red half beside a blue half finds an
-    edge. With three, the kernel is shown in colours: grey is 0, and a colour is what the filter looks for.
+    edge. With three, the kernel is shown in colours: grey is 0, and a colour is what the filter looks for. With any other
+    number, its mean over the channels.
 
     Raises InputError for anything but one image with the model's channels, and for a count below 1.
     """

@@ -58,7 +58,7 @@ def gradient_flow(model: MambaVision, image: Array, *, target: int | None = None
 
 
 def short_names(blocks: Sequence[BlockGradient]) -> list[str]:
-    """'2.0' for levels.2.blocks.0, '0 ↓ 1' for the downsampling after level 0."""
+    """'2.0' for levels.2.blocks.0, '0 → 1' for the downsampling after level 0."""
     return [_short(block) for block in blocks]
 
 
@@ -77,5 +77,6 @@ def _draw(axes: Axes, blocks: Sequence[BlockGradient], values: np.ndarray) -> No
         places = [index for index, block in enumerate(blocks) if block.kind == kind]
         axes.plot(places, values[places], linestyle="none", marker=marker, markersize=6, color=colour, label=kind, zorder=2)
     axes.set_yscale("log")
+    axes.tick_params(axis="y", which="minor", labelsize=8, colors=MUTED, length=2)
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)

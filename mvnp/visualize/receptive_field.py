@@ -12,6 +12,7 @@ from ..backend import Array
 from ..errors import check_array, check_choice
 from ..models.mambavision import MambaVision
 from .cut import BelowStage
+from .evidence import check_finite
 from .pixel_maps import bare, height_of
 from .reach import Box, box_through, effective_field, pixels_for_share, spread_channels, steps_to
 from .style import INK, NARROW, ORANGE, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_title
@@ -39,6 +40,7 @@ def receptive_field(
     Raises InputError for images that do not fit the model, and for another scale.
     """
     check_array("receptive_field", "image", image, ("B", model.in_chans, "H", "W"))
+    check_finite("receptive_field", image)
     check_choice("scale", scale, SCALES)
     width, rows, columns = (NARROW, 2, 2) if narrow else (WIDE, 1, 4)
     height = 1.0 + height_of((image.shape[2], image.shape[3]), width, rows, columns, 0.15, 0.5)

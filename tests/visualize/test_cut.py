@@ -32,6 +32,10 @@ def test_both_backwards_are_the_models(stage):
     assert lower.entries == upper.entries == []
 
 
+def test_any_floating_image_is_taken():
+    assert BelowStage(tiny(), 1).forward(image()).dtype == np.float32
+
+
 def test_bad_input():
     for stage in (4, -1, 1.5, True):
         with pytest.raises(InputError, match=r"stage is .*, expected 0, 1, 2 or 3"):

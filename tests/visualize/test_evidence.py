@@ -72,6 +72,14 @@ def test_a_class_that_is_none(target):
             function(tiny(), image().astype(np.float32), target)
 
 
+def test_an_image_that_is_not_finite():
+    x = image().astype(np.float32)
+    x[0, 1, 3, 4] = np.nan
+    for function in (gradient_times_input_map, grad_cam_map):
+        with pytest.raises(InputError, match=r"image has values that are not finite \(NaN or infinity\)"):
+            function(tiny(), x)
+
+
 def test_anything_but_one_image():
     for function, name in ((gradient_times_input_map, "gradient_times_input"), (grad_cam_map, "grad_cam")):
         with pytest.raises(InputError, match=rf"{name}: image has shape \(2, 3, 64, 64\), expected \(1, 3, H, W\)"):

@@ -78,5 +78,7 @@ def test_bad_input():
         receptive_field(tiny(), image().astype(np.float32), scale="lin")
     with pytest.raises(InputError, match=r"receptive_field: image has shape .*, expected \(B, 3, H, W\)"):
         receptive_field(tiny(), image(channels=1).astype(np.float32))
+    with pytest.raises(InputError, match="receptive_field: image has values that are not finite"):
+        receptive_field(tiny(), np.full((1, 3, 64, 64), np.inf, np.float32))
     with pytest.raises(InputError, match="channels is 0, expected at least 1, or None"):
         receptive_field(tiny(), image().astype(np.float32), channels=0)

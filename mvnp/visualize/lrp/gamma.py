@@ -13,8 +13,8 @@ supporters get more, the denominator of (1) grows with them, so |s_k| ≤ |c_k|,
 Signs of w x are products of signs, so each sum in (1) and (2) is made of convolutions with the positive and negative parts of w
 and x.
 
-Montavon, Binder, Lapuschkin, Samek, Müller: Layer-Wise Relevance Propagation: An Overview (2019), for LRP-γ with inputs above 0;
-here inputs and features may have either sign.
+Montavon, Binder, Lapuschkin, Samek, Müller: Layer-Wise Relevance Propagation: An Overview (2019), for LRP-γ with inputs above
+0; here inputs and features may have either sign.
 """
 
 from __future__ import annotations
