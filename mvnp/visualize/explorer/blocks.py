@@ -13,7 +13,7 @@ import numpy as np
 
 from ..hidden_attention import channel_groups, mean_hidden_attention
 from ..internals import AttentionRecord, ScanRecord
-from ..scan_state import mean_steps, state_norms, states_by_timescale
+from ..scan_arrays import mean_steps, state_norms, states_by_timescale
 from ..token_matrices import entropy
 from .packing import pack, pack_exactly
 

@@ -16,17 +16,23 @@ from PIL import Image, features
 
 from ...backend import Array
 from ...models.mambavision import MambaVision
+from ..attention_entropy import attention_entropy
 from ..class_evidence import grad_cam, gradient_times_input, mamba_lrp
 from ..feature_maps import feature_maps
 from ..first_filters import first_filters
 from ..gradient_flow import gradient_flow
+from ..hidden_attention_figures import hidden_attention_groups, hidden_attention_map, hidden_attention_matrix
 from ..internals import Internals
 from ..receptive_field import receptive_field
 from ..scan_state import scan_state
+from ..state_animation import state_animation
 from ..style import png
+from ..timescales import timescales
+from ..token_to_token import attention_rollout, token_to_token
 from ..window_attention import window_attention
+from ..window_grid import window_grid
 
-PIXELS = 105  # to the inch of a figure: more would only blow up its letters
+PIXELS = 105  # to the inch of a figure
 QUALITY = 85  # of WebP: text and thin lines stay clear, and a figure with a photograph takes half of what it takes as PNG
 
 
@@ -35,6 +41,7 @@ class Shown:
     """What is drawn for one model.
 
     letter          "A: " or "B: " of two models, else nothing
+    paths           of all mixers and attention layers, first to last
     block, query    what the page begins with
     target          class whose evidence is shown; None: the model's likeliest
     """
@@ -43,6 +50,7 @@ class Shown:
     model: MambaVision
     image: Array
     seen: Internals
+    paths: Sequence[str]
     block: str
     query: tuple[int, int]
     target: int | None
@@ -53,13 +61,13 @@ class Shown:
 class Entry:
     """A figure of the page.
 
-    draw       draw(model, image, narrow=…, …) gives the figure, and has a docstring that says how to read it
+    draw       draw(model, image, narrow=…, …) gives the figure, or the bytes of a GIF, and its docstring says how to read it
     alt        what is to be seen, for those who do not see it
     options    the further arguments of `draw`; None in their place where the model has nothing of that kind
     """
 
     title: str
-    draw: Callable[..., Any]
+    draw: Callable[..., Figure | bytes]
     alt: str
     options: Callable[[Shown], dict[str, Any] | None] = lambda shown: {}
 
@@ -71,11 +79,25 @@ def of_scan(shown: Shown) -> dict[str, Any] | None:
 
 
 def of_attention(shown: Shown) -> dict[str, Any] | None:
-    """The page's first block and query if that is an attention block, else the first one and its middle token."""
+    """The page's first block if it is one with attention, else the first such block."""
     attentions = shown.seen.attentions
-    if shown.block in attentions:
-        return {"block": shown.block, "query": shown.query}
-    return {"block": next(iter(attentions))} if attentions else None
+    return {"block": shown.block if shown.block in attentions else next(iter(attentions))} if attentions else None
+
+
+def of_query(choose: Callable[[Shown], dict[str, Any] | None]) -> Callable[[Shown], dict[str, Any] | None]:
+    """The block that `choose` gives, with the page's first query where that is on its map."""
+
+    def options(shown: Shown) -> dict[str, Any] | None:
+        chosen = choose(shown)
+        on_its_map = chosen is not None and _level(chosen["block"]) == _level(shown.block)
+        return {**chosen, "query": shown.query} if chosen is not None and on_its_map else chosen
+
+    return options
+
+
+def of_level(shown: Shown) -> dict[str, Any]:
+    """The last block of the level that the page begins with."""
+    return {"block": [path for path in shown.paths if _level(path) == _level(shown.block)][-1]}
 
 
 def of_class(shown: Shown) -> dict[str, Any] | None:
@@ -86,9 +108,26 @@ def of_target(shown: Shown) -> dict[str, Any] | None:
     return {"target": shown.target} if shown.model.head is not None else None
 
 
+def _level(path: str) -> str:
+    return path.partition(".blocks.")[0]
+
+
 ENTRIES = (
+    Entry("Windows", window_grid, "the windows of each level over the image, and their padding"),
     Entry("What a scan remembers", scan_state, "path of the scan, size of state and step at each token, all states", of_scan),
-    Entry("Attention inside its window", window_attention, "what one token attends to, head by head", of_attention),
+    Entry(
+        "A scan in motion", state_animation, "the state of each token as the scan reads it, and all states", of_query(of_scan)
+    ),
+    Entry("Timescales", timescales, "how many tokens each state remembers", of_scan),
+    Entry("Hidden attention: a window", hidden_attention_matrix, "what each token takes from each", of_query(of_scan)),
+    Entry("Hidden attention: a token", hidden_attention_map, "what one token takes and gives", of_query(of_scan)),
+    Entry("Hidden attention: channels", hidden_attention_groups, "the same for groups of channels", of_query(of_scan)),
+    Entry("Attention in its window", window_attention, "what one token attends to, head by head", of_query(of_attention)),
+    Entry(
+        "Entropy of attention", attention_entropy, "how spread out the weights of each token are, head by head", of_attention
+    ),
+    Entry("Token to token", token_to_token, "what each token takes from each, block by block", of_query(of_level)),
+    Entry("Rollout", attention_rollout, "what has come together in one token, block after block", of_query(of_level)),
     Entry("Receptive fields", receptive_field, "for each stage, how much each pixel matters to the feature in the middle"),
     Entry("Gradient times input", gradient_times_input, "red pixels raise the class's logit, blue ones lower it", of_class),
     Entry("GradCAM", grad_cam, "where the last stage holds what speaks for the class", of_class),
@@ -127,28 +166,65 @@ def _pictures(entry: Entry, shown: Sequence[Shown], say: Callable[[str], None]) 
         if options is None:
             continue
         say(f"drawing {each.letter}{entry.title}")
-        made = [entry.draw(each.model, each.image, narrow=narrow, **options) for narrow in (False, True)]
+        wide, narrow = (entry.draw(each.model, each.image, narrow=narrow, **options) for narrow in (False, True))
         letter = f'<span class="letter">{each.letter.strip(": ")}</span>' if each.letter else ""
-        yield f"<div>{letter}{_picture(made[0], made[1], f'{each.letter}{entry.title}: {entry.alt}')}</div>\n"
+        yield f"<div>{letter}{_picture(wide, narrow, f'{each.letter}{entry.title}: {entry.alt}')}</div>\n"
 
 
-def _picture(wide: Figure, narrow: Figure, alt: str) -> str:
-    """One for a desk and one for a phone; the browser is told their sizes, and keeps the place free."""
-    (wide_uri, wide_size), (narrow_uri, narrow_size) = map(_embedded, (wide, narrow))
+def _picture(wide: Figure | bytes, narrow: Figure | bytes, alt: str) -> str:
+    """One for a desk and one for a phone. Who wants no motion gets the last frame of what moves."""
+    sources = []
+    for media, made in (("(max-width: 40rem)", narrow), ("", wide)):
+        if isinstance(made, bytes):
+            still = " and ".join(filter(None, [media, "(prefers-reduced-motion: reduce)"]))
+            sources.append(f'<source media="{still}" srcset="{_uri(_last_frame(made))}" {_size(made)}>')
+        if media:
+            sources.append(f'<source media="{media}" srcset="{_uri(_content(made))}" {_size(_content(made))}>')
+    content = _content(wide)
     return (
-        f'<picture><source media="(max-width: 40rem)" srcset="{narrow_uri}" {narrow_size}>'
-        f'<img src="{wide_uri}" {wide_size} style="max-width: {PIXELS * wide.get_figwidth():.0f}px" alt="{escape(alt)}">'
-        "</picture>"
+        f"<picture>{''.join(sources)}"
+        f'<img src="{_uri(content)}" {_size(content)} style="max-width: {_width(wide):.0f}px" alt="{escape(alt)}"></picture>'
     )
 
 
-def _embedded(figure: Figure) -> tuple[str, str]:
-    """An address that has the picture within itself, and its size as attributes."""
-    kind, content = "png", png(figure)
+def _width(made: Figure | bytes) -> float:
+    """How wide it is shown at most: more would only blow up its letters."""
+    if isinstance(made, bytes):
+        with Image.open(io.BytesIO(made)) as opened:
+            return opened.width
+    return PIXELS * made.get_figwidth()
+
+
+def _content(made: Figure | bytes) -> bytes:
+    return made if isinstance(made, bytes) else _compressed(png(made))
+
+
+def _last_frame(gif: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(gif)) as opened:
+        opened.seek(getattr(opened, "n_frames", 1) - 1)
+        opened.convert("RGB").save(buffer, "PNG")
+    return _compressed(buffer.getvalue())
+
+
+def _compressed(content: bytes) -> bytes:
+    """A PNG as WebP, where Pillow knows that."""
+    if not features.check("webp"):
+        return content
+    buffer = io.BytesIO()
     with Image.open(io.BytesIO(content)) as opened:
-        size = f'width="{opened.width}" height="{opened.height}"'
-        if features.check("webp"):
-            buffer = io.BytesIO()
-            opened.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
-            kind, content = "webp", buffer.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}", size
+        opened.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def _uri(content: bytes) -> str:
+    """An address that has the picture within itself."""
+    with Image.open(io.BytesIO(content)) as opened:
+        kind = str(opened.format).lower()
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _size(content: bytes) -> str:
+    """The size as attributes, for which a browser keeps the place free."""
+    with Image.open(io.BytesIO(content)) as opened:
+        return f'width="{opened.width}" height="{opened.height}"'

@@ -9,7 +9,7 @@ from mvnp.visualize.explorer.data import blocks_of, explorer_data
 from mvnp.visualize.explorer.packing import unpack
 from mvnp.visualize.internals import ScanRecord, internals
 from mvnp.visualize.overlay import as_picture
-from mvnp.visualize.scan_state import states_by_timescale
+from mvnp.visualize.scan_arrays import states_by_timescale
 from support.figures import image
 from support.tiny import tiny
 
