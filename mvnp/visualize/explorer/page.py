@@ -28,6 +28,7 @@ from .data import explorer_data
 from .figures import Shown, figure_list
 
 PAGE = "visualize.html"
+PAPER = "Hatamizadeh and Kautz, MambaVision, arXiv:2407.08083."
 SCRIPTS = ("arrays.js", "windows.js", "draw.js", "token.js", "panels.js", "explorer.js")
 LETTERS = "AB"  # what two models are called on the page; explorer.js counts them alike
 TOP = 5  # classes that are shown
@@ -68,17 +69,17 @@ def write_explorer(
     say      is told what is being worked out
 
     The page is written whole or not at all. Raises InputError where the folder cannot be written to, for a block that there is
-    not, a query outside the map, and models whose blocks differ.
+    not, a query outside the map, models whose blocks differ, and weights that give no finite numbers.
     """
     if len(subjects) not in (1, 2):
         raise InputError(f"write_explorer: {len(subjects)} models were given, expected one or two")
     make_folder(folder)
-    seen = []
+    picture, seen = as_picture(image), []
     for subject in subjects:
         say(f"running {subject.name}")
-        seen.append(internals(subject.model, image))
+        seen.append(_run(subject, image))
     letters = _letters(subjects)
-    data = explorer_data([subject.name for subject in subjects], seen, as_picture(image), block, query)
+    data = explorer_data([subject.name for subject in subjects], seen, picture, block, query)
     text = Template(_source("page.html")).substitute(
         kind="several" if len(subjects) > 1 else "single",
         title=escape(f"Inside MambaVision: {name}"),
@@ -87,17 +88,24 @@ def write_explorer(
         legend="\n".join(f"<li>{letter}{escape(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)),
         figures=_figures(figure_list(_shown(subjects, image, seen, data), say)) if figures else "",
         footer=escape(f"Written by mvnp {__version__}, on {backend_name()}. Model: {PAPER}"),
-        data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),  # so that no name in it can end its element
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # so that no name in it can end its element
         style=_source("explorer.css"),
         script="\n".join(map(_source, SCRIPTS)),
     )
     path = folder / PAGE
     remove_stale(path)
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(errors="replace"))  # a file's name need not be UTF-8
     return path
 
 
-PAPER = "Hatamizadeh and Kautz, MambaVision, arXiv:2407.08083."
+def _run(subject: Subject, image: Array) -> Internals:
+    with np.errstate(all="ignore"):  # told better by the check
+        seen = internals(subject.model, image)
+    if not np.isfinite(seen.logits).all():
+        raise InputError(
+            f"{subject.name} gives no finite numbers for this image: are these weights whole, and of a trained model?"
+        )
+    return seen
 
 
 def _shown(subjects: Sequence[Subject], image: Array, seen: Sequence[Internals], data: dict[str, Any]) -> list[Shown]:

@@ -18,7 +18,7 @@ from support.explorer import assert_sound, data_of
 from support.figures import image
 from support.tiny import tiny
 
-EVIL = "\"><script>alert('$title')</script>&lt;"
+EVIL = "\"><!--<script>alert('$title')</script>&lt;"
 
 
 def test_a_page_is_sound(tmp_path):
@@ -34,7 +34,10 @@ def test_it_has_all_figures(tmp_path):
     read = assert_sound(write_explorer(tmp_path, [Subject("tiny", tiny())], image(), say=said.append))
     headings = [text for _, text in read.headings]
     assert [entry.title for entry in ENTRIES] == [text for text in headings if text in {entry.title for entry in ENTRIES}]
-    assert len(read.all("img")) == len(read.all("source")) == len(ENTRIES)
+    assert len(read.all("img")) == len(ENTRIES)
+    still = [source["media"] for source in read.all("source") if "reduced-motion" in source["media"]]
+    assert still == ["(max-width: 40rem) and (prefers-reduced-motion: reduce)", "(prefers-reduced-motion: reduce)"]
+    assert len(read.all("source")) == len(ENTRIES) + len(still)
     for entry in ENTRIES:
         assert how_to_read(entry.draw) in read.words
     assert said == ["running tiny", *(f"drawing {entry.title}" for entry in ENTRIES)]
@@ -100,7 +103,15 @@ def test_wrong_input(tmp_path):
         write_explorer(tmp_path, [], image())
     with pytest.raises(InputError, match="not finite"):
         write_explorer(tmp_path, [Subject("tiny", model)], np.full_like(image(), np.nan))
+    model.norm.weight.data = np.inf * model.norm.weight.data
+    with pytest.raises(InputError, match="tiny gives no finite numbers for this image"):
+        write_explorer(tmp_path, [Subject("tiny", model)], image())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_whose_name_is_no_text(tmp_path):
+    page = write_explorer(tmp_path, [Subject("tiny\udcff", tiny())], image(), name="\udcff.png", figures=False)
+    assert ("h1", "Inside MambaVision: ?.png") in assert_sound(page).headings
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
