@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from .errors import InputError, MvnpError
 
 _MARK = ".mvnp-tmp"
 
@@ -40,6 +43,18 @@ def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any]) -
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def make_folder(path: Path, refuse: type[MvnpError] = InputError) -> None:
+    """Make a folder where it is missing. Raises `refuse`, before any work is done, where nothing can be written to it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except FileExistsError as error:
+        raise refuse(f"the output folder {path} is a file; choose another folder") from error
+    except OSError as error:
+        raise refuse(f"the output folder {path} cannot be written to ({error.strerror}); choose another folder") from error
 
 
 def sync_folder(folder: Path) -> None:

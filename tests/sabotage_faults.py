@@ -748,4 +748,15 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("place = place[0] // 2, place[1] // 2", "place = place[1] // 2, place[0] // 2"),
         ("row, column = divmod(window, windows.grid[1])", "column, row = divmod(window, windows.grid[0])"),
     ],
+    "visualize/explorer/packing.py": [
+        ("np.rint(np.clip(", "np.floor(np.clip("),
+        ("/ np.iinfo(kind).max", "/ 256"),
+    ],
+    "visualize/explorer/blocks.py": [
+        ("for signed in (False, True)", "for signed in (True, False)"),
+        ("heads = np.moveaxis(record.weights, 1, 0)", "heads = np.moveaxis(record.weights, 1, 0).swapaxes(2, 3)"),
+        ("state_norms(scan)[None]", "mean_steps(scan)[None]"),
+        ('"lines": pack(lines)', '"lines": pack(lines[::-1])'),
+        ("with_mean(entropy(heads))", "entropy(with_mean(heads))"),
+    ],
 }

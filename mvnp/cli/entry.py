@@ -20,7 +20,22 @@ from ..backend import current_module
 from ..errors import MvnpError, check_choice
 from ..kernels import kernels_on
 from ..workspace import keep_freed_memory
-from . import check, classify, convert, demo, export, features, finetune, info, learn, models, summary, train, validate
+from . import (
+    check,
+    classify,
+    convert,
+    demo,
+    export,
+    features,
+    finetune,
+    info,
+    learn,
+    models,
+    summary,
+    train,
+    validate,
+    visualize,
+)
 from .arguments import Parser
 
 COMMANDS = {
@@ -30,6 +45,7 @@ COMMANDS = {
     "classify": classify,
     "features": features,
     "validate": validate,
+    "visualize": visualize,
     "convert": convert,
     "export": export,
     "summary": summary,
@@ -88,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
-        commands = "\n".join(f"  {name:<8} {command.SUMMARY}" for name, command in COMMANDS.items())
+        commands = "\n".join(f"  {name:<9} {command.SUMMARY}" for name, command in COMMANDS.items())
         epilog = EPILOG.format(commands=commands)
         parser = Parser("mvnp", usage="mvnp COMMAND [options]", description=DESCRIPTION, epilog=epilog)
         parser.add_argument("--version", action="version", version=f"mvnp {__version__}", help="show the version and exit")

@@ -44,19 +44,20 @@ def add_weights_options(parser: Parser, required: bool = True) -> None:
         group.add_argument(option, dest=name, nargs=4, type=whole(1), metavar="N", help=text)
 
 
-def add_picture_options(parser: Parser) -> None:
-    """How pictures are prepared and taken."""
+def add_picture_options(parser: Parser, many: bool = True) -> None:
+    """How pictures are prepared and taken; `many`: more than one at a time."""
     group = parser.add_argument_group("pictures")
     group.add_argument("--size", type=image_size, metavar="S", help="what the model sees: a side, or HxW (default: its own)")
-    group.add_argument("--batch", type=whole(1), default=16, metavar="N", help="pictures at a time (default: 16)")
+    if many:
+        group.add_argument("--batch", type=whole(1), default=16, metavar="N", help="pictures at a time (default: 16)")
 
 
-def open_model(arguments: argparse.Namespace, **overrides: Any) -> Pretrained:
-    """The model of --weights; `overrides` are further arguments of it."""
+def open_model(arguments: argparse.Namespace, weights: str | None = None, **overrides: Any) -> Pretrained:
+    """The model of --weights, or of other `weights` with the same options; `overrides` are further arguments of it."""
     from ..checkpoint import read_pretrained
 
     given = {name: getattr(arguments, name) for name in ("num_heads", "window_size") if getattr(arguments, name) is not None}
-    source = os.path.expanduser(arguments.weights)
+    source = os.path.expanduser(arguments.weights if weights is None else weights)
     try:
         return read_pretrained(source, variant=arguments.variant, ema=arguments.ema, **given, **overrides)
     except CheckpointError as error:

@@ -8,12 +8,11 @@ log.jsonl                 see mvnp/training/log.py
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..atomic import remove_stale
+from ..atomic import make_folder, remove_stale
 from ..errors import CheckpointError, InputError, TrainingError
 from .config import TrainingConfig
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
@@ -86,7 +85,7 @@ def open_run(out: str | Path, config: TrainingConfig | None = None, resume: bool
         return _reopen(path, config)
     if config is None:
         raise InputError("open_run: a new run needs a config")
-    _make_writable(path)
+    make_folder(path, TrainingError)
     found = next((name for name in (CHECKPOINT, BEST, LOG) if (path / name).exists() and (path / name).stat().st_size), None)
     if found is not None:
         raise TrainingError(f"{path} already holds a run ({found}); resume it, or choose another folder, or remove it")
@@ -114,7 +113,7 @@ def _reopen(path: Path, config: TrainingConfig | None) -> RunFolder:
             f"the run in {path} can only go on with the settings that it began with, and these differ: {listed}."
             " Leave them as they were, or start anew in another folder"
         )
-    _make_writable(path)
+    make_folder(path, TrainingError)
     return _cleared(RunFolder(path, resumed.config, resumed))
 
 
@@ -125,19 +124,6 @@ def _is_run(path: Path) -> bool:
     except (CheckpointError, OSError):
         return False
     return True
-
-
-def _make_writable(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except FileExistsError as error:
-        raise TrainingError(f"the output folder {path} is a file; choose another folder") from error
-    except OSError as error:
-        raise TrainingError(
-            f"the output folder {path} cannot be written to ({error.strerror}); choose another folder"
-        ) from error
 
 
 def _cleared(folder: RunFolder) -> RunFolder:

@@ -6,6 +6,7 @@ Every figure is a function that returns a matplotlib Figure, and whose docstring
 from .attention_entropy import attention_entropy
 from .class_evidence import grad_cam, gradient_times_input, mamba_lrp
 from .demo import run_demo
+from .explorer import Subject, write_explorer
 from .feature_maps import feature_maps
 from .first_filters import first_filters
 from .geometry import WindowGeometry
@@ -35,6 +36,7 @@ __all__ = [
     "Relevance",
     "ScanRecord",
     "Section",
+    "Subject",
     "WindowGeometry",
     "attention_entropy",
     "attention_rollout",
@@ -73,5 +75,6 @@ __all__ = [
     "training_curves",
     "window_attention",
     "window_grid",
+    "write_explorer",
     "write_page",
 ]

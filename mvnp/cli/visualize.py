@@ -1,0 +1,93 @@
+"""`mvnp visualize`: a page that shows what happens inside a model when it looks at a picture."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from ..errors import DataError, InputError
+from .arguments import Parser
+from .weights import add_picture_options, add_weights_options, open_model, open_transform
+
+SUMMARY = "write a page that shows what happens inside, token by token"
+
+USAGE = "mvnp visualize IMAGE --weights W --out DIR [options]"
+
+DESCRIPTION = """\
+Write DIR/visualize.html: what a trained model does with one picture. A click on
+the picture chooses a token, and the page shows what the scans remember there
+and what every layer takes from where; below are all figures of mvnp.visualize.
+The page is one file and needs no network. With --compare, two checkpoints stand
+side by side on the same scales, say from before and after training."""
+
+EXAMPLES = """\
+examples:
+  mvnp visualize cat.jpg --weights mambavision_tiny_1k.pth.tar --out cat
+  mvnp visualize bag.png --weights runs/best.safetensors --out bag \\
+      --block levels.2.blocks.1 --query 1,3
+  mvnp visualize bag.png --weights first/best.safetensors \\
+      --compare second/best.safetensors --out both
+
+The picture is prepared as the weights ask for, with --compare as those of
+--weights do. Both models need the same blocks. A block's map of tokens is
+counted from 0; `mvnp summary` lists the blocks."""
+
+
+def token(text: str) -> tuple[int, int]:
+    """The type of --query: `3,7`, row and column."""
+    match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no token; expected its row and column, such as 3,7, counted from 0")
+    return int(match[1]), int(match[2])
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="picture")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder, made where it is missing")
+    parser.add_argument("--compare", metavar="W2", help="weights of a second model, to stand beside the first")
+    parser.add_argument("--block", metavar="PATH", help="block that the page begins with (default: the first mixer)")
+    parser.add_argument("--query", type=token, metavar="R,C", help="token that it begins with (default: the middle one)")
+    parser.add_argument("--no-figures", action="store_true", help="only what is chosen by click, without the figures below it")
+    parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only where the page is")
+    add_weights_options(parser)
+    add_picture_options(parser, many=False)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..atomic import make_folder
+    from ..backend import from_numpy
+    from ..data import open_image
+    from ..inference import class_names
+    from ..training.progress import Progress
+    from ..visualize.explorer import Subject, write_explorer
+
+    file, out = arguments.image.expanduser(), arguments.out.expanduser()
+    if file.is_dir():
+        raise DataError(f"{file} is a folder, expected one picture")
+    opened = open_image(file)
+    make_folder(out)  # before anything takes time
+    pretrained = open_model(arguments)
+    transform = open_transform(arguments, pretrained)
+    subjects = [Subject(arguments.weights, pretrained.model, class_names(pretrained, arguments.classes))]
+    if arguments.compare is not None:
+        second = open_model(arguments, arguments.compare)
+        if second.model.in_chans != pretrained.model.in_chans:
+            raise InputError(
+                f"{arguments.weights} takes images of {pretrained.model.in_chans} channels and {arguments.compare} of"
+                f" {second.model.in_chans}: they cannot be shown the same picture"
+            )
+        subjects.append(Subject(arguments.compare, second.model, class_names(second, arguments.classes)))
+    page = write_explorer(
+        out,
+        subjects,
+        from_numpy(transform(opened)[None]),
+        name=file.name,
+        block=arguments.block,
+        query=arguments.query,
+        figures=not arguments.no_figures,
+        say=Progress(arguments.quiet).say,
+    )
+    print(f"open {page} in a browser")
+    return 0

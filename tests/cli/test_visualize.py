@@ -1,0 +1,107 @@
+"""mvnp visualize."""
+
+import numpy as np
+import pytest
+
+from mvnp.cli.visualize import token
+from mvnp.data import ImageTransform, open_image
+from mvnp.visualize.explorer.data import as_uri
+from mvnp.visualize.overlay import as_picture
+from support.command_line import IMAGES, NAMES, assert_refused, logits_of, save_small, softmax
+from support.explorer import Reader, data_of
+
+BIG = {**IMAGES, "size": 70, "crop_pct": 1.0}  # maps of 5 and 3 tokens
+GREY = {"size": 70, "mean": (0.5,), "std": (0.2,), "channels": 1}
+
+
+def test_a_page(call, weights, files, tmp_path):
+    model = save_small(weights, images=BIG)
+    out = tmp_path / "new" / "folder"
+    arguments = ("--block", "levels.2.blocks.1", "--query", "3,1", "--no-figures")
+    status, text, err = call("visualize", files[0], "--weights", weights, "--out", out, *arguments)
+    assert (status, text) == (0, f"open {out / 'visualize.html'} in a browser\n")
+    assert err.splitlines()[0] == f"running {weights}"
+    assert [path.name for path in out.iterdir()] == ["visualize.html"]
+    data = data_of(out / "visualize.html")
+    assert data["start"] == {"block": 1, "row": 3, "column": 1}
+    x = ImageTransform(**BIG)(open_image(files[0]))[None]
+    assert data["picture"] == {"src": as_uri(as_picture(x)), "width": 70, "height": 70}
+    # The prediction is that of `mvnp classify`.
+    page = Reader(out / "visualize.html")
+    shares = softmax(logits_of(model, files[0], size=70, crop_pct=1.0))
+    best = np.argsort(-shares)[:5]
+    assert [word for word in page.words if word in NAMES] == [NAMES[index] for index in best]
+    assert [word for word in page.words if word.endswith("%")] == [f"{shares[index]:.1%}" for index in best]
+
+
+def test_quietly_again_and_at_another_size(call, weights, files, tmp_path):
+    save_small(weights, num_classes=0, classes=None, images=BIG)
+    for size, shape in (((), (70, 70)), (("--size", "48x80"), (48, 80))):
+        result = call("visualize", files[0], "--weights", weights, "--out", tmp_path, "--quiet", *size, "--no-figures")
+        assert result == (0, f"open {tmp_path / 'visualize.html'} in a browser\n", "")
+        picture = data_of(tmp_path / "visualize.html")["picture"]
+        assert (picture["height"], picture["width"]) == shape
+    assert "Figures" not in Reader(tmp_path / "visualize.html").words
+
+
+def test_two_checkpoints(call, weights, files, tmp_path):
+    save_small(weights, images=BIG)
+    other = tmp_path / "other.safetensors"
+    save_small(other, seed=2, images=IMAGES)
+    arguments = ("--weights", weights, "--compare", other, "--out", tmp_path / "out", "--no-figures")
+    assert call("visualize", files[0], *arguments)[0] == 0
+    data = data_of(tmp_path / "out" / "visualize.html")
+    assert data["names"] == [str(weights), str(other)]
+    assert data["picture"]["width"] == 70  # as the first one's weights ask for
+
+
+def test_models_that_cannot_stand_side_by_side(call, weights, files, tmp_path):
+    save_small(weights, images=BIG)
+    for change, parts in (
+        (
+            {"window_size": (8, 8, 5, 2)},
+            ["levels.2.blocks.0 is a scan over 5x5 tokens in windows of 2 in the first", "of 5 in"],
+        ),
+        ({"num_heads": (1, 1, 4, 2)}, ["levels.2.blocks.1 is attention with 2 heads", "with 4 heads"]),
+        ({"depths": (1, 1, 2, 3)}, ["levels.3.blocks.1 is attention with 2 heads over 3x3 tokens", "in the first and a scan"]),
+        ({"depths": (1, 1, 2, 1)}, ["levels.3.blocks.1 is attention with 2 heads", "and not there in the second"]),
+        ({"in_chans": 1, "images": GREY}, ["3 channels", "of 1: they cannot be shown the same picture"]),
+    ):
+        other = tmp_path / "other.safetensors"
+        save_small(other, **{"images": BIG, **change})
+        result = call("visualize", files[0], "--weights", weights, "--compare", other, "--out", tmp_path, "--quiet")
+        assert_refused(result, *parts)
+        assert not (tmp_path / "visualize.html").exists()
+
+
+def test_wrong_input(call, weights, files, tmp_path):
+    save_small(weights, images=BIG)
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    (tmp_path / "file").write_text("")
+    right = {"image": files[0], "weights": weights, "out": tmp_path / "out"}
+    for changed, parts in (
+        ({"image": tmp_path / "gone.png"}, ["gone.png: cannot be read as a picture"]),
+        ({"image": broken}, ["broken.png: cannot be read as a picture (not a picture of a known format)"]),
+        ({"image": files[0].parent}, ["photos is a folder, expected one picture"]),
+        ({"weights": tmp_path / "gone.pth"}, ["gone.pth"]),
+        ({"out": tmp_path / "file"}, ["file is a file; choose another folder"]),
+        ({"out": tmp_path / "file" / "below"}, ["cannot be written to (Not a directory)"]),
+        ({"block": "levels.2.blocks.3"}, ["unknown block 'levels.2.blocks.3", "(did you mean 'levels.2.blocks.1'?)"]),
+        ({"block": "levels.1.blocks.0"}, ["unknown block 'levels.1.blocks.0"]),
+        ({"query": "5,0"}, ["token (5, 0) is not on the map of 5x5 tokens"]),
+        ({"query": "3,0", "block": "levels.3.blocks.0"}, ["token (3, 0) is not on the map of 3x3 tokens"]),
+        ({"query": "3"}, ["'3' is no token; expected its row and column, such as 3,7"]),
+        ({"query": "-1,2"}, ["expected one argument"]),
+        ({"size": "0"}, ["'0' is no size"]),
+        ({"classes": tmp_path / "gone.txt"}, ["gone.txt: No such file"]),
+    ):
+        given = {**right, **changed}
+        options = [part for name, value in given.items() if name != "image" for part in (f"--{name}", value)]
+        assert_refused(call("visualize", given["image"], *options, "--quiet"), *parts)
+        assert not (tmp_path / "out" / "visualize.html").exists()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("3,7", (3, 7)), (" 0 , 12 ", (0, 12))])
+def test_a_token(text, expected):
+    assert token(text) == expected
