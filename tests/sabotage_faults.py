@@ -584,6 +584,21 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("(Ho - 1) * stride[0] + Kh", "Ho * stride[0]"),
         ("I, Ho, Wo, Kh, Kw, *stride, top", "I, Ho, Wo, Kw, Kh, *stride, top"),
     ],
+    "kernels/conv1d.py": [
+        ("total[:K].T[:, None], total[K]", "total[:K].T[:, None], total[0]"),
+        ("sums.sum(axis=0)", "sums[0]"),
+        ("None if bias is None else dbias", "dbias"),
+    ],
+    "kernels/selective_scan.py": [
+        ("carries, total, a, back=True", "carries, total, a, back=False"),
+        ("    _carry_over(kernels, kept, total, a, back=False)", "    pass"),
+        ("if cache.keep_every <= room:", "if True:"),
+        ("dgates.sum(axis=0)", "dgates[0]"),
+        ("sums.sum(axis=0)", "sums[0]"),
+        ("kept if keep else []", "kept"),
+        ("delta if keep else None", "delta"),
+        ("warps <= FEW_WARPS and tokens", "tokens"),
+    ],
     "kernels/softmax.py": [
         ("-(-rows // WARPS), WARPS", "rows // WARPS, WARPS"),
         ("contiguous(dy, y.dtype), y, dx", "y, contiguous(dy, y.dtype), dx"),

@@ -99,6 +99,7 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     check_kept(cache)
     if cache.method not in ("sequential", "chunked"):
         return array_backward.__wrapped__(dy, cache)  # type: ignore[attr-defined]
+    arguments: tuple[Any, ...]
     x, delta, A, B, C, D, _, K, softplus, has_bias, method = cache
     (b, l, d), n, xp, real = x.shape, A.shape[1], array_module(dy, x), accumulator_dtype(x.dtype)
     kernels = _kernels(n)
