@@ -597,7 +597,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         (" / max(np.abs(ours).max(), np.finfo(np.float32).tiny))", ")"),
     ],
     "visualize/lrp/rules.py": [
-        ("        return dy * silu_gate(tape.pop(self))\n", "        return super().backward(dy, tape)\n"),
+        ("conv1d_backward(dy * silu_gate(v), (x", "conv1d_backward(dy, (x"),
         ("    g = (dy * weight).reshape(len(rstd), -1)\n", "    g = dy.reshape(len(rstd), -1)\n"),
         ("(g - g.mean(axis=-1, keepdims=True))", "g"),
         ("return cache.weights.swapaxes(-1, -2) @ do", "return cache.weights @ do"),
@@ -684,6 +684,21 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("*padding, rows.start)", "*padding, 0)"),
         ("(Ho - 1) * stride[0] + Kh", "Ho * stride[0]"),
         ("I, Ho, Wo, Kh, Kw, *stride, top", "I, Ho, Wo, Kw, Kh, *stride, top"),
+    ],
+    "kernels/conv1d.py": [
+        ("total[:K].T[:, None], total[K]", "total[:K].T[:, None], total[0]"),
+        ("sums.sum(axis=0)", "sums[0]"),
+        ("None if bias is None else dbias", "dbias"),
+    ],
+    "kernels/selective_scan.py": [
+        ("carries, total, a, back=True", "carries, total, a, back=False"),
+        ("    _carry_over(kernels, kept, total, a, back=False)", "    pass"),
+        ("if cache.keep_every <= room:", "if True:"),
+        ("dgates.sum(axis=0)", "dgates[0]"),
+        ("sums.sum(axis=0)", "sums[0]"),
+        ("kept if keep else []", "kept"),
+        ("delta if keep else None", "delta"),
+        ("warps <= FEW_WARPS and tokens", "tokens"),
     ],
     "kernels/softmax.py": [
         ("-(-rows // WARPS), WARPS", "rows // WARPS, WARPS"),

@@ -1,9 +1,9 @@
 // BatchNorm: sums over the rows of (rows, C), and formulas that need what a channel's sums gave. The numbers in brackets are
 // those of mvnp/layers/batchnorm.py.
 //
-// A sum over rows is made in two steps. In the first, block (i, j) takes 32 channels, from 32 i, and the j-th chunk of the rows;
-// its thread (lane, k) goes through every GROUP-th row of the chunk for its channel, so that a warp reads neighbours, and at
-// the end the threads of a channel put together what they have. The second step puts the chunks together. Nothing is added
+// A sum over rows is made in two steps. In the first, block (i, j) takes 32 channels, from 32 i, and the j-th chunk of the
+// rows; its thread (lane, k) goes through every GROUP-th row of the chunk for its channel, so that a warp reads neighbours, and
+// at the end the threads of a channel put together what they have. The second step puts the chunks together. Nothing is added
 // atomically: the order is fixed, and a second run gives the same bits.
 
 #define GROUP 8
@@ -51,7 +51,7 @@ extern "C" __global__ void moments(const T* x, A* mean, A* squares, int rows, in
     }
 }
 
-// Those of all rows, (C,), from those of the chunks, (chunks, C). All chunks have `chunk` rows but the last, which has the rest.
+// Those of all rows, (C,), from those of the chunks, (chunks, C). Each has `chunk` rows; the last has what is left.
 extern "C" __global__ void merge_moments(
     const A* chunk_mean, const A* chunk_squares, A* mean, A* squares, int rows, int C, int chunk, int chunks
 ) {

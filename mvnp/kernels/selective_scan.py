@@ -99,6 +99,7 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     check_kept(cache)
     if cache.method not in ("sequential", "chunked"):
         return array_backward.__wrapped__(dy, cache)  # type: ignore[attr-defined]
+    arguments: tuple[Any, ...]
     x, delta, A, B, C, D, _, K, softplus, has_bias, method = cache
     (b, l, d), n, xp, real = x.shape, A.shape[1], array_module(dy, x), accumulator_dtype(x.dtype)
     kernels = _kernels(n)
@@ -111,8 +112,8 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     if method == "chunked":
         parts, span, carries = -(-l // K), K, xp.empty_like(kept)
         total = xp.empty((parts, b, d), real)
-        arguments = (dy_rows, delta, a, C_rows, carries, total, b, l, d, span)
-        kernels.launch("chunk_carries", (b * parts, _groups(d)), WARP, *arguments)
+        ending = (dy_rows, delta, a, C_rows, carries, total, b, l, d, span)
+        kernels.launch("chunk_carries", (b * parts, _groups(d)), WARP, *ending)
         _carry_over(kernels, carries, total, a, back=True)
     dx, ddt = xp.empty_like(x), xp.empty_like(x)
     dgates, sums = xp.empty((_groups(d), b, l, 2, n), real), xp.empty((parts * b, n + 2, d), real)

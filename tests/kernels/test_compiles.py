@@ -35,6 +35,27 @@ def test_compiles(stem, dtype, architecture):
 
 
 @needs_nvrtc
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(
+    ("stem", "constants"),
+    [("selective_scan", {"STATES": n}) for n in (1, 3, 8, 16)] + [("conv1d", {"TAPS": k}) for k in (1, 3, 4, 7)],
+    ids=str,
+)
+def test_other_constants(stem, constants, dtype):
+    """Arrays of these lengths have to be in registers: in the intermediate code what is not has a place in local memory."""
+    _, intermediate = nvrtc.compiled(Kernels(stem, **constants).source(dtype), "sm_90", (*OPTIONS, *CUPYS))
+    assert "__local_depot" not in intermediate
+
+
+@needs_nvrtc
+def test_an_array_outside_of_registers_is_noticed():
+    code = Kernels("conv1d").source("float32")
+    assert code.count("A v = offset;") == 2
+    code = code.replace("A v = offset;", "A v = offset + window[t % TAPS];")
+    assert "__local_depot" in nvrtc.compiled(code, "sm_90", (*OPTIONS, *CUPYS))[1]
+
+
+@needs_nvrtc
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [

@@ -72,16 +72,14 @@ static Argument *body_arguments;
 static char *dynamic_memory;
 static const char *problem;  // what stops the launch; NULL while all is well
 
-#ifdef SANITIZED
+// The sanitizer wants to know of every change from one stack to another, before it and after.
 static const void *scheduler_stack;
 static size_t scheduler_stack_size;
 static void *scheduler_fake;
+#ifdef SANITIZED
 static void leaving(void **fake, const void *bottom, size_t size) { __sanitizer_start_switch_fiber(fake, bottom, size); }
 static void arrived(void *fake, const void **bottom, size_t *size) { __sanitizer_finish_switch_fiber(fake, bottom, size); }
 #else
-static const void *scheduler_stack;
-static size_t scheduler_stack_size;
-static void *scheduler_fake;
 static void leaving(void **, const void *, size_t) {}
 static void arrived(void *, const void **, size_t *) {}
 #endif
@@ -177,6 +175,8 @@ template <class P> static P value(const Argument &argument) {
     else return *(P *)argument.data;
 }
 
+static bool is_grid(const unsigned *size) { return size[0] && size[1] && size[2] && size[1] <= 65535 && size[2] <= 65535; }
+
 template <auto kernel> struct Kernel;
 template <class... P, void (*kernel)(P...)> struct Kernel<kernel> {
     template <size_t... I> static void spread(Argument *a, std::index_sequence<I...>) { kernel(value<P>(a[I])...); }
@@ -188,11 +188,12 @@ template <class... P, void (*kernel)(P...)> struct Kernel<kernel> {
         const char *name, const unsigned *grid, const unsigned *block, size_t shared, Argument *arguments, int given, int order
     ) {
         static char text[200];
+        const size_t space = sizeof text;
         problem = nullptr;
         count = block[0] * block[1] * block[2];
-        if (given != sizeof...(P)) snprintf(text, sizeof text, "%s: %d arguments for %zu parameters", name, given, sizeof...(P));
-        else if (count < 1 || count > MOST_THREADS || block[2] > 64) snprintf(text, sizeof text, "%s: a block of %d threads", name, count);
-        else if (!grid[0] || !grid[1] || !grid[2] || grid[1] > 65535 || grid[2] > 65535) snprintf(text, sizeof text, "%s: a grid of %u x %u x %u blocks", name, grid[0], grid[1], grid[2]);
+        if (given != sizeof...(P)) snprintf(text, space, "%s: %d arguments for %zu parameters", name, given, sizeof...(P));
+        else if (count < 1 || count > MOST_THREADS) snprintf(text, space, "%s: a block of %d threads", name, count);
+        else if (!is_grid(grid)) snprintf(text, space, "%s: a grid of %u x %u x %u blocks", name, grid[0], grid[1], grid[2]);
         else text[0] = 0;
         if (text[0]) return text;
         check(arguments, name, std::index_sequence_for<P...>{});
@@ -210,7 +211,8 @@ template <class... P, void (*kernel)(P...)> struct Kernel<kernel> {
                     blockIdx = {x, y, z};
                     memset(dynamic_memory, 0xff, shared);
 #ifndef SANITIZED
-                    if (__start_shared_memory) memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
+                    char *start = __start_shared_memory, *stop = __stop_shared_memory;
+                    if (start) memset(start, 0xff, stop - start);
 #endif
                     run_block();
                 }
@@ -226,9 +228,9 @@ template <class V> static V shuffle(unsigned mask, V value, int source) {
     memcpy(&me.offered[me.turn], &value, sizeof value);
     int turn = me.turn, warp = current / LANES * LANES;
     wait(AT_WARP_BARRIER);
-    V result = value;
-    if (source >= 0 && source < LANES && warp + source < count) memcpy(&result, &threads[warp + source].offered[turn], sizeof result);
-    return result;
+    if (source < 0 || source >= LANES || warp + source >= count) return value;
+    memcpy(&value, &threads[warp + source].offered[turn], sizeof value);
+    return value;
 }
 
 }  // namespace cpu
@@ -237,7 +239,7 @@ template <class V> static V shuffle(unsigned mask, V value, int source) {
 static inline void __syncthreads() { cpu::wait(cpu::AT_BLOCK_BARRIER); }
 static inline void __syncwarp(unsigned = 0xffffffffu) { cpu::wait(cpu::AT_WARP_BARRIER); }
 template <class V> static V __shfl_sync(unsigned mask, V value, int lane) { return cpu::shuffle(mask, value, lane); }
-template <class V> static V __shfl_xor_sync(unsigned mask, V value, int other) { return cpu::shuffle(mask, value, LANE ^ other); }
+template <class V> static V __shfl_xor_sync(unsigned mask, V value, int bits) { return cpu::shuffle(mask, value, LANE ^ bits); }
 template <class V> static V __shfl_down_sync(unsigned mask, V value, int by) { return cpu::shuffle(mask, value, LANE + by); }
 template <class V> static V __shfl_up_sync(unsigned mask, V value, int by) { return cpu::shuffle(mask, value, LANE - by); }
 

@@ -1,6 +1,7 @@
 // Behind a kernel's text and a `KERNELS(X)` that names all its kernels: how cuda_on_cpu.py gets at them.
 
-struct Entry { const char *name; const char *(*launch)(const char *, const unsigned *, const unsigned *, size_t, cpu::Argument *, int, int); };
+typedef const char *Launch(const char *, const unsigned *, const unsigned *, size_t, cpu::Argument *, int, int);
+struct Entry { const char *name; Launch *launch; };
 #define ENTRY(name) {#name, cpu::Kernel<name>::launch},
 static const Entry entries[] = {KERNELS(ENTRY)};
 

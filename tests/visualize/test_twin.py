@@ -3,7 +3,7 @@
 import numpy as np
 
 from mvnp import Tape
-from mvnp.layers.silu import SiLU
+from mvnp.layers.gelu import GELU
 from mvnp.models.blocks import Block
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.visualize.twin import twin
@@ -11,7 +11,7 @@ from support.figures import image
 from support.tiny import tiny
 
 
-class DeafSiLU(SiLU):
+class DeafGELU(GELU):
     def backward(self, dy, tape):
         return 0.0 * super().backward(dy, tape)
 
@@ -32,7 +32,7 @@ def test_with_no_class_replaced_it_does_what_the_model_does():
 
 def test_parameters_are_shared_and_gradients_are_found_by_the_model():
     model, x = tiny(dtype="float64"), image()
-    other = twin(model, {SiLU: DeafSiLU})
+    other = twin(model, {GELU: DeafGELU})
     assert all(a is b for (_, a), (_, b) in zip(model.named_state(), other.named_state(), strict=True))
     tape = Tape(training=False)
     other.backward(other(x, tape), tape)
@@ -42,12 +42,12 @@ def test_parameters_are_shared_and_gradients_are_found_by_the_model():
 def test_the_replaced_backward_is_used_and_the_model_left_as_it_was():
     model, x = tiny(dtype="float64"), image()
     before, _ = gradient(model, x)
-    other = twin(model, {SiLU: DeafSiLU})
+    other = twin(model, {GELU: DeafGELU})
     _, deaf = gradient(other, x)
-    assert not deaf["levels.2.blocks.0.mixer.conv1d_x.weight"].any()
+    assert not deaf["levels.2.blocks.0.mlp.fc1.weight"].any()
     np.testing.assert_array_equal(gradient(model, x)[0], before)
     assert {type(layer) for _, layer in other.named_layers()} == {
-        DeafSiLU if type(layer) is SiLU else type(layer) for _, layer in model.named_layers()
+        DeafGELU if type(layer) is GELU else type(layer) for _, layer in model.named_layers()
     }
 
 

@@ -45,7 +45,7 @@ from .gamma import gamma_convolution
 from .rules import RULES
 
 # Layers whose own backward conserves: affine ones (dropout is none in evaluation), ReLU, and those made of others.
-AS_THEY_ARE = (Linear, Conv2d, Conv1d, BatchNorm, LayerScale, AveragePool, ReLU, Dropout, DropPath)
+AS_THEY_ARE = (Linear, Conv2d, BatchNorm, LayerScale, AveragePool, ReLU, Dropout, DropPath)
 MADE_OF_OTHERS = (MambaVision, PatchEmbed, Downsample, ConvLevel, HybridLevel, ConvBlock, Block, Mlp)
 
 

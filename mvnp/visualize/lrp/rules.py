@@ -29,10 +29,10 @@ from ...backend import Array, array_module, erf
 from ...blockwise import sum_rows
 from ...layer import Layer, Tape
 from ...layers.attention import AttentionCache, MultiHeadAttention
+from ...layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ...layers.gelu import CUBIC, GELU, SQRT_2_OVER_PI
 from ...layers.layernorm import LayerNorm
 from ...layers.selective_scan import selective_scan_backward
-from ...layers.silu import SiLU
 from ...models.mixer import MambaVisionMixer
 
 
@@ -60,11 +60,20 @@ def attention_relevance(do: Array, cache: AttentionCache) -> Array:
     return cache.weights.swapaxes(-1, -2) @ do
 
 
-class GatedSiLU(SiLU):
-    """SiLU with (1)."""
+class GatedConv1d(Conv1d):
+    """A depthwise convolution, whose SiLU, where it has one, is (1)."""
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        return dy * silu_gate(tape.pop(self))
+        if not self.silu:
+            return super().backward(dy, tape)
+        x, weight, bias, v = tape.pop(self)
+        if v is None:  # the kernel of a GPU does not keep it
+            v, _ = conv1d_forward(x, weight, bias)
+        dx, dweight, dbias = conv1d_backward(dy * silu_gate(v), (x, weight, bias is not None))
+        tape.accumulate(self.weight, dweight)
+        if self.bias is not None:
+            tape.accumulate(self.bias, dbias)
+        return dx
 
 
 class GatedGELU(GELU):
@@ -108,8 +117,8 @@ class FixedStepMixer(MambaVisionMixer):
         du, *_ = selective_scan_backward(ds, tape.pop(self))  # dx of a scan is its gradient at fixed Δ, B and C: (5)
         tape.pop(self.dt_proj)
         tape.pop(self.x_proj)
-        dz = self.conv1d_z.backward(self.silu.backward(dz, tape), tape)
-        du = self.conv1d_x.backward(self.silu.backward(du, tape), tape)
+        dz = self.conv1d_z.backward(dz, tape)
+        du = self.conv1d_x.backward(du, tape)
         dxz = xp.concatenate([du, dz], axis=-1)
         if real is not None:
             dxz = dxz * real[..., None]
@@ -117,7 +126,7 @@ class FixedStepMixer(MambaVisionMixer):
 
 
 RULES: dict[type[Layer], type[Layer]] = {
-    SiLU: GatedSiLU,
+    Conv1d: GatedConv1d,
     GELU: GatedGELU,
     LayerNorm: FixedScaleLayerNorm,
     MultiHeadAttention: FixedWeightAttention,

@@ -5,10 +5,11 @@ import pytest
 
 from mvnp import Tape
 from mvnp.layers.attention import MultiHeadAttention, attention_forward
+from mvnp.layers.conv1d import Conv1d
 from mvnp.layers.gelu import GELU
 from mvnp.layers.layernorm import LayerNorm, layernorm_forward
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
-from mvnp.layers.silu import SiLU, silu_forward
+from mvnp.layers.silu import silu_forward
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.models.quirks import Quirks
 from mvnp.visualize.lrp.rules import (
@@ -44,7 +45,16 @@ def test_gates_times_x_are_the_activations(approximate):
     np.testing.assert_allclose(x * gelu_gate(x, approximate), GELU(approximate)(x), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("layer", [SiLU(), GELU(), GELU("tanh")], ids=["silu", "gelu", "gelu-tanh"])
+@pytest.mark.parametrize("silu", [True, False])
+def test_a_depthwise_convolution_with_its_silu_conserves(silu):
+    x = normal((2, 7, 5), 2)
+    layer = randomised(Conv1d(5, 3, bias=True, silu=silu))
+    y, dy, dx, gradients = through(layer, x)
+    shift = (layer.astype("float64").bias.data * gradients["bias"]).sum()
+    assert abs((x * dx).sum() + shift - (y * dy).sum()) < TIGHT
+
+
+@pytest.mark.parametrize("layer", [GELU(), GELU("tanh")], ids=["gelu", "gelu-tanh"])
 def test_activations_conserve_entry_by_entry(layer):
     x = normal((3, 7), 2)
     y, dy, dx, _ = through(layer, x)
