@@ -55,7 +55,7 @@ def token_to_token(
     rows = math.ceil(len(shown) / columns)
     width = NARROW if narrow else WIDE
     title = f"What tokens take from one another:{chr(10) if narrow else ' '}{level}"
-    figure = new_figure(width, (1.2 if narrow else 1.0) + rows * (width / columns + (0.7 if signed else 0.15)), title)
+    figure = new_figure(width, (1.2 if narrow else 1.0) + rows * (width / columns + (0.5 if signed else 0.15)), title)
     panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
     inside = np.ones((windows.count, *2 * (windows.P**2,)))
     never = {True: block_diagonal(np.tril(inside)) == 0, False: block_diagonal(inside) == 0}
