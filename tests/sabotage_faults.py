@@ -262,8 +262,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ('if data["format"] != FORMAT:', "if False:"),
     ],
     "learn/answer.py": [
-        ('"-P", "-m"', '"-m"'),
-        ("process.wait(limit)", "process.wait()"),
+        ('            "-P",\n', ""),
+        ("status = None\n    finally", "status = 0\n    finally"),
         ("block[: PRINTED + 1 - len(kept)]", "block"),
         ("return not self.failed and bool(self.findings) and all(finding.ok for", "return all(finding.ok for"),
     ],

@@ -60,8 +60,11 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..learn import EXERCISES
     from ..learn.folder import Folder
 
+    if arguments.action in {exercise.stem for exercise in EXERCISES}:
+        raise InputError(f"{arguments.action} is no action; did you mean `mvnp learn open {arguments.action}`?")
     check_choice("action", arguments.action, ACTIONS)
     folder = Folder(arguments.folder)
     marks = folder.read_score()

@@ -108,6 +108,7 @@ def test_the_end_of_the_course(call, folder):
 
 def test_what_cannot_be_done(call, folder):
     assert_refused(call("learn", "chekc"), "unknown action 'chekc' (did you mean 'check'?); choose one of list, open")
+    assert_refused(call("learn", "softmax"), "softmax is no action; did you mean `mvnp learn open softmax`?")
     assert_refused(call("learn", "open", "sofmax"), "unknown exercise 'sofmax' (did you mean 'softmax'?)")
     assert_refused(call("learn", "open", "21"), "there is no exercise 21; they run from 1 to 20")
     assert_refused(call("learn", "list", "relu"), "list takes no layer; did you mean `mvnp learn open relu`?")

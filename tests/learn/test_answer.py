@@ -4,7 +4,7 @@ import pytest
 
 from mvnp.errors import InputError
 from mvnp.learn import check_answer, exercise_text, find_exercise
-from mvnp.learn.answer import PRINTED
+from mvnp.learn.answer import PRINTED, _keep_beginning
 
 RELU = find_exercise("relu")
 
@@ -78,6 +78,15 @@ def test_endless_printing_is_cut(tmp_path):
     assert outcome.printed.startswith("xxxx")
     assert outcome.printed.endswith("\n… and more")
     assert len(outcome.printed) <= PRINTED + 20
+
+
+def test_of_what_is_printed_only_the_beginning_is_in_memory(tmp_path):
+    (tmp_path / "printed").write_bytes(b"ab" * 200_000)
+    kept = bytearray()
+    with open(tmp_path / "printed", "rb") as stream:
+        _keep_beginning(stream, kept)
+        assert stream.read() == b""  # it was all taken, so that whoever prints is not held up
+    assert kept == b"ab" * (PRINTED // 2) + b"a"
 
 
 def test_not_utf_8(tmp_path):
