@@ -5,16 +5,19 @@ from demo_model import image, model
 from matplotlib.figure import Figure
 
 from mvnp import Tape
-from mvnp.layers.batchnorm import BatchNorm, batchnorm_forward
+from mvnp.layers.batchnorm import batchnorm_forward
 from mvnp.visualize.style import BLUE, FAINT, ORANGE, new_figure, set_labels
 
 
-def draw() -> Figure:
+def before_norm(number: int) -> np.ndarray:
+    """What the first norm of level 0 is given for a test picture, (1, H, W, C)."""
     tape = Tape(training=False)
-    model()(np.concatenate([image(number) for number in range(16)]), tape)
-    x = next(
-        cache[0] for layer, cache in tape.entries if isinstance(layer, BatchNorm) and layer.path == "levels.0.blocks.0.norm1"
-    )
+    model()(image(number), tape)
+    return next(cache[0] for layer, cache in tape.entries if layer.path == "levels.0.blocks.0.norm1")
+
+
+def draw() -> Figure:
+    x = np.concatenate([before_norm(number) for number in range(16)])
     C = x.shape[-1]
     y, _ = batchnorm_forward(x, np.ones(C, x.dtype), np.zeros(C, x.dtype))
     figure = new_figure(5.8, 2.8, "16 channels of the first block's convolution, for 16 pictures")
