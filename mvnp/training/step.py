@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
-from ..errors import TrainingError
+from ..errors import InputError, TrainingError
 from ..layer import Layer
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from .adamw import AdamW
@@ -60,7 +60,7 @@ def train_step(
     seed       of dropout and drop path in this step
     clip_norm  limit of the gradients' global norm; None: no limit
     ranks      that take this step together, each with its own share of the images; None: this process by itself
-    total      images of all ranks
+    total      images of all ranks; None, where this process is by itself: those that it is given
     micro_batch    images at a time that a process may keep caches of the last levels for (mvnp/recompute.py); 0: all
     loss_scale     S of loss_scale.py, and caches and gradients in float16; None: all in the model's own precision
 
@@ -69,6 +69,8 @@ def train_step(
     nor the running statistics.
     """
     ranks = ranks or Ranks()
+    if total is None and ranks.size > 1:
+        raise InputError(f"train_step: {ranks.size} ranks share the batch; give total, the number of images of all of them")
     total = len(labels) if total is None else total
     share = len(labels) / total
     tape = ranks.tape(seed, total)
