@@ -48,6 +48,11 @@ def current_module() -> ModuleType:
     return _chosen
 
 
+def gpu_memory() -> int | None:
+    """Bytes that CuPy's memory pool has taken from the GPU: its peak, as a pool keeps what is freed. None on NumPy."""
+    return None if current_module() is np else current_module().get_default_memory_pool().total_bytes()
+
+
 def array_module(*arrays: Array | None) -> ModuleType:
     """The module that all given arrays belong to. None is passed over, so that an absent bias needs no special case.
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from .backend import Array, from_numpy, to_numpy
 from .errors import CheckpointError, MvnpError, check_dtype
+from .half import restored, stored
 from .parallel import run
 
 Self = TypeVar("Self", bound="Layer")
@@ -80,9 +81,11 @@ class Tape:
 
     micro_batch    0, or how many samples at a time the levels of scan and attention may keep caches for, at the cost of a
                    second forward in the backward (recompute.py)
+    half           whether caches and the gradients of the parameters are stored in float16 (half.py)
     """
 
     micro_batch = 0
+    half = False
 
     alone = True  # False: other processes have more of the batch (mvnp/training/ranks.py)
 
@@ -95,6 +98,8 @@ class Tape:
 
     def push(self, layer: Layer, cache: Any) -> None:
         """Record what `layer` needs for its backward."""
+        if self.half:
+            cache = stored(cache, {id(value.data) for value in vars(layer).values() if isinstance(value, Param)})
         self.entries.append((layer, cache))
 
     def pop(self, layer: Layer) -> Any:
@@ -109,7 +114,7 @@ class Tape:
                 f"backward of {layer.label}, but the tape's last record is of {owner.label}:"
                 " backwards run in the reverse order of the forwards"
             )
-        return cache
+        return restored(cache) if self.half else cache
 
     def accumulate(self, param: Param, gradient: Array) -> None:
         """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses."""
@@ -124,7 +129,8 @@ class Tape:
 
     def _add(self, key: int, gradient: Array) -> None:
         before = self._gradients.get(key)
-        self._gradients[key] = gradient if before is None else before + gradient
+        total = gradient if before is None else restored(before) + restored(gradient)
+        self._gradients[key] = total.astype("float16") if self.half else total
 
     def gradient(self, param: Param) -> Array | None:
         """The gradient of `param`, or None where no backward has reached it."""

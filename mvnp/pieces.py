@@ -40,6 +40,7 @@ class PieceTape(Tape):
         self.rng = RowsOfDraws(copy.deepcopy(whole.rng), part, total)
         self._pending = list(whole._pending)
         self._whole, self._member, self._meeting = whole, member, meeting
+        self.half = whole.half
         self.micro_batch = whole.micro_batch and max(1, whole.micro_batch // meeting.members)
 
     def gather(self, value: Any) -> list[Any]:

@@ -37,7 +37,7 @@ class PartTape(Tape):
         super().__init__(whole.training, inputs=whole.inputs)
         self.rng = RowsOfDraws(copy.deepcopy(generator), part, total)
         self._pending = list(whole._pending)
-        self._whole = whole
+        self._whole, self.half = whole, whole.half
 
     def gather(self, value: Any) -> list[Any]:
         return self._whole.gather(value)

@@ -517,6 +517,22 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("self.model.head(self.model.pooled(x), tape)", "self.model(x, tape)"),
         ('key.startswith("head.")', "key"),
     ],
+    "half.py": [
+        ("array.ndim < 2 or id(array) in parameters", "array.ndim < 2"),
+        ('return array.astype("float16")', "return array"),
+    ],
+    "recompute.py": [
+        ("        tape.take_gradients(again)\n", ""),
+        ("RowsOfDraws(copy.deepcopy(generator), part, total)", "copy.deepcopy(generator)"),
+        ("    tape.rng, tape._pending = forgetful.rng.generator, forgetful._pending\n", ""),
+        ("        again = PartTape(tape, before, part, len(x))", "        again = PartTape(tape, tape.rng, part, len(x))"),
+        ("        return self._whole.gather(value)", "        return [value]"),
+    ],
+    "training/loss_scale.py": [
+        ("* (1.0 / scale)", "* 1.0"),
+        ("        return scale / 2, 0", "        return scale / 2, good_steps"),
+        ("return scale, good_steps + 1", "return scale, good_steps"),
+    ],
     "training/ranks.py": [
         ("return [value for found in self._ranks.gather(values) for value in found]", "return values"),
         ("RowsOfDraws(np.random.default_rng(seed), ranks.part(total), total)", "np.random.default_rng(seed)"),

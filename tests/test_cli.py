@@ -273,6 +273,7 @@ def test_finetune_options_arrive(monkeypatch, tmp_path, data):
     """
     assert main(["finetune", "data", "--weights", "w.pth", "--out", "o", "--quiet", *options.split()]) == 130
     config, out, rest = seen.pop()
+    assert rest.pop("ranks").size == 1
     assert (out, rest) == ("o", {"resume": False, "quiet": True})
     assert config == TrainingConfig(
         model={"drop_path_rate": 0.1, "num_heads": [1, 2, 4, 2], "window_size": [8, 7, 6, 5]},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, InputError
 from .arguments import Parser, number, whole
-from .train import DATA_HELP, SETTINGS, located
+from .train import DATA_HELP, METAVARS, SETTINGS, located
 
 if TYPE_CHECKING:
     from ..training import Ranks, TrainingConfig
@@ -88,7 +88,7 @@ def add_arguments(parser: Parser) -> None:
     )
     for name, kind, what in SETTINGS:
         default = f"{defaults[name]}; {FROZEN[name]} with --freeze" if name in FROZEN else defaults[name]
-        add(training, f"--{name.replace('_', '-')}", what, default, type=kind, metavar="X" if kind is number else "N")
+        add(training, f"--{name.replace('_', '-')}", what, default, type=kind, metavar=METAVARS.get(kind, "N"))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -38,6 +38,7 @@ SETTINGS: list[tuple[str, Any, str]] = [
     ("epochs", whole(1), "passes over the training images"),
     ("batch_size", whole(1), "images in a step"),
     ("micro_batch", whole(0), "save memory: so many images at a time; 0: the whole batch"),
+    ("precision", str, "full, or mixed: caches and gradients in float16"),
     ("lr", number, "highest learning rate"),
     ("min_lr", number, "learning rate at the end"),
     ("warmup_epochs", number, "epochs until the highest learning rate is reached"),
@@ -48,6 +49,7 @@ SETTINGS: list[tuple[str, Any, str]] = [
     ("eval_every", whole(1), "epochs between tests"),
     ("checkpoint_every", whole(0), "steps between checkpoints, besides that after each epoch; 0: none"),
 ]
+METAVARS = {number: "X", str: "NAME"}  # of the others: N
 MODEL: list[tuple[str, str, Any, int, str]] = [
     ("--dim", "dim", whole(1), 1, "width of the first level; each level doubles it"),
     ("--in-dim", "in_dim", whole(1), 1, "width of the stem's first convolution"),
@@ -95,7 +97,7 @@ def add_arguments(parser: Parser) -> None:
 
     training = parser.add_argument_group("training", f"The defaults are those of --model {DEFAULT_MODEL}.")
     for name, kind, what in SETTINGS:
-        metavar = "X" if kind is number else "N"
+        metavar = METAVARS.get(kind, "N")
         add(training, f"--{name.replace('_', '-')}", what, defaults[name], type=kind, metavar=metavar)
 
 

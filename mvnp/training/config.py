@@ -10,6 +10,8 @@ from typing import Any
 
 from ..errors import InputError, nearest
 
+PRECISIONS = ("full", "mixed")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -19,6 +21,8 @@ class TrainingConfig:
     dataset           what `mvnp.data.load_dataset` takes: a name or a folder
     dataset_options   its other arguments
     loader_options    arguments of `mvnp.data.BatchLoader`: image_size, mean, std, flip, crop_padding, crop_fill
+    precision         "full", that of the model, or "mixed": caches and gradients are stored in float16 (mvnp/half.py) and the
+                      loss is scaled (loss_scale.py); sums, products and weights are float32
     epochs            passes over the training images
     batch_size        images in a step
     micro_batch       images at a time that a step keeps caches of the last levels for, and works them out again in the
@@ -45,6 +49,7 @@ class TrainingConfig:
     dataset: str = "fashion-mnist-small"
     dataset_options: dict[str, Any] = field(default_factory=dict)
     loader_options: dict[str, Any] = field(default_factory=dict)
+    precision: str = "full"
     epochs: int = 10
     batch_size: int = 64
     micro_batch: int = 0
@@ -70,6 +75,9 @@ class TrainingConfig:
         for name, least in counts.items():
             value = getattr(self, name)
             _require(type(value) is int and value >= least, name, value, f"an integer of at least {least}")
+        _require(self.precision in PRECISIONS, "precision", self.precision, f"one of {', '.join(PRECISIONS)}")
+        if self.precision == "mixed" and self.model.get("dtype", "float32") != "float32":
+            raise InputError(f"training: precision is mixed, but the model's dtype is {self.model['dtype']}, expected float32")
         _require(self.seed < 2**32, "seed", self.seed, "less than 2**32")
         for name in ("lr", "min_lr", "warmup_lr", "warmup_epochs", "weight_decay", "label_smoothing", "layer_decay"):
             value = getattr(self, name)

@@ -5,7 +5,8 @@
      "seconds"}
 
 Steps and epochs count from 1. Losses are in nats, accuracies shares of 1, `seconds` the time trained so far, over all
-resumptions. An epoch that was not evaluated has null for `test_loss` and `test_accuracy`.
+resumptions. A step that was skipped (mixed precision, loss_scale.py) has null for `grad_norm`; an epoch that was not evaluated
+has null for `test_loss` and `test_accuracy`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from ..backend import Array, to_numpy
 from ..checkpoint import load_arrays, save_arrays
 from ..errors import CheckpointError, InputError, TrainingError
 from .config import TrainingConfig
+from .loss_scale import FIRST
 
 KIND = "training"  # what `load_checkpoint` looks for
 
@@ -34,6 +35,7 @@ class Position:
     best_accuracy, best_epoch    of the best, and the epoch, from 1, after which it was
     log_size              bytes of the log that belong to this position
     seconds               spent training so far
+    loss_scale, good_steps    of training in mixed precision: see loss_scale.py
     """
 
     epoch: int = 0
@@ -45,6 +47,8 @@ class Position:
     best_epoch: int | None = None
     log_size: int = 0
     seconds: float = 0.0
+    loss_scale: float = FIRST
+    good_steps: int = 0
 
 
 @dataclass

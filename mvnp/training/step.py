@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
-from ..errors import TrainingError
+from ..errors import InputError, TrainingError
 from ..layer import Layer
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from .adamw import AdamW
 from .clipping import clipped, global_norm
+from .loss_scale import unscaled
 from .ranks import Ranks
 
 LOSS = ""  # its name among the gradients, which travel together; no parameter has it
@@ -20,14 +21,23 @@ LOSS = ""  # its name among the gradients, which travel together; no parameter h
 
 @dataclass(frozen=True)
 class StepResult:
-    """The loss before the step, in nats, and the norm of all gradients before clipping."""
+    """The loss before the step, in nats, and the norm of all gradients before clipping; None where a step was skipped."""
 
     loss: float
-    grad_norm: float
+    grad_norm: float | None
 
 
 class NonFiniteError(TrainingError):
     """A loss or a gradient that is not finite. The step was not taken."""
+
+
+class HalfOverflowError(NonFiniteError):
+    """A gradient that is not finite, with caches and gradients in float16: with a smaller loss scale it may be. `loss`: the
+    loss, which is finite."""
+
+    def __init__(self, loss: float) -> None:
+        super().__init__("a gradient overflowed float16")
+        self.loss = loss
 
 
 def train_step(
@@ -43,39 +53,47 @@ def train_step(
     ranks: Ranks | None = None,
     total: int | None = None,
     micro_batch: int = 0,
+    loss_scale: float | None = None,
 ) -> StepResult:
     """Forward, backward, update: one step on images (B, C, H, W) and labels (B,) or distributions (B, classes).
 
     seed       of dropout and drop path in this step
     clip_norm  limit of the gradients' global norm; None: no limit
     ranks      that take this step together, each with its own share of the images; None: this process by itself
-    total      images of all ranks
+    total      images of all ranks; None, where this process is by itself: those that it is given
     micro_batch    images at a time that a process may keep caches of the last levels for (mvnp/recompute.py); 0: all
+    loss_scale     S of loss_scale.py, and caches and gradients in float16; None: all in the model's own precision
 
-    The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite, and then has
-    changed neither the parameters, the optimiser nor the running statistics.
+    The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite (HalfOverflowError
+    where it may be float16 that was too small for a gradient), and then has changed neither the parameters, the optimiser
+    nor the running statistics.
     """
     ranks = ranks or Ranks()
+    if total is None and ranks.size > 1:
+        raise InputError(f"train_step: {ranks.size} ranks share the batch; give total, the number of images of all of them")
     total = len(labels) if total is None else total
     share = len(labels) / total
     tape = ranks.tape(seed, total)
-    tape.micro_batch = micro_batch
+    tape.micro_batch, tape.half = micro_batch, loss_scale is not None
     # What overflows ends as a loss or a norm that is not finite, here or in the next step, and is reported once.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logits = model(from_numpy(images), tape)
         loss, cache = cross_entropy_forward(logits, labels, label_smoothing)
         # The mean over the whole batch: the mean over this share, weighted by it, and added up.
-        model.backward(cross_entropy_backward(share, cache), tape)
-        gradients = ranks.add_up({**model.gradients(tape), LOSS: loss * share})
+        model.backward(cross_entropy_backward(share * (loss_scale or 1.0), cache), tape)
+        gradients = model.gradients(tape)
+        if loss_scale is not None:
+            gradients = unscaled(gradients, loss_scale)
+        gradients = ranks.add_up({**gradients, LOSS: loss * share})
         loss = gradients.pop(LOSS)
-        result = StepResult(*_read(loss, global_norm(gradients)))
-        if not math.isfinite(result.loss):
-            raise NonFiniteError(f"the loss is {result.loss}")
-        if not math.isfinite(result.grad_norm):
-            raise NonFiniteError(f"the norm of the gradients is {result.grad_norm}")
-        optimizer.step(clipped(gradients, result.grad_norm, clip_norm), lr)
+        found, norm = _read(loss, global_norm(gradients))
+        if not math.isfinite(found):
+            raise NonFiniteError(f"the loss is {found}")
+        if not math.isfinite(norm):
+            raise NonFiniteError(f"the norm of the gradients is {norm}") if loss_scale is None else HalfOverflowError(found)
+        optimizer.step(clipped(gradients, norm, clip_norm), lr)
     tape.commit()
-    return result
+    return StepResult(found, norm)
 
 
 def _read(*scalars: Array) -> list[float]:

@@ -15,19 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import from_numpy
+from ..backend import from_numpy, gpu_memory
 from ..data import BatchLoader
 from ..errors import TrainingError
 from ..layer import Layer
 from .adamw import AdamW
 from .evaluate import Evaluation, evaluate
 from .log import NoLog, RunLog
+from .loss_scale import adapted
 from .progress import Progress, Speed
 from .ranks import Ranks
 from .run_checkpoint import Checkpoint, Position, write_checkpoint
 from .run_folder import RunFolder, TrainingResult, known
 from .schedule import learning_rate
-from .step import NonFiniteError, StepResult, train_step
+from .step import HalfOverflowError, NonFiniteError, StepResult, train_step
 from .stopping import StopRequest, TrainingInterrupted
 
 # The tape's generator is keyed by (seed, this, step). The loader's keys have other numbers in second place.
@@ -88,6 +89,9 @@ class Trainer:
                 while not self._is_over():
                     self._train_epoch(stop)
                     self._finish_epoch(stop)
+            peak = gpu_memory()
+            if peak is not None:
+                self.progress.say(f"peak GPU memory {peak / 1e6:.0f} MB")
         finally:
             self.progress.close()
             self._log.close()
@@ -159,8 +163,9 @@ class Trainer:
 
     def _step(self, images: np.ndarray, labels: np.ndarray, lr: float, total: int) -> StepResult:
         config, position = self.config, self.position
+        scale = position.loss_scale if config.precision == "mixed" else None
         try:
-            return train_step(
+            result = train_step(
                 self.model,
                 self.optimizer,
                 images,
@@ -172,7 +177,13 @@ class Trainer:
                 ranks=self.ranks,
                 total=total,
                 micro_batch=config.micro_batch,
+                loss_scale=scale,
             )
+            self._adapt_scale(overflowed=False)
+            return result
+        except HalfOverflowError as error:
+            self._adapt_scale(overflowed=True)
+            return StepResult(error.loss, None)
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
             if all(self.ranks.gather(bool(np.isfinite(images).all()))):
@@ -180,6 +191,11 @@ class Trainer:
             else:
                 advice = "The images of this batch hold values that are not finite: look at the data."
             raise TrainingError(f"stopped at {where}: {error}. {self._last_good()} {advice}") from error
+
+    def _adapt_scale(self, overflowed: bool) -> None:
+        if self.config.precision == "mixed":
+            position = self.position
+            position.loss_scale, position.good_steps = adapted(position.loss_scale, position.good_steps, overflowed)
 
     def _evaluate(self, stop: StopRequest) -> Evaluation:
         self.progress.begin("testing", len(self.test_loader))

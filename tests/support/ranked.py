@@ -33,7 +33,7 @@ PACKAGE, TESTS = str(Path(mvnp.__file__).parents[1]), str(Path(__file__).parents
 STEPS, BATCH = 20, 7  # an odd batch: two ranks have shares of different size
 
 
-def steps(ranks: Ranks) -> dict[str, np.ndarray]:
+def steps(ranks: Ranks, micro_batch: int = 0) -> dict[str, np.ndarray]:
     """Parameters, statistics, losses and norms of some steps with all that ranks could get wrong, and an evaluation."""
     arguments = {**TINY, "dtype": "float64", "drop_path_rate": 0.3, "drop_rate": 0.2, "attn_drop_rate": 0.1, "in_chans": 1}
     model = randomised(MambaVision(**arguments))
@@ -44,7 +44,13 @@ def steps(ranks: Ranks) -> dict[str, np.ndarray]:
     results = []
     for step in range(STEPS):
         images, labels = train.batch(0, step, ranks.part(BATCH))
-        rest: dict[str, Any] = {"lr": 1e-3, "clip_norm": 0.5, "label_smoothing": 0.1, "seed": [0, step]}
+        rest: dict[str, Any] = {
+            "lr": 1e-3,
+            "clip_norm": 0.5,
+            "label_smoothing": 0.1,
+            "seed": [0, step],
+            "micro_batch": micro_batch,
+        }
         results.append(train_step(model, optimizer, images, labels, **rest, ranks=ranks, total=BATCH))
     tested = evaluate(model, test, ranks=ranks)
     found = {key: np.asarray(array) for key, array in model.state_dict().items()}
@@ -115,7 +121,7 @@ if __name__ == "__main__":
         slow_down(group, given.wait)
         run(given.out, given.resume, group)
     else:
-        arrays = steps(group)
+        arrays = steps(group, micro_batch=2 if given.pieces else 0)
         sums = group.gather([zlib.crc32(array.tobytes()) for array in arrays.values()])
         assert all(of_rank == sums[0] for of_rank in sums), "the ranks have different weights"
         assert [group.size] * group.size == group.gather(group.size)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from mvnp.errors import InputError, MissingPackageError
-from mvnp.training import Ranks, buckets, join, mpi, read_checkpoint, read_log
+from mvnp.training import AdamW, Ranks, buckets, join, mpi, read_checkpoint, read_log, train_step
 from mvnp.training.mpi import LAUNCHER_VARIABLES
 from support import ranked
-from support.toy_training import outcome
+from support.toy_training import ToyModel, outcome, toy_config, toy_loaders
 
 UNTIL = 60.0  # seconds to wait for a moment that must come
 
@@ -25,7 +25,8 @@ def one_process():
 
 @pytest.mark.parametrize(("number", "options"), [(2, []), (3, []), (2, ["--pieces"])])
 def test_the_same_as_one_process(one_process, tmp_path, number, options):
-    """Twenty steps in float64. Three ranks share a batch of seven as 2, 2, 3; with pieces, threads cut the shares again."""
+    """Twenty steps in float64. Three ranks share a batch of seven as 2, 2, 3; with pieces, threads cut the shares
+    again, and caches are forgotten and worked out again."""
     status, said = ranked.finish(ranked.start(number, "steps", tmp_path / "found.npz", *options))
     assert status == 0, said
     with np.load(tmp_path / "found.npz") as found:
@@ -175,6 +176,14 @@ def test_shares():
         with pytest.raises(InputError, match="a batch of 2 cannot be shared by 3 ranks"):
             ranks.part(2)
     assert shares == list(range(8))
+
+
+def test_a_step_of_many_needs_the_size_of_the_batch():
+    ranks = Ranks()
+    ranks.size = 2
+    model, (train, _) = ToyModel(), toy_loaders(toy_config())
+    with pytest.raises(InputError, match="2 ranks share the batch; give total"):
+        train_step(model, AdamW(model.named_parameters()), *train.batch(0, 0), lr=0.1, ranks=ranks)
 
 
 def test_join(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from mvnp.training import AdamW, evaluate, train_step
 from mvnp.training import trainer as trainer_module
 from support.strict_cupy import installed
-from support.toy_training import ToyModel, assert_same_outcome, toy_config, toy_loaders, toy_run
+from support.toy_training import ToyModel, assert_same_outcome, toy_config, toy_loaders, toy_run, toy_trainer
 
 
 def steps(count):
@@ -70,3 +70,9 @@ def test_a_run_that_changes_backends(tmp_path, monkeypatch, first):
     with places[1]():
         toy_run(tmp_path / "moved", resume=True)
     assert_same_outcome(tmp_path / "moved", tmp_path / "whole")
+
+
+def test_a_run_says_how_much_memory_it_took(tmp_path, capsys):
+    with installed():
+        toy_trainer(tmp_path, quiet=False).run()
+    assert capsys.readouterr().err.splitlines()[-1] == "peak GPU memory 12 MB"
