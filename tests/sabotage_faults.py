@@ -655,4 +655,41 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ('"lines": pack(lines)', '"lines": pack(lines[::-1])'),
         ("with_mean(entropy(heads))", "entropy(with_mean(heads))"),
     ],
+    "visualize/scan_arrays.py": [
+        (".sum(axis=(2, 3))", ".sum(axis=2).max(axis=-1)"),
+        ("return windows.positions[..., ::-1] *", "return windows.positions *"),
+        ("return np.any(scan.delta, axis=-1)", "return np.ones(scan.delta.shape[:2], bool)"),
+        ("return lines[order], ", "return lines, "),
+    ],
+    "visualize/hidden_attention_figures.py": [
+        ("number > token, size[:, token]", "number > token, size[token]"),
+        ("takes = np.where(number < token, size[token], np.nan)", "takes = np.where(number <= token, size[token], np.nan)"),
+        ("shares = row_normalised(rows)", "shares = rows"),
+        ("later = np.triu(np.ones((L, L), bool), 1)", "later = np.tril(np.ones((L, L), bool), -1)"),
+    ],
+    "visualize/token_to_token.py": [
+        ("block_diagonal(np.tril(inside)) == 0", "block_diagonal(inside) == 0"),
+        ("mark_row(axes, window * windows.P**2 + token)", "mark_row(axes, token)"),
+        ("np.where(windows.real[window][:, None], rolled[-1], np.nan)", "rolled[-1]"),
+        ("paths = paths[: paths.index(stop) + 1]", "paths = paths[: paths.index(stop)] or paths"),
+    ],
+    "visualize/attention_entropy.py": [
+        ("np.where(record.windows.real, values, np.nan)", "values"),
+        ("perplexity = np.exp(entropy(record.weights))", "perplexity = entropy(record.weights)"),
+        ("perplexity.swapaxes(0, 1)]", "perplexity.swapaxes(0, 1)[::-1]]"),
+    ],
+    "visualize/state_animation.py": [
+        ("[:, channels][:, :, states]", "[:, :, states]"),
+        ("np.unique(np.append(np.arange(0, L, -(-L // FRAMES)), L - 1))", "np.arange(0, L, -(-L // FRAMES))"),
+        ("windows.positions @ (windows.padded[1], 1)", "windows.positions @ (1, windows.padded[0])"),
+        ("values[places[:, : token + 1]] = norms[:, : token + 1]", "values[places[:, token]] = norms[:, token]"),
+    ],
+    "visualize/timescales.py": [
+        ("np.arange(1, len(length) + 1) / len(length)", "np.arange(len(length)) / len(length)"),
+        ('(P, "a row", BLUE), (P * P,', '(P * P, "a row", BLUE), (P,'),
+    ],
+    "visualize/window_grid.py": [
+        ("place = place[0] // 2, place[1] // 2", "place = place[1] // 2, place[0] // 2"),
+        ("row, column = divmod(window, windows.grid[1])", "column, row = divmod(window, windows.grid[0])"),
+    ],
 }

@@ -32,7 +32,7 @@ def attention_entropy(model: MambaVision, image: Array, *, block: str | None = N
     windows = record.windows
     spread, L = query_spread(record), windows.P**2
     means = np.nanmean(spread, axis=(1, 2))
-    title = title_of("How many tokens a query attends to", record, narrow)
+    title = title_of("Tokens that a query attends to", record, narrow)
     figure, panels = image_panels(title, len(spread), picture, windows, narrow, below=0.7)
     norm = LogNorm(1.0, max(L, 2))
     for axes, head in zip(panels, np.argsort(means, kind="stable"), strict=True):

@@ -51,7 +51,7 @@ def hidden_attention_matrix(
     )
     for axes, (name, values, cmap, norm, label) in zip(panels, shown, strict=True):
         drawn = show_matrix(axes, np.where(later, np.nan, values), 1, P, cmap, norm)
-        set_labels(axes, name, x="token s gives", y=f"token t takes; arrows: row {row}, column {column}")
+        set_labels(axes, f"{name}; arrows: row {row}, column {column}", x="token s gives", y="token t takes")
         mark_row(axes, token)
         add_scale(figure, drawn, axes, label)
     return figure
@@ -147,7 +147,7 @@ def hidden_attention_groups(
     norm = Normalize(0.0, _largest(earlier))
     names = PACE.get(len(parts), tuple(f"group {number + 1}" for number in range(len(parts))))
     figure, panels = image_panels(
-        title_of("Hidden attention of groups of channels", scan, narrow),
+        title_of("Hidden attention by pace", scan, narrow),
         len(parts),
         picture,
         windows,

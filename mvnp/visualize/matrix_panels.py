@@ -54,17 +54,18 @@ def mark_row(axes: Axes, row: int) -> None:
         axes.plot([place], [row], marker, color=INK, markersize=6, transform=across, clip_on=False)
 
 
-def add_scale(figure: Figure, drawn: Any, axes: Any, label: str, **options: Any) -> None:
-    """The colour bar of `amounts` or `signs`."""
-    norm = drawn.norm
+def add_scale(figure: Figure, drawn: Any, axes: Any, label: str, few: bool = False, **options: Any) -> None:
+    """The colour bar of `amounts` or `signs`; `few`: with three numbers, where there is no room for five."""
+    two_sided, largest = isinstance(drawn.norm, SymLogNorm), float(drawn.norm.vmax)
     bar = add_colorbar(figure, drawn, axes, label, **options)
-    if isinstance(norm, SymLogNorm):
-        ticks = [-norm.vmax, -norm.linthresh, 0.0, norm.linthresh, norm.vmax]
+    if two_sided:
+        near = largest * 10.0**-SIGNED_DECADES
+        ticks = [-largest, -near, 0.0, near, largest]
     else:
-        ticks = [norm.vmax * 10.0**-power for power in range(DECADES, -1, -1)]
+        ticks = [largest * 10.0**-power for power in range(DECADES, -1, -1)]
     names = [f"{tick:.1g}".replace("-", "−") for tick in ticks]
-    if not isinstance(norm, SymLogNorm):
-        names[0] = f"≤ {names[0]}"
-    bar.set_ticks(ticks, labels=names)
+    names = names if two_sided else [f"≤ {names[0]}", *names[1:]]
+    every = 2 if few else 1
+    bar.set_ticks(ticks[::every], labels=names[::every])
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_minor_locator(NullLocator())

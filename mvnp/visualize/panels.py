@@ -19,9 +19,9 @@ def title_of(what: str, record: ScanRecord | AttentionRecord, narrow: bool) -> s
     return f"{what}:{chr(10) if narrow else ' '}{record.path.removesuffix('.mixer')}"
 
 
-def columns_of(count: int) -> int:
-    """How many of `count` panels stand in a row: up to 4, and so that the last row is as full as can be."""
-    return math.ceil(count / math.ceil(count / 4))
+def columns_of(count: int, at_most: int = 4) -> int:
+    """How many of `count` panels stand in a row, so that the last row is as full as can be."""
+    return math.ceil(count / math.ceil(count / at_most))
 
 
 def image_panels(
@@ -38,12 +38,13 @@ def image_panels(
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels, high enough for the picture (H, W, …) and the padded map over it in each.
 
-    columns    panels in a row; None: as many as look well, up to 4, or 2 on a phone
+    columns    panels in a row; None: as many as look well, up to 4, or 2 on a phone and for wide maps
     lines      of the panels' own titles
     below      inches below the panels, for a colour bar
     beside     inches beside each panel, for one of its own
     """
-    columns = min(columns or (2 if narrow else columns_of(count)), count)
+    at_most = 2 if narrow or windows.padded[1] > 16 else 4  # more columns, and a token would be a speck
+    columns = min(columns or columns_of(count, at_most), count)
     rows = math.ceil(count / columns)
     width = NARROW if narrow else max(WIDE / 2, WIDE * columns / 4)  # a few panels at full width would be a poster
     left, right, bottom, top = windows.extent

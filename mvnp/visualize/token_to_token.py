@@ -55,7 +55,7 @@ def token_to_token(
     rows = math.ceil(len(shown) / columns)
     width = NARROW if narrow else WIDE
     title = f"What tokens take from one another:{chr(10) if narrow else ' '}{level}"
-    figure = new_figure(width, (1.2 if narrow else 1.0) + rows * (width / columns + (0.7 if signed else 0.15)), title)
+    figure = new_figure(width, (1.2 if narrow else 1.0) + rows * (width / columns + (0.5 if signed else 0.15)), title)
     panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
     inside = np.ones((windows.count, *2 * (windows.P**2,)))
     never = {True: block_diagonal(np.tril(inside)) == 0, False: block_diagonal(inside) == 0}
@@ -69,12 +69,12 @@ def token_to_token(
         mark_row(axes, window * windows.P**2 + token)
         axes.tick_params(labelbottom=False, labelleft=False)
         if signed:
-            add_scale(figure, drawn, axes, "", location="bottom")
+            add_scale(figure, drawn, axes, "", few=True, location="bottom")
     set_labels(panels[0], next(iter(shown)), x="gives", y="takes")
     for axes in panels[len(shown) :]:
         figure.delaxes(axes)
     if not signed:
-        add_scale(figure, drawn, panels[: len(shown)], "share of the row", location="bottom", aspect=50)
+        add_scale(figure, drawn, panels[: len(shown)], "share of the row", few=narrow, location="bottom", aspect=50)
     return figure
 
 

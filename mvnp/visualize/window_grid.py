@@ -58,7 +58,7 @@ def window_grid(
         _show_numbers(axes, windows, window)
         show_query(axes, windows, *place)
         set_title(axes, f"{level}: {describe(windows)}")
-        place = min((place[0] + 1) // 2, (windows.H + 1) // 2 - 1), min((place[1] + 1) // 2, (windows.W + 1) // 2 - 1)
+        place = place[0] // 2, place[1] // 2
     return figure
 
 

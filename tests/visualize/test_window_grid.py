@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 
 from mvnp.errors import InputError
 from mvnp.visualize.geometry import WindowGeometry
-from mvnp.visualize.style import ORANGE, png
+from mvnp.visualize.style import INK, ORANGE, png
 from mvnp.visualize.window_grid import describe, window_grid
 from support.figures import image
 from support.tiny import tiny
@@ -31,7 +31,9 @@ def test_windows_padding_and_the_querys_window(narrow):
         (16 * column - 8, 16 * row - 8, 16) for row in range(6) for column in range(6) if 5 in (row, column)
     )
     assert boxes(first, lambda patch: patch.get_edgecolor() == to_rgba(ORANGE)) == [(-8, 40, 48)]
-    # The query, row 4 and column 1 of 5, lies in row 2 and column 1 of 3: outputs are centred on every second input.
+    # The query, row 4 and column 1 of 5, becomes part of row 2 and column 0 of 3.
+    assert set(boxes(first, lambda patch: patch.get_edgecolor() == to_rgba(INK) and not patch.get_fill())) >= {(8, 56, 16)}
+    assert set(boxes(second, lambda patch: patch.get_edgecolor() == to_rgba(INK))) >= {(-16, 48, 32)}
     assert boxes(second, lambda patch: patch.get_edgecolor() == to_rgba(ORANGE)) == [(-16, 48, 64)]
     assert [text.get_text() for text in first.texts] == ["0", "1", "2", "3"]
     assert png(figure).startswith(b"\x89PNG")
