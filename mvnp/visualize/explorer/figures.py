@@ -35,7 +35,7 @@ from ..window_grid import window_grid
 PIXELS = 105  # to the inch of a figure
 # Of WebP: text and thin lines stay clear; a figure with a photograph takes half of what it takes as PNG, an animation a fifth
 # of what it takes as GIF.
-QUALITY = 85
+QUALITY = 80
 
 
 @dataclass(frozen=True)
