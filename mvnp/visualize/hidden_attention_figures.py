@@ -106,12 +106,13 @@ def hidden_attention_map(
         set_title(axes, name)
     for axes, (values, norm, cmap) in zip(panels[1:], shown, strict=True):
         marks.append(show_marks(axes, windows, windows.spread(window, values), norm, area=True, cmap=cmap))
-    left = panels if narrow else panels[:3]
+    # One bar beside the other where all panels stand in a row, one below the other where they do not.
+    place = panels[-1].get_subplotspec()
+    in_row = place is not None and place.rowspan.start == 0
+    left, right = (panels[:3], panels[3:]) if in_row else (panels, panels)
     bar = add_colorbar(figure, marks[0], left, "mean |α| over channels", location="bottom", aspect=40)
     bar.set_ticks([0.0, most], labels=["0", f"{most:.1g}"])
-    bar = add_colorbar(
-        figure, marks[2], panels if narrow else panels[3:], "mean α", location="bottom", aspect=40 if narrow else 13
-    )
+    bar = add_colorbar(figure, marks[2], right, "mean α", location="bottom", aspect=13 if in_row else 40)
     bar.set_ticks([-reach, 0.0, reach], labels=[f"−{reach:.1g}", "0", f"{reach:.1g}"])
     return figure
 

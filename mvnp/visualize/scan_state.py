@@ -81,7 +81,7 @@ def state_map(model: MambaVision, image: Array, *, block: str | None = None, nar
     figure, (panel,) = image_panels(
         title_of("State after each token", scan, narrow), 1, picture, scan.windows, narrow, lines=0, beside=0.8
     )
-    draw_map(panel, scan.windows, picture, norms, Normalize(0.0, float(np.nanmax(norms))), "‖h‖ over channels and states")
+    draw_map(panel, scan.windows, picture, norms, Normalize(0.0, float(np.nanmax(norms))), "‖h‖")
     return figure
 
 
@@ -100,7 +100,7 @@ def step_map(model: MambaVision, image: Array, *, block: str | None = None, narr
     figure, (panel,) = image_panels(
         title_of("Step Δ of each token", scan, narrow), 1, picture, scan.windows, narrow, lines=0, beside=0.8
     )
-    draw_map(panel, scan.windows, picture, steps, around_the_middle(steps), "mean Δ over channels")
+    draw_map(panel, scan.windows, picture, steps, around_the_middle(steps), "mean Δ")
     return figure
 
 

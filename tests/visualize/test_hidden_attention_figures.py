@@ -83,6 +83,14 @@ def test_the_first_token_takes_from_none_and_five_groups_have_numbers(model):
     assert [title.split("\n")[0] for title in titles] == [f"group {number}" for number in range(1, 6)]
 
 
+@pytest.mark.parametrize(("size", "narrow"), [(70, False), (70, True), (280, False)])
+def test_the_bars_of_the_map_do_not_overlap(model, size, narrow):
+    figure = hidden_attention_map(model, image(size), narrow=narrow)  # 280 pixels: a wide map, two panels in a row
+    figure.draw_without_rendering()
+    first, second = (axes.get_window_extent() for axes in figure.axes[4:])
+    assert not first.overlaps(second)
+
+
 def test_wrong_queries_blocks_and_groups(model):
     for draw in (hidden_attention_matrix, hidden_attention_map, hidden_attention_groups):
         with pytest.raises(InputError, match=r"token \(5, 0\) is not on the map of 5x5 tokens"):
