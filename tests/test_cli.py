@@ -30,6 +30,7 @@ NEEDED = {  # arguments that a command cannot do without
     "classify": "x.jpg --weights w.npz",
     "features": "x.jpg --weights w.npz --out f.npz",
     "validate": "photos --weights w.npz",
+    "visualize": "x.jpg --weights w.npz --out page",
     "convert": "a.npz b.npz",
     "export": "--weights w.npz",
 }

@@ -24,10 +24,9 @@ side by side on the same scales, say from before and after training."""
 EXAMPLES = """\
 examples:
   mvnp visualize cat.jpg --weights mambavision_tiny_1k.pth.tar --out cat
-  mvnp visualize bag.png --weights runs/best.safetensors --out bag \\
-      --block levels.2.blocks.1 --query 1,3
-  mvnp visualize bag.png --weights first/best.safetensors \\
-      --compare second/best.safetensors --out both
+  mvnp visualize cat.jpg --weights W --out cat --block levels.2.blocks.5
+  mvnp visualize bag.png --weights run/best.safetensors --out bag --query 1,3
+  mvnp visualize bag.png --weights first --compare second --out both
 
 The picture is prepared as the weights ask for, with --compare as those of
 --weights do. Both models need the same blocks. A block's map of tokens is

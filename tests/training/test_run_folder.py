@@ -81,7 +81,7 @@ def test_folder_without_permission(tmp_path, monkeypatch):
     def refuse(dir):  # as the system does, except to root
         raise PermissionError(errno.EACCES, "Permission denied", str(dir))
 
-    monkeypatch.setattr("mvnp.training.run_folder.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("mvnp.atomic.tempfile.TemporaryFile", refuse)
     with pytest.raises(TrainingError, match=r"cannot be written to \(Permission denied\); choose another folder"):
         toy_run(tmp_path)
 

@@ -1,10 +1,13 @@
 """The explorer's page: what is on it, and what is refused: mvnp/visualize/explorer/page.py, figures.py and data.py."""
 
+import base64
+import io
 import math
 import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mvnp.backend import from_numpy
 from mvnp.errors import InputError
@@ -29,6 +32,11 @@ def test_a_page_is_sound(tmp_path):
     assert {"class 0", "class 1", "class 2"} <= set(read.words)
 
 
+def frames_of(uri):
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition("base64,")[2]))) as opened:
+        return opened.n_frames
+
+
 def test_it_has_all_figures(tmp_path):
     said = []
     read = assert_sound(write_explorer(tmp_path, [Subject("tiny", tiny())], image(), say=said.append))
@@ -38,6 +46,8 @@ def test_it_has_all_figures(tmp_path):
     still = [source["media"] for source in read.all("source") if "reduced-motion" in source["media"]]
     assert still == ["(max-width: 40rem) and (prefers-reduced-motion: reduce)", "(prefers-reduced-motion: reduce)"]
     assert len(read.all("source")) == len(ENTRIES) + len(still)
+    moving = [picture["alt"] for picture in read.all("img") if frames_of(picture["src"]) > 1]
+    assert moving == ["A scan in motion: the state of each token as the scan reads it, and all states"]
     for entry in ENTRIES:
         assert how_to_read(entry.draw) in read.words
     assert said == ["running tiny", *(f"drawing {entry.title}" for entry in ENTRIES)]
