@@ -304,3 +304,11 @@ def test_quirks_change_one_switch_of_the_demo():
         MambaVision(**{**PRESET.model, **changes}, num_classes=10, in_chans=1, allocate=False)
         assert base is None or len(set(changes.items()) ^ set(TRAINED[base][0].items())) == 1
     assert {origin for origin, _ in MISTAKEN.values()} <= set(TRAINED)
+
+
+def test_load_table():
+    from load import table
+
+    row = {"size": 127.2e6, "read": {"seconds": 0.05, "ratio": 1.0, "peak": 1.0}}
+    row |= {call: {"seconds": 0.06, "ratio": 1.2, "peak": 1.02} for call in ("load_checkpoint", "load_pretrained")}
+    assert "| npz | 127.2 | 50 ms | 60 ms (1.20) | 60 ms (1.20) | 1.02 |" in table({"npz": row})
