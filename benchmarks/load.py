@@ -2,6 +2,7 @@
 
     python benchmarks/load.py                 all formats, with the weights of mamba_vision_T drawn at random
     python benchmarks/load.py --model mamba_vision_B --rounds 9
+    python benchmarks/load.py --out docs/measured         writes load.json and load.md there
 
 Every call is the first in a process of its own, after the imports, with the file in the page cache. In each round reading the
 bytes, `load_checkpoint` and `load_pretrained` take turns; times are medians over rounds, ratios of each round. Peak memory is
@@ -11,7 +12,6 @@ the growth of the process's largest resident size by the call.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine, sentence
+from results import write_results
 
 import mvnp
 from mvnp.checkpoint import convert_checkpoint, save_pretrained
@@ -81,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mamba_vision_T", choices=mvnp.list_models())
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--out", type=Path, help="folder for load.json, and load.md with the table of docs/weights.md")
     given = parser.parse_args()
     rows = {}
     print(f"{given.model}; NumPy {np.__version__}, Python {sys.version.split()[0]}, {given.rounds} rounds")
@@ -99,8 +101,23 @@ def main() -> None:
             for of in (row["load_checkpoint"], row["load_pretrained"]):
                 line += f"  {of['seconds'] * 1e3:8.1f} {of['ratio']:8.2f} {of['peak']:9.2f}"
             print(line, flush=True)
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if given.out:
+        about = machine(1)
+        results = {"machine": about, "model": given.model, "rounds": given.rounds, "rows": rows}
+        write_results(given.out, "load", results, f"{table(rows)}\n\n{given.rounds} rounds. {sentence(about)}\n")
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """In Markdown: times, in brackets over the time of reading the bytes, and what memory grew by over the file's size."""
+    lines = [
+        "| file | MB | reading its bytes | `load_checkpoint` | `load_pretrained` | peak memory |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in rows.items():
+        calls = [f"{1e3 * row[call]['seconds']:.0f} ms ({row[call]['ratio']:.2f})" for call in CALLS[1:]]
+        times = f"{1e3 * row['read']['seconds']:.0f} ms | {' | '.join(calls)}"
+        lines.append(f"| {name} | {row['size'] / 1e6:.1f} | {times} | {row['load_pretrained']['peak']:.2f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -281,3 +281,34 @@ def test_transfer_does_nothing_twice(tmp_path):
         found = Work(tmp_path).once("a", lambda: made.append(1) or {"accuracy": 0.5})
         assert found == {"accuracy": 0.5}
     assert made == [1]
+
+
+def test_quirks_report():
+    from quirks import MISTAKEN, TRAINED, report
+
+    rows = [{"name": name, "seed": seed, "accuracy": 0.8 + seed / 10} for name in TRAINED for seed in (0, 1)]
+    rows += [{"name": name, "seed": seed, "accuracy": 0.5, "changed": 0.25} for name in MISTAKEN for seed in (0, 1)]
+    text = report(rows)
+    assert "| bias once | 85.0% (80.0%–90.0%) | 85.0% (80.0%–90.0%) official |" in text
+    assert "| padding visible, run masked | 50.0% (50.0%–50.0%) | 85.0% (80.0%–90.0%) | 25.0% of the images |" in text
+    assert "means of 2 seeds" in text
+
+
+def test_quirks_change_one_switch_of_the_demo():
+    """Each row's model exists, and differs from what it is compared with in one argument."""
+    from quirks import MISTAKEN, PRESET, TRAINED
+
+    from mvnp import MambaVision
+
+    for changes, base in TRAINED.values():
+        MambaVision(**{**PRESET.model, **changes}, num_classes=10, in_chans=1, allocate=False)
+        assert base is None or len(set(changes.items()) ^ set(TRAINED[base][0].items())) == 1
+    assert {origin for origin, _ in MISTAKEN.values()} <= set(TRAINED)
+
+
+def test_load_table():
+    from load import table
+
+    row = {"size": 127.2e6, "read": {"seconds": 0.05, "ratio": 1.0, "peak": 1.0}}
+    row |= {call: {"seconds": 0.06, "ratio": 1.2, "peak": 1.02} for call in ("load_checkpoint", "load_pretrained")}
+    assert "| npz | 127.2 | 50 ms | 60 ms (1.20) | 60 ms (1.20) | 1.02 |" in table({"npz": row})

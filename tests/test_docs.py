@@ -75,6 +75,16 @@ def test_page_shows_the_source_and_asks_a_question(stem):
     assert "\n## Exercise\n" in text
 
 
+@pytest.mark.parametrize("stem", STEMS)
+def test_page_is_made_by_the_code(stem):
+    """Beside the source stand a picture, numbers worked through, the gradient check and the cost, all of this layer."""
+    text = text_of(DOCS / "layers" / f"{stem}.md")
+    if f"```{{annotated}} mvnp.layers.{stem}\n" not in text:
+        pytest.skip("this page shows its source by literalinclude still")
+    for directive in (f"{{gradcheck}} {stem}\n", f"{{cost}} {stem}\n", "{plot} figures/", "{example}\n"):
+        assert f"```{directive}" in text, f"docs/layers/{stem}.md has no ```{directive.strip()}"
+
+
 # Equation numbers: those of the docstring.
 
 

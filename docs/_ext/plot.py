@@ -103,9 +103,14 @@ def draw_svg(script: Path) -> str:
 
 
 def fit_for_page(svg: str, name: str, alt: str) -> str:
-    """The <svg> alone, named for screen readers, with ids of its own and variables in place of colours."""
+    """The <svg> alone, named for screen readers, with ids of its own and variables in place of colours.
+
+    Things that are the same twice have the same id in matplotlib's text; the first keeps it.
+    """
     svg = re.sub(r"<!--.*?-->\s*|<metadata>.*?</metadata>\s*", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    given: set[str] = set()
+    svg = re.sub(r' id="([^"]*)"', lambda match: "" if match[1] in given else given.add(match[1]) or match[0], svg)
     for colour, variable in VARIABLES.items():
         svg = re.sub(rf"(?<=: ){colour}\b", f"var({variable})", svg, flags=re.IGNORECASE)
     width, height = (float(number) for number in re.findall(r'^<svg [^>]*?viewBox="0 0 (\S+) (\S+)"', svg)[0])
