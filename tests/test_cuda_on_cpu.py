@@ -137,6 +137,12 @@ def test_launches_that_a_gpu_refuses(grid, block, message):
         run("float* x) {}", grid, block, NUMBERS)
 
 
+def test_more_shared_memory_than_a_block_gets():
+    run("float* x) {}", (1,), (1,), NUMBERS, shared=48 << 10)
+    with pytest.raises(KernelError, match="f: 49153 bytes of shared memory, a block gets 49152 without asking"):
+        run("float* x) {}", (1,), (1,), NUMBERS, shared=(48 << 10) + 1)
+
+
 def test_other_mistakes():
     with pytest.raises(KernelError, match=r"g\+\+ refuses the kernels f:[\s\S]*error"):
         run("float* x) { y = 1; }", (1,), (1,), NUMBERS)

@@ -34,6 +34,7 @@ BUILT = HERE.parents[1] / ".pytest_cache" / "kernels"  # by the hash of all that
 LEAST = 12 if platform.machine() == "x86_64" else 13  # the first g++ that has _Float16
 NEEDS_COMPILER = f"needs Linux and g++ {LEAST} or newer, to run CUDA kernels on the CPU (Debian and Ubuntu: apt install g++)"
 
+SHARED = 48 << 10  # bytes; what a kernel declares itself is not counted along
 FLAGS = ("-std=c++17", "-O1", "-w", "-fvisibility=hidden")
 WAYS = {
     "in order": ("-shared", "-fPIC"),
@@ -83,6 +84,8 @@ class RawModule:
     def _launch(
         self, name: str, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], *, shared_mem: int = 0
     ) -> None:
+        if shared_mem > SHARED:
+            raise KernelError(f"{name}: {shared_mem} bytes of shared memory, a block gets {SHARED} without asking for more")
         axes = [(ctypes.c_uint * 3)(*size, *(1,) * (3 - len(size))) for size in (grid, block)]
         arrays = [_numbers(value) for value in args]
         launch = _launch_sanitized if _way == "sanitized" else _launch_here
