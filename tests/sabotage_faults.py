@@ -360,7 +360,10 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
             "Conv2d(channels, 2 * channels, 3, stride=2, padding=1, bias=True",
         ),
         ("dtokens = window_partition(dy, self.window)", "dtokens = window_partition(dy[:, ::-1], self.window)"),
-        ("            dy = block.backward(dy, tape)", "            dy = dy + block.backward(dy, tape)"),
+        (
+            "dy = backward_to_recompute(self, block, block.backward, dy, tape)",
+            "dy = dy + backward_to_recompute(self, block, block.backward, dy, tape)",
+        ),
     ],
     "models/variants.py": [
         ('("mamba_vision_T2", 80, 32, (1, 3, 11, 4)', '("mamba_vision_T2", 80, 32, (1, 3, 10, 4)'),
@@ -458,10 +461,10 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ),
     ],
     "layer.py": [
-        ("gradient if before is None else before + gradient", "gradient"),
+        ("gradient if before is None else restored(before) + restored(gradient)", "gradient"),
         (
-            "self._gradients[key] = gradient if before is None else before + gradient",
-            "if before is None:\n            self._gradients[key] = gradient\n        else:\n            before += gradient",
+            "total = gradient if before is None else restored(before) + restored(gradient)",
+            "total = gradient\n        if before is not None:\n            before += gradient\n            total = before",
         ),
         ("if owner is not layer:", "if False:"),
         ("if owner is not layer:", "if type(owner) is not type(layer):"),

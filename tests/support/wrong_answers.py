@@ -16,7 +16,7 @@ _SILU = "return gate * (1.0 + x * (1.0 - gate))"
 _SOFTPLUS = "lambda dy, y: dy * -xp.expm1(-y)"
 _DROP = "return dy * cache"
 _LAYERNORM_SUMS = "sums.append((column_sums(dy * normalised), column_sums(dy)))"
-_BATCH_DX = "weight * rstd * (dy - of_dy - (x - mean) * (rstd * of_normalised))"
+_BATCH_DX = "input_gradient(dy, x, mean, weight * rstd, of_dy, rstd * of_normalised)"
 _WINDOW = ".transpose(0, 1, 3, 2, 4, 5)\n    return"
 _CROP = "tokens.shape[2])[:, :H, :W]"
 _DQ, _DK, _DV = (
@@ -414,7 +414,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ),
         ("(sum(parts) / n for parts", "(sum(parts) for parts", "mistake", "a sum stands there"),
         ("(sum(parts) / n for parts", "(sum(parts) / (n - 1) for parts", "mistake", "divided by n − 1"),
-        ("    dweight *= rstd\n", "", "mistake", "x − μ, without its factor r, stands where x̂ belongs"),
+        ("dweight = centred * rstd", "dweight = centred", "mistake", "x − μ, without its factor r, stands where x̂ belongs"),
         (
             "return blockwise(lambda dy: dy * (weight * rstd), dy)",
             "return blockwise(lambda dy: dy * weight, dy)",
@@ -433,8 +433,8 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "mistake",
             "g lacks γ",
         ),
-        ("dy), dweight * rstd, dbias", "dy), dweight, dbias", "mistake", "x − μ, without its factor r"),
-        ("dy), dweight * rstd, dbias", "dy), dbias, dweight * rstd", "order", "come in the order dx, dbias and dweight"),
+        ("dy), centred * rstd, dbias", "dy), centred, dbias", "mistake", "x − μ, without its factor r"),
+        ("dy), centred * rstd, dbias", "dy), dbias, centred * rstd", "order", "come in the order dx, dbias and dweight"),
     ],
     "window": [
         (_WINDOW, "\n    return", "mistake", "reshaped without a transposition"),
@@ -594,20 +594,20 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("dM += X.T @ flat", "dM -= X.T @ flat", "sign", "has the wrong sign"),
         ("dM += X.T @ flat", "dM += X.T @ flat / len(flat)", "factor", "a mean stands where a sum belongs"),
         (
-            "dpadded[:, rows, columns] += dX[:, :, :, i, j]",
-            "dpadded[:, rows, columns] = dX[:, :, :, i, j]",
+            "target[:, rows, columns] += dX[:, :, :, i, j]",
+            "target[:, rows, columns] = dX[:, :, :, i, j]",
             "mistake",
             "the last one overwrites the others",
         ),
         (
-            "dpadded[:, rows, columns] += dX[:, :, :, i, j]",
-            "dpadded[:, rows, columns] += dX[:, :, :, Kh - 1 - i, Kw - 1 - j]",
+            "target[:, rows, columns] += dX[:, :, :, i, j]",
+            "target[:, rows, columns] += dX[:, :, :, Kh - 1 - i, Kw - 1 - j]",
             "mistake",
             "turned by 180°",
         ),
         (
-            "dpadded[:, rows, columns] += dX[:, :, :, i, j]",
-            "dpadded[:, rows, columns] += dX[:, :, :, j, i]",
+            "target[:, rows, columns] += dX[:, :, :, i, j]",
+            "target[:, rows, columns] += dX[:, :, :, j, i]",
             "mistake",
             "rows and columns i and j are exchanged",
         ),
@@ -660,8 +660,8 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "the sum over the axes 0 and 1 of this array is missing",
         ),
         (
-            "X = _patches(x[samples], (Kh, Kw), stride, padding, rows)",
-            "X = _patches(x[samples][:, ::-1], (Kh, Kw), stride, padding, rows)",
+            "X = patches(x[samples], (Kh, Kw), stride, padding, rows)",
+            "X = patches(x[samples][:, ::-1], (Kh, Kw), stride, padding, rows)",
             "reversed",
             "x is read the wrong way round along its axis 1",
         ),
