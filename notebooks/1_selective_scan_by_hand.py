@@ -146,8 +146,8 @@ check_that(
 #
 # ## The whole scan
 #
-# The real one has $D$ channels with $N$ states each. $\Delta$ belongs to a channel, the gates $B_t$ and $C_t$ to a token, and
-# $D$ is a skip past the memory:
+# The real one has many channels with $N$ states each. $\Delta$ belongs to a channel, the gates $B_t$ and $C_t$ to a token. $A$
+# is the rate of each state, and $D$ a skip past the memory:
 #
 # $$
 # h_t = e^{\Delta_t A}\,h_{t-1} + \Delta_t B_t x_t, \qquad y_t = \sum_n C_t h_t + D x_t, \qquad
@@ -157,7 +157,7 @@ check_that(
 
 # %%
 def selective_scan(x, dt, A, B, C, D):
-    """x, dt (L, D)   A (D, N)   B, C (L, N)   D (D,): all states h (L, D, N), and y (L, D)."""
+    """x, dt (L, d)   A (d, N)   B, C (L, N)   D (d,), d channels: all states h (L, d, N), and y (L, d)."""
     delta = np.log1p(np.exp(dt))
     h = np.zeros_like(A)
     states, outputs = [], []
@@ -179,7 +179,7 @@ y_mvnp, cache = selective_scan_forward(x[None], dt[None], A, B[None], C[None], D
 print("largest difference:", np.abs(y - y_mvnp[0]).max())
 
 # %% [markdown]
-# **Question 4.** How many numbers does the memory of one scan hold in MambaVision-T's third level (320 channels, of which half
+# **Question 4.** How many numbers does the memory of one scan hold in level 2 of MambaVision-T (320 channels, of which half
 # pass the scan, with 8 states each)? Compare it with the 196 tokens of 320 channels that a window has.
 
 # %%
@@ -231,20 +231,22 @@ check_that(
 # %% [markdown]
 # ## Backwards
 #
-# Say that $L$ is a loss and write $g_t$ for $\partial L/\partial h_t$, with all that follows from $h_t$. Who reads $h_t$? The
-# output $y_t$, with weight $C_t$, and the next state, with weight $e^{\Delta_{t+1} A}$. So
+# Say that $\mathcal L$ is a loss; write $\mathrm{d}v$ for $\partial \mathcal L/\partial v$ of anything, and $g_t$ for that of
+# $h_t$, with all that follows from $h_t$. Who reads $h_t$? The output $y_t$, with weight $C_t$, and the next state, with weight
+# $e^{\Delta_{t+1} A}$. So
 #
 # $$
-# g_t = C_t\,dy_t + e^{\Delta_{t+1} A}\,g_{t+1}, \qquad g_L = 0 .
+# g_t = C_t\,\mathrm{d}y_t + e^{\Delta_{t+1} A}\,g_{t+1}, \qquad g_L = 0 .
 # $$
 #
-# The same recurrence, run from the end. From $g$ all gradients follow by the product rule on one token. For $A$: the decay
-# $e^{\Delta_t A}$ multiplies $h_{t-1}$, and its derivative by $A$ is $\Delta_t e^{\Delta_t A}$.
+# The same recurrence, run from the end. From $g$ all gradients follow by the product rule on one token. For $A$: at token $t$
+# the decay $e^{\Delta_t A}$ multiplies $h_{t-1}$, and its derivative by $A$ is $\Delta_t e^{\Delta_t A}$. That $h_{t-1}$ depends
+# on $A$ as well is counted at the tokens before; `dA` is the sum over all.
 
 
 # %%
 def backward(dy, x, dt, A, B, C, D, h):
-    """dx (L, D) and dA (D, N)."""
+    """dx (L, d) and dA (d, N)."""
     delta = np.log1p(np.exp(dt))
     decay = np.exp(delta[..., None] * A)
     g = np.zeros_like(h)
@@ -265,7 +267,7 @@ print("dx:", np.abs(dx - expected[0][0]).max(), "  dA:", np.abs(dA - expected[2]
 
 # %% [markdown]
 # **Question 6.** `before` is $h_{t-1}$. Somebody writes `h` there in its place. By how much is `dA[0, 0]` then wrong? (Work it
-# out by code: the factor $h_{t-1}$ is the one that published derivations get wrong most often.)
+# out by code. All shapes fit, and nothing but a check would tell.)
 
 # %%
 answer = None
@@ -288,7 +290,8 @@ check(answer, truth, hint="Wrong minus right, with h in the place of before in t
 #
 # The recurrence looks sequential, but it is not bound to be. One step is the map $h \mapsto a h + u$. Two steps, $(a, u)$ and
 # then $(b, v)$, are one step $(ab,\, bu + v)$, and this combination is associative: pairs can be combined first, then pairs of
-# pairs. $L$ steps take about $\log_2 L$ rounds, each of them parallel.
+# pairs. The last of $L$ states takes about $\log_2 L$ rounds, each of them parallel. (Those between take as many more, back down
+# the tree.)
 
 
 # %%
@@ -303,7 +306,7 @@ fours = [combine(pairs[i], pairs[i + 1]) for i in range(0, 4, 2)]
 print("in three rounds:", combine(*fours)[1], "   in eight steps:", recurrence(*np.transpose(steps))[-1])
 
 # %% [markdown]
-# **Question 7.** How many rounds does a sequence of 16,384 tokens take?
+# **Question 7.** How many rounds does the last state of 16,384 tokens take?
 
 # %%
 answer = None

@@ -177,7 +177,7 @@ check(
     answer,
     lambda: 7,
     hint="The second sees three outputs of the first. These are two pixels apart, and each sees three.",
-    why="3 + 2 · 2. Every convolution after the stem adds 2 · 4 pixels more.",
+    why="3 + 2 · 2. Every convolution of level 0 adds 2 · 4 pixels more.",
 )
 
 # %% [markdown]

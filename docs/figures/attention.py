@@ -1,11 +1,10 @@
 """What one token of a bag attends to, head by head, in a trained model's first attention block."""
 
 import numpy as np
-from demo_model import demo, image, model
+from demo_model import first_of, model
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from mvnp.data import load_dataset
 from mvnp.visualize import internals
 from mvnp.visualize.overlay import as_picture, show_marks, show_picture, show_query
 from mvnp.visualize.style import add_colorbar, new_figure, set_title
@@ -15,8 +14,7 @@ QUERY = (1, 1)
 
 
 def draw() -> Figure:
-    labels = load_dataset("fashion-mnist-small")[1].labels
-    x = image(int(np.argmax(labels == (demo().classes or ()).index("Bag"))))
+    x = first_of("Bag")
     record = internals(model(), x).attentions["levels.2.blocks.1.mixer"]
     maps = query_weights(record, *QUERY)
     norm = Normalize(0.0, float(np.nanmax(maps)))

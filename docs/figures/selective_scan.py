@@ -1,11 +1,10 @@
 """The memory of a trained scan, on a picture and along its path. The bag is the first one among the test pictures."""
 
 import numpy as np
-from demo_model import demo, image, model
+from demo_model import first_of, model
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from mvnp.data import load_dataset
 from mvnp.visualize import internals
 from mvnp.visualize.overlay import as_picture, show_marks, show_picture
 from mvnp.visualize.scan_arrays import state_norms, states_by_timescale
@@ -13,8 +12,7 @@ from mvnp.visualize.style import DIVERGING, NARROW, add_colorbar, new_figure, se
 
 
 def draw() -> Figure:
-    labels = load_dataset("fashion-mnist-small")[1].labels
-    x = image(int(np.argmax(labels == (demo().classes or ()).index("Bag"))))
+    x = first_of("Bag")
     scan = internals(model(), x).scans["levels.2.blocks.0.mixer"]
     norms = scan.windows.lay_out(state_norms(scan))
     lines, _ = states_by_timescale(scan)

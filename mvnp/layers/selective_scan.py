@@ -153,6 +153,7 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
         dC[:, part] = _sum_channels(states, dy_t).swapaxes(0, 1)
 
         # (5): h_t = exp(a) h_(t−1) + …, so ∂h_t/∂a = exp(a) h_(t−1), with a = Δ_t A. The factor exp(a) is easily forgotten.
+        # h_(t−1) is a constant here: that A has made it, too, is counted at the tokens before.
         e = g  # the same memory: g is not needed again
         e *= decay
         e[0] *= kept[index]

@@ -30,9 +30,10 @@ def draw_path(axes: Axes, windows: WindowGeometry, picture: np.ndarray) -> None:
         for chosen, width, dash in ((jumps, 1.0 * fine, (0, (3, 2))), (~jumps, 2.4 * fine, "solid")):
             if not chosen.any():
                 continue
-            # Light below, so that the dark beginning of the path shows on a dark picture.
+            # Light below, so that the dark beginning of the path shows on a dark picture. (Not quite white: the documentation's
+            # dark pages turn white into their own ground.)
             parts = list(segments[chosen])
-            axes.add_collection(LineCollection(parts, color="white", linewidth=width + 1.4 * fine, alpha=0.8, zorder=3))
+            axes.add_collection(LineCollection(parts, color="#fefefe", linewidth=width + 1.4 * fine, alpha=0.8, zorder=3))
             lines = LineCollection(parts, cmap=PATH, norm=order, linewidth=width, linestyle=dash, zorder=4)
             lines.set_array(np.flatnonzero(chosen).astype(float))
             axes.add_collection(lines)
