@@ -402,9 +402,9 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("whole[self._part.start * each : self._part.stop * each]", "whole[: (self._part.stop - self._part.start) * each]"),
         ("        tape.take_gradients(piece)\n", "        pass\n"),
         ("    tape.rng, tape._pending = tapes[0].rng.generator, tapes[0]._pending\n", ""),
-        ("return self._meeting.gather(self._member, value)", "return [value]"),
+        ("values = self._meeting.gather(self._member, value)", "values = [value]"),
         ("copy.deepcopy(whole.rng)", "whole.rng"),
-        ("_slices(len(x), min(number, len(x)))", "_slices(len(x) - 1, min(number, len(x)))"),
+        ("slices(len(x), min(number, len(x)))", "slices(len(x) - 1, min(number, len(x)))"),
     ],
     "parallel.py": [
         ("raise error\n", "return []\n"),
@@ -622,7 +622,10 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("return cache.weights.swapaxes(-1, -2) @ do", "return cache.weights @ do"),
         ("dqkv[:, :, 2] = dv", "dqkv[:, :, 1] = dv"),
         ("        for norm in (self.k_norm, self.q_norm):\n", "        for norm in ():\n"),
-        ("tape.accumulate(self.bias, dbias)", "tape.accumulate(self.bias, 0 * dbias)"),
+        (
+            "dx, dbias = layernorm_relevance(dy, tape.pop(self))\n",
+            "dx, dbias = layernorm_relevance(dy, tape.pop(self))\n        dbias = 0 * dbias\n",
+        ),
         ("            dxz = dxz * real[..., None]\n", "            pass\n"),
         ("(x + CUBIC * x * x * x)", "x"),
     ],
