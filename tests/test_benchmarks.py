@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -312,3 +313,43 @@ def test_load_table():
     row = {"size": 127.2e6, "read": {"seconds": 0.05, "ratio": 1.0, "peak": 1.0}}
     row |= {call: {"seconds": 0.06, "ratio": 1.2, "peak": 1.02} for call in ("load_checkpoint", "load_pretrained")}
     assert "| npz | 127.2 | 50 ms | 60 ms (1.20) | 60 ms (1.20) | 1.02 |" in table({"npz": row})
+
+
+def test_memory_table_has_a_column_for_each_setting():
+    from memory import SETTINGS, table
+
+    rows = table({"8": dict.fromkeys(SETTINGS, 1_500_000_000)}).splitlines()
+    assert rows[0] == f"| batch | {' | '.join(SETTINGS)} |"
+    assert rows[2] == "| 8 |" + " 1.50 GB |" * len(SETTINGS)
+
+
+def test_the_step_whose_memory_is_measured_runs():
+    """As it stands, but for a smaller model and image: what is started is a text that no type checker reads."""
+    from memory import ONE_STEP, SIZE, VARIANT
+
+    from support.tiny import TINY
+
+    text = ONE_STEP.replace(f'mvnp.create_model("{VARIANT}")', f"mvnp.MambaVision(**{ {**TINY, 'num_classes': 10} })").replace(
+        str(SIZE), "64"
+    )
+    for settings in (["2", "0", "full"], ["4", "2", "mixed"]):
+        done = subprocess.run([sys.executable, "-c", text, *settings], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout) > 0
+
+
+def test_agreement_is_measured_and_told(tmp_path):
+    pytest.importorskip("onnxruntime")
+    from onnx_agreement import CASES, table
+
+    assert {"float16", "float32"} == {dtype for _, dtype, _, _ in CASES}
+    row = {"variant": "mamba_vision_T", "dtype": "float16", "any": True, "sizes": [(8, 9)], "files": 1, "difference": 7e-4}
+    assert table([row]).splitlines()[2] == "| mamba_vision_T, float16, one file for any size | 8x9 | 1 | 7e-04 |"
+
+
+def test_small_model_table():
+    from small_model import table
+
+    found = {"seconds": 71.6, "epochs": 10, "images": 6000, "test_images": 1500, "accuracy": 0.8813, "last_accuracy": 0.88}
+    cells = table(found).splitlines()[2]
+    assert cells == "| `mvnp demo` | 6,000 | 10 | 88.1% of 1,500 (after the last epoch 88.0%) | 72 s, with the page |"

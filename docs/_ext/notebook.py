@@ -102,8 +102,8 @@ def executed(stem: str, outdir: str) -> Any:
             shutil.copy(path, folder)
         logger.info("running notebook %s", stem)
         notebook = jupytext.read(SOURCES / f"{stem}.py", fmt="py:percent")
-        client = nbclient.NotebookClient(notebook, timeout=LIMIT, resources={"metadata": {"path": str(folder)}})
-        client.execute()
+        options = {"timeout": LIMIT, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
+        nbclient.NotebookClient(notebook, **options).execute()
         nbformat.write(notebook, kept)
     return nbformat.read(kept, as_version=4)
 

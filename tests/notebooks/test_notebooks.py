@@ -28,7 +28,9 @@ def run(source: str, folder: Path) -> list[str]:
     for path in NOTEBOOKS.glob("*.py"):
         shutil.copy(path, folder)
     notebook = jupytext.reads(source, fmt="py:percent")
-    nbclient.NotebookClient(notebook, timeout=LIMIT, resources={"metadata": {"path": str(folder)}}).execute()
+    # What a cell prints comes in pieces, however it likes: as one text of it.
+    options = {"timeout": LIMIT, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
+    nbclient.NotebookClient(notebook, **options).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
     return [line for o in outputs if o.output_type == "stream" for line in o.text.splitlines()]
