@@ -13,6 +13,7 @@ anew only where they or mvnp have changed.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import shutil
 from functools import cache
@@ -26,7 +27,7 @@ from docutils import nodes
 from plot import fingerprint
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
-from sphinx.util import logging
+from sphinx.util import logging as sphinx_logging
 from sphinx.util.docutils import SphinxDirective
 
 import mvnp
@@ -38,7 +39,7 @@ This page is `notebooks/{stem}.py` as it runs, with its questions open. To answe
 [](index.md) says how.
 """
 
-logger = logging.getLogger(__name__)
+logger = sphinx_logging.getLogger(__name__)
 
 
 def read_notebook(app: Sphinx, page: str, source: list[str]) -> None:
@@ -102,8 +103,10 @@ def executed(stem: str, outdir: str) -> Any:
             shutil.copy(path, folder)
         logger.info("running notebook %s", stem)
         notebook = jupytext.read(SOURCES / f"{stem}.py", fmt="py:percent")
+        logging.getLogger("traitlets").setLevel("WARNING")
         options = {"timeout": LIMIT, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
-        nbclient.NotebookClient(notebook, **options).execute()
+        quiet = ["--IPKernelApp.log_level=ERROR"]  # not that it listens on a port of this machine
+        nbclient.NotebookClient(notebook, extra_arguments=quiet, **options).execute()
         nbformat.write(notebook, kept)
     return nbformat.read(kept, as_version=4)
 
