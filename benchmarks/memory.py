@@ -28,8 +28,9 @@ SETTINGS = {
 }
 
 ONE_STEP = f"""
-import resource, sys
+import sys
 import numpy as np, mvnp
+from measure import peak_mb
 from mvnp.training import AdamW, train_step
 from mvnp.workspace import keep_freed_memory
 batch, micro, precision = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -39,15 +40,15 @@ optimizer = AdamW(model.named_parameters())
 images = np.random.default_rng(0).standard_normal((batch, 3, {SIZE}, {SIZE})).astype("float32")
 scale = 256.0 if precision == "mixed" else None
 train_step(model, optimizer, images, np.arange(batch), lr=1e-3, micro_batch=micro, loss_scale=scale)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(round(peak_mb() * 2**20))
 """
 
 
 def peak(batch: int, micro: int, precision: str) -> int:
     """Bytes of one step's process."""
     command = [sys.executable, "-c", ONE_STEP, str(batch), str(micro), precision]
-    found = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found * (1 if sys.platform == "darwin" else 1024)
+    # In this folder, from which the step takes what measures it.
+    return int(subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent).stdout)
 
 
 def table(peaks: dict[str, dict[str, int]]) -> str:

@@ -626,7 +626,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
             "dx, dbias = layernorm_relevance(dy, tape.pop(self))\n",
             "dx, dbias = layernorm_relevance(dy, tape.pop(self))\n        dbias = 0 * dbias\n",
         ),
-        ("            dxz = dxz * real[..., None]\n", "            pass\n"),
+        ("du, dz, real, tape)", "du, dz, None, tape)"),
         ("(x + CUBIC * x * x * x)", "x"),
     ],
     "visualize/lrp/gamma.py": [

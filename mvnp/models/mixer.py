@@ -116,10 +116,13 @@ class MambaVisionMixer(Layer):
             tape.accumulate(self._bias(), dbias)  # the second of the bias's two paths; dt_proj adds the first
         ddt_low = self.dt_proj.backward(ddt, tape)
         du = du + self.x_proj.backward(xp.concatenate([ddt_low, dB, dC], axis=-1), tape)
+        return self._branches_backward(du, dz, real, tape)
 
+    def _branches_backward(self, du: Array, dz: Array, real: Array | None, tape: Tape) -> Array:
+        """dx, from the gradients of what the two branches of (2) give: back through (2) and (1)."""
         dz = self.conv1d_z.backward(dz, tape)
         du = self.conv1d_x.backward(du, tape)
-        dxz = xp.concatenate([du, dz], axis=-1)
+        dxz = array_module(du).concatenate([du, dz], axis=-1)
         if real is not None:
             dxz = dxz * real[..., None]
         return self.in_proj.backward(dxz, tape)

@@ -117,12 +117,7 @@ class FixedStepMixer(MambaVisionMixer):
         du, *_ = selective_scan_backward(ds, tape.pop(self))  # dx of a scan is its gradient at fixed Δ, B and C: (5)
         tape.pop(self.dt_proj)
         tape.pop(self.x_proj)
-        dz = self.conv1d_z.backward(dz, tape)
-        du = self.conv1d_x.backward(du, tape)
-        dxz = xp.concatenate([du, dz], axis=-1)
-        if real is not None:
-            dxz = dxz * real[..., None]
-        return self.in_proj.backward(dxz, tape)
+        return self._branches_backward(du, dz, real, tape)
 
 
 RULES: dict[type[Layer], type[Layer]] = {
