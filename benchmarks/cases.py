@@ -44,7 +44,7 @@ class Case:
 
     def operations(self) -> int:
         """FLOPs of one call: those of the forward, three times as many with the backward."""
-        from mvnp.models.cost import model_cost
+        from mvnp.costs.cost import model_cost
         from mvnp.models.variants import create_model
 
         cost = model_cost(create_model(self.model), self.height, self.width)

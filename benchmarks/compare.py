@@ -31,7 +31,7 @@ from results import write_results
 from rounds import Disagreement, Runner, add_floors
 from workers import WorkerError
 
-from mvnp import parallel
+from mvnp.execution import parallel
 
 FILES = {"models": "models", "training": "training", "scan": "without_scan", "layers": "layers"}  # of each group, in --out
 GROUPS = tuple(FILES)

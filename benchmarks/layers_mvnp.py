@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from layers import BATCH, BY_NAME, repetitions
 
+from mvnp.execution.parallel import run
 from mvnp.layers.attention import attention_backward, attention_forward
 from mvnp.layers.batchnorm import (
     batchnorm_backward,
@@ -32,7 +33,6 @@ from mvnp.layers.silu import silu_backward, silu_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
 from mvnp.layers.softplus import softplus_backward, softplus_forward
 from mvnp.layers.window import window_partition, window_reverse
-from mvnp.parallel import run
 
 Pair = tuple[Callable[[], tuple[Any, Any]], Callable[[Any, Any], Any]]  # forward() gives y and cache; backward(dy, cache)
 

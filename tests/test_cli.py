@@ -170,7 +170,7 @@ def test_check_shows_the_worst_of_many_tensors_or_all(call):
 
 
 def test_check_that_finds_a_wrong_gradient(call, monkeypatch):
-    from mvnp import layer_checks
+    from mvnp.check import layer_checks
     from mvnp.layers.silu import silu_backward, silu_forward
 
     def wrong(dy, cache):

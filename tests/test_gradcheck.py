@@ -1,4 +1,4 @@
-"""The gradient checker itself: mvnp/gradcheck.py. It is fed backwards that are right and many that are not.
+"""The gradient checker itself: mvnp/check/gradcheck.py. It is fed backwards that are right and many that are not.
 
 The victim has what a layer can have: an input that all outputs share, one that is summed over rows, one that only some
 outputs see, a product and a sum.
@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp import Layer, Param, Tape, from_numpy, gradcheck, gradcheck_layer, to_numpy
+from mvnp.check.gradcheck import JACOBIAN_LIMIT, Comparison, GradientError, Report
 from mvnp.errors import InputError, MvnpError
-from mvnp.gradcheck import JACOBIAN_LIMIT, Comparison, GradientError, Report
 from mvnp.layers.dropout import Dropout
 from mvnp.layers.linear import Linear
 from support.checks import normal

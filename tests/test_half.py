@@ -1,4 +1,4 @@
-"""Caches and gradients in float16: mvnp/half.py."""
+"""Caches and gradients in float16: mvnp/execution/half.py."""
 
 import tracemalloc
 from typing import NamedTuple
@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 import mvnp
-from mvnp import Tape, parallel
-from mvnp.half import restored, stored
+from mvnp import Tape
+from mvnp.execution import parallel
+from mvnp.execution.half import restored, stored
 from support.checks import normal, relative
 from support.tiny import TINY, tiny
 

@@ -1,4 +1,4 @@
-"""Initial values: mvnp/initializer.py."""
+"""Initial values: mvnp/core/initializer.py."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mvnp import Layer, Param
+from mvnp.core import Initializer
 from mvnp.errors import InputError
-from mvnp.initializer import Initializer
 from mvnp.layers.conv2d import Conv2d
 from mvnp.layers.linear import Linear
 

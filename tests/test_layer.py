@@ -1,4 +1,4 @@
-"""Layer, Param and Tape: mvnp/layer.py."""
+"""Layer, Param and Tape: mvnp/core/layer.py."""
 
 import pickle
 import threading
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mvnp import Layer, Param, Tape, gradcheck_layer
+from mvnp.core import Buffer, TapeError
 from mvnp.errors import CheckpointError, InputError, MvnpError
-from mvnp.layer import Buffer, TapeError
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.dropout import Dropout
 from mvnp.layers.gelu import GELU

@@ -1,9 +1,9 @@
-"""Rows with zeros around them: mvnp/padding.py."""
+"""Rows with zeros around them: mvnp/execution/padding.py."""
 
 import numpy as np
 import pytest
 
-from mvnp.padding import padded_rows
+from mvnp.execution.padding import padded_rows
 from support.checks import normal
 
 

@@ -1,4 +1,4 @@
-"""Threads: mvnp/parallel.py."""
+"""Threads: mvnp/execution/parallel.py."""
 
 import os
 import threading
@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from mvnp import parallel
 from mvnp.errors import InputError
-from mvnp.parallel import Meeting, run, threads, use_threads
+from mvnp.execution import parallel
+from mvnp.execution.parallel import Meeting, run, threads, use_threads
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A batch in pieces: mvnp/pieces.py. However it is cut, the result is that of the whole batch."""
+"""A batch in pieces: mvnp/execution/pieces.py. However it is cut, the result is that of the whole batch."""
 
 import itertools
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import mvnp
-from mvnp import Tape, parallel, pieces
+from mvnp import Tape
+from mvnp.execution import parallel, pieces
+from mvnp.execution.parallel import Meeting, run
+from mvnp.execution.pieces import PieceTape
 from mvnp.layers.batchnorm import BatchNorm
-from mvnp.parallel import Meeting, run
-from mvnp.pieces import PieceTape
 from support.checks import normal, relative
 from support.randomise import randomised
 from support.tiny import TINY

@@ -1,4 +1,4 @@
-"""Caches forgotten and worked out again: mvnp/recompute.py. The result is that of a step that keeps them."""
+"""Caches forgotten and worked out again: mvnp/execution/recompute.py. The result is that of a step that keeps them."""
 
 import tracemalloc
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import mvnp
-from mvnp import Tape, parallel, pieces
+from mvnp import Tape
+from mvnp.execution import parallel, pieces
 from mvnp.models.backbone import Backbone
 from mvnp.training import AdamW, train_step
 from support.checks import normal

@@ -15,8 +15,7 @@ import pytest
 import mvnp
 import mvnp.layers
 from mvnp import from_numpy, to_numpy
-from mvnp.initializer import Initializer
-from mvnp.layer import Layer
+from mvnp.core import Initializer, Layer
 from mvnp.layers.dropout import Dropout, draw_mask
 from mvnp.layers.linear import Linear
 from mvnp.layers.linear_recurrence import METHODS

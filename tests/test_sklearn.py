@@ -1,4 +1,4 @@
-"""The scikit-learn transformer: mvnp/sklearn.py."""
+"""The scikit-learn transformer: mvnp/inference/sklearn.py."""
 
 import pickle
 import subprocess
@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from mvnp.checkpoint import save_pretrained
 from mvnp.data import ImageTransform
 from mvnp.errors import DataError, InputError
-from mvnp.sklearn import MambaVisionFeatures
+from mvnp.inference.sklearn import MambaVisionFeatures
 from support.tiny import tiny
 
 IMAGES = {"size": 32, "crop_pct": 1.0, "crop_mode": "center", "mean": [0.4] * 3, "std": [0.2] * 3, "channels": 3}
@@ -211,7 +211,7 @@ def test_without_scikit_learn():
     code = (
         "import sys; sys.modules['sklearn'] = None\n"
         "from mvnp.errors import MvnpError\n"
-        "try: import mvnp.sklearn\n"
+        "try: import mvnp.inference.sklearn\n"
         "except MvnpError as error: assert isinstance(error, ImportError) and \"'mvnp[sklearn]'\" in str(error)\n"
         "else: raise AssertionError"
     )

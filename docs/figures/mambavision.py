@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 import mvnp
-from mvnp.models.cost import LayerCost, model_cost
+from mvnp.costs.cost import LayerCost, model_cost
 from mvnp.visualize.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, new_figure, set_labels
 
 # What the paths of a part begin with, and its colour: convolution, hybrid, the rest.

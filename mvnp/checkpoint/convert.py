@@ -17,8 +17,8 @@ from .bfloat16 import to_bfloat16
 from .load import read_weights
 from .npz import write_npz
 from .pretrained import noted_metadata
-from .torch_pickle import BFLOAT16
-from .torch_write import plain_storage, write_torch
+from .torch.state_pickle import BFLOAT16
+from .torch.write import plain_storage, write_torch
 
 WRITABLE = (".safetensors", ".npz", ".pth", ".pth.tar", ".pt")
 DTYPES = ("float32", "float16", "bfloat16", "float64")

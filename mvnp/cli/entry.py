@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
+from ..execution.workspace import keep_freed_memory
 from ..kernels import kernels_on
-from ..workspace import keep_freed_memory
 from . import (
     check,
     classify,

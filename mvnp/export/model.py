@@ -6,8 +6,8 @@ mvnp/models/quirks.py are in the layers, and are followed here: a bias that is a
 
 from __future__ import annotations
 
+from ..core import Layer
 from ..errors import ExportError
-from ..layer import Layer
 from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm

@@ -23,9 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, array_module
+from ..core import Initializer, Layer, Tape
 from ..errors import InputError, check_array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
 from .dropout import Dropout
 from .layernorm import LayerNorm
 from .linear import Linear

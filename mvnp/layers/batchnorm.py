@@ -23,14 +23,13 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy
-from ..blockwise import as_rows, blockwise, column_sums, row_blocks, sum_rows
+from ..core import Buffer, Initializer, Layer, Param, Tape
 from ..errors import InputError, check_array
-from ..initializer import Initializer
+from ..execution.blockwise import as_rows, blockwise, column_sums, row_blocks, sum_rows
 from ..kernels import twin
-from ..layer import Buffer, Layer, Param, Tape
 
 Moments = tuple[int, Array, Array]  # how many values, their mean, and the sum of their squared distances from it
-Gather = Callable[[Any], list[Any]]  # gives what every piece of the batch has for a value; see mvnp/pieces.py
+Gather = Callable[[Any], list[Any]]  # gives what every piece of the batch has for a value; see mvnp/execution/pieces.py
 
 
 def batchnorm_forward(

@@ -20,11 +20,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..backend import Array, array_module
-from ..blockwise import column_sums, sample_blocks, sum_rows
+from ..core import Initializer, Layer, Param, Tape
 from ..errors import check_array
-from ..initializer import Initializer
+from ..execution.blockwise import column_sums, sample_blocks, sum_rows
 from ..kernels import twin
-from ..layer import Layer, Param, Tape
 from .silu import silu_backward, silu_forward
 
 

@@ -24,13 +24,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..backend import Array, array_module
-from ..blockwise import sum_rows
+from ..core import Initializer, Layer, Param, Tape
 from ..errors import InputError, check_array, check_choice
-from ..initializer import Initializer
+from ..execution.blockwise import sum_rows
+from ..execution.padding import padded_rows
+from ..execution.workspace import workspace
 from ..kernels import twin
-from ..layer import Layer, Param, Tape
-from ..padding import padded_rows
-from ..workspace import workspace
 from .winograd import winograd_backward, winograd_forward
 
 # How much of X is in memory at once: what a core's share of the third-level cache holds, and rows enough for a fast product.

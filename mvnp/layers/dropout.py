@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import Array, array_module, moved_to
+from ..core import Layer, Tape
 from ..errors import check_array, check_rate
-from ..layer import Layer, Tape
 
 
 def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, like: Array) -> Array:

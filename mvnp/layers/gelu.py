@@ -18,10 +18,10 @@ from __future__ import annotations
 import math
 
 from ..backend import Array, array_module, erf
-from ..blockwise import blockwise
+from ..core import Layer, Tape
 from ..errors import check_array, check_choice
+from ..execution.blockwise import blockwise
 from ..kernels import twin
-from ..layer import Layer, Tape
 
 SQRT_HALF = math.sqrt(0.5)
 SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)

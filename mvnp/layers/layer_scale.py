@@ -11,10 +11,9 @@ The sum runs over all leading axes. Touvron et al.: Going deeper with Image Tran
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import sum_rows
+from ..core import Initializer, Layer, Param, Tape
 from ..errors import check_array
-from ..initializer import Initializer
-from ..layer import Layer, Param, Tape
+from ..execution.blockwise import sum_rows
 
 
 def layer_scale_forward(x: Array, gamma: Array) -> tuple[Array, tuple]:

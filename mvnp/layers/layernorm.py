@@ -15,11 +15,10 @@ Ba, Kiros, Hinton: Layer Normalization, arXiv:1607.06450, eq. 4.
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import blockwise, column_sums
+from ..core import Initializer, Layer, Param, Tape
 from ..errors import check_array
-from ..initializer import Initializer
+from ..execution.blockwise import blockwise, column_sums
 from ..kernels import twin
-from ..layer import Layer, Param, Tape
 
 
 @twin

@@ -11,10 +11,9 @@ The sums run over all leading axes: every row of x met the same W, so each adds 
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import column_sums
+from ..core import Initializer, Layer, Param, Tape
 from ..errors import check_array
-from ..initializer import Initializer
-from ..layer import Layer, Param, Tape
+from ..execution.blockwise import column_sums
 
 FEW_ROWS = 64
 

@@ -11,8 +11,8 @@ Lin, Chen, Yan: Network In Network, arXiv:1312.4400, section 3.2.
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..core import Layer, Tape
 from ..errors import check_array
-from ..layer import Layer, Tape
 
 
 def pool_forward(x: Array) -> tuple[Array, tuple[int, ...]]:

@@ -11,9 +11,9 @@ At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes th
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import blockwise
+from ..core import Layer, Tape
 from ..errors import check_array
-from ..layer import Layer, Tape
+from ..execution.blockwise import blockwise
 
 
 def relu_forward(x: Array) -> tuple[Array, Array]:

@@ -13,10 +13,10 @@ Elfwing, Uchibe, Doya: Sigmoid-Weighted Linear Units, arXiv:1702.03118, eq. 5.
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import blockwise
+from ..core import Layer, Tape
 from ..errors import check_array
+from ..execution.blockwise import blockwise
 from ..kernels import twin
-from ..layer import Layer, Tape
 
 
 @twin

@@ -12,10 +12,10 @@ how attention masks keys; a row of nothing but −∞ has no softmax and gives N
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import blockwise
+from ..core import Layer, Tape
 from ..errors import check_array
+from ..execution.blockwise import blockwise
 from ..kernels import twin
-from ..layer import Layer, Tape
 
 
 @twin

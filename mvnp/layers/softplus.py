@@ -12,10 +12,10 @@ The second form of (1) never overflows and is exact in both tails. The second fo
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import blockwise
+from ..core import Layer, Tape
 from ..errors import check_array
+from ..execution.blockwise import blockwise
 from ..kernels import twin
-from ..layer import Layer, Tape
 
 
 @twin

@@ -30,10 +30,10 @@ from types import ModuleType
 import numpy as np
 
 from ..backend import Array, array_module
-from ..blockwise import sum_rows
 from ..errors import InputError, check_array
-from ..padding import padded_rows
-from ..workspace import workspace
+from ..execution.blockwise import sum_rows
+from ..execution.padding import padded_rows
+from ..execution.workspace import workspace
 
 TILE, TAPS = 4, 3
 PATCH = TILE + TAPS - 1

@@ -20,12 +20,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..backend import Array, array_module
+from ..core import Initializer, Tape
 from ..errors import InputError, check_choice
-from ..initializer import Initializer
-from ..layer import Tape
+from ..execution.pieces import backward_in_pieces, forward_in_pieces
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
-from ..pieces import backward_in_pieces, forward_in_pieces
 from .mambavision import MambaVision, Trunk
 from .quirks import resolve
 

@@ -12,8 +12,7 @@ Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, eqs 4 and 5.
 from __future__ import annotations
 
 from ..backend import Array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
+from ..core import Initializer, Layer, Tape
 from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d

@@ -9,7 +9,7 @@ call: it is small, and nothing has to be kept in step with the weights.
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..layer import Tape
+from ..core import Tape
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
 

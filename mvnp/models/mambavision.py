@@ -20,16 +20,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..backend import Array, array_module
+from ..core import Initializer, Layer, Tape
 from ..errors import InputError, Pattern, check_array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
+from ..execution.pieces import a_few_at_a_time, backward_in_pieces, forward_in_pieces
+from ..execution.recompute import backward_to_recompute, forward_to_recompute
 from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
-from ..pieces import a_few_at_a_time, backward_in_pieces, forward_in_pieces
-from ..recompute import backward_to_recompute, forward_to_recompute
 from .arguments import check_arguments, check_integer, plain
 from .blocks import Block, ConvBlock
 from .mixer import MambaVisionMixer

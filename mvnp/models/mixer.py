@@ -21,9 +21,8 @@ import math
 import numpy as np
 
 from ..backend import Array, array_module
+from ..core import Initializer, Layer, Param, Tape
 from ..errors import InputError, check_array
-from ..initializer import Initializer
-from ..layer import Layer, Param, Tape
 from ..layers.conv1d import Conv1d
 from ..layers.linear import Linear
 from ..layers.selective_scan import selective_scan_backward, selective_scan_forward

@@ -10,8 +10,7 @@ Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, section 3.3, with G
 from __future__ import annotations
 
 from ..backend import Array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
+from ..core import Initializer, Layer, Tape
 from ..layers.dropout import Dropout
 from ..layers.gelu import GELU
 from ..layers.linear import Linear

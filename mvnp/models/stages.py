@@ -13,13 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import Array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
+from ..core import Initializer, Layer, Tape
+from ..execution.recompute import backward_to_recompute, forward_to_recompute
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
 from ..layers.relu import ReLU
 from ..layers.window import real_tokens, window_partition, window_reverse
-from ..recompute import backward_to_recompute, forward_to_recompute
 from .blocks import Block, ConvBlock
 from .folding import conv_norm
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
+from ..core import Layer
 from ..data import BatchLoader
 from ..errors import InputError
-from ..layer import Layer
 from ..layers.cross_entropy import cross_entropy_forward
-from .ranks import Ranks
+from .distributed.ranks import Ranks
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
+from ..core import Layer
 from ..errors import InputError, TrainingError
-from ..layer import Layer
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from .adamw import AdamW
 from .clipping import clipped, global_norm
+from .distributed.ranks import Ranks
 from .loss_scale import unscaled
-from .ranks import Ranks
 
 LOSS = ""  # its name among the gradients, which travel together; no parameter has it
 
@@ -61,7 +61,7 @@ def train_step(
     clip_norm  limit of the gradients' global norm; None: no limit
     ranks      that take this step together, each with its own share of the images; None: this process by itself
     total      images of all ranks; None, where this process is by itself: those that it is given
-    micro_batch    images at a time that a process may keep caches of the last levels for (mvnp/recompute.py); 0: all
+    micro_batch    images at a time that a process may keep caches of the last levels for (mvnp/execution/recompute.py); 0: all
     loss_scale     S of loss_scale.py, and caches and gradients in float16; None: all in the model's own precision
 
     The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite (HalfOverflowError

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from ..backend import from_numpy, gpu_memory
+from ..core import Layer
 from ..data import BatchLoader
 from ..errors import TrainingError
-from ..layer import Layer
 from .adamw import AdamW
+from .distributed.ranks import Ranks
 from .evaluate import Evaluation, evaluate
 from .log import NoLog, RunLog
 from .loss_scale import adapted
 from .progress import Progress, Speed
-from .ranks import Ranks
 from .run_checkpoint import Checkpoint, Position, write_checkpoint
 from .run_folder import RunFolder, TrainingResult, known
 from .schedule import learning_rate

@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 
 from ..backend import Array, array_module
+from ..core import Layer, Tape
 from ..errors import InputError
-from ..layer import Layer, Tape
 from ..models.mambavision import MambaVision
 
 

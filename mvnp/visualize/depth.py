@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, array_module, to_numpy
-from ..layer import Layer, Tape
+from ..core import Layer, Tape
 from ..layers.linear import Linear
 from ..models.blocks import Block, ConvBlock
 from ..models.mambavision import MambaVision

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..backend import Array, array_module, moved_to, to_numpy
+from ..core import Tape
 from ..errors import InputError, check_array
-from ..layer import Tape
 from ..models.mambavision import MambaVision
 from .cut import AboveStage
 

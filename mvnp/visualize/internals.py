@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, to_numpy
+from ..core import Tape
 from ..errors import InputError, check_array, check_choice
-from ..layer import Tape
 from ..layers.attention import AttentionCache, MultiHeadAttention
 from ..layers.selective_scan import ScanCache, selective_scan_states
 from ..models.mambavision import MambaVision

@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, array_module, moved_to, to_numpy
+from ..core import Layer, Tape
 from ..errors import InputError
-from ..layer import Layer, Tape
 from ..layers.conv2d import Conv2d
 from ..models.mambavision import MambaVision
 from ..models.stages import ConvLevel

@@ -13,7 +13,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ..layer import Layer
+from ..core import Layer
 
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
 

@@ -1,4 +1,4 @@
-"""Files of torch.save before version 1.6, read without torch: mvnp/checkpoint/torch_legacy.py."""
+"""Files of torch.save before version 1.6, read without torch: mvnp/checkpoint/torch/legacy.py."""
 
 import argparse
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvnp.checkpoint import load_checkpoint
-from mvnp.checkpoint.torch_legacy import is_legacy
+from mvnp.checkpoint.torch.legacy import is_legacy
 from mvnp.errors import CheckpointError
 from support.torch_files import Tensor, dumps, legacy_parts, write_legacy
 

@@ -1,4 +1,4 @@
-"""Files of torch.save, read without torch: mvnp/checkpoint/torch_zip.py and inert_pickle.py."""
+"""Files of torch.save, read without torch: mvnp/checkpoint/torch/archive.py and inert_pickle.py."""
 
 import argparse
 import collections
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from mvnp.checkpoint import load_checkpoint
-from mvnp.checkpoint.inert_pickle import Inert, read_pickle
+from mvnp.checkpoint.torch.inert_pickle import Inert, read_pickle
 from mvnp.errors import CheckpointError
 from support.torch_files import Tensor, dumps, write_torch
 
@@ -324,8 +324,8 @@ def test_nested_tuples_cost_nothing(tmp_path):
 
 
 def test_a_pickle_that_is_too_long(tmp_path, monkeypatch):
-    monkeypatch.setattr("mvnp.checkpoint.inert_pickle.MAX_BYTES", 100)
-    monkeypatch.setattr("mvnp.checkpoint.torch_zip.MAX_BYTES", 100)
+    monkeypatch.setattr("mvnp.checkpoint.torch.inert_pickle.MAX_BYTES", 100)
+    monkeypatch.setattr("mvnp.checkpoint.torch.archive.MAX_BYTES", 100)
     with pytest.raises(CheckpointError, match=r"has an entry data\.pkl of .* bytes, expected at most 100"):
         load_checkpoint(write_torch(tmp_path / "a.pth", {"w": Tensor("0", (6,), (1,))}))
     with pytest.raises(CheckpointError, match=r"a pickle of 101 bytes, expected at most 100"):
@@ -333,7 +333,7 @@ def test_a_pickle_that_is_too_long(tmp_path, monkeypatch):
 
 
 def test_a_pickle_with_too_many_instructions(tmp_path, monkeypatch):
-    monkeypatch.setattr("mvnp.checkpoint.inert_pickle.MAX_INSTRUCTIONS", 100)
+    monkeypatch.setattr("mvnp.checkpoint.torch.inert_pickle.MAX_INSTRUCTIONS", 100)
     with pytest.raises(CheckpointError, match=r"a pickle of more than 100 instructions"):
         load_checkpoint(write_torch(tmp_path / "a.pth", None, pickled=b"\x80\x02" + b"]" * 100 + b"."))
 

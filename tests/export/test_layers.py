@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvnp.layer import Layer, Param
+from mvnp.core import Layer, Param
 from mvnp.layers.attention import MultiHeadAttention
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.conv1d import Conv1d

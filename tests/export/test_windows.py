@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvnp.layer import Layer
+from mvnp.core import Layer
 from mvnp.layers.window import real_tokens, window_partition
 from support.onnx_files import run  # skips without onnx
 

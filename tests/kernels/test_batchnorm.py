@@ -1,10 +1,10 @@
-"""The twins of BatchNorm's passes: mvnp/kernels/batchnorm.py and batchnorm.cu."""
+"""The twins of BatchNorm's passes: mvnp/kernels/cuda/batchnorm.py and batchnorm.cu."""
 
 import numpy as np
 import pytest
 
 from mvnp.backend import moved_to
-from mvnp.kernels import batchnorm as twins
+from mvnp.kernels.cuda import batchnorm as twins
 from mvnp.layers.batchnorm import (
     batchnorm_backward,
     batchnorm_eval_backward,

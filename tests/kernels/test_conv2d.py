@@ -1,4 +1,4 @@
-"""The twins of a convolution's two copies: mvnp/kernels/conv2d.py and conv2d.cu."""
+"""The twins of a convolution's two copies: mvnp/kernels/cuda/conv2d.py and conv2d.cu."""
 
 import numpy as np
 import pytest

@@ -1,12 +1,12 @@
-"""The twin of the selective scan: mvnp/kernels/selective_scan.py and selective_scan.cu."""
+"""The twin of the selective scan: mvnp/kernels/cuda/selective_scan.py and selective_scan.cu."""
 
 import numpy as np
 import pytest
 
 from mvnp.backend import array_module
 from mvnp.errors import InputError
-from mvnp.kernels import launch
-from mvnp.kernels import selective_scan as twins
+from mvnp.kernels.cuda import launch
+from mvnp.kernels.cuda import selective_scan as twins
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward, selective_scan_states
 from support.checks import normal
 from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler, run_on_device

@@ -1,4 +1,4 @@
-"""The twins of softmax, by itself and within attention: mvnp/kernels/softmax.py and softmax.cu."""
+"""The twins of softmax, by itself and within attention: mvnp/kernels/cuda/softmax.py and softmax.cu."""
 
 import numpy as np
 import pytest

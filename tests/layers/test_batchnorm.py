@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mvnp import Tape, blockwise, gradcheck_layer, parallel
+from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
+from mvnp.execution import blockwise, parallel
 from mvnp.layers.batchnorm import (
     BatchNorm,
     batchnorm_backward,

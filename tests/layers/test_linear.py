@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp import Tape, gradcheck_layer
+from mvnp.core import Initializer
 from mvnp.errors import BackendError, InputError
-from mvnp.initializer import Initializer
 from mvnp.layers.linear import FEW_ROWS, Linear, linear_backward, linear_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.randomise import randomised

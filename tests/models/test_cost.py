@@ -1,4 +1,4 @@
-"""The count of parameters and arithmetic: mvnp/models/cost.py."""
+"""The count of parameters and arithmetic: mvnp/costs/cost.py."""
 
 import math
 import tracemalloc
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mvnp
+from mvnp.costs.cost import LayerCost, _Walk, model_cost
 from mvnp.errors import InputError
 from mvnp.layers import attention
 from mvnp.layers.attention import AttentionCache, MultiHeadAttention
@@ -16,7 +17,6 @@ from mvnp.layers.layernorm import LayerNorm
 from mvnp.layers.linear import Linear
 from mvnp.layers.selective_scan import ScanCache
 from mvnp.layers.softmax import exponentials
-from mvnp.models.cost import LayerCost, _Walk, model_cost
 from mvnp.models.variants import VARIANTS
 
 TINY = {"dim": 4, "in_dim": 3, "depths": (1, 2, 3, 1), "num_heads": (1, 1, 2, 4), "window_size": (8, 8, 3, 2), "num_classes": 5}

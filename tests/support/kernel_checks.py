@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from mvnp.backend import from_numpy, to_numpy, use_backend
-from mvnp.kernels import launch, use_kernels
+from mvnp.kernels import use_kernels
+from mvnp.kernels.cuda import launch
 from support.cuda_on_cpu import COMPILER, NEEDS_COMPILER, WAYS, KernelError, running
 from support.host_events import Recorder
 from support.strict_cupy import installed

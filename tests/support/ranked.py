@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 import mvnp
-from mvnp import MambaVision, parallel, pieces
+from mvnp import MambaVision
 from mvnp.data import BatchLoader
+from mvnp.execution import parallel, pieces
 from mvnp.training import AdamW, Ranks, Trainer, evaluate, join, open_run, train_step
 from mvnp.training import trainer as trainer_module
 

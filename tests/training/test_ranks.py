@@ -1,4 +1,4 @@
-"""Several processes that train together: mvnp/training/ranks.py, mpi.py, buckets.py, watcher.py."""
+"""Several processes that train together: mvnp/training/distributed/ranks.py, mpi.py, buckets.py, watcher.py."""
 
 import os
 import signal
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mvnp.errors import InputError, MissingPackageError
-from mvnp.training import AdamW, Ranks, buckets, join, mpi, read_checkpoint, read_log, train_step
-from mvnp.training.mpi import LAUNCHER_VARIABLES
+from mvnp.training import AdamW, Ranks, join, read_checkpoint, read_log, train_step
+from mvnp.training.distributed import buckets, mpi
+from mvnp.training.distributed.mpi import LAUNCHER_VARIABLES
 from support import ranked
 from support.toy_training import ToyModel, outcome, toy_config, toy_loaders
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mvnp.backend import from_numpy
+from mvnp.core import Layer
 from mvnp.errors import InputError
-from mvnp.layer import Layer
 from mvnp.layers.conv2d import Conv2d
 from mvnp.visualize.cut import BelowStage
 from mvnp.visualize.reach import Windows, box_through, effective_field, pixels_for_share, spread_channels, steps_to

@@ -20,7 +20,7 @@ Montavon, Binder, Lapuschkin, Samek, Müller: Layer-Wise Relevance Propagation: 
 from __future__ import annotations
 
 from ...backend import Array, array_module
-from ...layer import Layer, Tape
+from ...core import Layer, Tape
 from ...layers.conv2d import Conv2d, Pair, conv2d_backward, conv2d_forward
 
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...backend import Array, array_module, to_numpy
+from ...core import Layer, Tape
 from ...errors import InputError
-from ...layer import Layer, Tape
 from ...layers.batchnorm import BatchNorm
 from ...layers.conv1d import Conv1d
 from ...layers.conv2d import Conv2d

@@ -26,8 +26,8 @@ from __future__ import annotations
 import math
 
 from ...backend import Array, array_module, erf
-from ...blockwise import sum_rows
-from ...layer import Layer, Tape
+from ...core import Layer, Tape
+from ...execution.blockwise import sum_rows
 from ...layers.attention import AttentionCache, MultiHeadAttention
 from ...layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ...layers.gelu import CUBIC, GELU, SQRT_2_OVER_PI
