@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.extending import overload
 
-from .jit import inline
+from .jit import by_type, inline
 
 F = np.float32
 
@@ -43,7 +42,7 @@ def _exp32(x):  # type: ignore[no-untyped-def]
     return p * np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@overload(exp, inline="always")
+@by_type(exp)
 def _exp(x):  # type: ignore[no-untyped-def]
     if x == types.float32:
         return lambda x: _exp32(x)
@@ -62,7 +61,7 @@ def type_of(x: Any) -> Any:
     return type(x)
 
 
-@overload(type_of, inline="always")
+@by_type(type_of)
 def _type_of(x):  # type: ignore[no-untyped-def]
     if x == types.float32:
         return lambda x: np.float32
