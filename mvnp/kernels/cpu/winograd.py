@@ -15,12 +15,15 @@ import numpy as np
 
 from ...backend import Array
 from ...execution.workspace import workspace
-from ...layers.winograd import PATCH, TAPS, TILE, matrices, winograd_size
+from ...layers.winograd import PATCH, TAPS, TILE, winograd_size
 from .jit import inline, kernel
 from .mathematics import type_of
 
-CHANNELS = 96  # that a tile is transformed with at a time: 36 rows of them stay in a core's first-level cache
-BLOCK_BYTES = 2 << 20  # of V in memory at once
+# Channels that a tile is transformed with at a time: 36 rows of them stay in a core's first-level cache. Kernels index with
+# unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
+U = np.uintp
+CHANNELS = U(96)
+BLOCK_BYTES = 1 << 20  # of V in memory at once
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 Pair = tuple[int, int]
@@ -33,11 +36,9 @@ def winograd_forward(
     cache = x, weight, bias is not None, padding
     if not _takes(x, weight) or (bias is not None and (bias.dtype != x.dtype or bias.shape != weight.shape[:1])):
         return NotImplemented
-    size = winograd_size(x.shape, weight.shape, padding)
-    O, I = weight.shape[:2]
-    y = np.empty(size, x.dtype)
-    offset = np.zeros(O, x.dtype) if bias is None else np.ascontiguousarray(bias)
-    _convolve(np.ascontiguousarray(x), _transformed_kernel(weight), offset, y, padding)
+    y = np.empty(winograd_size(x.shape, weight.shape, padding), x.dtype)
+    offset = np.zeros(len(weight), x.dtype) if bias is None else np.ascontiguousarray(bias)
+    _convolve(np.ascontiguousarray(x), weight, False, offset, y, padding)
     return y, cache
 
 
@@ -60,15 +61,14 @@ def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Arr
         np.matmul(dY.swapaxes(1, 2), V, out=dU if first == 0 else once_more)
         if first:
             dU += once_more
-    _, G, _ = _squares(x.dtype)
-    dweight = (dU.reshape(PATCH**2, -1).T @ G).reshape(O, I, TAPS, TAPS)
+    dweight = np.empty((O, I * TAPS**2), x.dtype)
+    _transform_kernel_gradient(dU, dweight, tmp)
     dx = None
     if inputs:
         dx = np.empty(x.shape, x.dtype)
-        turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
         around = (TAPS - 1 - padding[0], TAPS - 1 - padding[1])
-        _convolve(dy, _transformed_kernel(turned), np.zeros(I, x.dtype), dx, around)
-    return dx, dweight, sums.astype(x.dtype) if has_bias else None
+        _convolve(dy, weight, True, np.zeros(I, x.dtype), dx, around)
+    return dx, dweight.reshape(weight.shape), sums.astype(x.dtype) if has_bias else None
 
 
 def _takes(x: Array, weight: Array) -> bool:
@@ -76,27 +76,17 @@ def _takes(x: Array, weight: Array) -> bool:
     return fits and x.dtype in DTYPES and weight.dtype == x.dtype and x.size > 0 and weight.size > 0
 
 
-def _convolve(x: Array, U: Array, bias: Array, y: Array, padding: Pair) -> None:
-    """(1) for all tiles, block by block; U (36, O, I)."""
-    tmp = _scratch(x.dtype)
-    for first, count in _blocks(y, max(U.shape[1:])):
-        V = workspace(np, "winograd.V", (PATCH**2, count, x.shape[3]), x.dtype)
-        Y = workspace(np, "winograd.Y", (PATCH**2, count, y.shape[3]), x.dtype)
+def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
+    """(1) for all tiles, block by block; of the kernel of (4) where it is turned."""
+    I, O, tmp = x.shape[3], y.shape[3], _scratch(x.dtype)
+    transformed = workspace(np, "winograd.U", (PATCH**2, I, O), x.dtype)
+    _transform_kernel(np.ascontiguousarray(weight).reshape(-1), turned, transformed, tmp)
+    for first, count in _blocks(y, max(I, O)):
+        V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
+        Y = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
         _transform_patches(x, V, tmp, first, _tiles(y), *padding)
-        np.matmul(V, U.swapaxes(1, 2), out=Y)
+        np.matmul(V, transformed, out=Y)
         _transform_products(Y, bias, y, tmp, first)
-
-
-def _transformed_kernel(weight: Array) -> Array:
-    """U of (2), but as (36, O, I): so the kernel is read as it stands in memory."""
-    _, G, _ = _squares(weight.dtype)
-    O, I = weight.shape[:2]
-    U = workspace(np, "winograd.U", (PATCH**2, O * I), weight.dtype)
-    return np.matmul(G, weight.reshape(O * I, TAPS**2).T, out=U).reshape(PATCH**2, O, I)
-
-
-def _squares(dtype: Any) -> list[Array]:
-    return [np.kron(matrix, matrix).astype(dtype) for matrix in matrices()]
 
 
 def _tiles(y: Array) -> Pair:
@@ -114,7 +104,7 @@ def _blocks(y: Array, channels: int) -> list[Pair]:
 
 
 def _scratch(dtype: Any) -> Array:
-    return workspace(np, "winograd.tile", (PATCH**2 * CHANNELS,), dtype)
+    return workspace(np, "winograd.tile", (PATCH**2 * int(CHANNELS),), dtype)
 
 
 @inline
@@ -155,6 +145,104 @@ def _times_A(a, b, c, d):  # type: ignore[no-untyped-def]
     return a, even + odd, even - odd, further + wide, further - wide, d
 
 
+@inline
+def _times_G(a, b, c):  # type: ignore[no-untyped-def]
+    """G a for three numbers."""
+    T = type_of(a)
+    even, odd = T(-1 / 1.8984375) * (a + T(0.5625) * c), T(-0.75 / 1.8984375) * b
+    further, wide = T(1 / 7.59375) * (a + T(2.25) * c), T(1.5 / 7.59375) * b
+    return T(1 / 1.265625) * a, even + odd, even - odd, further + wide, further - wide, c
+
+
+@inline
+def _times_G_transposed(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
+    """Gᵀ m for six numbers."""
+    T = type_of(m0)
+    s, t = T(-1 / 1.8984375) * (m1 + m2), T(-0.75 / 1.8984375) * (m1 - m2)
+    u, v = T(1 / 7.59375) * (m3 + m4), T(1.5 / 7.59375) * (m3 - m4)
+    return T(1 / 1.265625) * m0 + s + u, t + v, T(0.5625) * s + T(2.25) * u + m5
+
+
+@kernel
+def _transform_kernel(weight, turned, transformed, tmp):  # type: ignore[no-untyped-def]
+    """U = G w Gᵀ of (1), (36, I, O), of the kernel (O·I·9); of the kernel of (4), (36, O, I), where it is turned."""
+    _, rows, columns = transformed.shape
+    # How far apart in the kernel two rows of U are, and two columns.
+    down, along = (U(columns) * U(9), U(9)) if turned else (U(9), U(rows) * U(9))
+    for row in range(U(0), U(rows)):
+        for start in range(U(0), U(columns), CHANNELS):
+            channels = min(CHANNELS, U(columns) - start)
+            for i in range(U(3)):
+                tap = U(8) - U(3) * i if turned else U(3) * i
+                at = row * down + start * along + tap
+                to = i * U(6) * CHANNELS
+                for c in range(channels):
+                    one = at + c * along
+                    if turned:
+                        q0, q1, q2, q3, q4, q5 = _times_G(weight[one], weight[one - U(1)], weight[one - U(2)])
+                    else:
+                        q0, q1, q2, q3, q4, q5 = _times_G(weight[one], weight[one + U(1)], weight[one + U(2)])
+                    tmp[to + c] = q0
+                    tmp[to + CHANNELS + c] = q1
+                    tmp[to + U(2) * CHANNELS + c] = q2
+                    tmp[to + U(3) * CHANNELS + c] = q3
+                    tmp[to + U(4) * CHANNELS + c] = q4
+                    tmp[to + U(5) * CHANNELS + c] = q5
+            for j in range(U(6)):
+                column = j * CHANNELS
+                for c in range(channels):
+                    q0, q1, q2, q3, q4, q5 = _times_G(
+                        tmp[column + c], tmp[column + U(6) * CHANNELS + c], tmp[column + U(12) * CHANNELS + c]
+                    )
+                    tmp[column + c] = q0
+                    tmp[column + U(6) * CHANNELS + c] = q1
+                    tmp[column + U(12) * CHANNELS + c] = q2
+                    tmp[column + U(18) * CHANNELS + c] = q3
+                    tmp[column + U(24) * CHANNELS + c] = q4
+                    tmp[column + U(30) * CHANNELS + c] = q5
+            for k in range(U(36)):
+                for c in range(channels):
+                    transformed[k, row, start + c] = tmp[k * CHANNELS + c]
+
+
+@kernel
+def _transform_kernel_gradient(dU, dweight, tmp):  # type: ignore[no-untyped-def]
+    """dw = Gᵀ dU G of (3), (O, I·9), from dU (36, O, I)."""
+    _, O, I = dU.shape
+    for o in range(O):
+        for start in range(U(0), U(I), CHANNELS):
+            channels = min(CHANNELS, U(I) - start)
+            for j in range(U(6)):
+                column = j * CHANNELS
+                for c in range(channels):
+                    p0, p1, p2 = _times_G_transposed(
+                        dU[j, o, start + c],
+                        dU[U(6) + j, o, start + c],
+                        dU[U(12) + j, o, start + c],
+                        dU[U(18) + j, o, start + c],
+                        dU[U(24) + j, o, start + c],
+                        dU[U(30) + j, o, start + c],
+                    )
+                    tmp[column + c] = p0
+                    tmp[column + U(6) * CHANNELS + c] = p1
+                    tmp[column + U(12) * CHANNELS + c] = p2
+            for i in range(U(3)):
+                row = i * U(6) * CHANNELS
+                for c in range(channels):
+                    p0, p1, p2 = _times_G_transposed(
+                        tmp[row + c],
+                        tmp[row + CHANNELS + c],
+                        tmp[row + U(2) * CHANNELS + c],
+                        tmp[row + U(3) * CHANNELS + c],
+                        tmp[row + U(4) * CHANNELS + c],
+                        tmp[row + U(5) * CHANNELS + c],
+                    )
+                    at = (start + c) * U(9) + i * U(3)
+                    dweight[o, at] = p0
+                    dweight[o, at + U(1)] = p1
+                    dweight[o, at + U(2)] = p2
+
+
 @kernel
 def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-untyped-def]
     """V = T d Tᵀ of (1) for the tiles from `first` on: (36, tiles, I)."""
@@ -165,11 +253,11 @@ def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-unty
         n = (first + tile) // (rows * columns)
         rest = (first + tile) - n * (rows * columns)
         top, left = rest // columns * 4 - ph, rest % columns * 4 - pw
-        for start in range(0, I, CHANNELS):
-            channels = min(CHANNELS, I - start)
+        for start in range(U(0), U(I), CHANNELS):
+            channels = min(CHANNELS, U(I) - start)
             for i in range(6):
                 h = top + i
-                row = i * 6 * CHANNELS
+                row = U(i) * U(6) * CHANNELS
                 if 0 <= h < H and left >= 0 and left + 6 <= W:
                     for c in range(channels):
                         q0, q1, q2, q3, q4, q5 = _times_T(
@@ -182,40 +270,40 @@ def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-unty
                         )
                         tmp[row + c] = q0
                         tmp[row + CHANNELS + c] = q1
-                        tmp[row + 2 * CHANNELS + c] = q2
-                        tmp[row + 3 * CHANNELS + c] = q3
-                        tmp[row + 4 * CHANNELS + c] = q4
-                        tmp[row + 5 * CHANNELS + c] = q5
+                        tmp[row + U(2) * CHANNELS + c] = q2
+                        tmp[row + U(3) * CHANNELS + c] = q3
+                        tmp[row + U(4) * CHANNELS + c] = q4
+                        tmp[row + U(5) * CHANNELS + c] = q5
                 else:
                     for j in range(6):
                         w = left + j
                         if 0 <= h < H and 0 <= w < W:
                             for c in range(channels):
-                                tmp[row + j * CHANNELS + c] = x[n, h, w, start + c]
+                                tmp[row + U(j) * CHANNELS + c] = x[n, h, w, start + c]
                         else:
                             for c in range(channels):
-                                tmp[row + j * CHANNELS + c] = zero
+                                tmp[row + U(j) * CHANNELS + c] = zero
                     for c in range(channels):
                         _in_place(tmp, row + c, CHANNELS)
             for j in range(6):
                 for c in range(channels):
-                    _in_place(tmp, j * CHANNELS + c, 6 * CHANNELS)
+                    _in_place(tmp, U(j) * CHANNELS + c, U(6) * CHANNELS)
             for k in range(36):
                 for c in range(channels):
-                    V[k, tile, start + c] = tmp[k * CHANNELS + c]
+                    V[k, tile, start + c] = tmp[U(k) * CHANNELS + c]
 
 
 @inline
 def _in_place(tmp, at, step):  # type: ignore[no-untyped-def]
     q0, q1, q2, q3, q4, q5 = _times_T(
-        tmp[at], tmp[at + step], tmp[at + 2 * step], tmp[at + 3 * step], tmp[at + 4 * step], tmp[at + 5 * step]
+        tmp[at], tmp[at + step], tmp[at + U(2) * step], tmp[at + U(3) * step], tmp[at + U(4) * step], tmp[at + U(5) * step]
     )
     tmp[at] = q0
     tmp[at + step] = q1
-    tmp[at + 2 * step] = q2
-    tmp[at + 3 * step] = q3
-    tmp[at + 4 * step] = q4
-    tmp[at + 5 * step] = q5
+    tmp[at + U(2) * step] = q2
+    tmp[at + U(3) * step] = q3
+    tmp[at + U(4) * step] = q4
+    tmp[at + U(5) * step] = q5
 
 
 @kernel
@@ -227,10 +315,10 @@ def _transform_products(Y, bias, y, tmp, first):  # type: ignore[no-untyped-def]
         n = (first + tile) // (rows * columns)
         rest = (first + tile) - n * (rows * columns)
         top, left = rest // columns * 4, rest % columns * 4
-        for start in range(0, O, CHANNELS):
-            channels = min(CHANNELS, O - start)
+        for start in range(U(0), U(O), CHANNELS):
+            channels = min(CHANNELS, U(O) - start)
             for j in range(6):
-                column = j * CHANNELS
+                column = U(j) * CHANNELS
                 for c in range(channels):
                     p0, p1, p2, p3 = _times_A_transposed(
                         Y[j, tile, start + c],
@@ -241,27 +329,27 @@ def _transform_products(Y, bias, y, tmp, first):  # type: ignore[no-untyped-def]
                         Y[30 + j, tile, start + c],
                     )
                     tmp[column + c] = p0
-                    tmp[column + 6 * CHANNELS + c] = p1
-                    tmp[column + 12 * CHANNELS + c] = p2
-                    tmp[column + 18 * CHANNELS + c] = p3
+                    tmp[column + U(6) * CHANNELS + c] = p1
+                    tmp[column + U(12) * CHANNELS + c] = p2
+                    tmp[column + U(18) * CHANNELS + c] = p3
             for i in range(min(4, H - top)):
-                row = i * 6 * CHANNELS
+                row = U(i) * U(6) * CHANNELS
                 for c in range(channels):
                     p0, p1, p2, p3 = _times_A_transposed(
                         tmp[row + c],
                         tmp[row + CHANNELS + c],
-                        tmp[row + 2 * CHANNELS + c],
-                        tmp[row + 3 * CHANNELS + c],
-                        tmp[row + 4 * CHANNELS + c],
-                        tmp[row + 5 * CHANNELS + c],
+                        tmp[row + U(2) * CHANNELS + c],
+                        tmp[row + U(3) * CHANNELS + c],
+                        tmp[row + U(4) * CHANNELS + c],
+                        tmp[row + U(5) * CHANNELS + c],
                     )
                     tmp[row + c] = p0
                     tmp[row + CHANNELS + c] = p1
-                    tmp[row + 2 * CHANNELS + c] = p2
-                    tmp[row + 3 * CHANNELS + c] = p3
+                    tmp[row + U(2) * CHANNELS + c] = p2
+                    tmp[row + U(3) * CHANNELS + c] = p3
                 for j in range(min(4, W - left)):
                     for c in range(channels):
-                        y[n, top + i, left + j, start + c] = tmp[row + j * CHANNELS + c] + bias[start + c]
+                        y[n, top + i, left + j, start + c] = tmp[row + U(j) * CHANNELS + c] + bias[start + c]
 
 
 @kernel
@@ -274,43 +362,43 @@ def _transform_gradients(dy, dY, tmp, sums, first):  # type: ignore[no-untyped-d
         n = (first + tile) // (rows * columns)
         rest = (first + tile) - n * (rows * columns)
         top, left = rest // columns * 4, rest % columns * 4
-        for start in range(0, O, CHANNELS):
-            channels = min(CHANNELS, O - start)
+        for start in range(U(0), U(O), CHANNELS):
+            channels = min(CHANNELS, U(O) - start)
             for i in range(4):
-                row = i * 6 * CHANNELS
+                row = U(i) * U(6) * CHANNELS
                 for j in range(4):
                     if top + i < H and left + j < W:
                         for c in range(channels):
-                            tmp[row + j * CHANNELS + c] = dy[n, top + i, left + j, start + c]
+                            tmp[row + U(j) * CHANNELS + c] = dy[n, top + i, left + j, start + c]
                     else:
                         for c in range(channels):
-                            tmp[row + j * CHANNELS + c] = zero
+                            tmp[row + U(j) * CHANNELS + c] = zero
                 for c in range(channels):
                     a, b = tmp[row + c], tmp[row + CHANNELS + c]
-                    e, d = tmp[row + 2 * CHANNELS + c], tmp[row + 3 * CHANNELS + c]
+                    e, d = tmp[row + U(2) * CHANNELS + c], tmp[row + U(3) * CHANNELS + c]
                     sums[start + c] += a + b + e + d
                     q0, q1, q2, q3, q4, q5 = _times_A(a, b, e, d)
                     tmp[row + c] = q0
                     tmp[row + CHANNELS + c] = q1
-                    tmp[row + 2 * CHANNELS + c] = q2
-                    tmp[row + 3 * CHANNELS + c] = q3
-                    tmp[row + 4 * CHANNELS + c] = q4
-                    tmp[row + 5 * CHANNELS + c] = q5
+                    tmp[row + U(2) * CHANNELS + c] = q2
+                    tmp[row + U(3) * CHANNELS + c] = q3
+                    tmp[row + U(4) * CHANNELS + c] = q4
+                    tmp[row + U(5) * CHANNELS + c] = q5
             for j in range(6):
-                column = j * CHANNELS
+                column = U(j) * CHANNELS
                 for c in range(channels):
                     q0, q1, q2, q3, q4, q5 = _times_A(
                         tmp[column + c],
-                        tmp[column + 6 * CHANNELS + c],
-                        tmp[column + 12 * CHANNELS + c],
-                        tmp[column + 18 * CHANNELS + c],
+                        tmp[column + U(6) * CHANNELS + c],
+                        tmp[column + U(12) * CHANNELS + c],
+                        tmp[column + U(18) * CHANNELS + c],
                     )
                     tmp[column + c] = q0
-                    tmp[column + 6 * CHANNELS + c] = q1
-                    tmp[column + 12 * CHANNELS + c] = q2
-                    tmp[column + 18 * CHANNELS + c] = q3
-                    tmp[column + 24 * CHANNELS + c] = q4
-                    tmp[column + 30 * CHANNELS + c] = q5
+                    tmp[column + U(6) * CHANNELS + c] = q1
+                    tmp[column + U(12) * CHANNELS + c] = q2
+                    tmp[column + U(18) * CHANNELS + c] = q3
+                    tmp[column + U(24) * CHANNELS + c] = q4
+                    tmp[column + U(30) * CHANNELS + c] = q5
             for k in range(36):
                 for c in range(channels):
-                    dY[k, tile, start + c] = tmp[k * CHANNELS + c]
+                    dY[k, tile, start + c] = tmp[U(k) * CHANNELS + c]
