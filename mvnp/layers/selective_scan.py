@@ -126,9 +126,7 @@ def decays(delta: Array, A: Array) -> Array:
     return array_module(delta, A).exp(delta[:, :, None, :] * A.T)
 
 
-def check_inputs(
-    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None
-) -> None:
+def check_inputs(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None) -> None:
     """Raise InputError unless all shapes fit those of x and A, all dtypes that of x, and A < 0."""
     check_array("selective_scan", "x", x, ("b", "l", "d"))
     check_array("selective_scan", "A", A, (x.shape[-1], "n"))

@@ -26,9 +26,7 @@ def standardise(x: Array, mean: Array, rstd: Array, weight: Array, bias: Array) 
     return y
 
 
-def input_gradient(
-    dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array
-) -> Array:
+def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array) -> Array:
     if not _taken((dy, x), (mean, rstd, weight, mean_g, mean_g_x_hat)):
         return NotImplemented
     dx = np.empty(x.shape, x.dtype)

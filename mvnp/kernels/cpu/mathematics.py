@@ -111,7 +111,10 @@ def _softplus(x):  # type: ignore[no-untyped-def]
 
 
 # R of (3) with x² in place of z²: numerator and denominator, from the lowest power.
-P0, P1, P2, P3 = [F(c / 2**i * math.sqrt(2)) for i, c in enumerate([1.1283791936392493, 0.27976163774735313, 0.042555999176241935, 0.0021674012418449115])]
+P0, P1, P2, P3 = [
+    F(c / 2**i * math.sqrt(2))
+    for i, c in enumerate([1.1283791936392493, 0.27976163774735313, 0.042555999176241935, 0.0021674012418449115])
+]
 Q1, Q2, Q3 = [F(c / 2**i) for i, c in enumerate([0.15685270123054704, 0.023612906033715048, 0.0003226650084003019], 1)]
 
 
