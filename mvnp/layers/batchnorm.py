@@ -29,7 +29,7 @@ from ..execution.blockwise import as_rows, blockwise, column_sums, row_blocks, s
 from ..kernels import twin
 
 Moments = tuple[int, Array, Array]  # how many values, their mean, and the sum of their squared distances from it
-Gather = Callable[[Any], list[Any]]  # gives what every piece of the batch has for a value; see mvnp/execution/pieces.py
+Gather = Callable[[Any], list[Any]]  # gives what every piece of the batch has for a value; see mvnp/execution/shares.py
 
 
 def batchnorm_forward(
@@ -147,7 +147,7 @@ class BatchNorm(Layer):
         if tape is None or not tape.training:
             statistics = self.running_mean.data, self.running_var.data
             return self.record(tape, batchnorm_eval_forward(x, weight, bias, *statistics, self.eps))
-        y, cache = batchnorm_forward(x, weight, bias, self.eps, tape.gather)
+        y, cache = batchnorm_forward(x, weight, bias, self.eps, tape.all_gather)
         self._update(tape, mean=cache[2], variance=cache[4], n=cache[5])
         return self.record(tape, (y, cache))
 
@@ -160,7 +160,9 @@ class BatchNorm(Layer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         cache = tape.pop(self)
-        dx, dweight, dbias = batchnorm_backward(dy, cache, tape.gather) if tape.training else batchnorm_eval_backward(dy, cache)
+        dx, dweight, dbias = (
+            batchnorm_backward(dy, cache, tape.all_gather) if tape.training else batchnorm_eval_backward(dy, cache)
+        )
         tape.accumulate(self.weight, dweight)
         tape.accumulate(self.bias, dbias)
         return dx
