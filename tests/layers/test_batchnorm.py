@@ -236,11 +236,11 @@ def test_pieces_share_their_statistics(monkeypatch):
     x, dy, weight, bias = of_several_levels(), normal((10, 3, 2), seed=2), normal((2,), seed=3), normal((2,), seed=4)
     want, cache = batchnorm_forward(x, weight, bias)
     expected = batchnorm_backward(dy, cache)
-    meeting = parallel.Meeting(2)
+    meeting = parallel.ThreadGroup(2)
 
     def piece(member: int, part: slice) -> tuple:
         def gather(value):
-            return meeting.gather(member, value)
+            return meeting.all_gather(member, value)
 
         y, cache = batchnorm_forward(x[part], weight, bias, gather=gather)
         return y, batchnorm_backward(dy[part], cache, gather), cache
