@@ -105,7 +105,7 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     dC = xp.einsum("bld,blnd->bln", dy, h)
     g_B = xp.einsum("blnd,bln->bld", g, B)
     dx = delta * g_B + D * dy  # (8)
-    ddelta = xp.einsum("blnd,dn->bld", e, A) + x * g_B  # (9)
+    ddelta = xp.einsum("blnd,nd->bld", e, A.T) + x * g_B  # (9)
     ddt = softplus_backward(ddelta, delta) if softplus else ddelta  # (10)
     return dx, ddt, dA, dB, dC, dD, ddt.sum(axis=(0, 1)) if has_bias else None
 
@@ -123,7 +123,8 @@ def selective_scan_states(cache: ScanCache) -> Array:
 
 def decays(delta: Array, A: Array) -> Array:
     """exp(Δ_t A) for every token, (b, l, n, d)."""
-    return array_module(delta, A).exp(delta[:, :, None, :] * A.T)
+    xp = array_module(delta, A)
+    return xp.exp(delta[:, :, None, :] * xp.ascontiguousarray(A.T))  # d last in memory, as in delta
 
 
 def check_inputs(
