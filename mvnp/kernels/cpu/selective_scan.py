@@ -24,7 +24,7 @@ from .jit import kernel
 from .mathematics import exp, expm1, softplus
 from .rows import over_rows
 
-FORWARD, BACKWARD = 0.25, 0.8  # nanoseconds that a number of a state takes, roughly
+FORWARD, BACKWARD = 0.3, 0.8  # nanoseconds that a number of a state takes, roughly
 
 
 def selective_scan_forward(
