@@ -9,7 +9,7 @@ import pytest
 
 from mvnp.errors import InputError
 from mvnp.execution import parallel
-from mvnp.execution.parallel import Meeting, run, run_if_free, threads, use_threads
+from mvnp.execution.parallel import Meeting, run, threads, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -150,40 +150,3 @@ def test_the_environment_says_how_many(monkeypatch):
     monkeypatch.delenv("MVNP_THREADS")
     assert 1 <= threads() <= (os.cpu_count() or 1)
     parallel._default_threads.cache_clear()
-
-
-def test_a_single_call_on_all_threads_that_are_free():
-    both = threading.Barrier(2, timeout=30)
-    where: list[int] = []
-
-    def task():
-        both.wait()
-        where.append(threading.get_ident())
-
-    run_if_free([task, task])
-    assert len(set(where)) == 2 and threading.get_ident() in where
-
-
-def test_a_single_call_stays_in_its_thread_while_tasks_have_the_others():
-    def task():
-        where: list[int] = []
-        run_if_free([lambda: where.append(threading.get_ident())] * 3)
-        return where == [threading.get_ident()] * 3
-
-    assert run([task, task]) == [True, True]
-    with parallel._turn:
-        assert task()
-
-
-def test_what_fails_on_another_thread_is_raised_here():
-    done = []
-
-    def fail():
-        raise ValueError("of a task")
-
-    for tasks in ([fail, lambda: done.append(1)], [lambda: done.append(1), fail]):
-        with pytest.raises(ValueError, match="of a task"):
-            run_if_free(tasks)
-    assert done == [1, 1]
-    run_if_free([lambda: done.append(1)] * 2)  # the threads are free again
-    assert done == [1] * 4

@@ -122,7 +122,7 @@ def run(tasks: Sequence[Callable[[], T]], meeting: Meeting | None = None) -> lis
     return results
 
 
-def run_if_free(tasks: Sequence[Callable[[], Any]]) -> None:
+def run_briefly(tasks: Sequence[Callable[[], Any]]) -> None:
     """The tasks side by side, at most one for each thread; one after the other while the threads have others. They multiply no
     matrices and run no tasks of their own: nothing is set up for that, which is most of what `run` costs.
 

@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.extending import overload
 
-from .jit import inline
+from .jit import by_type, inline
 
 F = np.float32
 
@@ -76,7 +75,7 @@ def _softplus32(x):  # type: ignore[no-untyped-def]
     return max(x, F(0)) + F(2) * z * p
 
 
-@overload(exp, inline="always")
+@by_type(exp)
 def _exp(x):  # type: ignore[no-untyped-def]
     if x == types.float32:
         return lambda x: _exp32(x)
@@ -119,7 +118,7 @@ def type_of(x: Any) -> Any:
     return type(x)
 
 
-@overload(type_of, inline="always")
+@by_type(type_of)
 def _type_of(x):  # type: ignore[no-untyped-def]
     if x == types.float32:
         return lambda x: np.float32

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...execution.parallel import run_if_free, threads
+from ...execution.parallel import run_briefly, threads
 
 LEAST = 1e5  # nanoseconds on one core: what is over sooner gains less than a quarter
 BLOCK = 64  # rows that are summed in one go
@@ -50,7 +50,7 @@ def over_rows(
     for begin, end in itertools.pairwise(edges):
         some = [array[begin * step : end * step] for array in rows]
         tasks.append(partial(kernel, *some, *(array[begin:end] for array in sums), *whole))
-    run_if_free(tasks)
+    run_briefly(tasks)
 
 
 def blocks_of(rows: int, block: int = BLOCK) -> int:
