@@ -26,7 +26,7 @@ from typing import NamedTuple
 from ..backend import Array, array_module
 from ..errors import InputError, check_array
 from .linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
-from .selective_scan import check_inputs, decays
+from .selective_scan import check_inputs, decays, over_tokens
 from .softplus import softplus_backward, softplus_forward
 
 
@@ -100,15 +100,15 @@ def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Arr
         da, g, c = linear_recurrence_backward(dh, recurrence)  # (4)
         e = da * recurrence[0]
         g_B = xp.einsum("lbnd,bln->bld", g, B)
-        ddelta = xp.einsum("lbnd,dn->bld", e, A) + x_b * g_B
+        ddelta = xp.einsum("lbnd,nd->bld", e, A.T) + x_b * g_B
         ddt = softplus_backward(ddelta, delta) if softplus else ddelta
         dB = xp.einsum("lbnd,bld->bln", g, delta * x_b)
         dC = xp.einsum("bld,lbnd->bln", dy_b, h)
         by_token.append((delta * g_B + D * dy_b, ddt, dB, dC))
-        dA = dA + xp.einsum("lbnd,bld->dn", e, delta)
-        dD = dD + xp.einsum("bld,bld->d", dy_b, x_b)
+        dA = dA + over_tokens(e * delta.swapaxes(0, 1)[:, :, None, :]).T
+        dD = dD + over_tokens(dy_b * x_b)
     dx, ddt, dB, dC = (xp.concatenate(v[::-1], axis=1) for v in zip(*by_token, strict=True))
-    return dx, ddt, dA, dB, dC, dD, ddt.sum(axis=(0, 1)) if has_bias else None
+    return dx, ddt, dA, dB, dC, dD, over_tokens(ddt) if has_bias else None
 
 
 def _states(cache: CheckpointedCache, block: slice, start: Array) -> tuple[Array, tuple]:

@@ -41,9 +41,9 @@ def attention_forward(
     for heads in _some_heads(q):
         a_some = a[heads] if keep else a[tuple(slice(axis.stop - axis.start) for axis in heads)]
         np.matmul(q[heads], transposed(k[heads]), out=a_some)
-        hidden = np.zeros((1, 1, 1), bool) if mask is None else ~mask[heads[0], None]
-        hidden = np.broadcast_to(hidden, (*a_some.shape[:2], hidden.shape[-1]))
-        rows = a_some.reshape(-1, L, L), hidden.reshape(-1, hidden.shape[-1])
+        samples, n, _, _ = a_some.shape
+        hidden = np.zeros((samples * n, 1), bool) if mask is None else np.repeat(~mask[heads[0]], n, axis=0)
+        rows = a_some.reshape(-1, L, L), hidden
         over_rows(_softmax, rows, dtype.type(1 / math.sqrt(d)), cost=FORWARD * L * L)
         np.matmul(a_some if dropout is None else dropout[heads] * a_some, v[heads], out=o[heads])
     return o, AttentionCache(q, k, v, a, dropout) if keep else None
