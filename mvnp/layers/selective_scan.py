@@ -144,6 +144,7 @@ def check_inputs(
     for name, array in arrays.items():
         if array is not None:
             check_array("selective_scan", name, array, shapes[name])
+    array_module(x, A, *arrays.values())
     check_same_dtype("selective_scan", {"x": x, "A": A, **arrays})
     if array_module(A) is np and (A > 0).any():
         raise InputError(

@@ -93,8 +93,8 @@ def test_a_number_that_is_none(number, value):
 
 @pytest.mark.parametrize("qk_norm", [False, True])
 def test_the_layer_with_and_without(qk_norm):
-    layer, x, dy = randomised(MultiHeadAttention(12, 3, qk_norm=qk_norm, attn_drop=0.2)), normal((2, 7, 12), 1), normal((2, 7, 12), 2)
-    layer, results = layer.astype("float64"), []
+    layer = randomised(MultiHeadAttention(12, 3, qk_norm=qk_norm, attn_drop=0.2)).astype("float64")
+    x, dy, results = normal((2, 7, 12), 1), normal((2, 7, 12), 2), []
     for choice in ("on", "off"):
         use_kernels(choice)
         try:
