@@ -132,9 +132,7 @@ def over_tokens(v: Array) -> Array:
     return v.sum(axis=(0, 1), dtype="float64").astype(v.dtype)
 
 
-def check_inputs(
-    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None
-) -> None:
+def check_inputs(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None) -> None:
     """Raise InputError unless all shapes fit those of x and A, all dtypes that of x, and A < 0."""
     check_array("selective_scan", "x", x, ("b", "l", "d"))
     check_array("selective_scan", "A", A, (x.shape[-1], "n"))
