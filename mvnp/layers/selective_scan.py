@@ -111,7 +111,7 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
 
 
 def selective_scan_states(cache: ScanCache) -> Array:
-    """All states h_t of (2), (b, l, n, d), from what the forward has left: Δ, A, B and x."""
+    """All states h_t of (2), (b, l, n, d), from what the forward leaves: Δ, A, B and x."""
     x, delta, A, B = cache[:4]
     decay, delta_B_x = decays(delta, A), B[..., None] * (delta * x)[:, :, None, :]
     h, states = array_module(x).zeros_like(decay[:, 0]), []
