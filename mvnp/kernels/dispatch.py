@@ -79,7 +79,7 @@ def twin_of(device: str, stem: str, name: str) -> Callable[..., Any] | None:
 
 
 def _device(x: Any) -> str | None:
-    if isinstance(x, np.ndarray):
+    if type(x) is np.ndarray:  # an array of another class, such as one that counts, has its own way to compute
         return "cpu"
     cupy = sys.modules.get("cupy")
     return "cuda" if cupy is not None and isinstance(x, cupy.ndarray) else None

@@ -62,9 +62,7 @@ def batchnorm_forward(
     return standardise(x, mean, rstd, weight, bias), (x, weight, mean, rstd, variance, n)
 
 
-def batchnorm_backward(
-    dy: Array, cache: tuple, all_gather: AllGather = alone
-) -> tuple[Array, Array, Array]:
+def batchnorm_backward(dy: Array, cache: tuple, all_gather: AllGather = alone) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (2) and (3). Of a share, dweight and dbias are its part of the sums."""
     x, weight, mean, rstd, _, n = cache
     check_array("BatchNorm", "dy", dy, x.shape)
@@ -101,9 +99,7 @@ def standardise(x: Array, mean: Array, rstd: Array, weight: Array, bias: Array) 
 
 
 @twin
-def input_gradient(
-    dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array
-) -> Array:
+def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array) -> Array:
     """dx of (2), with ⟨g⟩ and ⟨g x̂⟩ (C,)."""
     x_hat = (x - mean) * rstd
     g = weight * dy
@@ -171,7 +167,9 @@ class BatchNorm(Layer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         cache = tape.pop(self)
-        dx, dweight, dbias = batchnorm_backward(dy, cache, tape.all_gather) if tape.training else batchnorm_eval_backward(dy, cache)
+        dx, dweight, dbias = (
+            batchnorm_backward(dy, cache, tape.all_gather) if tape.training else batchnorm_eval_backward(dy, cache)
+        )
         tape.accumulate(self.weight, dweight)
         tape.accumulate(self.bias, dbias)
         return dx
