@@ -83,6 +83,7 @@ def batchnorm_eval_forward(
     return standardise(x, mean, rstd, weight, bias), (x, weight, mean, rstd)
 
 
+@twin
 def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (4) and (3)."""
     x, weight, mean, rstd = cache

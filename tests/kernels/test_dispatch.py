@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import itertools
 import pkgutil
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ import mvnp.layers
 from mvnp import from_numpy, to_numpy
 from mvnp.errors import InputError
 from mvnp.kernels import dispatch, kernels_on, use_kernels
+from mvnp.kernels.cpu import unavailable
 from mvnp.kernels.cuda import launch
 from mvnp.layers.gelu import gelu_forward
 from mvnp.layers.layernorm import layernorm_forward
@@ -21,6 +23,7 @@ from support.checks import normal
 from support.command_line import assert_refused, runner
 from support.kernel_checks import needs_compiler
 from support.strict_cupy import installed
+from support.twins import needs_numba
 
 
 @pytest.fixture
@@ -70,10 +73,18 @@ def test_a_command_tells_of_another_value_at_once(undecided, capsys):
     assert_refused(result, "unknown value of MVNP_KERNELS 'maybe'; choose one of on, off")
 
 
-def test_numpy_knows_only_the_array_code(undecided, launched):
-    use_kernels("on")
+@needs_numba
+def test_numpy_takes_the_twin_for_the_cpu(undecided, launched, monkeypatch):
+    calls = []
+    monkeypatch.setattr(dispatch, "twin_of", lambda *names: calls.append(names) or (lambda x: (2 * x, x)))
     x = normal((3, 4), 1)
-    np.testing.assert_array_equal(gelu_forward(x)[0], gelu_forward.__wrapped__(x)[0])
+    use_kernels("on")
+    np.testing.assert_array_equal(gelu_forward(x)[0], 2 * x)
+    np.testing.assert_array_equal(gelu_forward(x=x)[0], 2 * x)
+    assert calls == [("cpu", "gelu", "gelu_forward")] * 2
+    use_kernels("off")
+    np.testing.assert_array_equal(gelu_forward(x)[0], gelu_forward.book(x)[0])
+    assert len(calls) == 2
     assert not launched
 
 
@@ -81,6 +92,20 @@ def test_numpy_beside_cupy_too(launched):
     with installed(kernels=True):
         gelu_forward(np.ones(3))
     assert not launched
+
+
+def test_what_a_twin_does_not_take_goes_by_the_book(undecided, monkeypatch):
+    monkeypatch.setattr(dispatch, "twin_of", lambda *names: lambda x: NotImplemented)
+    x = normal((3, 4), 1)
+    np.testing.assert_array_equal(gelu_forward(x)[0], gelu_forward.book(x)[0])
+    monkeypatch.setattr(dispatch, "twin_of", lambda *names: None)
+    np.testing.assert_array_equal(gelu_forward(x)[0], gelu_forward.book(x)[0])
+
+
+def test_an_array_of_another_class_goes_by_the_book(undecided, monkeypatch):
+    monkeypatch.setattr(dispatch, "twin_of", lambda *names: pytest.fail("a twin was looked for"))
+    x = np.ma.masked_less(normal((3, 4), 1), 0)
+    np.testing.assert_array_equal(gelu_forward(x)[0].mask, x.mask)
 
 
 def test_cupy_takes_the_twin_where_kernels_are_on(launched):
@@ -120,35 +145,48 @@ def test_wrong_input_is_refused_as_by_the_array_code():
 # ------------------------------------------------------------------------------------------------------- twins and layers
 
 
-def _twins() -> dict[str, list]:
-    """{stem: the functions of mvnp/layers/<stem>.py that are decorated with `twin`}."""
-    found = {}
-    for info in pkgutil.iter_modules(mvnp.layers.__path__, "mvnp.layers."):
-        functions = inspect.getmembers(importlib.import_module(info.name), inspect.isfunction)
-        here = [function for _, function in functions if hasattr(function, "__wrapped__") and function.__module__ == info.name]
+OTHERS = ["mvnp.training.adamw"]  # modules outside of mvnp/layers with functions that have twins
+
+
+def _decorated() -> dict[str, list]:
+    """{stem: the functions of the module of that name that are decorated with `twin`}."""
+    layers = [info.name for info in pkgutil.iter_modules(mvnp.layers.__path__, "mvnp.layers.")]
+    all_of_them = {}
+    for name in [*layers, *OTHERS]:
+        functions = inspect.getmembers(importlib.import_module(name), inspect.isfunction)
+        here = [function for _, function in functions if hasattr(function, "book") and function.__module__ == name]
         if here:
-            found[info.name.rpartition(".")[2]] = here
-    return found
+            all_of_them[name.rpartition(".")[2]] = here
+    return all_of_them
 
 
-TWINS = _twins()
+DECORATED = _decorated()
+DEVICES = ["cuda"] if unavailable() else ["cpu", "cuda"]
 
 
-def test_every_decorated_function_has_a_twin_that_takes_the_same():
-    assert len(TWINS) >= 7
-    for stem, functions in TWINS.items():
-        twins = importlib.import_module(f"mvnp.kernels.cuda.{stem}")
-        for function in functions:
-            twin = getattr(twins, function.__name__)
-            assert inspect.signature(twin).parameters == inspect.signature(function).parameters, f"{stem}: {function.__name__}"
+def _twins(device: str, stem: str) -> dict[str, object]:
+    """The public functions of mvnp/kernels/<device>/<stem>.py; none where there is no such file."""
+    module = f"mvnp.kernels.{device}.{stem}"
+    if importlib.util.find_spec(module) is None:
+        return {}
+    functions = inspect.getmembers(importlib.import_module(module), inspect.isfunction)
+    return {name: function for name, function in functions if function.__module__ == module and not name.startswith("_")}
 
 
-def test_every_twin_is_used():
-    for path in launch.FOLDER.glob("*.cu"):
-        twins = importlib.import_module(f"mvnp.kernels.cuda.{path.stem}")
-        here = {name for name, _ in inspect.getmembers(twins, inspect.isfunction) if _.__module__ == twins.__name__}
-        public = {name for name in here if not name.startswith("_")}
-        assert public == {function.__name__ for function in TWINS[path.stem]}, path.stem
+def test_every_twin_takes_what_the_book_does_and_is_used():
+    assert len(DECORATED) >= 12
+    for device, (stem, functions) in itertools.product(DEVICES, DECORATED.items()):
+        books = {function.__name__: function for function in functions}
+        for name, twin in _twins(device, stem).items():
+            assert name in books, f"{device}: nothing calls {stem}.{name}"
+            assert inspect.signature(twin).parameters == inspect.signature(books[name]).parameters, f"{device}: {stem}.{name}"
+
+
+@needs_numba
+def test_every_decorated_function_has_a_twin():
+    for stem, functions in DECORATED.items():
+        has = {name for device in DEVICES for name in _twins(device, stem)}
+        assert {function.__name__ for function in functions} <= has, stem
 
 
 def test_every_kernel_is_launched():
