@@ -23,7 +23,9 @@ from ..kernels import twin
 
 
 @twin
-def cross_entropy_forward(logits: Array, target: Array, smoothing: float = 0.0) -> tuple[Array, tuple]:
+def cross_entropy_forward(
+    logits: Array, target: Array, smoothing: float = 0.0
+) -> tuple[Array, tuple]:
     """The loss of (2) and the cache for `cross_entropy_backward`.
 
     target      (B,) integer labels in 0..C−1, or (B, C) floating, rows that sum to one. May lie on
@@ -57,11 +59,15 @@ def distribution(logits: Array, target: Array) -> Array:
     """The target as rows of probabilities, in the logits' dtype and on their device."""
     shape = tuple(logits.shape)
     if not hasattr(target, "dtype"):
-        raise InputError(f"CrossEntropy: target is a {type(target).__name__}, expected an array of labels or distributions")
+        raise InputError(
+            f"CrossEntropy: target is a {type(target).__name__}, expected an array of labels or distributions"
+        )
     on_host = isinstance(target, np.ndarray)
     if target.dtype.kind in "iu":
         if tuple(target.shape) != shape[:1]:
-            raise InputError(f"CrossEntropy: labels have shape {tuple(target.shape)}, expected {shape[:1]} for logits {shape}")
+            raise InputError(
+                f"CrossEntropy: labels have shape {tuple(target.shape)}, expected {shape[:1]} for logits {shape}"
+            )
         if on_host and (target.min() < 0 or target.max() >= shape[1]):
             raise InputError(
                 f"CrossEntropy: labels run from {target.min()} to {target.max()}, expected"
@@ -69,7 +75,9 @@ def distribution(logits: Array, target: Array) -> Array:
             )
         target = target[:, None] == array_module(target).arange(shape[1])
     elif target.dtype.kind != "f":
-        raise InputError(f"CrossEntropy: target has dtype {target.dtype}, expected integer labels or floating distributions")
+        raise InputError(
+            f"CrossEntropy: target has dtype {target.dtype}, expected integer labels or floating distributions"
+        )
     elif tuple(target.shape) != shape:
         raise InputError(
             f"CrossEntropy: target has shape {tuple(target.shape)}, expected that of the logits, {shape}; labels are integers"
