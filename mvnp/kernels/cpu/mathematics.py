@@ -84,7 +84,7 @@ def expm1(x: Any) -> Any:
     return math.expm1(x)
 
 
-@overload(expm1, inline="always")
+@by_type(expm1)
 def _expm1(x):  # type: ignore[no-untyped-def]
     if x == types.float32:
         return lambda x: _expm1_32(x)
@@ -96,7 +96,7 @@ def softplus(x: Any) -> Any:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-@overload(softplus, inline="always")
+@by_type(softplus)
 def _softplus(x):  # type: ignore[no-untyped-def]
     if x == types.float32:
         return lambda x: _softplus32(x)
