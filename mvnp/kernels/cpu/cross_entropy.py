@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .arrays import taken
+from .operands import taken
 from .jit import kernel
 from .mathematics import exp, row_max, type_of
 

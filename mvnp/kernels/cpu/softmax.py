@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .arrays import rows_of, taken
+from .operands import rows_of, taken
 from .jit import kernel
 from .mathematics import exp, row_max, type_of
 from .rows import over_rows
