@@ -21,7 +21,7 @@ from mvnp.checkpoint.torch.inert_pickle import Inert, read_pickle
 from mvnp.errors import CheckpointError
 from support.torch_files import Tensor, dumps, write_torch
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 
 
 def test_reference_file():
