@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -55,13 +56,12 @@ ENVIRONMENT = {
     "NUMBA_LOOP_VECTORIZE": "0",
     "NUMBA_SLP_VECTORIZE": "0",
     "NUMBA_NUM_THREADS": "1",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
 LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST", "MVNP_BACKEND")
 
 MEMORY = 12 << 30  # of a child's addresses
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler", "--tb=line"]
-# Hypothesis has been imported before pytest could rewrite its assertions.
-OPTIONS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,10 @@ def preload(kernels: bool, cache_folder: Path) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     if kernels:
+        _importers()
         with contextlib.suppress(ImportError):
             _warm_compiler()
+    gc.freeze()  # what is there now stays: no child need look through it
 
 
 def _warm_compiler() -> None:
@@ -163,7 +165,8 @@ def _run(stage: Stage, mutant: Mutant | None, folder: Path) -> tuple[int, int]:
     os.environ["MVNP_KERNELS"] = stage.kernels
     if mutant is not None:
         sys.meta_path.insert(0, _Planted(mutant.name, str(mutant.path), mutant.code()))
-        _compile_anew(modules_that_use(mutant.module))
+        if stage.kernels == "on":
+            _compile_anew(modules_that_use(mutant.module))
     counter = _Counter()
     os.chdir(ROOT)
     options = [*OPTIONS, f"--basetemp={folder / 'files'}"]
