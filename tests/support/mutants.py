@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -68,6 +69,7 @@ class Mutant:
     before: str
     after: str
     number: int = field(compare=False)
+    package: Path = field(default=PACKAGE, compare=False)
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -76,12 +78,12 @@ class Mutant:
 
     @property
     def path(self) -> Path:
-        return PACKAGE / f"{self.module}.py"
+        return self.package / f"{self.module}.py"
 
     @property
     def name(self) -> str:
         """The dotted name of the module."""
-        return ".".join(["mvnp", *self.module.split("/")])
+        return ".".join([self.package.name, *self.module.split("/")])
 
     def code(self) -> CodeType:
         """The module with the fault, compiled as if it were the file."""
@@ -89,20 +91,18 @@ class Mutant:
 
     def tree(self) -> ast.Module:
         tree = ast.parse(_text(self.path))
-        for number, change in enumerate(_changes(tree)):
-            if number == self.number:
-                change.apply()
-                return ast.fix_missing_locations(tree)
-        raise ValueError(f"{self.module} has no change number {self.number}")
+        change = next(itertools.islice(_changes(tree), self.number, None))
+        change.apply()
+        return ast.fix_missing_locations(tree)
 
     def __str__(self) -> str:
-        return f"mvnp/{self.module}.py:{self.line}: {self.operator}, in {self.function}: {self.before}  →  {self.after}"
+        return f"{self.package.name}/{self.module}.py:{self.line}: {self.operator}, in {self.function}: {self.before}  →  {self.after}"
 
 
-def mutants(module: str) -> list[Mutant]:
+def mutants(module: str, package: Path = PACKAGE) -> list[Mutant]:
     """Every mutant of a module of the package ("layers/softmax"), in the order of the source; of those that read the same, the
     first."""
-    tree = ast.parse(_text(PACKAGE / f"{module}.py"))
+    tree = ast.parse(_text(package / f"{module}.py"))
     found = {}
     for number, change in enumerate(_changes(tree)):
         before = change.shown()
@@ -110,7 +110,7 @@ def mutants(module: str) -> list[Mutant]:
         after = change.shown()
         undo()
         if after != before:
-            mutant = Mutant(module, change.line, change.function, change.operator, before, after, number)
+            mutant = Mutant(module, change.line, change.function, change.operator, before, after, number, package)
             found.setdefault((id(change.statement), mutant.after), mutant)
     return list(found.values())
 
