@@ -95,6 +95,10 @@ class Tape:
         """What each piece of the batch has for `value`: here one, the batch is whole. See mvnp/execution/pieces.py."""
         return self.gather_all([value])
 
+    def all_gather(self, value: Any) -> list[Any]:
+        """What each share of the batch has for `value`."""
+        return self.gather(value)
+
     def gather_all(self, values: list[Any]) -> list[Any]:
         """The values of this process's pieces, and of those of the other processes that share the batch."""
         return values
