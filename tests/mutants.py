@@ -31,12 +31,11 @@ from support.mutants import PACKAGE, Mutant, mutants
 
 ROOMS = ("layers", "models", "kernels/cpu")
 # Machinery around the kernels, with tests of processes and files.
-NO_TWINS = ("kernels/cpu/__init__", "kernels/cpu/jit")
+NO_TWINS = ("kernels/cpu/__init__", "kernels/cpu/jit", "kernels/cpu/cache")
 COMPOSITES = tuple(
     f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "blocks", "stages", "mambavision", "edifice", "reference")
 )
 
-LEAST_SECONDS = 60  # of processor time
 WAITS_FOR_EVER = 900  # seconds by the clock, for what uses no processor time
 
 
@@ -90,10 +89,14 @@ def _test_files(room: str, stem: str) -> tuple[str, ...]:
 class Trials:
     """Runs mutants through their stages, several at a time."""
 
-    def __init__(self, chosen: list[Mutant], jobs: int, folder: Path, tests: tuple[str, ...] = ()) -> None:
-        self.jobs, self.folder = jobs, folder
-        self.stages = {m.module: [Stage(tests, "on")] if tests else stages(m.module) for m in chosen}
-        self.ready: deque[tuple[Mutant | None, Stage, int]] = deque((m, s[0], 0) for m in chosen if (s := self.stages[m.module]))
+    def __init__(self, chosen: list[Mutant], jobs: int, folder: Path, seconds: int, tests: tuple[str, ...] = ()) -> None:
+        self.jobs, self.folder, self.seconds = jobs, folder, seconds
+        self.stages = {module: stages(module) for module in dict.fromkeys(mutant.module for mutant in chosen)}
+        if tests:
+            self.stages = {module: [Stage(tests, found[0].kernels)] for module, found in self.stages.items()}
+        self.ready: deque[tuple[Mutant | None, Stage, int]] = deque(
+            (m, s[0], 0) for m in chosen if (s := self.stages[m.module])
+        )
         self.untested = [m for m in chosen if not self.stages[m.module]]
         self.limits: dict[Stage, int] = {}
         self.waiting: dict[Stage, list[tuple[Mutant | None, Stage, int]]] = {}
@@ -115,7 +118,7 @@ class Trials:
                     raise SystemExit(f"{result.log}\nmutants.py: {stage} cannot be used, with {what}: {result.how}")
                 if mutant is None:
                     # Room for machines and examples that take longer, and for kernels that come from the cache here.
-                    self.limits[stage] = int(LEAST_SECONDS + 5 * result.seconds)
+                    self.limits[stage] = int(self.seconds + 5 * result.seconds)
                     self.ready.extendleft(reversed(self.waiting.pop(stage)))
                 elif result.how == "passed" and number + 1 < len(self.stages[mutant.module]):
                     self.ready.appendleft((mutant, self.stages[mutant.module][number + 1], number + 1))
@@ -148,7 +151,7 @@ class Trials:
             time.sleep(0.01)
             return None
         mutant, stage, number, folder, _ = self.running.pop(child)
-        result = outcome(status, usage.ru_utime + usage.ru_stime, self.limits.get(stage, WAITS_FOR_EVER), folder)
+        result = outcome(status, usage.ru_utime + usage.ru_stime, folder)
         shutil.rmtree(folder, ignore_errors=True)
         return mutant, stage, number, result
 
@@ -159,6 +162,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time (default: one a core)")
     parser.add_argument("--sample", type=int, metavar="N", help="try N of the faults")
     parser.add_argument("--seed", type=int, default=0, help="which N (default 0)")
+    parser.add_argument("--seconds", type=int, default=60, help="of processor time that a trial gets at least (default 60)")
     parser.add_argument("--tests", nargs="+", default=(), metavar="FILE", help="these test files in place of a module's own")
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     arguments = parser.parse_args()
@@ -169,8 +173,9 @@ def main() -> int:
         print(*chosen, sep="\n")
         return 0
     since = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
-        trials = Trials(chosen, arguments.jobs, Path(folder), tuple(arguments.tests))
+        trials = Trials(chosen, arguments.jobs, Path(folder), arguments.seconds, tuple(arguments.tests))
         preload(any(s.kernels == "on" for stages in trials.stages.values() for s in stages), Path(folder) / "kernels")
         return report(chosen, trials, since)
 

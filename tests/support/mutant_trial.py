@@ -13,9 +13,11 @@ import gc
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import json
 import os
 import resource
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -61,7 +63,19 @@ ENVIRONMENT = {
 LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST", "MVNP_BACKEND")
 
 MEMORY = 12 << 30  # of a child's addresses
-OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler", "--tb=line"]
+OPTIONS = [
+    "-c",
+    str(ROOT / "pyproject.toml"),
+    "-x",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "-p",
+    "no:faulthandler",
+    "--tb=line",
+]
 
 
 @dataclass(frozen=True)
@@ -145,12 +159,14 @@ def start(stage: Stage, mutant: Mutant | None, folder: Path, seconds: int) -> in
         os._exit(0)
 
 
-def outcome(status: int, seconds: float, limit: int, folder: Path) -> Outcome:
-    """What became of a child that has ended, by its exit status and processor time."""
+def outcome(status: int, seconds: float, folder: Path) -> Outcome:
+    """What became of a child that has ended, by its exit status; `seconds`: its processor time."""
     log = (folder / "log").read_text(errors="replace") if (folder / "log").exists() else ""
     result = folder / "result"
     if not result.exists():
-        how = "out of time" if seconds >= limit - 1 else "crashed" if os.WIFSIGNALED(status) else "broken"
+        by_signal = os.WIFSIGNALED(status)
+        in_time = by_signal and os.WTERMSIG(status) not in (signal.SIGXCPU, signal.SIGKILL)
+        how = "broken" if not by_signal else "crashed" if in_time else "out of time"
         return Outcome(how, 0, seconds, log)
     code, passed = json.loads(result.read_text())
     # 1: a test failed; 2: a test file, or what it imports, raised. 0 without a test that passed has shown nothing.
@@ -166,19 +182,15 @@ def _run(stage: Stage, mutant: Mutant | None, folder: Path) -> tuple[int, int]:
     if mutant is not None:
         sys.meta_path.insert(0, _Planted(mutant.name, str(mutant.path), mutant.code()))
         if stage.kernels == "on":
-            _compile_anew(modules_that_use(mutant.module))
+            sys.meta_path.insert(0, _CompilesAnew(modules_that_use(mutant.module)))
     counter = _Counter()
     os.chdir(ROOT)
     options = [*OPTIONS, f"--basetemp={folder / 'files'}"]
     return int(pytest.main([*options, *stage.files], plugins=[counter])), counter.passed
 
 
-class _Planted(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):  # type: ignore[misc]
-    """Gives the code of a mutant to whoever imports its module."""
-
-    def __init__(self, name: str, path: str, code: CodeType) -> None:
-        importlib.machinery.SourceFileLoader.__init__(self, name, path)
-        self.code = code
+class _Loader(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
+    """Loads one module in a way of its own."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         if fullname != self.name:
@@ -186,8 +198,35 @@ class _Planted(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoade
         inner = [str(Path(self.path).parent)] if self.path.endswith("__init__.py") else None
         return importlib.util.spec_from_file_location(fullname, self.path, loader=self, submodule_search_locations=inner)
 
+
+class _Planted(_Loader):
+    """Gives the code of a mutant to whoever imports its module."""
+
+    def __init__(self, name: str, path: str, code: CodeType) -> None:
+        super().__init__(name, path)
+        self.code = code
+
     def get_code(self, fullname: str) -> CodeType:
         return self.code
+
+
+class _CompilesAnew(_Loader):
+    """Kernels of these modules neither come from the folder of compiled ones nor go there: it knows them by the text of their
+    files, which have no fault."""
+
+    def __init__(self, modules: frozenset[str]) -> None:
+        super().__init__("mvnp.kernels.cpu.jit", str(PACKAGE / "kernels" / "cpu" / "jit.py"))
+        self.modules = modules
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        kept = module.kernel
+
+        def kernel(function: Any) -> Any:
+            anew = function.__module__ in self.modules
+            return module.numba.njit(**module.OPTIONS)(function) if anew else kept(function)
+
+        module.kernel = kernel  # type: ignore[attr-defined]
 
 
 class _Counter:
@@ -205,25 +244,6 @@ class _Counter:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self.passed += report.when == "call" and report.outcome == "passed"
-
-
-def _compile_anew(modules: frozenset[str]) -> None:
-    """Kernels of these modules neither come from the cache on disk nor go there: its keys know of a kernel's own code alone."""
-    numba = sys.modules.get("numba")
-    if numba is None:
-        return
-    njit = numba.njit
-
-    def patched(*args: Any, **options: Any) -> Any:
-        if args:
-            return njit(*args, **options)
-
-        def decorate(function: Any) -> Any:
-            return njit(**{**options, "cache": options.get("cache", False) and function.__module__ not in modules})(function)
-
-        return decorate
-
-    numba.njit = patched
 
 
 @cache

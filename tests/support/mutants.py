@@ -16,7 +16,6 @@ import copy
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -52,8 +51,13 @@ OTHER_FUNCTION = {
     "all": ("and for or", "any"),
 }
 TRANSPOSES = {"transpose", "swapaxes", "moveaxis"}
-# What they are given are axes, a change of which is another transpose, or none at all.
-AXES = {*TRANSPOSES, "expand_dims", "squeeze"}
+ROLE_OF_ARGUMENTS = {
+    "range": "range",
+    "reshape": "sizes",
+    "expand_dims": "axis",
+    "squeeze": "axis",
+    **dict.fromkeys(TRANSPOSES, "axes"),  # another axis would be another transpose, or none at all
+}
 ARRAY_MODULES = {"np", "xp"}
 
 
@@ -90,7 +94,7 @@ class Mutant:
         return compile(self.tree(), str(self.path), "exec", dont_inherit=True)
 
     def tree(self) -> ast.Module:
-        tree = ast.parse(_text(self.path))
+        tree = ast.parse(self.path.read_text(encoding="utf-8"))
         change = next(itertools.islice(_changes(tree), self.number, None))
         change.apply()
         return ast.fix_missing_locations(tree)
@@ -102,7 +106,7 @@ class Mutant:
 def mutants(module: str, package: Path = PACKAGE) -> list[Mutant]:
     """Every mutant of a module of the package ("layers/softmax"), in the order of the source; of those that read the same, the
     first."""
-    tree = ast.parse(_text(package / f"{module}.py"))
+    tree = ast.parse((package / f"{module}.py").read_text(encoding="utf-8"))
     found = {}
     for number, change in enumerate(_changes(tree)):
         before = change.shown()
@@ -113,11 +117,6 @@ def mutants(module: str, package: Path = PACKAGE) -> list[Mutant]:
             mutant = Mutant(module, change.line, change.function, change.operator, before, after, number, package)
             found.setdefault((id(change.statement), mutant.after), mutant)
     return list(found.values())
-
-
-@cache
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
 
 
 @dataclass
@@ -314,7 +313,10 @@ def _instead_of_statement(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt]]
                 yield "flip sign", ast.AugAssign(target, ast.Sub() if isinstance(op, ast.Add) else ast.Add(), value)
             written = copy.deepcopy(target)
             if isinstance(op, ast.Add | ast.Mult):
-                yield "drop term" if isinstance(op, ast.Add) else "lose factor", ast.Assign([written], value, lineno=statement.lineno)
+                yield (
+                    "drop term" if isinstance(op, ast.Add) else "lose factor",
+                    ast.Assign([written], value, lineno=statement.lineno),
+                )
         case ast.Assign(targets=[target], value=value):
             if isinstance(target, ast.Subscript) or (isinstance(target, ast.Attribute) and not _is_self(target)):
                 yield "drop statement", ast.Pass()
@@ -336,7 +338,7 @@ def _instead_of(node: ast.expr, role: str) -> Iterator[tuple[str, ast.expr | Non
     match node:
         case ast.BinOp(left=left, op=op, right=right):
             yield from _instead_of_operation(left, op, right)
-        case ast.UnaryOp(op=ast.USub(), operand=operand) if role not in ("axis", "step"):
+        case ast.UnaryOp(op=ast.USub(), operand=operand) if role not in ("axis", "axes", "step"):
             yield "flip sign", operand
         case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand):
             yield "negate condition", operand
@@ -456,9 +458,8 @@ def _within(node: ast.expr, role: str) -> Iterator[tuple[ast.AST, str, int | Non
                 yield func, "value", None, ""
             elif not isinstance(func, ast.Name):
                 yield node, "func", None, ""
-            kind = "range" if name == "range" else "axes" if name in AXES else "sizes" if name == "reshape" else ""
             for i in range(1 if name == "isinstance" else len(args)):
-                yield node, "args", i, kind
+                yield node, "args", i, ROLE_OF_ARGUMENTS.get(name, "")
             for keyword in keywords:
                 if keyword.arg not in UNTOUCHED_OPTIONS:
                     yield keyword, "value", None, "axis" if keyword.arg in ("axis", "axes") else ""
