@@ -22,7 +22,9 @@ from ..kernels import twin
 
 
 @twin
-def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, tuple]:
+def layernorm_forward(
+    x: Array, weight: Array, bias: Array, eps: float = 1e-5
+) -> tuple[Array, tuple]:
     """y of (1), and the cache for `layernorm_backward`; mean and rstd (rows, 1).
 
     Raises InputError unless x ends in the axes of `weight`.

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from ...backend import Array
-from .arrays import each_number
+from .operands import each_number
 from .jit import inline, kernel
 from .mathematics import exp, normal_cdf, sigmoid, type_of
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .arrays import flat, rows_of, taken, total
+from .operands import flat, rows_of, taken, total
 from .jit import kernel
 from .rows import BLOCK, blocks_of, over_rows
 

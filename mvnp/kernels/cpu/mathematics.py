@@ -153,3 +153,38 @@ def _type_of(x):  # type: ignore[no-untyped-def]
     if x == types.float32:
         return lambda x: np.float32
     return lambda x: np.float64
+
+
+def row_max(x: Any) -> Any:
+    """The largest number of a row, x (C,) contiguous; anything of a row with a NaN.
+
+    A maximum of floating numbers has NaN to think of, and is taken one number after the other. The bits of a float, read as an
+    integer, are in the order of the numbers, once those of a negative one, its sign aside, are turned over; and of integers
+    vectors of 16 are compared at once.
+    """
+    return x.max()
+
+
+@inline
+def _row_max32(x):  # type: ignore[no-untyped-def]
+    bits, largest = x.view(np.int32), np.int32(-(2**31))
+    for c in range(len(bits)):
+        ordered = np.int32(bits[c] ^ ((bits[c] >> np.int32(31)) & np.int32(2**31 - 1)))
+        largest = ordered if ordered > largest else largest
+    return np.int32(largest ^ ((largest >> np.int32(31)) & np.int32(2**31 - 1))).view(np.float32)
+
+
+@inline
+def _row_max64(x):  # type: ignore[no-untyped-def]
+    bits, largest = x.view(np.int64), np.int64(-(2**63))
+    for c in range(len(bits)):
+        ordered = bits[c] ^ ((bits[c] >> 63) & np.int64(2**63 - 1))
+        largest = ordered if ordered > largest else largest
+    return np.int64(largest ^ ((largest >> 63) & np.int64(2**63 - 1))).view(np.float64)
+
+
+@by_type(row_max)
+def _row_max(x):  # type: ignore[no-untyped-def]
+    if x.dtype == types.float32:
+        return lambda x: _row_max32(x)
+    return lambda x: _row_max64(x)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .arrays import taken
+from .operands import taken
 from .jit import kernel
 from .rows import BLOCK, over_rows
 

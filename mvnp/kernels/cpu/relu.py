@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...backend import Array
-from .arrays import each_number
+from .operands import each_number
 from .jit import kernel
 from .mathematics import type_of
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .arrays import rows_of, taken
+from .operands import rows_of, taken
 from .jit import kernel
-from .mathematics import exp, type_of
+from .mathematics import exp, row_max, type_of
 from .rows import over_rows
 
 FORWARD, BACKWARD = 0.6, 0.2  # nanoseconds for a number
@@ -37,15 +37,14 @@ def _forward(x: Any, y: Any) -> None:
     T = type_of(x[0, 0])
     R, C = x.shape
     for i in range(R):
-        m = x[i, 0]
-        for c in range(C):
-            m = max(m, x[i, c])
+        m = row_max(x[i])
         total = T(0)
         for c in range(C):
             y[i, c] = exp(x[i, c] - m)
             total += y[i, c]
+        one_by_total = T(1) / total
         for c in range(C):
-            y[i, c] = y[i, c] / total  # (1)
+            y[i, c] *= one_by_total  # (1)
 
 
 @kernel

@@ -43,9 +43,7 @@ def standardise(x: Array, mean: Array, rstd: Array, weight: Array, bias: Array) 
     return y
 
 
-def input_gradient(
-    dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array
-) -> Array:
+def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array) -> Array:
     """As in mvnp/layers/batchnorm.py."""
     x = contiguous(x)
     dx = array_module(x).empty_like(x)
