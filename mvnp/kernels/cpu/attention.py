@@ -18,12 +18,11 @@ import numpy as np
 from ...backend import Array
 from ...layers.attention import AttentionCache, check_inputs, transposed
 from .jit import kernel
-from .mathematics import exp
+from .mathematics import exp, row_max
 from .rows import over_rows
 
 SCORES = 1 << 17  # how many are worked on at once: half of a core's second cache
 FORWARD, BACKWARD = 0.5, 0.3  # nanoseconds that a score takes beside the products, roughly
-WIDE = 16  # maxima that are found side by side
 
 Heads = tuple[slice, slice]  # of the axes B and h
 
@@ -77,22 +76,13 @@ def _softmax(s: Any, hidden: Any, scale: Any) -> None:
     """softmax(s · scale) in place of s (heads, L, L). hidden (heads, L or 1) is true at keys that nobody may see."""
     heads, L, _ = s.shape
     T = s.dtype.type
-    highest = np.empty(WIDE, s.dtype)
     for i in range(heads):
         for j in range(L):
             row = s[i, j]
             if hidden.shape[1] == L:
                 for c in range(L):
                     row[c] = T(-np.inf) if hidden[i, c] else row[c]
-            highest[:] = row[0]
-            for c in range(0, L - WIDE + 1, WIDE):
-                for k in range(WIDE):
-                    highest[k] = max(highest[k], row[c + k])
-            for c in range(L // WIDE * WIDE, L):
-                highest[0] = max(highest[0], row[c])
-            m = highest[0]
-            for k in range(1, WIDE):
-                m = max(m, highest[k])
+            m = row_max(row)
             total = T(0)
             for c in range(L):
                 row[c] = exp((row[c] - m) * scale)
