@@ -1,8 +1,8 @@
-"""The twin of mvnp/layers/conv1d.py: the taps of a token, and the SiLU behind them, while its numbers are in the cache. Numbers in
-brackets are the equations of the layer.
+"""The twin of mvnp/layers/conv1d.py: the taps of a token, and the SiLU behind them, while its numbers are in the cache. A number
+in brackets is an equation of the layer.
 
-x and dy are often some columns of a wider array. They are read where they stand: as all of the memory that they lie in, with the
-distances of two samples and of two tokens. Kernels index it with unsigned integers, which do not count from the end: so the
+x and dy are often some columns of a wider array. They are read where they stand: as all of the memory that they lie in, with
+the distances of two samples and of two tokens. Kernels index it with unsigned integers, which do not count from the end: so the
 compiler makes vector code.
 """
 
@@ -77,8 +77,8 @@ def _parameters(weight: Array, bias: Array | None) -> tuple[Array, Array]:
 
 
 def _memory(x: Array) -> tuple[Array, int, int]:
-    """All of the memory that x (B, L, D) lies in, on one axis, and how far apart two samples and two tokens are; of a copy, where
-    the channels of a token are no neighbours."""
+    """All of the memory that x (B, L, D) lies in, on one axis, and how far apart two samples and two tokens are; of a copy
+    where the channels of a token are no neighbours."""
     if x.strides[2] != x.itemsize or min(x.strides) < 0 or any(stride % x.itemsize for stride in x.strides):
         x = np.ascontiguousarray(x)
     samples, tokens = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize

@@ -1,9 +1,9 @@
 """The twin of mvnp/layers/winograd.py: the transforms in one dimension after the other, some tiles at a time, so that V and Y
-stay in the cache between the transforms and the products. Padding is read as zeros, what hangs over is not written, and the bias
-is added on the way.
+stay in the cache between the transforms and the products. Padding is read as zeros, what hangs over is not written, and the
+bias is added on the way. A number in brackets is an equation of the layer.
 
-The letters are those of the page. d Tᵀ takes a row of six numbers to six others, T d a column, and so both are one function of
-six numbers, `_times_T`; its 36 products are 16 by 1, since T has many zeros and its points come in pairs ±p.
+d Tᵀ takes a row of six numbers to six others, T d a column, and so both are one function of six numbers, `_times_T`. Its
+matrix takes few products: it has many zeros, and its points come in pairs ±p.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ LEAST = 1 << 24  # multiplications, below which a second core is not woken
 Pair = tuple[int, int]
 
 
-def winograd_forward(
-    x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)
-) -> tuple[Array, tuple]:
+def winograd_forward(x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)) -> tuple[Array, tuple]:
     if not _fit(x, weight) or (bias is not None and not (taken(x, bias) and bias.shape == weight.shape[:1])):
         return NotImplemented
     y = np.empty(winograd_size(x.shape, weight.shape, padding), x.dtype)
@@ -81,9 +79,7 @@ def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padd
     run([partial(_convolve_tiles, x, kernel, turned, bias, y, padding, *edges[core : core + 2]) for core in range(cores)])
 
 
-def _convolve_tiles(
-    x: Array, kernel: Array, turned: bool, bias: Array, y: Array, padding: Pair, start: int, stop: int
-) -> None:
+def _convolve_tiles(x: Array, kernel: Array, turned: bool, bias: Array, y: Array, padding: Pair, start: int, stop: int) -> None:
     I, O, tmp = x.shape[3], y.shape[3], _scratch(x.dtype)
     transformed = workspace(np, "winograd.U", (PATCH**2, I, O), x.dtype)
     _transform_kernel(kernel, turned, transformed, tmp)

@@ -1,7 +1,6 @@
 """The CPU twins of windows: mvnp/kernels/cpu/window.py. They move numbers and must move them right to the bit."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
