@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .arrays import taken, total
 from .jit import inline, kernel
 from .mathematics import sigmoid, type_of
+from .operands import taken, total
 from .rows import blocks_of
 
 U = np.uintp

@@ -14,10 +14,10 @@ from ...backend import Array
 from ...execution.parallel import run, threads
 from ...execution.workspace import workspace
 from ...layers.conv2d import output_size
-from .arrays import taken
 from .jit import kernel
 from .lanes import LANES, copy_lanes
 from .mathematics import type_of
+from .operands import taken
 
 U = np.uintp
 BLOCK_BYTES = 2 << 20  # of X in memory at once

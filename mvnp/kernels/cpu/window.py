@@ -9,9 +9,9 @@ import numpy as np
 
 from ...backend import Array
 from ...layers.window import padded_size
-from .arrays import taken
 from .jit import kernel
 from .mathematics import type_of
+from .operands import taken
 from .rows import over_rows
 
 COST = 0.1  # nanoseconds for a number

@@ -18,9 +18,9 @@ from ...backend import Array
 from ...execution.parallel import run, threads
 from ...execution.workspace import workspace
 from ...layers.winograd import PATCH, TAPS, TILE, winograd_size
-from .arrays import taken
 from .jit import inline, kernel
 from .mathematics import type_of
+from .operands import taken
 
 # Channels that a tile is transformed with at a time: 36 rows of them stay in a core's first-level cache. Kernels index with
 # unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
