@@ -7,7 +7,8 @@
     backward    dz_bc = dloss/B (q_bc Σ_k p_bk − p_bc)                           (3)
 
 s is the label smoothing; a label stands for the distribution that is 1 at its class. log q is taken as
-z − m − log Σ e^(z − m), never as the logarithm of a softmax that may have come out 0.
+z − m − log Σ e^(z − m), m = max z, never as the logarithm of a softmax that may have come out 0. Where p is 0,
+p log q is 0, also where q is.
 
 Label smoothing: Szegedy et al., arXiv:1512.00567, section 7.
 """
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..backend import Array, array_module, moved_to
 from ..errors import InputError, check_array, check_rate
+from ..kernels import twin
 
 
 def cross_entropy_forward(logits: Array, target: Array, smoothing: float = 0.0) -> tuple[Array, tuple]:
@@ -36,17 +38,19 @@ def cross_entropy_forward(logits: Array, target: Array, smoothing: float = 0.0) 
     p = _distribution(logits, target)
     if smoothing:
         p = (1.0 - smoothing) * p + smoothing / logits.shape[1]
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_q = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-    return -(p * log_q).sum() / len(logits), (log_q, p)
+    z = logits - logits.max(axis=1, keepdims=True)
+    log_q = z - xp.log(xp.exp(z).sum(axis=1, keepdims=True))
+    loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
+    return loss, (log_q, p)
 
 
 def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     log_q, p = cache
-    # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c and summed over c this is q_k Σ p − p_k; Σ p is 1 for a distribution.
+    # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c and summed over c this is q_k Σ p − p_k;
+    # Σ p is 1 for a distribution.
     q = array_module(log_q).exp(log_q)
-    return (q * p.sum(axis=1, keepdims=True) - p) * (dloss / len(p))
+    return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)  # (3)
 
 
 def _distribution(logits: Array, target: Array) -> Array:
