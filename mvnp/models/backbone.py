@@ -157,7 +157,7 @@ class Backbone(Trunk):
         them.
 
         Weights of a classifier's head and of levels that this backbone does not have are passed
-        over. Raises CheckpointError that lists what is missing or misshapen, and then loads nothing.
+        over. Raises CheckpointError that lists what is missing or misshapen, and then loads none.
         """
         state = self.state_dict(copy=False)
         norms = {key: array for key, array in state.items() if key.startswith("outnorm")}

@@ -111,15 +111,13 @@ class MambaVision(Trunk):
         """All in the model's precision. Raises InputError unless they are like the features."""
         if len(dfeatures) != 4 or dfeatures[3] is None:
             raise InputError(
-                "features_backward: expected four gradients, the last of them an array (zeros where it"
-                " is unused)"
+                "features_backward: expected four gradients, the last of them an array (zeros where"
+                " it is unused)"
             )
-        dim = self.config["dim"]
+        widths = [self.config["dim"] * 2**i for i in range(4)]
         return [
-            None
-            if d is None
-            else self.in_precision(f"dfeatures[{i}]", d, ("B", dim * 2**i, "H", "W"))
-            for i, d in enumerate(dfeatures)
+            d if d is None else self.in_precision(f"dfeatures[{i}]", d, ("B", width, "H", "W"))
+            for i, (d, width) in enumerate(zip(dfeatures, widths, strict=True))
         ]
 
     @in_shares(Trunk.images)

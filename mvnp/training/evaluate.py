@@ -12,7 +12,7 @@ from ..core import Layer
 from ..data import BatchLoader
 from ..errors import InputError
 from ..layers.cross_entropy import cross_entropy_forward
-from .distributed.ranks import Ranks
+from .distributed import Ranks
 
 
 @dataclass(frozen=True)

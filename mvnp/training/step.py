@@ -15,7 +15,7 @@ from ..execution.share import ShareTape
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from .adamw import AdamW
 from .clipping import clipped, global_norm
-from .distributed.ranks import Ranks
+from .distributed import Ranks
 from .loss_scale import unscaled
 
 LOSS = ""  # its name among the gradients, which travel together; no parameter has it

@@ -20,7 +20,7 @@ from ..core import Layer
 from ..data import BatchLoader
 from ..errors import TrainingError
 from .adamw import AdamW
-from .distributed.ranks import Ranks
+from .distributed import Ranks
 from .evaluate import Evaluation, evaluate
 from .log import NoLog, RunLog
 from .loss_scale import adapted
