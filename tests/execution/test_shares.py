@@ -10,7 +10,8 @@ import mvnp
 from mvnp import Tape
 from mvnp.execution import parallel, shares
 from mvnp.execution.parallel import ThreadGroup, run
-from mvnp.execution.share import ShareTape, reduce_gradients
+from mvnp.execution.share import ShareTape
+from mvnp.execution.shares import Reduction
 from mvnp.layers.batchnorm import BatchNorm
 from support.checks import normal, relative
 from support.randomise import randomised
@@ -113,14 +114,16 @@ def test_batchnorm_of_shares_is_that_of_the_batch(monkeypatch):
     norm = norm.astype("float64")
     tape = Tape()
     want, dwant = norm(x, tape), norm.backward(dy, tape)
-    group, parts = ThreadGroup(2), [slice(0, 2), slice(2, 6)]
-    whole = Tape()
-    tapes = [ShareTape(whole, part, 6, partial(group.all_gather, rank)) for rank, part in enumerate(parts)]
+    group, parts, whole = ThreadGroup(2), [slice(0, 2), slice(2, 6)], Tape()
+    reduction = Reduction(2, whole.add)
+    tapes = [
+        ShareTape(whole, part, 6, partial(group.all_gather, rank), partial(reduction.add, rank))
+        for rank, part in enumerate(parts)
+    ]
     y = run([lambda p=p, t=t: norm(x[p], t) for p, t in zip(parts, tapes, strict=True)], group)
     dx = run([lambda p=p, t=t: norm.backward(dy[p], t) for p, t in zip(parts, tapes, strict=True)], group)
     np.testing.assert_allclose(np.concatenate(y), want, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(np.concatenate(dx), dwant, rtol=1e-11, atol=1e-12)
-    reduce_gradients(whole, tapes)
     for key, gradient in norm.gradients(whole).items():
         np.testing.assert_allclose(gradient, norm.gradients(tape)[key], rtol=1e-12)
     for _, buffer in norm.named_state():
