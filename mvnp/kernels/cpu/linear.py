@@ -35,14 +35,7 @@ def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
         return NotImplemented
     rows = dy.reshape(-1, dy.shape[-1])
     dx, dweight = (rows @ weight).reshape(x.shape), rows.T @ x.reshape(-1, x.shape[-1])
-    return dx, dweight, column_sums(rows) if has_bias else None
-
-
-def column_sums(rows: np.ndarray) -> np.ndarray:
-    """Σ over the rows: those of a block in the rows' dtype, blocks in float64, so that long sums keep their digits."""
-    sums = np.empty((blocks_of(len(rows)), rows.shape[1]), rows.dtype)
-    over_rows(_block_sums, (np.ascontiguousarray(rows),), BLOCK, cost=0.1 * rows.shape[1], sums=(sums,))
-    return sums.sum(axis=0, dtype=np.float64).astype(rows.dtype)
+    return dx, dweight, _column_sums(rows) if has_bias else None
 
 
 @kernel
@@ -51,6 +44,13 @@ def _block_sums(rows: Any, sums: Any, size: int) -> None:
     for r in range(len(rows)):
         for c in range(rows.shape[1]):
             sums[r // size, c] += rows[r, c]
+
+
+def _column_sums(rows: np.ndarray) -> np.ndarray:
+    """Σ over the rows: those of a block in the rows' dtype, blocks in float64, so that long sums keep their digits."""
+    sums = np.empty((blocks_of(len(rows)), rows.shape[1]), rows.dtype)
+    over_rows(_block_sums, (np.ascontiguousarray(rows),), BLOCK, cost=0.1 * rows.shape[1], sums=(sums,))
+    return sums.sum(axis=0, dtype=np.float64).astype(rows.dtype)
 
 
 def _fit(x: Array, weight: Array, bias: Array | None = None) -> bool:
