@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvnp.execution import parallel
 from mvnp.layers.conv2d import conv2d_backward, conv2d_forward
 from mvnp.layers.winograd import winograd_backward, winograd_forward
 from support.checks import normal
@@ -50,17 +49,14 @@ def test_any_size(B, H, W, I, O, padding, bias):
     check_twins(winograd_forward, winograd_backward, inputs((B, H, W, I), O, padding, bias), UNITS)
 
 
-@pytest.mark.parametrize("cores", [1, 2, 3])
 @pytest.mark.parametrize("tiles", [1, 2, 7])
-def test_in_blocks(monkeypatch, tiles, cores):
-    """Tiles are transformed and multiplied some at a time, on several cores; how many must not matter. A block may begin in one
-    sample and end in the next."""
+def test_in_blocks(monkeypatch, tiles):
+    """Tiles are transformed and multiplied some at a time; how many must not matter. A block may begin in one sample and end in
+    the next."""
     twin = twin_function(winograd_forward).__globals__
-    monkeypatch.setattr(parallel, "_chosen", cores)
-    monkeypatch.setitem(twin, "LEAST", 1)
     monkeypatch.setitem(twin, "BLOCK_BYTES", tiles * 36 * 3 * 8)
     case = inputs((3, 9, 6, 3), 2, (1, 1))
-    assert len(twin["_blocks"](normal((3, 9, 6, 2), 1), 0, 18, 3)) == -(-18 // tiles)
+    assert len(twin["_blocks"](normal((3, 9, 6, 2), 1), 3)) == -(-18 // tiles)
     check_twins(winograd_forward, winograd_backward, case, UNITS)
 
 
