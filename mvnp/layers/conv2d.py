@@ -49,8 +49,8 @@ def conv2d_forward(
     check_array("Conv2d", "x", x, ("B", "H", "W", weight.shape[1]))
     array_module(x, weight, bias)
     size = output_size(x.shape, weight.shape, stride, padding)
-    X = im2col(x, weight.shape[2:], stride, padding)
-    Y = X @ _matrix(weight) if bias is None else X @ _matrix(weight) + bias  # (2)
+    X, M = im2col(x, weight.shape[2:], stride, padding), _matrix(weight)
+    Y = X @ M if bias is None else X @ M + bias  # (2)
     return Y.reshape(size), (x, weight, bias is not None, stride, padding)
 
 
@@ -63,11 +63,14 @@ def conv2d_backward(
     x, weight, has_bias, stride, padding = cache
     check_array("Conv2d", "dy", dy, output_size(x.shape, weight.shape, stride, padding))
     O, I, Kh, Kw = weight.shape
-    dY = dy.reshape(-1, O)
-    dM = im2col(x, (Kh, Kw), stride, padding).T @ dY  # (3)
-    dx = col2im(dY @ _matrix(weight).T, x.shape, (Kh, Kw), stride, padding) if inputs else None
+    X, M, dY = im2col(x, (Kh, Kw), stride, padding), _matrix(weight), dy.reshape(-1, O)
+    dM = X.T @ dY  # (3)
     dweight = dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)
-    return dx, dweight, sum_rows(dY) if has_bias else None
+    dbias = sum_rows(dY) if has_bias else None
+    if not inputs:
+        return None, dweight, dbias
+    dX = dY @ M.T
+    return col2im(dX, x.shape, (Kh, Kw), stride, padding), dweight, dbias  # (4)
 
 
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:

@@ -513,9 +513,9 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("weight[:, 0, K - 1 - k] * dy", "weight[:, 0, p] * dy", "mistake", "the middle tap is used for all"),
     ],
     "conv2d": [
-        (".T @ dY  # (3)", ".T @ dY * 2", "factor", "a factor"),
-        (".T @ dY  # (3)", ".T @ -dY", "sign", "has the wrong sign"),
-        (".T @ dY  # (3)", ".T @ dY / len(dY)", "factor", "a mean stands where a sum belongs"),
+        ("X.T @ dY", "X.T @ dY * 2", "factor", "a factor"),
+        ("X.T @ dY", "X.T @ -dY", "sign", "has the wrong sign"),
+        ("X.T @ dY", "X.T @ dY / len(dY)", "factor", "a mean stands where a sum belongs"),
         ("target += dX", "target[...] = dX", "mistake", "the last one overwrites the others"),
         (_COL2IM, "dX[:, (kernel[0] * kernel[1] - 1 - k) * I :][:, :I]", "mistake", "turned by 180°"),
         (
@@ -530,10 +530,15 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_CONV2D_DW, _CONV2D_DW.replace("3, 2, 0, 1", "3, 2, 1, 0"), "mistake", "rows and columns i and j are exchanged"),
         (_CONV2D_DW, _CONV2D_DW.replace("3, 2, 0, 1", "2, 3, 0, 1"), "transposed", "it is transposed"),
         (_CONV2D_DW, _CONV2D_DW + "[:, :, ::-1, ::-1]", "mistake", "turned by 180°"),
-        ("sum_rows(dY) if", "dy if", "missing sum", "the sum over the axes B, H and W is missing"),
-        ("sum_rows(dY) if", "dy.sum(axis=0) if", "missing sum", "the sum over the axes 0 and 1 of this array is missing"),
-        ("dM = im2col(x, (", "dM = im2col(x[:, ::-1], (", "reversed", "x is read the wrong way round along its axis 1"),
-        ("return dx, dweight, sum_rows", "return dx, None, sum_rows", "kind", "is None, expected an array"),
+        ("dbias = sum_rows(dY)", "dbias = dy", "missing sum", "the sum over the axes B, H and W is missing"),
+        (
+            "dbias = sum_rows(dY)",
+            "dbias = dy.sum(axis=0)",
+            "missing sum",
+            "the sum over the axes 0 and 1 of this array is missing",
+        ),
+        ("X, M, dY = im2col(x,", "X, M, dY = im2col(x[:, ::-1],", "reversed", "x is read the wrong way round along its axis 1"),
+        ("padding), dweight, dbias", "padding), None, dbias", "kind", "is None, expected an array"),
     ],
     "winograd": [
         ("turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)", "turned = weight.swapaxes(0, 1)", "mistake", "turned by 180°"),
