@@ -86,7 +86,7 @@ def selective_scan_forward(
 
 @twin
 def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
-    """dx, ddt, dA, dB, dC, dD, ddt_bias of (4) to (10); the last is None where there was no bias."""
+    """dx, ddt, dA, dB, dC, dD, ddt_bias of (4) to (10); the last is None if there was no bias."""
     x, delta, A, B, C, D, softplus, has_bias, _ = cache
     check_array("selective_scan", "dy", dy, x.shape)
     xp, decay = array_module(dy, x), decays(delta, A)
@@ -132,7 +132,9 @@ def over_tokens(v: Array) -> Array:
     return v.sum(axis=(0, 1), dtype="float64").astype(v.dtype)
 
 
-def check_inputs(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None) -> None:
+def check_inputs(
+    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None
+) -> None:
     """Raise InputError unless all shapes fit those of x and A, all dtypes that of x, and A < 0."""
     check_array("selective_scan", "x", x, ("b", "l", "d"))
     check_array("selective_scan", "A", A, (x.shape[-1], "n"))

@@ -120,7 +120,7 @@ def _over_heads(work: Callable[[Heads], None], q: Array, cost: float) -> None:
     B, h, L, _ = q.shape
     cores = threads() if B * h * L * L * cost >= LEAST else 1
     heads = min(h, max(1, SCORES // (L * L)))
-    if B < cores:
+    if cores > B:
         heads = -(-h // (cores * -(-h // (cores * heads))))  # as much for each
     samples = min(-(-B // cores), max(1, SCORES // (h * L * L)))
     run(
