@@ -314,7 +314,12 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("dx = rstd * (g", "dx = (g", "missing factor", "the factor r is missing"),
         ("dx = rstd * (g", "dx = 1 / rstd * (g", "mistake", "1/r stands where r belongs"),
         ("g = weight.reshape(-1) * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
-        (_LAYERNORM_X_HAT, "x.reshape(-1, weight.size) - mean", "mistake", "x − μ, without its factor r, stands where x̂ belongs"),
+        (
+            _LAYERNORM_X_HAT,
+            "x.reshape(-1, weight.size) - mean",
+            "mistake",
+            "x − μ, without its factor r, stands where x̂ belongs",
+        ),
         (_LAYERNORM_X_HAT, "x.reshape(-1, weight.size) * rstd", "mistake", "μ is not subtracted in x̂"),
         ("row_mean(g * x_hat)", "(g * x_hat).sum(axis=-1, keepdims=True)", "mistake", "a sum stands there"),
         ("- x_hat * row_mean(g * x_hat)", "- row_mean(g * x_hat)", "missing factor", "the factor x̂ is missing"),

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...backend import Array
 from ...execution.parallel import run, threads
-from ...execution.workspace import workspace
+from ...execution.scratch import workspace
 from ...layers.conv2d import output_size
 from .jit import kernel
 from .lanes import LANES, copy_lanes
