@@ -222,16 +222,16 @@ def test_shares_have_the_statistics_of_the_batch(monkeypatch):
     x, dy, weight, bias = of_several_levels(), normal((10, 3, 2), seed=2), normal((2,), seed=3), normal((2,), seed=4)
     want, cache = batchnorm_forward(x, weight, bias)
     expected = batchnorm_backward(dy, cache)
-    meeting = parallel.Meeting(2)
+    group = parallel.ThreadGroup(2)
 
     def share(member: int, rows: slice) -> tuple:
         def all_gather(value):
-            return meeting.gather(member, value)
+            return group.all_gather(member, value)
 
         y, cache = batchnorm_forward(x[rows], weight, bias, all_gather=all_gather)
         return y, batchnorm_backward(dy[rows], cache, all_gather), cache
 
-    one, other = parallel.run([lambda: share(0, slice(0, 3)), lambda: share(1, slice(3, 10))], meeting)
+    one, other = parallel.run([lambda: share(0, slice(0, 3)), lambda: share(1, slice(3, 10))], group)
     assert_same([np.concatenate([one[0], other[0]]), *one[2][2:6]], [want, *cache[2:6]])
     assert_same([np.concatenate([one[1][0], other[1][0]])], expected[:1])
     assert_same([one[1][i] + other[1][i] for i in (1, 2)], expected[1:])
