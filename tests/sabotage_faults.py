@@ -616,7 +616,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         (" / max(np.abs(ours).max(), np.finfo(np.float32).tiny))", ")"),
     ],
     "visualize/arrays/lrp/rules.py": [
-        ("conv1d_backward(dy * silu_gate(v), (x", "conv1d_backward(dy, (x"),
+        ("conv1d_backward(dy * sigmoid(v), (x", "conv1d_backward(dy, (x"),
         ("    g = (dy * weight).reshape(len(rstd), -1)\n", "    g = dy.reshape(len(rstd), -1)\n"),
         ("(g - g.mean(axis=-1, keepdims=True))", "g"),
         ("return cache.weights.swapaxes(-1, -2) @ do", "return cache.weights @ do"),
