@@ -95,6 +95,8 @@ def _device(*arguments: Any) -> str | None:
     cupy = sys.modules.get("cupy")
     for argument in arguments:
         if isinstance(argument, np.ndarray):
+            if type(argument) is not np.ndarray:  # one that counts, or masks, has a way of its own to compute
+                return None
             return "cpu" if cupy is None or not any(isinstance(other, cupy.ndarray) for other in arguments) else None
         if cupy is not None and isinstance(argument, cupy.ndarray):
             return "cuda"

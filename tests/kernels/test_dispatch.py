@@ -201,6 +201,12 @@ def test_arrays_of_two_devices_are_for_the_book_to_refuse(probe):
         assert function(np.ones(3), from_numpy(np.ones(3)))[0] == "book"
 
 
+def test_an_array_of_another_class_goes_by_the_book(undecided, monkeypatch):
+    monkeypatch.setattr(dispatch, "twin_of", lambda device, *names: device)  # None, or nothing that can be called
+    x = np.ma.masked_less(normal((3, 4), 1), 0)
+    np.testing.assert_array_equal(gelu_forward(x)[0].mask, x.mask)
+
+
 # ------------------------------------------------------------------------------------------------------- twins and layers
 
 
