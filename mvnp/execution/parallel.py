@@ -158,29 +158,6 @@ def _side_by_side(tasks: Sequence[Callable[[], T]], number: int, group: ThreadGr
     return results
 
 
-def run_briefly(tasks: Sequence[Callable[[], Any]]) -> None:
-    """The tasks side by side, at most one for each thread; one after the other while the threads have others. They multiply no
-    matrices and run no tasks of their own: nothing is set up for that, which is most of what `run` costs.
-
-    What a task raises is raised here, once all have ended.
-    """
-    if len(tasks) < 2 or not _turn.acquire(blocking=False):
-        for task in tasks:
-            task()
-        return
-    try:
-        helpers = [_workers(threads() - 1).submit(task) for task in tasks[1:]]
-        try:
-            tasks[0]()
-        finally:
-            errors = [helper.exception() for helper in helpers]  # which waits
-    finally:
-        _turn.release()
-    for error in errors:
-        if error is not None:
-            raise error
-
-
 def _taken(waiting: deque[Any]) -> Any:
     """The next of those that wait, or None: in one step, for several threads take from it."""
     try:
