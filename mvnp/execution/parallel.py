@@ -17,6 +17,7 @@ import contextlib
 import contextvars
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -46,7 +47,10 @@ class ThreadGroup:
         self.size, self._outside = size, outside
         self._values: list[Any] = [None] * size
         self._all: list[Any] = []
-        self._barrier = threading.Barrier(size, self._collect)
+        # By a weak reference: in a circle with its barrier the group, and the tape behind `outside`, would wait for the
+        # garbage collector, with all their gradients.
+        collect = weakref.WeakMethod(self._collect)
+        self._barrier = threading.Barrier(size, lambda: collect()())  # type: ignore[misc]
 
     def all_gather(self, rank: int, value: T) -> list[T]:
         """The values of all tasks, in their order."""

@@ -1,6 +1,8 @@
 """A batch in shares: mvnp/execution/shares.py. However it is cut, the result is that of the whole batch."""
 
+import gc
 import itertools
+import weakref
 from functools import partial
 
 import numpy as np
@@ -48,6 +50,27 @@ def results_of(model, x, training, method="forward", seed=3):
     found |= {f"after {key}": value for key, value in model.state_dict().items()}
     model.load_state_dict(state)
     return {**found, "draw": tape.rng.random(3)}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_tape_goes_when_nobody_holds_it(cut, threads):
+    """At once, with all its gradients: one that waits for the garbage collector is a step's memory for each step."""
+    cut(threads)
+    model, x = model_of(), normal((4, 3, 32, 32), seed=1)
+
+    def step() -> weakref.ref:
+        tape = Tape()
+        model.backward(normal(model(x, tape).shape, seed=2), tape)
+        tape.commit()
+        return weakref.ref(tape)
+
+    step()
+    gc.collect()
+    gc.disable()
+    try:
+        assert step()() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("method", ["forward", "pooled", "features"])
