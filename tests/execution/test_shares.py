@@ -53,6 +53,27 @@ def results_of(model, x, training, method="forward", seed=3):
     return {**found, "draw": tape.rng.random(3)}
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_tape_goes_when_nobody_holds_it(cut, threads):
+    """At once, with all its gradients: one that waits for the garbage collector is a step's memory for each step."""
+    cut(threads)
+    model, x = model_of(), normal((4, 3, 32, 32), seed=1)
+
+    def step() -> weakref.ref:
+        tape = Tape()
+        model.backward(normal(model(x, tape).shape, seed=2), tape)
+        tape.commit()
+        return weakref.ref(tape)
+
+    step()
+    gc.collect()
+    gc.disable()
+    try:
+        assert step()() is None
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("method", ["forward", "pooled", "features"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("number", [2, 3])
