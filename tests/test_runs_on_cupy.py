@@ -152,6 +152,7 @@ CASES = {
     "linear": [[normal(TOKENS, 1), normal((3, 4), 2), bias] for bias in (None, normal((3,), 3))],
     "pool": [[normal(MAP, 1)]],
     "relu": [[normal(MAP, 1)]],
+    "checkpointed_scan": [SCAN, [*SCAN, normal((4,), 7)]],
     "selective_scan": [SCAN, [*SCAN, normal((4,), 7)]],
     "silu": [[normal(MAP, 1)]],
     "softmax": [[normal(TOKENS, 1)]],

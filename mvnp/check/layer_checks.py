@@ -17,6 +17,7 @@ from ..backend import Array, from_numpy
 from ..errors import check_choice
 from ..layers.attention import attention_backward, attention_forward
 from ..layers.batchnorm import batchnorm_backward, batchnorm_eval_backward, batchnorm_eval_forward, batchnorm_forward
+from ..layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
 from ..layers.conv1d import conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
 from ..layers.conv2d import conv2d_backward, conv2d_forward
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
@@ -115,7 +116,7 @@ def _masked(x: Array, rate: float, shape: tuple[int, ...]) -> Array:
 
 
 def _attention_masked(q: Array, k: Array, v: Array) -> tuple[Array, Any]:
-    return attention_forward(q, k, v, real=from_numpy(np.array([[True, True, True, False], [True, False, True, True]])))
+    return attention_forward(q, k, v, mask=from_numpy(np.array([[True, True, True, False], [True, False, True, True]])))
 
 
 def _attention_dropout(q: Array, k: Array, v: Array) -> tuple[Array, Any]:
@@ -199,10 +200,15 @@ LAYER_CASES = [
           _scan_inputs(bias=False)),
     _pair("selective_scan", "no softplus", partial(selective_scan_forward, softplus=False), selective_scan_backward,
           _scan_inputs(bias=True, steps=True)),
-    _pair("selective_scan", "one block", partial(selective_scan_forward, keep_every=8), selective_scan_backward,
+    _pair("checkpointed_scan", "", checkpointed_scan_forward, checkpointed_scan_backward, _scan_inputs(bias=True)),
+    _pair("checkpointed_scan", "no bias", checkpointed_scan_forward, _without_bias(checkpointed_scan_backward),
+          _scan_inputs(bias=False)),
+    _pair("checkpointed_scan", "no softplus", partial(checkpointed_scan_forward, softplus=False), checkpointed_scan_backward,
+          _scan_inputs(bias=True, steps=True)),
+    _pair("checkpointed_scan", "one block", partial(checkpointed_scan_forward, keep_every=8), checkpointed_scan_backward,
           _scan_inputs(bias=True)),
-    _pair("selective_scan", "associative", partial(selective_scan_forward, method="associative"), selective_scan_backward,
-          _scan_inputs(bias=True)),
+    _pair("checkpointed_scan", "associative", partial(checkpointed_scan_forward, method="associative"),
+          checkpointed_scan_backward, _scan_inputs(bias=True)),
     _pair("dropout", "", lambda x: dropout_forward(x, _masked(x, 0.4, (4, 5))), dropout_backward, _draw(x=(4, 5))),
     _pair("drop_path", "", lambda x: drop_path_forward(x, _masked(x, 0.4, (4, 1))), drop_path_backward, _draw(x=(4, 5))),
     _pair("layer_scale", "", layer_scale_forward, layer_scale_backward, _draw(x=(2, 3, 4), gamma=(4,))),

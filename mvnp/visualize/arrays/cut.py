@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 
-from ...backend import Array, array_module
+from ...backend import Array
 from ...core import Layer, Tape
 from ...errors import InputError
 from ...models.mambavision import MambaVision
+from ...models.trunk import channel_first, channel_last
 
 
 def check_stage(stage: int) -> None:
@@ -30,18 +31,18 @@ class BelowStage(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         stem = self.model.patch_embed
-        x = stem(_channel_last(x).astype(stem.conv_down[0].weight.dtype, copy=False), tape)
+        x = stem(channel_last(x).astype(stem.conv_down[0].weight.dtype, copy=False), tape)
         for level in self.model.levels[: self.stage]:
             assert level.downsample is not None
             x = level.downsample(level(x, tape), tape)
-        return _channel_first(self.model.levels[self.stage](x, tape))
+        return channel_first(self.model.levels[self.stage](x, tape))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx = self.model.levels[self.stage].backward(_channel_last(dy), tape)
+        dx = self.model.levels[self.stage].backward(channel_last(dy), tape)
         for level in reversed(self.model.levels[: self.stage]):
             assert level.downsample is not None
             dx = level.backward(level.downsample.backward(dx, tape), tape)
-        return _channel_first(self.model.patch_embed.backward(dx, tape))
+        return channel_first(self.model.patch_embed.backward(dx, tape))
 
 
 class AboveStage(Layer):
@@ -54,7 +55,7 @@ class AboveStage(Layer):
         self.model, self.stage, self.head = model, stage, model.head
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        x = _channel_last(x)
+        x = channel_last(x)
         for below, level in itertools.pairwise(self.model.levels[self.stage :]):
             assert below.downsample is not None
             x = level(below.downsample(x, tape), tape)
@@ -66,12 +67,4 @@ class AboveStage(Layer):
         for below, level in reversed(list(itertools.pairwise(self.model.levels[self.stage :]))):
             assert below.downsample is not None
             dx = below.downsample.backward(level.backward(dx, tape), tape)
-        return _channel_first(dx)
-
-
-def _channel_last(x: Array) -> Array:
-    return array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1))
-
-
-def _channel_first(x: Array) -> Array:
-    return array_module(x).ascontiguousarray(x.transpose(0, 3, 1, 2))
+        return channel_first(dx)

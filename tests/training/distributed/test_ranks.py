@@ -24,9 +24,9 @@ def one_process():
     return ranked.steps(Ranks())
 
 
-@pytest.mark.parametrize(("number", "options"), [(2, []), (3, []), (2, ["--pieces"])])
+@pytest.mark.parametrize(("number", "options"), [(2, []), (3, []), (2, ["--threads"])])
 def test_the_same_as_one_process(one_process, tmp_path, number, options):
-    """Twenty steps in float64. Three ranks share a batch of seven as 2, 2, 3; with pieces, threads cut the shares
+    """Twenty steps in float64. Three ranks share a batch of seven as 2, 2, 3; with --threads, threads cut the shares
     again, and caches are forgotten and worked out again."""
     status, said = ranked.finish(ranked.start(number, "steps", tmp_path / "found.npz", *options))
     assert status == 0, said
@@ -160,7 +160,7 @@ def test_buckets():
     arrays = {name: rng.standard_normal(shape).astype("f4") for name, shape in shapes.items()}
     arrays["f"] = rng.standard_normal(3)
     communicator = Loopback()
-    sums = buckets.add_up(communicator, arrays, bucket_bytes=4 * 18)
+    sums = buckets.all_reduce(communicator, arrays, bucket_bytes=4 * 18)
     assert communicator.sizes == [18, 40, 6, 3]  # a, b, c fill one; d is larger than any; f has another dtype
     assert list(sums) == list(arrays)
     for name, array in arrays.items():
@@ -173,9 +173,9 @@ def test_shares():
     ranks.size = 3
     shares = []
     for ranks.rank in range(3):
-        shares += range(8)[ranks.part(8)]
+        shares += range(8)[ranks.shard(8)]
         with pytest.raises(InputError, match="a batch of 2 cannot be shared by 3 ranks"):
-            ranks.part(2)
+            ranks.shard(2)
     assert shares == list(range(8))
 
 

@@ -112,12 +112,12 @@ class FixedStepMixer(MambaVisionMixer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         xp = array_module(dy)
-        real = tape.pop(self)
         ds, dz = xp.split(self.out_proj.backward(dy, tape), 2, axis=-1)
+        mask = tape.pop(self)
         du, *_ = selective_scan_backward(ds, tape.pop(self))  # dx of a scan is its gradient at fixed Δ, B and C: (5)
         tape.pop(self.dt_proj)
         tape.pop(self.x_proj)
-        return self._branches_backward(du, dz, real, tape)
+        return self._branches_backward(du, dz, mask, tape)
 
 
 RULES: dict[type[Layer], type[Layer]] = {

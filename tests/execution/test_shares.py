@@ -1,15 +1,16 @@
-"""A batch in pieces: mvnp/execution/pieces.py. However it is cut, the result is that of the whole batch."""
+"""A batch in shares: mvnp/execution/shares.py. However it is cut, the result is that of the whole batch."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
 
 import mvnp
 from mvnp import Tape
-from mvnp.execution import parallel, pieces
-from mvnp.execution.parallel import Meeting, run
-from mvnp.execution.pieces import PieceTape
+from mvnp.execution import parallel, shares
+from mvnp.execution.parallel import ThreadGroup, run
+from mvnp.execution.share import ShareTape, reduce_gradients
 from mvnp.layers.batchnorm import BatchNorm
 from support.checks import normal, relative
 from support.randomise import randomised
@@ -22,12 +23,12 @@ def model_of(**options):
 
 @pytest.fixture
 def cut(monkeypatch):
-    """Cut batches into this many pieces, whatever their size."""
+    """Cut batches into this many shares, whatever their size."""
 
     def into(number: int, pixels: int = 1 << 30) -> None:
         monkeypatch.setattr(parallel, "_chosen", number)
-        monkeypatch.setattr(pieces, "LEAST_PIXELS", 0)
-        monkeypatch.setattr(pieces, "PIECE_PIXELS", pixels)
+        monkeypatch.setattr(shares, "LEAST_PIXELS", 0)
+        monkeypatch.setattr(shares, "SHARE_PIXELS", pixels)
 
     return into
 
@@ -53,17 +54,17 @@ def results_of(model, x, training, method="forward", seed=3):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("number", [2, 3])
 def test_with_a_tape(cut, number, training, method):
-    """Five images in two or three pieces, none of the same size: batch statistics, dropout and windows with padding."""
+    """Five images in two or three shares, none of the same size: batch statistics, dropout and windows with padding."""
     model = model_of(drop_path_rate=0.3, drop_rate=0.2, attn_drop_rate=0.2)
     x = normal((5, 3, 40, 24), seed=1)
     whole = results_of(model, x, training, method)
     cut(number)
-    in_pieces = results_of(model, x, training, method)
-    assert in_pieces.keys() == whole.keys()
+    in_shares = results_of(model, x, training, method)
+    assert in_shares.keys() == whole.keys()
     scale = max(np.linalg.norm(value) for key, value in whole.items() if key.startswith("d") and key != "draw")
     for key, want in whole.items():
         # Gradients that are zero by mathematics are rounding noise: small beside the others.
-        error = np.linalg.norm(np.asarray(in_pieces[key], "float64") - want)
+        error = np.linalg.norm(np.asarray(in_shares[key], "float64") - want)
         assert error <= 1e-11 * max(np.linalg.norm(want), 1e-3 * scale), key
 
 
@@ -82,54 +83,53 @@ def test_float32(cut):
     model, x = model_of(dtype="float32"), normal((4, 3, 32, 32), seed=1).astype(np.float32)
     whole = results_of(model, x, training=True)
     cut(2)
-    in_pieces = results_of(model, x, training=True)
-    assert relative(in_pieces["y0"], whole["y0"]) < 1e-5
-    assert relative(in_pieces["dx"], whole["dx"]) < 1e-4
+    in_shares = results_of(model, x, training=True)
+    assert relative(in_shares["y0"], whole["y0"]) < 1e-5
+    assert relative(in_shares["dx"], whole["dx"]) < 1e-4
 
 
-def test_sizes_of_pieces(cut):
+def test_sizes_of_shares(cut):
     for B, number in itertools.product((1, 2, 5, 8), (1, 2, 3)):
         cut(number)
         x = np.zeros((B, 3, 8, 8))
-        parts = pieces._cut(x, Tape())
+        parts = shares.rows_of_shares(x, Tape())
         assert len(parts) == min(B, number)
         sizes = [len(x[part]) for part in parts]
         assert sum(sizes) == B
         assert max(sizes) - min(sizes) <= 1
     cut(2, pixels=3 * 64)
-    assert len(pieces._cut(np.zeros((12, 3, 8, 8)), None)) == 4
+    assert len(shares.rows_of_shares(np.zeros((12, 3, 8, 8)), None)) == 4
 
 
 def test_small_batches_are_not_cut(monkeypatch):
     monkeypatch.setattr(parallel, "_chosen", 2)
-    assert len(pieces._cut(np.zeros((4, 3, 32, 32)), Tape())) == 1
-    assert len(pieces._cut(np.zeros((8, 3, 128, 128)), Tape())) == 2
+    assert len(shares.rows_of_shares(np.zeros((4, 3, 32, 32)), Tape())) == 1
+    assert len(shares.rows_of_shares(np.zeros((8, 3, 128, 128)), Tape())) == 2
 
 
-def test_batchnorm_of_pieces_is_that_of_the_batch(monkeypatch):
+def test_batchnorm_of_shares_is_that_of_the_batch(monkeypatch):
     monkeypatch.setattr(parallel, "_chosen", 2)
     norm, x, dy = randomised(BatchNorm(3)), normal((6, 4, 3), seed=1), normal((6, 4, 3), seed=2)
     norm = norm.astype("float64")
     tape = Tape()
     want, dwant = norm(x, tape), norm.backward(dy, tape)
-    meeting, parts = Meeting(2), [slice(0, 2), slice(2, 6)]
+    group, parts = ThreadGroup(2), [slice(0, 2), slice(2, 6)]
     whole = Tape()
-    tapes = [PieceTape(whole, part, 6, member, meeting) for member, part in enumerate(parts)]
-    y = run([lambda p=p, t=t: norm(x[p], t) for p, t in zip(parts, tapes, strict=True)], meeting)
-    dx = run([lambda p=p, t=t: norm.backward(dy[p], t) for p, t in zip(parts, tapes, strict=True)], meeting)
+    tapes = [ShareTape(whole, part, 6, partial(group.all_gather, rank)) for rank, part in enumerate(parts)]
+    y = run([lambda p=p, t=t: norm(x[p], t) for p, t in zip(parts, tapes, strict=True)], group)
+    dx = run([lambda p=p, t=t: norm.backward(dy[p], t) for p, t in zip(parts, tapes, strict=True)], group)
     np.testing.assert_allclose(np.concatenate(y), want, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(np.concatenate(dx), dwant, rtol=1e-11, atol=1e-12)
-    for piece in tapes:
-        whole.take_gradients(piece)
+    reduce_gradients(whole, tapes)
     for key, gradient in norm.gradients(whole).items():
         np.testing.assert_allclose(gradient, norm.gradients(tape)[key], rtol=1e-12)
     for _, buffer in norm.named_state():
         if not buffer.trainable:
-            for piece in tapes:
-                np.testing.assert_allclose(piece.pending(buffer), tape.pending(buffer), rtol=1e-12)
+            for share in tapes:
+                np.testing.assert_allclose(share.pending(buffer), tape.pending(buffer), rtol=1e-12)
 
 
-def test_a_piece_that_fails_is_reported(cut):
+def test_a_share_that_fails_is_reported(cut):
     cut(2)
     model, x = model_of(), normal((4, 3, 32, 32), seed=1)
     model.levels[3].blocks[0].mlp.fc1.weight.data = np.zeros((1, 1))
@@ -150,22 +150,7 @@ def test_two_forwards_on_one_tape(cut):
 
     gradients, pending = twice()
     cut(2)
-    in_pieces, pending_in_pieces = twice()
-    assert relative(pending_in_pieces[0], pending[0]) < 1e-12
+    in_shares, pending_in_shares = twice()
+    assert relative(pending_in_shares[0], pending[0]) < 1e-12
     for key in ("head.weight", "levels.2.blocks.0.mixer.A_log", "patch_embed.conv_down.0.weight"):
-        assert relative(in_pieces[key], gradients[key]) < 1e-10
-
-
-@pytest.mark.parametrize("few", [1, 2 * 40 * 24, 3 * 40 * 24])
-def test_the_first_levels_take_a_few_images_at_a_time(monkeypatch, few):
-    model, x = model_of(), normal((5, 3, 40, 24), seed=1)
-    logits, stages, turns = model(x), model.features(x), []
-    plain = model.patch_embed.forward
-    monkeypatch.setattr(parallel, "_chosen", 1)
-    monkeypatch.setattr(pieces, "FEW_PIXELS", few)
-    monkeypatch.setattr(model.patch_embed, "forward", lambda x, tape: (turns.append(len(x)), plain(x, tape))[1])
-    np.testing.assert_allclose(model(x), logits, rtol=1e-11, atol=1e-12)
-    assert sum(turns) == 5
-    assert len(turns) == min(5, max(1, round(5 * 40 * 24 / few)))
-    for part, whole in zip(model.features(x), stages, strict=True):
-        np.testing.assert_allclose(part, whole, rtol=1e-11, atol=1e-12)
+        assert relative(in_shares[key], gradients[key]) < 1e-10

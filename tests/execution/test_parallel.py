@@ -9,7 +9,7 @@ import pytest
 
 from mvnp.errors import InputError
 from mvnp.execution import parallel
-from mvnp.execution.parallel import Meeting, run, threads, use_threads
+from mvnp.execution.parallel import ThreadGroup, run, threads, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -83,32 +83,32 @@ def test_what_a_task_raises_is_raised():
     assert run([lambda: 1, lambda: 2]) == [1, 2]
 
 
-def test_meeting():
-    meeting = Meeting(2)
+def test_all_gather():
+    group = ThreadGroup(2)
 
     def member(number):
-        return [meeting.gather(number, (number, turn)) for turn in range(50)]
+        return [group.all_gather(number, (number, turn)) for turn in range(50)]
 
     expected = [[(0, turn), (1, turn)] for turn in range(50)]
-    assert run([lambda: member(0), lambda: member(1)], meeting) == [expected, expected]
+    assert run([lambda: member(0), lambda: member(1)], group) == [expected, expected]
 
 
 def test_nobody_waits_for_one_who_has_failed():
-    meeting = Meeting(2)
+    group = ThreadGroup(2)
 
     def fail():
         raise ValueError("cannot come")
 
     with pytest.raises(ValueError, match="cannot come"):
-        run([lambda: meeting.gather(0, "here"), fail], meeting)
+        run([lambda: group.all_gather(0, "here"), fail], group)
 
 
 def test_calls_from_several_threads_take_turns():
     results = [None] * 4
 
     def call(index):
-        meeting = Meeting(2)
-        results[index] = run([lambda: meeting.gather(0, index), lambda: meeting.gather(1, -index)], meeting)
+        group = ThreadGroup(2)
+        results[index] = run([lambda: group.all_gather(0, index), lambda: group.all_gather(1, -index)], group)
 
     callers = [threading.Thread(target=call, args=(index,)) for index in range(4)]
     for caller in callers:

@@ -8,7 +8,9 @@ import numpy as np
 import mvnp
 from mvnp import Tape
 from mvnp.execution import parallel
-from mvnp.execution.half import restored, stored
+from mvnp.execution.half import HalfTape
+from mvnp.execution.share import ShareTape
+from mvnp.layers.linear import Linear
 from support.checks import normal, relative
 from support.tiny import TINY, tiny
 
@@ -19,25 +21,26 @@ class Pair(NamedTuple):
 
 
 def test_what_is_stored():
+    layer, tape = Linear(3, 3), HalfTape()
     weight, large, small = (normal(shape, seed=1).astype("f4") for shape in ((3, 3), (4, 5), (5,)))
     whole = np.arange(6).reshape(2, 3)
     cache = (Pair(large, [small, None, "same"]), weight, whole, normal((2, 2), seed=1), 7)
-    kept = stored(cache, {id(weight)})
+    layer.weight.data = weight
+    kept = tape.store(layer, cache)
     assert kept[0].large.dtype == "float16"
     assert kept[0].rest[0] is small
     assert (kept[0].rest[1:], kept[4]) == ([None, "same"], 7)
     assert kept[1] is weight
     assert kept[2] is whole
     assert kept[3] is cache[3]  # float64 is meant to be exact
-    back = restored(kept)
+    back = tape.restore(kept)
     assert isinstance(back[0], Pair)
     assert back[0].large.dtype == "float32"
     assert np.all(np.abs(back[0].large - large) <= 2.0**-11 * np.abs(large) + 2.0**-25)
 
 
 def gradients_of(model, half, micro_batch=0):
-    tape = Tape(training=True, seed=0)
-    tape.half, tape.micro_batch = half, micro_batch
+    tape = ShareTape((HalfTape if half else Tape)(seed=0), slice(0, 4), 4, micro_batch=micro_batch)
     y = model(normal((4, 3, 32, 32), seed=2).astype("f4"), tape)
     model.backward(normal(y.shape, seed=3).astype("f4"), tape)
     return y, model.gradients(tape)
@@ -63,11 +66,9 @@ def test_memory(monkeypatch):
     model = mvnp.MambaVision(**{**TINY, "dim": 8, "depths": (1, 1, 6, 4)})
     x, held = normal((16, 3, 64, 64), seed=1).astype("f4"), []
     for half in (False, True):
-        tape = Tape(training=True)
-        tape.half = half
+        tape = (HalfTape if half else Tape)()
         model(x, tape)
-        tape = Tape(training=True)
-        tape.half = half
+        tape = (HalfTape if half else Tape)()
         tracemalloc.start()
         model(x, tape)
         held.append(tracemalloc.get_traced_memory()[0])

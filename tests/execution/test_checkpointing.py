@@ -1,4 +1,4 @@
-"""Caches forgotten and worked out again: mvnp/execution/recompute.py. The result is that of a step that keeps them."""
+"""Caches forgotten and worked out again: mvnp/execution/checkpointing.py. The result is that of a step that keeps them."""
 
 import tracemalloc
 
@@ -7,7 +7,8 @@ import pytest
 
 import mvnp
 from mvnp import Tape
-from mvnp.execution import parallel, pieces
+from mvnp.execution import parallel, shares
+from mvnp.execution.share import ShareTape
 from mvnp.models.backbone import Backbone
 from mvnp.training import AdamW, train_step
 from support.checks import normal
@@ -24,8 +25,8 @@ def model_of(kind=mvnp.MambaVision, **options):
 
 def results_of(model, micro_batch, training=True):
     """Outputs, dx, all gradients and, after commit, all statistics and the next draw."""
-    state, tape = model.state_dict(), Tape(training=training, seed=3)
-    tape.micro_batch = micro_batch
+    state, whole = model.state_dict(), Tape(training=training, seed=3)
+    tape = ShareTape(whole, slice(0, IMAGES), IMAGES, micro_batch=micro_batch)
     y = model(normal((IMAGES, 3, 40, 24), seed=1), tape)
     outputs = y if isinstance(y, list) else [y]
     dy = [normal(each.shape, seed=9 + i) for i, each in enumerate(outputs)]
@@ -36,7 +37,7 @@ def results_of(model, micro_batch, training=True):
     found |= {f"d {key}": gradient for key, gradient in model.gradients(tape).items()}
     found |= {f"after {key}": value for key, value in model.state_dict().items()}
     model.load_state_dict(state)
-    return {**found, "draw": tape.rng.random(3)}
+    return {**found, "draw": tape.rng.generator.random(3)}
 
 
 def assert_same(got, want):
@@ -62,11 +63,11 @@ def test_backbone(out_indices):
 
 
 def test_with_threads(monkeypatch):
-    """Pieces that meet at every BatchNorm meet there again when they run forward for the second time."""
+    """Shares that meet at every BatchNorm meet there again when they run forward for the second time."""
     model = model_of()
     want = results_of(model, 0)
     monkeypatch.setattr(parallel, "_chosen", 2)
-    monkeypatch.setattr(pieces, "LEAST_PIXELS", 0)
+    monkeypatch.setattr(shares, "LEAST_PIXELS", 0)
     assert_same(results_of(model, 2), want)
 
 
