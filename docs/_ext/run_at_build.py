@@ -20,8 +20,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from mvnp.errors import InputError
-from mvnp.gradcheck import Report
-from mvnp.layer_checks import select_cases
+from mvnp.check import Report
+from mvnp.check.layer_checks import select_cases
 
 
 class Example(SphinxDirective):
