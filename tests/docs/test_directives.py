@@ -11,7 +11,7 @@ pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
 
 
 CONF = """
-extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "measured", "plot", "run_at_build"]
+extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "measured", "plot", "run_at_build", "twins"]
 myst_enable_extensions = ["dollarmath"]
 html_theme = "basic"
 """

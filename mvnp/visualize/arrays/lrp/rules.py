@@ -31,12 +31,8 @@ from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ....layers.gelu import GELU, cdf, tanh_u
 from ....layers.layernorm import LayerNorm
 from ....layers.selective_scan import selective_scan_backward
+from ....layers.silu import sigmoid
 from ....models.mixer import MambaVisionMixer
-
-
-def silu_gate(x: Array) -> Array:
-    """σ(x) of (1)."""
-    return 0.5 * (1.0 + array_module(x).tanh(0.5 * x))
 
 
 def gelu_gate(x: Array, approximate: str) -> Array:
@@ -65,7 +61,7 @@ class GatedConv1d(Conv1d):
         x, weight, bias, v = tape.pop(self)
         if v is None:  # the kernel of a GPU does not keep it
             v, _ = conv1d_forward(x, weight, bias)
-        dx, dweight, dbias = conv1d_backward(dy * silu_gate(v), (x, weight, bias is not None))
+        dx, dweight, dbias = conv1d_backward(dy * sigmoid(v), (x, weight, bias is not None))
         tape.accumulate(self.weight, dweight)
         if self.bias is not None:
             tape.accumulate(self.bias, dbias)
