@@ -351,8 +351,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     ],
     "models/stages.py": [
         ("BatchNorm(in_dim, eps=1e-4, init=init)", "BatchNorm(in_dim, init=init)"),
-        ("real = real_tokens(x, B, H, W, self.window) if self.mask_padding else None", "real = None"),
-        ("real_tokens(x, B, H, W, self.window) if self.mask_padding else None", "real_tokens(x, B, H, W, self.window)"),
+        ("real = window_mask(x, B, H, W, self.window) if self.mask_padding else None", "real = None"),
+        ("window_mask(x, B, H, W, self.window) if self.mask_padding else None", "window_mask(x, B, H, W, self.window)"),
         ("tokens = block.forward(tokens, tape, real)", "tokens = tokens + block.forward(tokens, tape, real)"),
         ("return window_reverse(dtokens, self.window, H, W)", "return window_reverse(dtokens, self.window, W, H)"),
         (

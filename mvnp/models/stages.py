@@ -22,7 +22,7 @@ from ..execution.checkpointing import checkpointed
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
 from ..layers.relu import ReLU
-from ..layers.window import real_tokens, window_partition, window_reverse
+from ..layers.window import window_mask, window_partition, window_reverse
 from .blocks import Block, ConvBlock
 from .folding import conv_norm
 
@@ -101,7 +101,7 @@ class HybridLevel(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         B, H, W, _ = x.shape
-        mask = real_tokens(x, B, H, W, self.window) if self.mask_padding else None
+        mask = window_mask(x, B, H, W, self.window) if self.mask_padding else None
         tokens = window_partition(x, self.window)
         for block in self.blocks:
             tokens = block.forward(tokens, tape, mask)

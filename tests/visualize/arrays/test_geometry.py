@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mvnp import Tape
 from mvnp.errors import InputError
-from mvnp.layers.window import real_tokens, window_partition
+from mvnp.layers.window import window_mask, window_partition
 from mvnp.visualize.arrays.geometry import WindowGeometry
 from support.tiny import tiny
 
@@ -48,7 +48,7 @@ def test_laid_out_tokens_are_where_the_model_took_them_from(H, W, P):
     np.testing.assert_array_equal(laid[:H, :W], x[0])
     assert not laid[H:].any()
     assert not laid[:, W:].any()
-    real = real_tokens(x, 1, H, W, P)
+    real = window_mask(x, 1, H, W, P)
     np.testing.assert_array_equal(windows.real, True if real is None else real)
 
 

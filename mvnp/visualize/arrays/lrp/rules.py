@@ -58,10 +58,8 @@ class GatedConv1d(Conv1d):
     def backward(self, dy: Array, tape: Tape) -> Array:
         if not self.silu:
             return super().backward(dy, tape)
-        x, weight, bias, v = tape.pop(self)
-        if v is None:  # the kernel of a GPU does not keep it
-            v, _ = conv1d_forward(x, weight, bias)
-        dx, dweight, dbias = conv1d_backward(dy * sigmoid(v), (x, weight, bias is not None))
+        v, of_v = conv1d_forward(*tape.pop(self))  # x, weight and bias
+        dx, dweight, dbias = conv1d_backward(dy * sigmoid(v), of_v)
         tape.accumulate(self.weight, dweight)
         if self.bias is not None:
             tape.accumulate(self.bias, dbias)
