@@ -1,10 +1,10 @@
 """`{twins} layernorm`: a layer's twins, the loop for a CPU and the kernel for a GPU, side by side and folded away.
 
-The files are mvnp/kernels/cpu/<stem>.py and mvnp/kernels/cuda/<stem>.cu, read when the site is built. A number of an equation in a
-comment, "(2)", becomes a link to the formula on the layer's page, as in `annotated`.
+The files are mvnp/kernels/cpu/<stem>.py and mvnp/kernels/cuda/<stem>.cu, read when the site is built. A number of an equation
+in a comment, "(2)", becomes a link to the formula on the layer's page, as in `annotated`.
 
-Options: `:function: layernorm_forward` shows one function of the book, open, with what computes it on each device: the array code
-itself, the loop, the kernel.
+Options: `:function: layernorm_forward` shows one function of the book, open, with what computes it on each device: the array
+code itself, the loop, the kernel.
 """
 
 from __future__ import annotations
@@ -95,20 +95,21 @@ def called(source: str, name: str) -> set[str]:
 
 
 def kernel_lines(path: Path, name: str) -> Lines:
-    """The kernels of a .cu file that the function of the .py file beside it launches, and their helpers, with the comments above."""
+    """The kernels that a function of the .py file beside a .cu file launches, with helpers and the comments above them."""
     launcher, lines = path.with_suffix(".py").read_text(encoding="utf-8"), path.read_text(encoding="utf-8").splitlines()
     functions = called(launcher, name)
     bodies = [node for node in ast.parse(launcher).body if isinstance(node, ast.FunctionDef) and node.name in functions]
     texts = {node.value for body in bodies for node in ast.walk(body) if isinstance(node, ast.Constant)}
     parts = {}
     for number, line in enumerate(lines):
-        if match := re.match(r"(?:extern|static|__device__|template).*?(\w+)\($", line) or re.match(
-            r"__device__.*?(\w+)\(", line
-        ):
+        if match := re.match(r"(?:extern|__device__) .*?\b(?!__)(\w+)\(", line):
             first = number
             while first and lines[first - 1].startswith("//"):
                 first -= 1
-            parts[match[1]] = first + 1, lines.index("}", number) + 1
+            parts[match[1]] = (
+                first + 1,
+                (number if line.partition(" //")[0].endswith(("}", ";")) else lines.index("}", number)) + 1,
+            )
     found, waiting = set(), [part for part in parts if part in texts]
     while waiting:
         found.add(each := waiting.pop())
