@@ -5,9 +5,9 @@
     python tests/mutants.py --sample 50 --seed 1     some of them, drawn at random
     python tests/mutants.py softmax --list       what would be tried
 
-Each fault (support/mutants.py) runs against the tests of its module, and where they stay green, against those of its twin and of
-the models (support/mutant_trial.py). A fault that none of them notices is reported as missed, unless equivalent_mutants.py says
-why it cannot be noticed. The exit status is 0 where nothing was missed and that list is right.
+Each fault (support/mutants.py) runs against the tests of its module, and where they stay green, against those of its twin and
+of the models (support/mutant_trial.py). A fault that none of them notices is reported as missed, unless equivalent_mutants.py
+says why it cannot be noticed. The exit status is 0 where nothing was missed and that list is right.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ from support.mutants import PACKAGE, Mutant, mutants
 ROOMS = ("layers", "models", "kernels/cpu")
 # Machinery around the kernels, with tests of processes and files.
 NO_TWINS = ("kernels/cpu/__init__", "kernels/cpu/jit", "kernels/cpu/cache")
-COMPOSITES = tuple(
-    f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "blocks", "stages", "mambavision", "edifice", "reference")
-)
+COMPOSITES = tuple(f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "quirks", "edifice", "reference"))
 
 WAITS_FOR_EVER = 900  # seconds by the clock, for what uses no processor time
 
