@@ -36,6 +36,8 @@ from mvnp.layers.window import window_partition, window_reverse
 
 Pair = tuple[Callable[[], tuple[Any, Any]], Callable[[Any, Any], Any]]  # forward() gives y and cache; backward(dy, cache)
 
+WHOLE = {"cross_entropy"}  # kinds that a training step calls with the whole batch
+
 ONE_INPUT = {
     "relu": (relu_forward, relu_backward),
     "gelu": (gelu_forward, gelu_backward),
@@ -105,10 +107,11 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
 
 def time_layers(names: list[str], threads: int) -> dict[str, dict[str, float]]:
     """Seconds of the forward and of the backward of each row, and how many numbers the forward gives."""
-    pieces = max(n for n in range(1, min(threads, BATCH) + 1) if BATCH % n == 0)
+    most = max(n for n in range(1, min(threads, BATCH) + 1) if BATCH % n == 0)
     found: dict[str, dict[str, float]] = {}
     for name in names:
         row = BY_NAME[name]
+        pieces = 1 if row.kind in WHOLE else most
         pairs = [build(row.kind, BATCH // pieces, row.arguments) for _ in range(pieces)]
         results = [forward() for forward, _ in pairs]
         rng = np.random.default_rng(1)

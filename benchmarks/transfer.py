@@ -228,7 +228,7 @@ def report(runs: list[dict[str, Any]], probes: list[dict[str, Any]]) -> str:
 
 def draw(runs: list[dict[str, Any]]) -> Any:
     """The figure of docs/finetune.md: accuracy against steps, a line for each method in a band of its seeds."""
-    from mvnp.visualize import style
+    from mvnp.visualize.figures import style
 
     figure = style.new_figure(style.WIDE, 4.0, "Five new classes: test accuracy by number of steps")
     panels = figure.subplots(1, len(BUDGETS), sharey=True)

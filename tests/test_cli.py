@@ -191,7 +191,7 @@ def test_demo_is_told_everything(call, tmp_path, monkeypatch):
         seen.update(out=out, quick=quick, seed=seed, quiet=quiet)
         return out / "index.html"
 
-    monkeypatch.setattr(importlib.import_module("mvnp.visualize.demo"), "run_demo", run_demo)
+    monkeypatch.setattr(importlib.import_module("mvnp.visualize.pages.demo"), "run_demo", run_demo)
     status, out, err = call("demo", "--out", tmp_path, "--quick", "--seed", 3, "--quiet")
     assert (status, out, err) == (0, f"open {tmp_path / 'index.html'} in a browser\n", "")
     assert seen == {"out": tmp_path, "quick": True, "seed": 3, "quiet": True}

@@ -69,7 +69,7 @@ commands:
 environment:
   MVNP_BACKEND=numpy    compute on the CPU (the default)
   MVNP_BACKEND=cupy     compute on an NVIDIA GPU, where CuPy is installed
-  MVNP_KERNELS=off      on a GPU, array code also where a layer has a CUDA kernel
+  MVNP_KERNELS=off      array code alone, without kernels for the CPU or GPU
 
 To begin: `mvnp demo` trains a small model in a few minutes and writes a page of
 pictures."""

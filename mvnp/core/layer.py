@@ -15,7 +15,8 @@ nothing.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from ..errors import CheckpointError, check_dtype
 from .param import Param
 from .state import mismatches
 from .tape import Tape
+from .tree import tree
 
 Self = TypeVar("Self", bound="Layer")
 
@@ -42,6 +44,13 @@ class Layer:
 
     path: str = ""  # where the layer stands in its model, set by `name_paths`
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Every backward that a layer defines leaves the tape as it was if it raises: see `Tape.attempt`."""
+        super().__init_subclass__(**options)
+        for name, method in list(vars(cls).items()):
+            if name.endswith("backward") and not name.startswith("_") and callable(method):
+                setattr(cls, name, _undone_if_it_raises(method))
+
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         raise NotImplementedError
 
@@ -57,6 +66,10 @@ class Layer:
         if tape is not None:
             tape.push(self, cache)
         return y
+
+    def __repr__(self) -> str:
+        """A tree of the layers below, with the shapes of their parameters and how many numbers they are."""
+        return tree(self)
 
     @property
     def label(self) -> str:
@@ -97,8 +110,8 @@ class Layer:
 
     def gradients(self, tape: Tape) -> dict[str, Array]:
         """{key: gradient} of every parameter that a backward on `tape` has reached."""
-        found = ((key, tape.gradient(param)) for key, param in self.named_parameters())
-        return {key: gradient for key, gradient in found if gradient is not None}
+        grads = ((key, tape.gradient(param)) for key, param in self.named_parameters())
+        return {key: gradient for key, gradient in grads if gradient is not None}
 
     def state_dict(self, copy: bool = True) -> dict[str, Array]:
         """{key: array} of all parameters and buffers, as copies; `copy=False` shares the memory."""
@@ -134,11 +147,22 @@ class Layer:
     def astype(self: Self, dtype: str) -> Self:
         """A copy of the layer with its floating parameters and buffers in another dtype."""
         check_dtype("astype", dtype)
-        twin = copy.deepcopy(self)
-        for _, param in twin.named_state():
+        other = copy.deepcopy(self)
+        for _, param in other.named_state():
             if param.dtype.kind == "f":
                 param.data = param.data.astype(dtype)
-        return twin
+        return other
+
+
+def _undone_if_it_raises(backward: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(backward)
+    def attempted(self: Layer, *args: Any, **kwargs: Any) -> Any:
+        tape = kwargs.get("tape", args[1] if len(args) > 1 else None)
+        if not isinstance(tape, Tape):
+            return backward(self, *args, **kwargs)
+        return tape.attempt(functools.partial(backward, self, *args, **kwargs))
+
+    return attempted
 
 
 def _join(prefix: str, name: str) -> str:

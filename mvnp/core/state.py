@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 
-def mismatches(expected: Mapping[str, Any], given: Mapping[str, Any], strict: bool = True) -> list[str]:
-    """A line for each entry of `given` whose shape or dtype does not fit and, if `strict`, that is missing or unexpected."""
+def mismatches(expected: Mapping[str, Any], arrays: Mapping[str, Any], strict: bool = True) -> list[str]:
+    """A line for each entry of `arrays` whose shape or dtype does not fit and, if `strict`, that is missing or unexpected."""
     problems = []
     if strict:
-        problems += [f"missing: {key} {array.shape}" for key, array in expected.items() if key not in given]
-        problems += [f"unexpected: {key} {np.shape(given[key])}" for key in given if key not in expected]
+        problems += [f"missing: {key} {array.shape}" for key, array in expected.items() if key not in arrays]
+        problems += [f"unexpected: {key} {np.shape(arrays[key])}" for key in arrays if key not in expected]
     for key, array in expected.items():
-        if key in given:
-            problems += _misfits(key, given[key], array.shape)
+        if key in arrays:
+            problems += _misfits(key, arrays[key], array.shape)
     return problems
 
 

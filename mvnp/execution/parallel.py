@@ -1,21 +1,24 @@
-"""Threads: the pieces of a batch side by side, one on each core.
+"""Threads: tasks side by side, one on each core.
 
-NumPy lets go of Python's lock while it computes, so threads do run at the same time. They are worth it where each has much
-to do between two meetings: here each takes a piece of the batch through the whole network. The matrix library has threads of
-its own, for single products; while pieces run side by side it is held to one thread for each, or the two kinds would fight
-over the cores.
+NumPy and the kernels let go of Python's lock while they compute, so threads do run at the same time. The matrix library has
+threads of its own, for single products; while tasks run side by side it is held to one thread for each, or the two kinds would
+fight over the cores.
+
+    run             long tasks, such as shares of a batch through the whole network; whoever else wants the cores waits
+    run_briefly     tasks of a few dozen microseconds without matrix products, such as the two halves of a kernel's rows;
+                    where the cores are taken the calling thread does them all
 
 `MVNP_THREADS` or `use_threads` set how many; the default is what the matrix library would use, at most one for each core.
 """
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -28,36 +31,40 @@ T = TypeVar("T")
 _chosen: int | None = None
 _turn = threading.Lock()  # held while tasks run side by side
 _inside = threading.local()  # `.task` is true in a thread that runs one of them
+_workers: list[_Worker] = []
+_limits: list[Any] = []  # those of the matrix library that hold now
 
 
-class Meeting:
-    """Where tasks that run side by side tell each other something: each gives a value and gets those of all.
+class ThreadGroup:
+    """Tasks that run side by side and exchange values, as processes do over MPI.
 
-    All members have to come, each time, or those who have come wait for ever: `run` calls the meeting off when a task fails.
+    size       how many; all have to come each time, or those who have come wait until `run` aborts the group
+    outside    gives a list of the values of this group and of all others like it; by default there are no others
     """
 
-    def __init__(self, members: int) -> None:
-        self.members = members
-        self._barrier = threading.Barrier(members)
-        # Two tables in turn: while the slow ones still read the one, the fast ones may be writing into the other.
-        self._tables: list[list[Any]] = [[None] * members, [None] * members]
-        self._turns = [0] * members
+    def __init__(self, size: int, outside: Callable[[Any], list[Any]] = lambda values: [values]) -> None:
+        self.size, self._outside = size, outside
+        self._values: list[Any] = [None] * size
+        self._all: list[Any] = []
+        self._barrier = threading.Barrier(size, self._collect)
 
-    def gather(self, member: int, value: T) -> list[T]:
-        """The values of all members, in their order."""
-        table = self._tables[self._turns[member] % 2]
-        self._turns[member] += 1
-        table[member] = value
+    def all_gather(self, rank: int, value: T) -> list[T]:
+        """The values of all tasks, in their order."""
+        self._values[rank] = value
         self._barrier.wait()
-        return list(table)
+        return self._all  # replaced at the next exchange, for which everyone has to have come back
 
-    def call_off(self) -> None:
-        """Let nobody wait any longer: those who do get a BrokenBarrierError."""
+    def _collect(self) -> None:
+        """The last to come does it, before anyone goes on."""
+        self._all = [value for values in self._outside(list(self._values)) for value in values]
+
+    def abort(self) -> None:
+        """Nobody waits any longer: those who do get a BrokenBarrierError."""
         self._barrier.abort()
 
 
 def use_threads(number: int) -> None:
-    """Run the pieces of a batch in `number` threads; 1: everything in the calling thread. Raises InputError below 1."""
+    """Run the shares of a batch in `number` threads; 1: everything in the calling thread. Raises InputError below 1."""
     global _chosen
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise InputError(f"use_threads: {number!r} threads, expected an integer of at least 1")
@@ -65,7 +72,7 @@ def use_threads(number: int) -> None:
 
 
 def threads() -> int:
-    """How many threads work on the pieces of a batch; 1 within a piece, which is not cut again."""
+    """How many threads work on the shares of a batch; 1 within a share, which is not cut again."""
     if getattr(_inside, "task", False):
         return 1
     return _default_threads() if _chosen is None else _chosen
@@ -83,16 +90,32 @@ def _default_threads() -> int:
     return min([cores, *(library["num_threads"] for library in _blas().info())])
 
 
-def run(tasks: Sequence[Callable[[], T]], meeting: Meeting | None = None) -> list[T]:
+def run(tasks: Sequence[Callable[[], T]], group: ThreadGroup | None = None) -> list[T]:
     """The tasks' results, in order. The tasks run side by side in `threads()` threads, the calling one among them.
 
-    meeting    where the tasks meet; there must be no more of them than threads
+    group    in which the tasks exchange values; then each has a thread
 
     What a task raises is raised here, once those that have begun have ended; no more are begun then.
     """
-    number = min(threads(), len(tasks))
+    number = min(threads(), len(tasks)) if group is None else len(tasks)
     if number < 2:
         return [task() for task in tasks]
+    with _turn, _blas_limited(max(1, threads() // len(tasks))):
+        return _side_by_side(tasks, number, group)
+
+
+def run_briefly(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """The tasks' results, in order, as of `run`; for short tasks that never wait for one another."""
+    number = min(threads(), len(tasks))
+    if number < 2 or not _turn.acquire(blocking=False):
+        return [task() for task in tasks]
+    try:
+        return _side_by_side(tasks, number)
+    finally:
+        _turn.release()
+
+
+def _side_by_side(tasks: Sequence[Callable[[], T]], number: int, group: ThreadGroup | None = None) -> list[T]:
     waiting = deque(enumerate(tasks))
     results: list[Any] = [None] * len(tasks)
     errors: list[BaseException] = []
@@ -106,16 +129,29 @@ def run(tasks: Sequence[Callable[[], T]], meeting: Meeting | None = None) -> lis
         except BaseException as error:
             errors.append(error)
             waiting.clear()
-            if meeting is not None:
-                meeting.call_off()
+            if group is not None:
+                group.abort()
         finally:
             _inside.task = False
 
-    with _turn, _blas().limit(limits=max(1, threads() // len(tasks))):
-        # In a copy of the caller's context each, so that np.errstate holds there too.
-        helpers = [_workers(threads() - 1).submit(contextvars.copy_context().run, work) for _ in range(number - 1)]
+    while len(_workers) < number - 1:
+        _workers.append(_Worker())
+    helpers = _workers[: number - 1]
+    try:
+        for helper in helpers:
+            # In a copy of the caller's context, so that np.errstate holds there too.
+            helper.begin(contextvars.copy_context(), work)
         work()
-        wait(helpers)
+        for helper in helpers:
+            helper.wait()
+    except BaseException:  # Ctrl-C, in the lines above: nobody knows what these helpers are at, and others take their place
+        waiting.clear()
+        if group is not None:
+            group.abort()
+        for helper in helpers:
+            helper.dismiss()
+            _workers.remove(helper)
+        raise
     # A BrokenBarrierError only says that another task has failed.
     for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
         raise error
@@ -153,21 +189,67 @@ def _taken(waiting: deque[Any]) -> Any:
         return None
 
 
-@cache
-def _workers(number: int) -> ThreadPoolExecutor:
-    """Threads that stay, so that their workspaces do, to help the calling one."""
-    return ThreadPoolExecutor(number, thread_name_prefix="mvnp")
+class _Worker:
+    """A thread that stays, so that its scratch memory does, and helps the calling one. Waking it takes a few microseconds."""
+
+    def __init__(self) -> None:
+        self._begun, self._ended = threading.Lock(), threading.Lock()
+        self._begun.acquire()
+        self._ended.acquire()
+        self._call: Callable[[], Any] = lambda: None
+        self._stays = True
+        threading.Thread(target=self._serve, name="mvnp", daemon=True).start()
+
+    def begin(self, context: contextvars.Context, work: Callable[[], None]) -> None:
+        """Have work(), which raises nothing, run in this thread."""
+        self._call = lambda: context.run(work)
+        self._begun.release()
+
+    def wait(self) -> None:
+        """Return when it has ended."""
+        self._ended.acquire()
+
+    def dismiss(self) -> None:
+        """Have the thread end, once it has done what it was given."""
+        self._stays, self._call = False, lambda: None
+        if self._begun.locked():
+            self._begun.release()
+
+    def _serve(self) -> None:
+        while self._stays:
+            self._begun.acquire()
+            self._call()
+            self._call = lambda: None  # what it worked on is not held until the next time
+            if self._ended.locked():
+                self._ended.release()
 
 
-def _forget_workers() -> None:
-    """A forked child has none of its parent's threads."""
+def _after_fork() -> None:
+    """A forked child has none of its parent's threads, and may have come while the matrix library was held to one."""
     global _turn
     _turn = threading.Lock()
-    _workers.cache_clear()
+    _workers.clear()
+    _inside.task = False
+    for limit in _limits:
+        limit.restore_original_limits()
+    _limits.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_workers)
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextlib.contextmanager
+def _blas_limited(number: int) -> Iterator[None]:
+    """The matrix library uses `number` threads for a product."""
+    limit = _blas().limit(limits=number)
+    _limits.append(limit)
+    try:
+        yield
+    finally:
+        if limit in _limits:
+            _limits.remove(limit)
+            limit.restore_original_limits()
 
 
 @cache

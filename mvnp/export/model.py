@@ -13,10 +13,11 @@ from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from ..models.backbone import Backbone
 from ..models.blocks import Block, ConvBlock
-from ..models.mambavision import MambaVision, Trunk
+from ..models.mambavision import MambaVision
 from ..models.mixer import NO_STEP, MambaVisionMixer
 from ..models.mlp import Mlp
 from ..models.stages import ConvLevel, HybridLevel, PatchEmbed
+from ..models.trunk import Trunk
 from .graph import Graph, Size
 from .layers import (
     attention,

@@ -2,7 +2,7 @@
 
 A function of the book that is decorated with `@twin` may have twins: functions of the same name in the module of the same stem
 of mvnp/kernels/cpu and mvnp/kernels/cuda, with the same arguments, results and cache, so that a forward of one goes with a
-backward of the other. The twin for the device of the first argument is called. It returns NotImplemented for what it does not
+backward of the other. The twin for the device of the first array is called. It returns NotImplemented for what it does not
 take (a dtype, a layout, a wrong input), and then the book runs, and says what is wrong, if anything is. Nothing else falls
 back: an error in a twin is an error.
 """
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import os
+import pkgutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..errors import check_choice
 from .cpu import explained, unavailable
 
 KERNELS = ("on", "off")
+HERE = Path(__file__).parent
 
 _chosen: str | None = None
 
@@ -54,8 +56,7 @@ def twin(function: Function) -> Function:
     @functools.wraps(function)
     def dispatch(*args: Any, **kwargs: Any) -> Any:
         if kernels_on():
-            device = _device(args[0] if args else next(iter(kwargs.values()), None))
-            kernel = None if device is None else twin_of(device, stem, name)
+            kernel = twin_of(_device(*args, *kwargs.values()), stem, name)
             if kernel is not None:
                 try:
                     result = kernel(*args, **kwargs)
@@ -70,16 +71,35 @@ def twin(function: Function) -> Function:
 
 
 @functools.cache
-def twin_of(device: str, stem: str, name: str) -> Callable[..., Any] | None:
+def twin_of(device: str | None, stem: str, name: str) -> Callable[..., Any] | None:
     """The twin of `stem`.`name` for a device, "cpu" or "cuda"; None where it has none, or where none can run."""
-    module = f"mvnp.kernels.{device}.{stem}"
-    if importlib.util.find_spec(module) is None or (device == "cpu" and unavailable() is not None):
+    if device is None or stem not in _modules(device) or (device == "cpu" and unavailable() is not None):
         return None
-    return getattr(importlib.import_module(module), name, None)
+    return getattr(importlib.import_module(f"{__package__}.{device}.{stem}"), name, None)
 
 
-def _device(x: Any) -> str | None:
-    if isinstance(x, np.ndarray):
-        return "cpu"
+def stems(device: str) -> list[str]:
+    """What has a twin for a device: its modules that are called as one of the book is."""
+    book = {path.stem for room in HERE.parent.iterdir() if room != HERE for path in room.glob("**/*.py")}
+    return sorted(_modules(device) & book - {"__init__"})
+
+
+@functools.cache
+def _modules(device: str) -> frozenset[str]:
+    return frozenset(module.name for module in pkgutil.iter_modules([str(HERE / device)]))
+
+
+def _device(*arguments: Any) -> str | None:
+    """Where the first array among the arguments is, or in a cache among them. None where there is none, and for a NumPy array
+    that meets one of CuPy, which the book refuses."""
     cupy = sys.modules.get("cupy")
-    return "cuda" if cupy is not None and isinstance(x, cupy.ndarray) else None
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            if type(argument) is not np.ndarray:  # one that counts, or masks, has a way of its own to compute
+                return None
+            return "cpu" if cupy is None or not any(isinstance(other, cupy.ndarray) for other in arguments) else None
+        if cupy is not None and isinstance(argument, cupy.ndarray):
+            return "cuda"
+        if isinstance(argument, tuple) and (inside := _device(*argument)) is not None:
+            return inside
+    return None

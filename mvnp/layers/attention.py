@@ -92,9 +92,7 @@ def check_inputs(q: Array, k: Array, v: Array, mask: Array | None, dropout: Arra
     B, h, L, _ = q.shape
     array_module(q, k, v, mask, dropout)
     if mask is not None and (mask.shape != (B, L) or mask.dtype != bool):
-        raise InputError(
-            f"attention: mask is {mask.dtype} of shape {mask.shape}, expected bool of {(B, L)}"
-        )
+        raise InputError(f"attention: mask is {mask.dtype} of shape {mask.shape}, expected bool of {(B, L)}")
     if dropout is not None:
         check_array("attention", "dropout", dropout, (B, h, L, L))
 
@@ -120,9 +118,7 @@ class MultiHeadAttention(Layer):
         init: Initializer | None = None,
     ) -> None:
         if heads < 1 or channels % heads:
-            raise InputError(
-                f"MultiHeadAttention: {heads} heads do not divide a width of {channels} channels"
-            )
+            raise InputError(f"MultiHeadAttention: {heads} heads do not divide a width of {channels} channels")
         init = init or Initializer()
         self.heads = heads
         self.qkv = Linear(channels, 3 * channels, bias=qkv_bias, init=init)

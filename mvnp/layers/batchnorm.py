@@ -72,7 +72,9 @@ def batchnorm_backward(
     # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves mean and spread of
     # all the others. Summed against g = γ dy over i this is (2), and γ is a constant there:
     # ⟨g⟩ = γ dβ / n and ⟨g x̂⟩ = γ dγ / n, of the whole batch.
-    mean_g_x_hat, mean_g = (weight * sum(v) / n for v in zip(*all_gather((dweight, dbias)), strict=True))
+    mean_g_x_hat, mean_g = (
+        weight * sum(v) / n for v in zip(*all_gather((dweight, dbias)), strict=True)
+    )
     return input_gradient(dy, x, mean, rstd, weight, mean_g, mean_g_x_hat), dweight, dbias
 
 
@@ -85,6 +87,7 @@ def batchnorm_eval_forward(
     return standardise(x, mean, rstd, weight, bias), (x, weight, mean, rstd)
 
 
+@twin
 def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (4) and (3)."""
     x, weight, mean, rstd = cache
@@ -144,7 +147,13 @@ class BatchNorm(Layer):
     statistics change when the tape is committed, never during a forward.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, init: Initializer | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        init: Initializer | None = None,
+    ) -> None:
         init = init or Initializer()
         self.weight = Param(init.full((channels,), 1.0))
         self.bias = Param(init.full((channels,), 0.0))
@@ -166,12 +175,19 @@ class BatchNorm(Layer):
         """(5), left on the tape until it is committed."""
         m, xp = self.momentum, array_module(mean)
         tape.defer(self.running_mean, (1 - m) * tape.pending(self.running_mean) + m * mean)
-        tape.defer(self.running_var, (1 - m) * tape.pending(self.running_var) + (m * n / (n - 1)) * variance)
+        tape.defer(
+            self.running_var,
+            (1 - m) * tape.pending(self.running_var) + (m * n / (n - 1)) * variance,
+        )
         tape.defer(self.num_batches_tracked, xp.asarray(tape.pending(self.num_batches_tracked) + 1))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         cache = tape.pop(self)
-        dx, dweight, dbias = batchnorm_backward(dy, cache, tape.all_gather) if tape.training else batchnorm_eval_backward(dy, cache)
+        dx, dweight, dbias = (
+            batchnorm_backward(dy, cache, tape.all_gather)
+            if tape.training
+            else batchnorm_eval_backward(dy, cache)
+        )
         tape.accumulate(self.weight, dweight)
         tape.accumulate(self.bias, dbias)
         return dx

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from ..backend import Array, array_module
 from ..errors import InputError, check_array
 from .linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
-from .selective_scan import check_inputs, decays
+from .selective_scan import check_inputs, decays, over_tokens
 from .softplus import softplus_backward, softplus_forward
 
 
@@ -75,14 +75,14 @@ def checkpointed_scan_forward(
     delta = dt if dt_bias is None else dt + dt_bias
     delta = softplus_forward(delta)[0] if softplus else delta
     cache = CheckpointedCache(x, delta, A, B, C, D, [], K, method, softplus, dt_bias is not None)
-    y, h = [], xp.zeros((b, n, d), x.dtype)
+    y, h = xp.empty_like(x), xp.zeros((b, n, d), x.dtype)
     for start in range(0, l, K):
         block = slice(start, start + K)
         cache.kept.append(h)  # (1)
         states, _ = _states(cache, block, h)
-        y.append(xp.einsum("bln,lbnd->bld", C[:, block], states) + D * x[:, block])
+        y[:, block] = xp.einsum("bln,lbnd->bld", C[:, block], states) + D * x[:, block]
         h = states[-1].copy()  # a view would keep all states of the block alive
-    return xp.concatenate(y, axis=1), cache
+    return y, cache
 
 
 def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Array, ...]:
@@ -90,7 +90,8 @@ def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Arr
     x, _, A, _, _, D, kept, K, _, softplus, has_bias = cache
     check_array("checkpointed_scan", "dy", dy, x.shape)
     xp, c = array_module(dy, x), array_module(x).zeros_like(kept[0])
-    dA, dD, by_token = xp.zeros_like(A), xp.zeros_like(D), []
+    dx, ddt, dB, dC = (xp.empty_like(v) for v in (x, x, cache.B, cache.C))
+    dA, dD = xp.zeros_like(A), xp.zeros_like(D)
     for index in reversed(range(len(kept))):
         block = slice(index * K, (index + 1) * K)
         x_b, delta, dy_b, B, C = (v[:, block] for v in (x, cache.delta, dy, cache.B, cache.C))
@@ -99,16 +100,15 @@ def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Arr
         dh[-1] = dh[-1] + c  # (3)
         da, g, c = linear_recurrence_backward(dh, recurrence)  # (4)
         e = da * recurrence[0]
+        dA = dA + over_tokens(e * delta.swapaxes(0, 1)[:, :, None, :]).T
+        dD = dD + over_tokens(dy_b * x_b)
+        dB[:, block] = xp.einsum("lbnd,bld->bln", g, delta * x_b)
+        dC[:, block] = xp.einsum("bld,lbnd->bln", dy_b, h)
         g_B = xp.einsum("lbnd,bln->bld", g, B)
-        ddelta = xp.einsum("lbnd,dn->bld", e, A) + x_b * g_B
-        ddt = softplus_backward(ddelta, delta) if softplus else ddelta
-        dB = xp.einsum("lbnd,bld->bln", g, delta * x_b)
-        dC = xp.einsum("bld,lbnd->bln", dy_b, h)
-        by_token.append((delta * g_B + D * dy_b, ddt, dB, dC))
-        dA = dA + xp.einsum("lbnd,bld->dn", e, delta)
-        dD = dD + xp.einsum("bld,bld->d", dy_b, x_b)
-    dx, ddt, dB, dC = (xp.concatenate(v[::-1], axis=1) for v in zip(*by_token, strict=True))
-    return dx, ddt, dA, dB, dC, dD, ddt.sum(axis=(0, 1)) if has_bias else None
+        dx[:, block] = delta * g_B + D * dy_b
+        ddelta = xp.einsum("lbnd,nd->bld", e, A.T) + x_b * g_B
+        ddt[:, block] = softplus_backward(ddelta, delta) if softplus else ddelta
+    return dx, ddt, dA, dB, dC, dD, over_tokens(ddt) if has_bias else None
 
 
 def _states(cache: CheckpointedCache, block: slice, start: Array) -> tuple[Array, tuple]:

@@ -84,7 +84,9 @@ class GELU(Layer):
         self.approximate = approximate
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, gelu_forward(x) if self.approximate == "none" else gelu_tanh_forward(x))
+        return self.record(
+            tape, gelu_forward(x) if self.approximate == "none" else gelu_tanh_forward(x)
+        )
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         backward = gelu_backward if self.approximate == "none" else gelu_tanh_backward

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape
+from ..core.sums import sum_rows
 from ..errors import check_array
 from ..kernels import twin
 
@@ -32,9 +33,9 @@ def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     check_array("Linear", "dy", dy, (*x.shape[:-1], weight.shape[0]))
     # L = Σ_r dy_r · y_r over the rows r, and y_ro = Σ_i W_oi x_ri + b_o. So
     #   ∂L/∂x_ri = Σ_o dy_ro W_oi,   ∂L/∂W_oi = Σ_r dy_ro x_ri,   ∂L/∂b_o = Σ_r dy_ro.
-    rows = dy.reshape(-1, dy.shape[-1])
-    dweight = rows.T @ x.reshape(-1, x.shape[-1])
-    return dy @ weight, dweight, rows.sum(axis=0) if has_bias else None
+    dx = dy @ weight
+    dweight = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+    return dx, dweight, sum_rows(dy) if has_bias else None
 
 
 class Linear(Layer):
@@ -43,9 +44,7 @@ class Linear(Layer):
     Weights start truncated normal, σ = 0.02; the bias at 0.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, bias: bool = True, init: Initializer | None = None
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, init: Initializer | None = None) -> None:
         init = init or Initializer()
         self.weight = Param(init.truncated_normal((outputs, inputs)))
         self.bias = Param(init.full((outputs,), 0.0)) if bias else None

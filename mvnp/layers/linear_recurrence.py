@@ -32,10 +32,12 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..errors import check_array, check_choice, check_same_dtype
+from ..kernels import twin
 
 CUMULATIVE_BLOCK = 16  # decays that are multiplied up before the sum starts anew
 
 
+@twin
 def linear_recurrence_forward(
     decay: Array, inputs: Array, start: Array | None = None, method: str = "sequential"
 ) -> tuple[Array, tuple]:
@@ -55,6 +57,7 @@ def linear_recurrence_forward(
     return h, (decay, h, start, method)
 
 
+@twin
 def linear_recurrence_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """da, du and dh_(−1) of (3); the last is None where there was no start."""
     a, h, start, method = cache

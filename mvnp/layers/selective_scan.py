@@ -100,35 +100,39 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     # h_t = exp(a) h_(t−1) + …, so ∂h_t/∂a = exp(a) h_(t−1), with a = Δ_t A. The factor exp(a) is
     # easily forgotten. h_(t−1) is a constant here: that A has made it, too, is counted before.
     e = g * h_before * decay  # (5)
-    dA, dD = xp.einsum("blnd,bld->dn", e, delta), xp.einsum("bld,bld->d", dy, x)  # (6)
+    dA, dD = over_tokens(e * delta[:, :, None, :]).T, over_tokens(dy * x)  # (6)
     dB = xp.einsum("blnd,bld->bln", g, delta * x)  # (7)
     dC = xp.einsum("bld,blnd->bln", dy, h)
     g_B = xp.einsum("blnd,bln->bld", g, B)
     dx = delta * g_B + D * dy  # (8)
-    ddelta = xp.einsum("blnd,dn->bld", e, A) + x * g_B  # (9)
+    ddelta = xp.einsum("blnd,nd->bld", e, A.T) + x * g_B  # (9)
     ddt = softplus_backward(ddelta, delta) if softplus else ddelta  # (10)
-    return dx, ddt, dA, dB, dC, dD, ddt.sum(axis=(0, 1)) if has_bias else None
+    return dx, ddt, dA, dB, dC, dD, over_tokens(ddt) if has_bias else None
 
 
 def selective_scan_states(cache: ScanCache) -> Array:
-    """All states h_t of (2), (b, l, n, d), from what the forward has left: Δ, A, B and x."""
+    """All states h_t of (2), (b, l, n, d), from what the forward leaves: Δ, A, B and x."""
     x, delta, A, B = cache[:4]
     decay, delta_B_x = decays(delta, A), B[..., None] * (delta * x)[:, :, None, :]
-    h = array_module(x).empty_like(decay)
-    h[:, 0] = delta_B_x[:, 0]
-    for t in range(1, x.shape[1]):
-        h[:, t] = decay[:, t] * h[:, t - 1] + delta_B_x[:, t]  # (2)
-    return h
+    h, states = array_module(x).zeros_like(decay[:, 0]), []
+    for t in range(x.shape[1]):
+        h = decay[:, t] * h + delta_B_x[:, t]  # (2)
+        states.append(h)
+    return array_module(x).stack(states, axis=1)
 
 
 def decays(delta: Array, A: Array) -> Array:
     """exp(Δ_t A) for every token, (b, l, n, d)."""
-    return array_module(delta, A).exp(delta[:, :, None, :] * A.T)
+    xp = array_module(delta, A)
+    return xp.exp(delta[:, :, None, :] * xp.ascontiguousarray(A.T))  # d last in memory, as in delta
 
 
-def check_inputs(
-    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None
-) -> None:
+def over_tokens(v: Array) -> Array:
+    """Σ_(b,t) v, in float64: 100,000 numbers in float32 would lose their digits."""
+    return v.sum(axis=(0, 1), dtype="float64").astype(v.dtype)
+
+
+def check_inputs(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None) -> None:
     """Raise InputError unless all shapes fit those of x and A, all dtypes that of x, and A < 0."""
     check_array("selective_scan", "x", x, ("b", "l", "d"))
     check_array("selective_scan", "A", A, (x.shape[-1], "n"))
@@ -138,6 +142,7 @@ def check_inputs(
     for name, array in arrays.items():
         if array is not None:
             check_array("selective_scan", name, array, shapes[name])
+    array_module(x, A, *arrays.values())
     check_same_dtype("selective_scan", {"x": x, "A": A, **arrays})
     if array_module(A) is np and (A > 0).any():
         raise InputError(

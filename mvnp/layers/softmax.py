@@ -37,13 +37,6 @@ def softmax_backward(dy: Array, cache: Array) -> Array:
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))  # (2)
 
 
-@twin
-def exponentials(x: Array) -> tuple[Array, Array]:
-    """Numerator and denominator of (1): (..., C) and (..., 1)."""
-    e = array_module(x).exp(x - x.max(axis=-1, keepdims=True))
-    return e, e.sum(axis=-1, keepdims=True)
-
-
 class Softmax(Layer):
     """Softmax over the last axis."""
 

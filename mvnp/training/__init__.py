@@ -3,8 +3,7 @@
 from .adamw import AdamW
 from .clipping import clipped, global_norm
 from .config import TrainingConfig
-from .distributed.mpi import join
-from .distributed.ranks import Ranks
+from .distributed import Ranks, join
 from .evaluate import Evaluation, evaluate
 from .finetune import completed, finetune
 from .frozen import FrozenTrunk

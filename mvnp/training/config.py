@@ -26,7 +26,7 @@ class TrainingConfig:
     epochs            passes over the training images
     batch_size        images in a step
     micro_batch       images at a time that a step keeps caches of the last levels for, and works them out again in the
-                      backward (mvnp/execution/recompute.py): less memory, the same result to rounding; 0: all at once
+                      backward (mvnp/execution/checkpointing.py): less memory, the same result to rounding; 0: all at once
     lr, min_lr, warmup_lr, warmup_epochs    see mvnp/training/schedule.py; warmup_epochs may be a fraction
     weight_decay      of parameters of two dimensions and more
     clip_norm         limit of the global norm of the gradients; None: no limit

@@ -24,7 +24,7 @@ from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
-from .distributed.ranks import Ranks
+from .distributed import Ranks
 from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
 from .run import describe, make_loaders

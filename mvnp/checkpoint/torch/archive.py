@@ -1,54 +1,33 @@
-"""Weights as torch.save writes them, read without torch and without running anything.
+"""What torch.save writes since version 1.6: a zip, its entries uncompressed and under one folder.
 
-The file is a zip, its entries uncompressed and under one folder:
-
-    x/data.pkl      a pickle of the object; where a tensor's numbers belong stands a reference to an entry
-    x/data/0 …      the numbers, one entry a storage
-    x/byteorder     "little" or "big"
-
-torch before 1.6 wrote another format, which mvnp/checkpoint/torch/legacy.py reads. A file says which it is by its first bytes.
+x/data.pkl      a pickle of the object; where a tensor's numbers belong stands a reference to an entry
+x/data/0 …      the numbers, one entry a storage
+x/byteorder     "little" or "big"
 """
 
 from __future__ import annotations
 
-import os
 import zipfile
 from typing import BinaryIO, Literal
 
 import numpy as np
 
 from ...errors import CheckpointError
-from ..damage import AGAIN, DAMAGED_ZIP, brief
+from ..damage import AGAIN
 from ..zip_entries import entries_of, open_entry
 from .inert_pickle import MAX_BYTES, read_pickle
-from .legacy import is_legacy, read_legacy
 from .state_pickle import StorageRef, check_length, functions, read_tensors, storage_of, weights_of
 
 
-def read_torch(path: str | os.PathLike[str], ema: bool = False) -> dict[str, np.ndarray]:
-    """The state dict in a file of torch.save: the object itself, or its entry "state_dict" or "model".
+def is_archive(begin: bytes) -> bool:
+    """Whether a file with these first bytes is a zip."""
+    return begin.startswith(b"PK\x03\x04")
 
-    ema    the entry "state_dict_ema" or "model_ema" in its place
 
-    Raises CheckpointError for a damaged file, and for a pickle that names anything but what a state dict needs.
-    """
-    with open(path, "rb") as file:
-        try:
-            begin = file.read(32)
-            file.seek(0)
-            if is_legacy(begin):
-                return read_legacy(file, os.path.getsize(path), ema)
-            if not begin.startswith(b"PK\x03\x04"):
-                raise CheckpointError(
-                    "is neither a zip file, as torch.save writes it since version 1.6, nor of the format before it, or it is"
-                    f" damaged; {AGAIN}, or open it with torch and save its state_dict() again"
-                )
-            with zipfile.ZipFile(file) as archive:
-                return _ZipFile(archive, file, os.path.getsize(path)).weights(ema)
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from error
-        except DAMAGED_ZIP as error:
-            raise CheckpointError(f"{path} is damaged ({brief(error)}); {AGAIN}") from error
+def read_archive(file: BinaryIO, size: int, ema: bool = False) -> dict[str, np.ndarray]:
+    """The state dict in a file of `size` bytes. Raises CheckpointError, as `read_torch`, and what zipfile raises for damage."""
+    with zipfile.ZipFile(file) as archive:
+        return _ZipFile(archive, file, size).weights(ema)
 
 
 class _ZipFile:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import BinaryIO
 
 import numpy as np
 
 from ...errors import InputError
+from ..bfloat16 import to_bfloat16
 from ..rawfile import bytes_of
 from .state_pickle import BFLOAT16, STORAGES
 
@@ -26,14 +27,14 @@ _KINDS = {np.dtype(dtype): kind for kind, dtype in STORAGES.items() if kind != B
 _ORDERED_DICT = b"ccollections\nOrderedDict\n)R"  # GLOBAL, EMPTY_TUPLE, REDUCE
 
 
-def write_torch(
-    file: BinaryIO, arrays: Mapping[str, np.ndarray], encode: Callable[[np.ndarray], tuple[str, np.ndarray]] | None = None
-) -> None:
+def write_torch(file: BinaryIO, arrays: Mapping[str, np.ndarray], bfloat16: bool = False) -> None:
     """Write {"state_dict": arrays} to an open file.
 
-    encode    gives the kind of storage and the numbers for an array; by default they are the array's own
+    bfloat16    of floating arrays; otherwise each has the kind of storage of its own dtype
+
+    Raises InputError for a dtype that torch has no storage for.
     """
-    encode = encode or plain_storage
+    encode = _in_bfloat16 if bfloat16 else _plain
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         # The pickle comes first and says the kinds; of no numbers they are found without converting any.
         kinds = {key: encode(array[:0] if array.ndim else array)[0] for key, array in arrays.items()}
@@ -44,12 +45,16 @@ def write_torch(
         _add(archive, file, "version", b"3\n")
 
 
-def plain_storage(array: np.ndarray) -> tuple[str, np.ndarray]:
+def _plain(array: np.ndarray) -> tuple[str, np.ndarray]:
     """The kind of storage for an array, and its numbers, row-major and little-endian. Raises InputError where there is none."""
     kind = _KINDS.get(array.dtype.newbyteorder("="))
     if kind is None:
         raise InputError(f"torch's format has no storage for {array.dtype}; convert it first")
     return kind, array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+
+
+def _in_bfloat16(array: np.ndarray) -> tuple[str, np.ndarray]:
+    return (BFLOAT16, to_bfloat16(array).astype("<u2", copy=False)) if array.dtype.kind == "f" else _plain(array)
 
 
 def _add(archive: zipfile.ZipFile, file: BinaryIO, name: str, data: bytes | memoryview) -> None:

@@ -67,7 +67,7 @@ class KernelCache:
 
     def _path(self, signature: Any, codegen: Any) -> Path:
         cells = tuple(cell.cell_contents for cell in self.function.__closure__ or ())
-        options = (numba.config.OPT, numba.config.BOUNDSCHECK, numba.config.DEBUGINFO_DEFAULT)
+        options = [getattr(numba.config, name) for name in ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")]
         about = dumps((str(signature), codegen.magic_tuple(), options, self.function.__code__.co_code, cells))
         name = self.function.__qualname__.replace("<locals>", "").strip("._") or "kernel"
         return Path(self.cache_path) / f"{name}-{_digest(about).hex()[:24]}{SUFFIX}"
@@ -92,6 +92,11 @@ def folder_of(stem: str) -> Path:
     for source in _sources(stem):
         about.update(source.read_bytes())
     return cache_folder() / f"{stem}-{about.hexdigest()[:16]}"
+
+
+def kept(stem: str) -> int:
+    """How many compiled kernels of a module there are."""
+    return len(list(folder_of(stem).glob(f"*{SUFFIX}")))
 
 
 def writable() -> bool:

@@ -69,7 +69,7 @@ def inline(function: Callable[..., Any]) -> Any:
 
 def by_type(function: Callable[..., Any]) -> Any:
     """Decorates what chooses a helper by the types of its arguments, in place of `function`. It becomes part of each caller."""
-    return overload(function, jit_options=INLINE)
+    return overload(function, jit_options=INLINE)  # type: ignore[arg-type]
 
 
 class _Progress(numba_event.Listener):
@@ -115,7 +115,7 @@ def _how_often() -> str:
 
 
 def _ours(event: Any) -> bool:
-    return event.data["dispatcher"].py_func.__module__.startswith(__package__ + ".")
+    return isinstance(event.data["dispatcher"]._cache, KernelCache)
 
 
 def _to_terminal(text: str) -> None:

@@ -23,7 +23,7 @@ __device__ inline void add(Moments& all, A value) {
     all.squares += delta * (value - all.mean);
 }
 
-// The moments of both together, as `_merged` of mvnp/layers/batchnorm.py has them.
+// The moments of both together, as `merged` of mvnp/layers/batchnorm.py has them.
 __device__ inline void merge(Moments& all, const Moments& more) {
     if (more.count == 0) return;
     A share = A(more.count) / (all.count + more.count), delta = more.mean - all.mean;
@@ -74,8 +74,8 @@ extern "C" __global__ void merge_moments(
     }
 }
 
-// Σ dy (x − μ) and Σ dy over the rows of each chunk: (gridDim.y, C) each.
-extern "C" __global__ void centred_sums(
+// (3), but for r: Σ dy (x − μ) and Σ dy over the rows of each chunk, (gridDim.y, C) each.
+extern "C" __global__ void parameter_gradients(
     const T* dy, const T* x, const A* mean, A* of_product, A* of_dy, int rows, int C, int chunk
 ) {
     __shared__ A products[GROUP][WARP], plain[GROUP][WARP];
@@ -103,20 +103,20 @@ extern "C" __global__ void centred_sums(
     }
 }
 
-// (1), number by number.
-extern "C" __global__ void standardised(const T* x, const A* mean, const A* scale, const A* bias, T* y, int C, int count) {
+// (1), number by number; the scale is γ r.
+extern "C" __global__ void standardise(const T* x, const A* mean, const A* scale, const A* bias, T* y, int C, int count) {
     EACH(i, count) {
         unsigned c = i % C;
         y[i] = T((A(x[i]) - mean[c]) * scale[c] + bias[c]);
     }
 }
 
-// dx of (2), number by number.
+// (2), number by number; of_dy, of_g and of_x are γ r, r ⟨g⟩ and r² ⟨g x̂⟩.
 extern "C" __global__ void input_gradient(
-    const T* dy, const T* x, const A* mean, const A* gain, const A* of_dy, const A* slope, T* dx, int C, int count
+    const T* dy, const T* x, const A* mean, const A* of_dy, const A* of_g, const A* of_x, T* dx, int C, int count
 ) {
     EACH(i, count) {
         unsigned c = i % C;
-        dx[i] = T(gain[c] * (A(dy[i]) - of_dy[c] - (A(x[i]) - mean[c]) * slope[c]));
+        dx[i] = T(of_dy[c] * A(dy[i]) - of_g[c] - (A(x[i]) - mean[c]) * of_x[c]);
     }
 }

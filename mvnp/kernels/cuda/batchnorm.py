@@ -25,30 +25,30 @@ def moments(x: Array) -> tuple[int, Array, Array]:
     return rows, mean, squares
 
 
-def centred_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+def parameter_gradients(dy: Array, x: Array, mean: Array, rstd: Array) -> tuple[Array, Array]:
     """As in mvnp/layers/batchnorm.py. Of float16 they are float32."""
     xp, A, x = array_module(dy, x), accumulator_dtype(x.dtype), contiguous(x)
     rows, C, chunk, chunks = _cut(x)
     sums, arrays = xp.empty((2, chunks, C), A), (contiguous(dy, x.dtype), x, contiguous(mean, A))
-    KERNELS.launch("centred_sums", (-(-C // WARP), chunks), (WARP, GROUP), *arrays, sums[0], sums[1], rows, C, chunk)
-    of_product, of_dy = sums.sum(axis=1)
-    return of_product, of_dy
+    KERNELS.launch("parameter_gradients", (-(-C // WARP), chunks), (WARP, GROUP), *arrays, sums[0], sums[1], rows, C, chunk)
+    of_product, dbias = sums.sum(axis=1)
+    return of_product * rstd, dbias
 
 
-def standardised(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
+def standardise(x: Array, mean: Array, rstd: Array, weight: Array, bias: Array) -> Array:
     """As in mvnp/layers/batchnorm.py."""
     x = contiguous(x)
     y = array_module(x).empty_like(x)
-    KERNELS.each("standardised", x.size, x, *_of_channels(x, mean, scale, bias), y, x.shape[-1])
+    KERNELS.each("standardise", x.size, x, *_of_channels(x, mean, rstd * weight, bias), y, x.shape[-1])
     return y
 
 
-def input_gradient(dy: Array, x: Array, mean: Array, gain: Array, of_dy: Array, slope: Array) -> Array:
+def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array) -> Array:
     """As in mvnp/layers/batchnorm.py."""
     x = contiguous(x)
     dx = array_module(x).empty_like(x)
-    arrays = contiguous(dy, x.dtype), x, *_of_channels(x, mean, gain, of_dy, slope)
-    KERNELS.each("input_gradient", x.size, *arrays, dx, x.shape[-1])
+    constants = _of_channels(x, mean, rstd * weight, rstd * mean_g, rstd * rstd * mean_g_x_hat)
+    KERNELS.each("input_gradient", x.size, contiguous(dy, x.dtype), x, *constants, dx, x.shape[-1])
     return dx
 
 

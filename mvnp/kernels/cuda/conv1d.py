@@ -24,13 +24,13 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
 
 
 def conv1d_silu_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
-    """As in mvnp/layers/conv1d.py. v is not kept: the backward makes it again, from numbers that it has at hand."""
-    return _forward(x, weight, bias, silu=True), (x, weight, bias, None)
+    """As in mvnp/layers/conv1d.py. The backward makes v again from numbers that it has at hand."""
+    return _forward(x, weight, bias, silu=True), (x, weight, bias)
 
 
 def conv1d_silu_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """As in mvnp/layers/conv1d.py."""
-    x, weight, bias, _ = cache
+    x, weight, bias = cache
     dx, dweight, dbias = _backward(dy, x, weight, bias, silu=True)
     return dx, dweight, None if bias is None else dbias
 

@@ -4,7 +4,7 @@
 
 // X of (2): number i of it is channel c, in column b and row a of the patch that output pixel (h, w) of sample n sees.
 // Neighbours are channels of a pixel, and both copies run along them.
-extern "C" __global__ void patches(
+extern "C" __global__ void im2col(
     const T* x, T* X, int H, int W, int I, int Ho, int Wo, int Kh, int Kw,
     int stride_h, int stride_w, int pad_h, int pad_w, int first, int count
 ) {
@@ -25,7 +25,7 @@ extern "C" __global__ void patches(
 
 // The way back: number i of the padded image's rows from `top`, (n, height, width, I), is added to by every patch that it lies
 // in. Each thread collects for one number, so no two of them write to the same.
-extern "C" __global__ void collect(
+extern "C" __global__ void col2im(
     const T* dX, T* dpadded, int height, int padded_height, int width, int I, int Ho, int Wo, int Kh, int Kw,
     int stride_h, int stride_w, int top, int count
 ) {

@@ -2,7 +2,7 @@
 in selective_scan.cu.
 
 In one pass a thread takes a channel of a sample through all tokens, so there are b·d threads, however long the sequence is.
-Parallel over time the sequence is cut into chunks of K tokens, which start from the states that the cache keeps anyway. To know
+Parallel over time the sequence is cut into chunks of K tokens, which start from states that the backward wants anyway. To know
 those beforehand, each chunk is first run from zero, and then
 
     h at the end of a chunk = (its end, run from zero) + exp(A ΣΔ) h at its start        ΣΔ over its tokens
@@ -19,27 +19,30 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array, array_module
-from ...errors import InputError, check_choice
-from ...layers.linear_recurrence import METHODS
-from ...layers.selective_scan import ScanCache, check_inputs, check_kept
-from ...layers.selective_scan import selective_scan_backward as array_backward
-from ...layers.selective_scan import selective_scan_forward as array_forward
+from ...errors import InputError
+from ...layers.selective_scan import ScanCache, check_inputs
 from .launch import THREADS, WARP, Kernels, accumulator_dtype, contiguous, rows_of
 
 MOST_STATES = 64  # N numbers of a state, and about 4 N more in the backward, have to find room in the registers of a thread
 SHARED = 48 << 10  # bytes of shared memory that a block gets without asking for more
-FEW_WARPS, LONG = 256, 128  # see `_default_method`
+FEW_WARPS, LONG = 256, 128  # see `_in_parallel`
 
 
-def _default_method(warps: int, tokens: int) -> str:
-    """Whether kernels take the tokens in one pass, "sequential", or parallel over time, "chunked".
+def _in_parallel(warps: int, tokens: int) -> bool:
+    """Whether kernels run parallel over time, or take the tokens in one pass.
 
     Reasoned, not measured. A GPU has some 400 schedulers, 4 on each of about 100 multiprocessors. As long as none has more
     than one warp, one pass takes a time that grows with the tokens alone: 100 to 200 cycles each, 10 to 20 microseconds for
-    196 tokens. "chunked" reads x and dt twice, computes twice as much, and has two launches more, of a few microseconds each.
-    So it is taken where many of the schedulers would stand idle, and the sequence is long enough to pay for the launches.
+    196 tokens. Parallel over time x and dt are read twice, twice as much is computed, and there are two launches more, of a few
+    microseconds each. So that is chosen where many of the schedulers would stand idle, and the sequence is long enough to pay
+    for the launches.
     """
-    return "chunked" if warps <= FEW_WARPS and tokens >= LONG else "sequential"
+    return warps <= FEW_WARPS and tokens >= LONG
+
+
+def _distance(tokens: int, n: int, real: np.dtype) -> int:
+    """K, the distance of kept states: the square root of the number of tokens, but no more than the backward has room for."""
+    return min(math.isqrt(tokens - 1) + 1, _room(n, real))
 
 
 def selective_scan_forward(
@@ -52,28 +55,14 @@ def selective_scan_forward(
     dt_bias: Array | None = None,
     *,
     softplus: bool = True,
-    keep_every: int | None = None,
-    method: str | None = None,
     keep: bool = True,
-) -> tuple[Array, ScanCache]:
-    """As in mvnp/layers/selective_scan.py, with these differences.
-
-    method        "sequential" is one pass, "chunked" parallel over time, None what `_default_method` says. The others exist
-                  as array code, which is what runs for them
-    keep_every    None: as there, but no more than the backward has shared memory for
-    keep          False: the cache has no Δ either
-
-    The states kept are one array, of float32 where x is float16.
-    """
-    check_inputs(x, dt, A, B, C, D, dt_bias, keep_every)
+) -> tuple[Array, ScanCache | None]:
+    """As in mvnp/layers/selective_scan.py. The cache has every K-th state, one array, of float32 where x is float16."""
+    check_inputs(x, dt, A, B, C, D, dt_bias)
     (b, l, d), n, real = x.shape, A.shape[1], accumulator_dtype(x.dtype)
-    method = method or _default_method(b * _groups(d), l)
-    check_choice("method", method, METHODS)
-    if method not in ("sequential", "chunked"):
-        options = {"softplus": softplus, "keep_every": keep_every, "method": method, "keep": keep}
-        return array_forward.__wrapped__(x, dt, A, B, C, D, dt_bias, **options)  # type: ignore[attr-defined]
-    kernels, xp = _kernels(n), array_module(x, dt, A, B, C, D, dt_bias)
-    K = min(keep_every or min(math.isqrt(l - 1) + 1, _room(n, real)), l)
+    parallel = _in_parallel(b * _groups(d), l)
+    kernels, xp = _kernels(n), array_module(x)
+    K = _distance(l, n, real)
     chunks = -(-l // K)
 
     bias = xp.zeros(d, real) if dt_bias is None else dt_bias
@@ -81,35 +70,37 @@ def selective_scan_forward(
     B_rows, C_rows = (rows_of(array, x.dtype) for array in (B, C))
     a, skip, bias = (contiguous(array, real) for array in (A, D, bias))
     y, delta = xp.empty_like(x), xp.empty(x.shape if keep else (1,), x.dtype)
-    kept = xp.empty((chunks, b, n, d) if keep or method == "chunked" else (1,), real)
+    kept = xp.empty((chunks, b, n, d) if keep or parallel else (1,), real)
     grid, every, span = (b, _groups(d)), K if keep else 0, l
-    if method == "chunked":
+    if parallel:
         grid, every, span = (b * chunks, _groups(d)), 0, K
         total = xp.empty((chunks, b, d), real)
         kernels.launch("chunk_states", grid, WARP, x, dt, a, B_rows, bias, kept, total, b, l, d, span, softplus)
         _carry_over(kernels, kept, total, a, back=False)
     arguments = (x, dt, a, B_rows, C_rows, skip, bias, y, delta, kept, b, l, d, span, every, softplus, keep)
     kernels.launch("scan_forward", grid, WARP, *arguments)
-    cache = ScanCache(x, delta if keep else None, A, B, C, D, kept if keep else [], K, softplus, dt_bias is not None, method)
-    return y, cache
+    return y, ScanCache(x, delta, A, B, C, D, softplus, dt_bias is not None, kept) if keep else None
 
 
 def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     """As in mvnp/layers/selective_scan.py."""
-    check_kept(cache)
-    if cache.method not in ("sequential", "chunked"):
-        return array_backward.__wrapped__(dy, cache)  # type: ignore[attr-defined]
+    x, delta, A, B, C, D, softplus, has_bias, kept = cache
+    if dy.shape != x.shape:
+        return NotImplemented
     arguments: tuple[Any, ...]
-    x, delta, A, B, C, D, _, K, softplus, has_bias, method = cache
     (b, l, d), n, xp, real = x.shape, A.shape[1], array_module(dy, x), accumulator_dtype(x.dtype)
-    kernels = _kernels(n)
+    kernels, K = _kernels(n), _distance(l, n, real)
     x, delta = (contiguous(array, x.dtype) for array in (x, delta))
     dy_rows, B_rows, C_rows = (rows_of(array, x.dtype) for array in (dy, B, C))
     a, skip = contiguous(A, real), contiguous(D, real)
-    kept, K = _near_enough(kernels, cache, x, delta, a, B_rows, C_rows, skip)
+    if kept is None:  # the forward was array code
+        kept, y = xp.empty((-(-l // K), b, n, d), real), xp.empty_like(x)
+        arguments = (x, delta, a, B_rows, C_rows, skip, xp.zeros(d, real), y, y, kept, b, l, d, l, K, False, False)
+        kernels.launch("scan_forward", (b, _groups(d)), WARP, *arguments)
+    kept = contiguous(kept, real)
 
     parts, span, carries = 1, l, kept  # in one pass nothing is carried in, and `carries` not looked at
-    if method == "chunked":
+    if _in_parallel(b * _groups(d), l):
         parts, span, carries = -(-l // K), K, xp.empty_like(kept)
         total = xp.empty((parts, b, d), real)
         ending = (dy_rows, delta, a, C_rows, carries, total, b, l, d, span)
@@ -131,19 +122,6 @@ def _carry_over(kernels: Kernels, values: Array, total: Array, a: Array, back: b
     parts, b, n, d = values.shape
     count = b * n * d
     kernels.launch("carry_over", -(-count // THREADS), THREADS, values, total, a, parts, d, back, count)
-
-
-def _near_enough(kernels: Kernels, cache: ScanCache, x: Array, delta: Array, *rest: Any) -> tuple[Array, int]:
-    """The kept states as one array, and K. If they are too far apart for shared memory, more of them are computed again."""
-    xp, (b, l, d), n, real = array_module(x), x.shape, cache.A.shape[1], accumulator_dtype(x.dtype)
-    room = _room(n, real)
-    if cache.keep_every <= room:
-        kept = cache.kept if not isinstance(cache.kept, list) else xp.stack(cache.kept)
-        return contiguous(kept, real), cache.keep_every
-    kept, y = xp.empty((-(-l // room), b, n, d), real), xp.empty_like(x)
-    arguments = (x, delta, *rest, xp.zeros(d, real), y, y, kept, b, l, d, l, room, False, False)
-    kernels.launch("scan_forward", (b, _groups(d)), WARP, *arguments)
-    return kept, room
 
 
 def _groups(d: int) -> int:

@@ -8,29 +8,11 @@ __device__ inline A row_max(const T* x, int lane, int C) {
     return warp_max(largest);
 }
 
-// Numerator and denominator of (1). Where all of a row is −∞, −∞ − (−∞) makes it NaN.
-extern "C" __global__ void exponentials(const T* x, T* y, A* total, int rows, int C) {
-    int row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    int lane = threadIdx.x % WARP;
-    if (row >= rows) return;  // a whole warp at once
-    x += (size_t)row * C;
-    y += (size_t)row * C;
-
-    A largest = row_max(x, lane, C), sum = 0;
-    for (int c = lane; c < C; c += WARP) {
-        A e = exp(A(x[c]) - largest);
-        y[c] = T(e);
-        sum += e;
-    }
-    sum = warp_sum(sum);
-    if (lane == 0) total[row] = sum;
-}
-
 // (1). The exponentials are worked out twice: keeping them would take memory, which is slower.
 extern "C" __global__ void softmax_forward(const T* x, T* y, int rows, int C) {
     int row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     int lane = threadIdx.x % WARP;
-    if (row >= rows) return;
+    if (row >= rows) return;  // a whole warp at once; where all of a row is −∞, −∞ − (−∞) makes it NaN
     x += (size_t)row * C;
     y += (size_t)row * C;
 

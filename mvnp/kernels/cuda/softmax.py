@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...backend import Array, array_module
 from ...errors import check_array
-from .launch import WARP, Kernels, accumulator_dtype, contiguous
+from .launch import WARP, Kernels, contiguous
 
 KERNELS = Kernels("softmax")
 WARPS = 4  # in a block
@@ -23,14 +23,6 @@ def softmax_backward(dy: Array, cache: Array) -> Array:
     dx = array_module(y).empty_like(y)
     _launch("softmax_backward", contiguous(dy, y.dtype), y, dx)
     return dx
-
-
-def exponentials(x: Array) -> tuple[Array, Array]:
-    """As in mvnp/layers/softmax.py. In float16 the denominators are float32: a sum may be more than the largest half."""
-    xp, x = array_module(x), contiguous(x)
-    y, total = xp.empty_like(x), xp.empty((*x.shape[:-1], 1), accumulator_dtype(x.dtype))
-    _launch("exponentials", x, y, total)
-    return y, total
 
 
 def _launch(name: str, x: Array, *others: Array) -> None:

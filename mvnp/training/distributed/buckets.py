@@ -19,7 +19,7 @@ from ...backend import Array, array_module, moved_to, to_numpy
 BUCKET_BYTES = 8 << 20
 
 
-def add_up(communicator: Any, arrays: dict[str, Array], bucket_bytes: int = BUCKET_BYTES) -> dict[str, Array]:
+def all_reduce(communicator: Any, arrays: dict[str, Array], bucket_bytes: int = BUCKET_BYTES) -> dict[str, Array]:
     """Σ over the ranks of each array; all ranks give the same names, shapes and dtypes, in the same order.
 
     communicator    of mpi4py

@@ -21,12 +21,11 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 from ...backend import Array, backend_name, current_module, from_numpy, to_numpy
-from ...core import Tape
 from ...errors import MissingPackageError, MvnpError, TrainingError
 from ...execution.parallel import threads, use_threads
 from ..watcher import Watcher
 from . import buckets
-from .ranks import Ranks, RankTape
+from .ranks import Ranks
 
 T = TypeVar("T")
 
@@ -72,14 +71,11 @@ class MpiRanks(Ranks):
         beside = self._world.Split_type(MPI.COMM_TYPE_SHARED)
         _share_machine(beside.rank, beside.size)
 
-    def tape(self, seed: int | list[int], total: int) -> Tape:
-        return RankTape(self, seed, total)
+    def all_gather(self, value: T) -> list[T]:
+        return [_mapped(from_numpy, other) for other in self._world.allgather(_mapped(to_numpy, value))]
 
-    def gather(self, value: T) -> list[T]:
-        return [_mapped(from_numpy, found) for found in self._world.allgather(_mapped(to_numpy, value))]
-
-    def add_up(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        return buckets.add_up(self._world, arrays)
+    def all_reduce(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        return buckets.all_reduce(self._world, arrays)
 
     def from_first(self, function: Callable[[], T]) -> T:
         result, problem = None, None

@@ -2,9 +2,9 @@
 
 A step of N ranks is the step of one process with the whole batch, to rounding:
 
-    loss        (1/B) Σ_b loss_b, over the B images of all ranks: each adds up its own, and the sums meet
-    gradients   ∇ of that loss, Σ over the ranks of the gradient of their part (buckets.py)
-    BatchNorm   sums over the batch, forward and backward: `Tape.gather` brings those of all ranks (docs/parallel.md)
+    loss        (1/B) Σ_b loss_b, over the B images of all ranks: each adds up its own, and then all_reduce
+    gradients   ∇ of that loss, Σ over the ranks of the gradient of their shard (buckets.py)
+    BatchNorm   sums over the batch, forward and backward: `Tape.all_gather` brings those of all ranks (docs/parallel.md)
     draws       of dropout and drop path, for the whole batch on each rank, which keeps its own rows
 
 Here is what a process by itself does; mpi.py has the same for many.
@@ -14,14 +14,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from ...backend import Array
-from ...core import Tape
 from ...errors import InputError
-from ...execution.pieces import RowsOfDraws
 
 T = TypeVar("T")
 
@@ -39,21 +35,17 @@ class Ranks:
         """Whether this is the rank that writes files and shows progress."""
         return self.rank == 0
 
-    def part(self, total: int) -> slice:
+    def shard(self, total: int) -> slice:
         """The share of this rank of a batch of `total` images. Raises InputError where a rank would have none."""
         if total < self.size:
             raise InputError(f"a batch of {total} cannot be shared by {self.size} ranks; use a larger batch or fewer ranks")
         return slice(total * self.rank // self.size, total * (self.rank + 1) // self.size)
 
-    def tape(self, seed: int | list[int], total: int) -> Tape:
-        """A training tape for this rank's share of a batch of `total`."""
-        return Tape(training=True, seed=seed, inputs=False)
-
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """The values of all ranks, in their order: numbers and small arrays, in tuples and lists."""
         return [value]
 
-    def add_up(self, arrays: dict[str, Array]) -> dict[str, Array]:
+    def all_reduce(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """Σ over the ranks of each array. All have the same names and shapes."""
         return arrays
 
@@ -68,17 +60,3 @@ class Ranks:
     def together(self) -> Iterator[None]:
         """While this context lasts, no rank waits for another that has failed."""
         yield
-
-
-class RankTape(Tape):
-    """The tape of one rank: statistics are those of all ranks' images, and random masks rows of the whole batch's."""
-
-    alone = False
-
-    def __init__(self, ranks: Ranks, seed: int | list[int], total: int) -> None:
-        super().__init__(training=True, inputs=False)
-        self.rng = RowsOfDraws(np.random.default_rng(seed), ranks.part(total), total)
-        self._ranks = ranks
-
-    def gather_all(self, values: list[Any]) -> list[Any]:
-        return [value for found in self._ranks.gather(values) for value in found]
