@@ -26,7 +26,7 @@ PACKAGE = Path(__file__).parents[2] / "mvnp"
 UNTOUCHED_FUNCTIONS = {"__repr__", "__str__", "__dir__", "__getattr__"}
 UNTOUCHED_NAMES = {"__all__", "__version__"}
 # Options that decide about time, memory or the checking of lengths, and no number.
-UNTOUCHED_OPTIONS = {"strict", "copy", "dtype", "maxsize", "stacklevel"}
+UNTOUCHED_OPTIONS = {"strict", "copy", "cost", "dtype", "maxsize", "stacklevel"}
 
 COMPARISONS: dict[type, type] = {
     ast.Lt: ast.LtE,
