@@ -20,6 +20,8 @@ from pathlib import Path
 
 from sabotage_faults import FAULTS
 
+from support.patience import HANGS
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -58,11 +60,11 @@ def plant(fault: Fault, folder: Path) -> None:
 
 def run_tests(fault: Fault, folder: Path) -> subprocess.CompletedProcess[str]:
     """The fault's test file on the copy in `folder`, which comes first on the path (-P: not the working directory)."""
-    options = ["-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options = ["-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "slow or not slow"]
     command = [sys.executable, "-P", "-m", "pytest", *options, str(fault.test)]
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", timeout=HANGS, check=False)
 
 
 def noticed(fault: Fault) -> tuple[bool, str]:

@@ -358,7 +358,7 @@ def test_forward_that_is_not_finite_is_never_right(jacobian):
     assert not report.ok
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(
     rows=st.integers(1, 4), columns=st.integers(1, 4), entry=st.integers(0, 15), seed=st.integers(0, 99), jacobian=st.booleans()
 )

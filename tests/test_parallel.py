@@ -10,6 +10,7 @@ import pytest
 from mvnp import parallel
 from mvnp.errors import InputError
 from mvnp.parallel import Meeting, run, threads, use_threads
+from support.patience import HANGS
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def test_results_are_in_order():
 
 
 def test_tasks_run_at_the_same_time():
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=HANGS)
     assert sorted(run([both.wait, both.wait])) == [0, 1]
 
 
@@ -62,7 +63,7 @@ def test_the_matrix_library_is_held_to_one_thread_and_let_go():
 
 
 def test_error_states_hold_in_threads():
-    both = threading.Barrier(2, timeout=30)  # so that each thread takes one
+    both = threading.Barrier(2, timeout=HANGS)  # so that each thread takes one
 
     def overflow():
         both.wait()
@@ -114,7 +115,7 @@ def test_calls_from_several_threads_take_turns():
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(timeout=60)
+        caller.join(timeout=HANGS)
     assert results == [[[index, -index]] * 2 for index in range(4)]
 
 
@@ -125,7 +126,7 @@ def test_a_forked_child_makes_its_own_threads():
     child = os.fork()
     if child == 0:
         os._exit(0 if run([lambda: 1, lambda: 2]) == [1, 2] else 1)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert ended == (child, 0)

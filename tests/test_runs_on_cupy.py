@@ -77,7 +77,11 @@ def test_finds_the_names():
 
 
 def test_every_name_exists_in_cupy():
-    found = {path: names_used(path.read_text()) for path in sorted(PACKAGE.rglob("*.py")) if path.name != "backend.py"}
+    found = {
+        path: names_used(path.read_text(encoding="utf-8"))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name != "backend.py"
+    }
     missing = [
         f"{path.relative_to(PACKAGE.parent)}:{line}: xp.{name}"
         for path, names in found.items()

@@ -86,7 +86,7 @@ def test_a_look_at_the_solution_is_counted_before_it_is_solved(call, folder):
     solve(folder, "relu")
     call("learn", "check", "relu")
     call("learn", "solution", "relu")
-    assert not json.loads((folder / "score.json").read_text())["exercises"]["relu"]["looked"]
+    assert not json.loads((folder / "score.json").read_text(encoding="utf-8"))["exercises"]["relu"]["looked"]
 
 
 @pytest.mark.parametrize("name", ["relu", "2", "02_relu.py", "mvnp-learn/02_relu.py"])
@@ -120,10 +120,10 @@ def test_what_cannot_be_done(call, folder):
 
 def test_a_damaged_score_stops_everything(call, folder):
     call("learn", "open")
-    (folder / "score.json").write_text("{")
+    (folder / "score.json").write_text("{", encoding="utf-8")
     for arguments in ([], ["open", "relu"], ["check"], ["solution", "relu"]):
         assert_refused(call("learn", *arguments), "mvnp-learn/score.json: the score cannot be read")
-    assert (folder / "score.json").read_text() == "{"
+    assert (folder / "score.json").read_text(encoding="utf-8") == "{"
     assert sorted(file.name for file in folder.iterdir()) == ["01_linear.py", "score.json"]
 
 

@@ -13,7 +13,9 @@ from support.cuda_on_cpu import running
 from support.kernel_checks import needs_compiler
 from support.strict_cupy import installed
 
-TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text()) | {"drop_path_rate": 0.2}
+TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text(encoding="utf-8")) | {
+    "drop_path_rate": 0.2
+}
 
 
 def step(dtype: str, watch=None) -> dict[str, np.ndarray]:

@@ -89,7 +89,7 @@ def test_oracle(shape, outputs, kernel, stride, padding):
     assert_oracle(with_geometry(stride, padding), conv2d_backward, independent, inputs_of(shape, outputs, kernel))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_geometry_as_in_torch(data):
     torch = pytest.importorskip("torch")

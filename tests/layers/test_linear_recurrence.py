@@ -72,7 +72,7 @@ def test_oracle(shape, method):
     assert_oracle(forward_by(method), backward_without_start, recurrence, inputs_of(*shape, start=False))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     k=st.integers(1, 70) | st.sampled_from([97, 127, 128, 129, 251]),
     method=st.sampled_from(list(METHODS)),

@@ -203,7 +203,7 @@ def test_wrong_method():
         selective_scan_forward(*inputs_of(1, 4, 1, 1).values(), method="chunk")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(b=st.integers(1, 3), l=st.integers(1, 20), d=st.integers(1, 3), n=st.integers(1, 3), keep=st.none() | st.integers(1, 25))
 def test_any_size_as_the_recurrence(b, l, d, n, keep):
     inputs = inputs_of(b, l, d, n)

@@ -54,7 +54,7 @@ def test_gradients(B, H, W, P):
     assert_gradients(lambda tokens: (window_reverse(tokens, P, H, W), None), lambda dx, _: window_partition(dx, P), tokens)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(B=st.integers(1, 3), H=st.integers(1, 9), W=st.integers(1, 9), C=st.integers(1, 3), P=st.integers(1, 6))
 def test_adjoint(B, H, W, C, P):
     """⟨partition(x), t⟩ = ⟨x, reverse(t)⟩, and reversing undoes partitioning."""
@@ -102,7 +102,7 @@ def test_real_tokens():
     np.testing.assert_array_equal(real, np.array(one_image * 2, bool))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(B=st.integers(1, 2), H=st.integers(1, 9), W=st.integers(1, 9), P=st.integers(1, 6))
 def test_real_tokens_are_those_of_the_image(B, H, W, P):
     real = real_tokens(np.zeros(1), B, H, W, P)

@@ -83,7 +83,7 @@ def test_oracle(shape, outputs, padding):
     assert_oracle(padded_by(padding), winograd_backward, independent, inputs_of(shape, outputs))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     B=st.integers(1, 3), H=st.integers(1, 11), W=st.integers(1, 11), I=st.integers(1, 4), O=st.integers(1, 4),
     padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),

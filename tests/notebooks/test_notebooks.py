@@ -12,6 +12,7 @@ import nbclient
 import pytest
 
 from support.notebook_answers import RIGHT, WRONG
+from support.patience import HANGS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 spec = importlib.util.spec_from_file_location("questions", NOTEBOOKS / "questions.py")
@@ -20,7 +21,6 @@ assert spec.loader is not None
 questions = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(questions)
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]_*.py"))
-LIMIT = 180  # seconds
 
 
 def run(source: str, folder: Path) -> list[str]:
@@ -29,7 +29,7 @@ def run(source: str, folder: Path) -> list[str]:
         shutil.copy(path, folder)
     notebook = jupytext.reads(source, fmt="py:percent")
     # What a cell prints comes in pieces, however it likes: as one text of it.
-    options = {"timeout": LIMIT, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
+    options = {"timeout": HANGS, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
     nbclient.NotebookClient(notebook, **options).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]

@@ -13,9 +13,8 @@ from mvnp.errors import InputError, MissingPackageError
 from mvnp.training import AdamW, Ranks, buckets, join, mpi, read_checkpoint, read_log, train_step
 from mvnp.training.mpi import LAUNCHER_VARIABLES
 from support import ranked
+from support.patience import HANGS
 from support.toy_training import ToyModel, outcome, toy_config, toy_loaders
-
-UNTIL = 60.0  # seconds to wait for a moment that must come
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def whole_run(tmp_path_factory):
 
 
 def wait_for_steps(out: Path, number: int) -> None:
-    end = time.monotonic() + UNTIL
+    end = time.monotonic() + HANGS
     while not (out / "log.jsonl").exists() or (out / "log.jsonl").read_bytes().count(b"\n") < number:
         assert time.monotonic() < end, "the run does not begin"
         time.sleep(0.01)
@@ -66,7 +65,7 @@ def assert_close_outcome(got: Path, want: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_and_resumed_by_another_number(whole_run, tmp_path, number):
     out = tmp_path / "run"
-    process = ranked.start(2, "run", out, "--wait", 0.05)
+    process = ranked.start(2, "run", out, "--hold", 6)
     wait_for_steps(out, 4)
     process.send_signal(number)
     status, said = ranked.finish(process)
@@ -85,9 +84,9 @@ def test_asked_to_stop_and_resumed_by_another_number(whole_run, tmp_path, number
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_that_is_killed(whole_run, tmp_path, victim):
     out = tmp_path / "run"
-    process = ranked.start(2, "run", out, "--wait", 0.05)
+    process = ranked.start(2, "run", out, "--hold", 8)
     wait_for_steps(out, 6)
-    os.kill(int(Path(f"{out}.rank{victim}").read_text()), signal.SIGKILL)
+    os.kill(int(Path(f"{out}.rank{victim}").read_text(encoding="utf-8")), signal.SIGKILL)
     status, said = ranked.finish(process)
     assert status != 0
     assert "mvnp: a process of this training was killed or failed, and with it all" in said
