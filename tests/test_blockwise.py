@@ -9,6 +9,7 @@ from mvnp.backend import from_numpy, to_numpy
 from mvnp.blockwise import blockwise, in_blocks, row_blocks, sample_blocks, sum_rows
 from mvnp.layers import attention
 from support.checks import normal
+from support.tolerance import assert_close
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def test_several_results_of_other_widths():
     x, column = normal((7, 6), seed=1), normal((7, 1), seed=2)
     double, mean = blockwise(lambda x, c: (2 * x + c, x.mean(axis=-1, keepdims=True)), x, column)
     np.testing.assert_array_equal(double, 2 * x + column)
-    np.testing.assert_allclose(mean, x.mean(axis=-1, keepdims=True), rtol=1e-15)
+    assert_close(mean, x.mean(axis=-1, keepdims=True), terms=16)
 
 
 def test_strided_arrays():
@@ -51,9 +52,9 @@ def test_rows_wider_than_a_block():
 def test_sums():
     x, y = normal((5, 3, 4), seed=1), normal((5, 3, 4), seed=2)
     both, one = sum_rows(lambda x, y: (x * y, x), x, y)
-    np.testing.assert_allclose(both, (x * y).sum(axis=(0, 1)), rtol=1e-13)
-    np.testing.assert_allclose(one, x.sum(axis=(0, 1)), rtol=1e-13)
-    np.testing.assert_allclose(sum_rows(lambda y: y, y), y.sum(axis=(0, 1)), rtol=1e-13)
+    assert_close(both, (x * y).sum(axis=(0, 1)), terms=16)
+    assert_close(one, x.sum(axis=(0, 1)), terms=16)
+    assert_close(sum_rows(lambda y: y, y), y.sum(axis=(0, 1)), terms=16)
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 6, 11])
@@ -71,7 +72,7 @@ def test_on_cupy_nothing_is_cut(strict_cupy):
     result = blockwise(lambda x: (calls.append(x.shape), x * 2)[1], device)
     assert calls == [(10, 4)]
     np.testing.assert_array_equal(to_numpy(result), 2 * x)
-    np.testing.assert_allclose(to_numpy(sum_rows(lambda x: x, device)), x.sum(axis=0), rtol=1e-13)
+    assert_close(to_numpy(sum_rows(lambda x: x, device)), x.sum(axis=0), terms=16)
 
 
 @pytest.mark.parametrize(("stem", "index"), [(stem, index) for stem in PAIRS for index in range(len(CASES[stem]))])
@@ -89,4 +90,4 @@ def test_every_layer_is_the_same_in_blocks(monkeypatch, stem, index):
     for got, want in zip(results(7), results(1 << 20), strict=True):
         assert (got is None) == (want is None)
         if want is not None:
-            np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-12)
+            assert_close(got, want)

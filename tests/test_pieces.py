@@ -13,6 +13,7 @@ from mvnp.pieces import PieceTape
 from support.checks import normal, relative
 from support.randomise import randomised
 from support.tiny import TINY
+from support.tolerance import assert_close
 
 
 def model_of(**options):
@@ -116,16 +117,16 @@ def test_batchnorm_of_pieces_is_that_of_the_batch(monkeypatch):
     tapes = [PieceTape(whole, part, 6, member, meeting) for member, part in enumerate(parts)]
     y = run([lambda p=p, t=t: norm(x[p], t) for p, t in zip(parts, tapes, strict=True)], meeting)
     dx = run([lambda p=p, t=t: norm.backward(dy[p], t) for p, t in zip(parts, tapes, strict=True)], meeting)
-    np.testing.assert_allclose(np.concatenate(y), want, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(np.concatenate(dx), dwant, rtol=1e-11, atol=1e-12)
+    assert_close(np.concatenate(y), want)
+    assert_close(np.concatenate(dx), dwant)
     for piece in tapes:
         whole.take_gradients(piece)
     for key, gradient in norm.gradients(whole).items():
-        np.testing.assert_allclose(gradient, norm.gradients(tape)[key], rtol=1e-12)
+        assert_close(gradient, norm.gradients(tape)[key])
     for _, buffer in norm.named_state():
         if not buffer.trainable:
             for piece in tapes:
-                np.testing.assert_allclose(piece.pending(buffer), tape.pending(buffer), rtol=1e-12)
+                assert_close(piece.pending(buffer), tape.pending(buffer))
 
 
 def test_a_piece_that_fails_is_reported(cut):
@@ -163,8 +164,8 @@ def test_the_first_levels_take_a_few_images_at_a_time(monkeypatch, few):
     monkeypatch.setattr(parallel, "_chosen", 1)
     monkeypatch.setattr(pieces, "FEW_PIXELS", few)
     monkeypatch.setattr(model.patch_embed, "forward", lambda x, tape: (turns.append(len(x)), plain(x, tape))[1])
-    np.testing.assert_allclose(model(x), logits, rtol=1e-11, atol=1e-12)
+    assert_close(model(x), logits)
     assert sum(turns) == 5
     assert len(turns) == min(5, max(1, round(5 * 40 * 24 / few)))
     for part, whole in zip(model.features(x), stages, strict=True):
-        np.testing.assert_allclose(part, whole, rtol=1e-11, atol=1e-12)
+        assert_close(part, whole)

@@ -28,6 +28,7 @@ from support.checks import normal
 from support.cupy_names import exists
 from support.host_events import Recorder
 from support.strict_cupy import installed
+from support.tolerance import assert_close
 
 PACKAGE = Path(mvnp.__file__).parent
 GIVE_A_MODULE = ("array_module", "current_module")  # the functions of backend.py that return NumPy or CuPy
@@ -290,4 +291,4 @@ def test_a_training_step_waits_once(strict_cupy):
         assert got.loss == want.loss
         assert got.grad_norm == pytest.approx(want.grad_norm, rel=1e-12)
     for name, want in want_weights.items():
-        np.testing.assert_allclose(weights[name], want, rtol=1e-12, err_msg=name)
+        assert_close(weights[name], want, message=name)

@@ -7,6 +7,7 @@ from sabotage_faults import FAULTS
 from support.cuda_on_cpu import COMPILER, NEEDS_COMPILER
 
 
+@pytest.mark.slow(reason="a process for each planted fault, hundreds of them")
 @pytest.mark.parametrize("fault", faults(at_most=2), ids=str)
 def test_fault_is_caught(fault):
     if fault.module.startswith("export/"):  # whose tests are skipped without these

@@ -10,6 +10,7 @@ from mvnp.errors import InputError
 from mvnp.layers import conv2d
 from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward, use_convolution
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
+from support.tolerance import assert_close
 
 # x (B, H, W, I), outputs, kernel, stride, padding
 CASES = [
@@ -47,20 +48,20 @@ def test_by_hand():
     x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).reshape(1, 2, 3, 1)
     weight = np.array([[1.0, 10.0], [100.0, 1000.0]]).reshape(1, 1, 2, 2)
     y, cache = conv2d_forward(x, weight, np.array([7.0]))
-    np.testing.assert_allclose(y.ravel(), [5428.0, 6539.0])
+    assert_close(y.ravel(), [5428.0, 6539.0])
     # dy = (1, 2): the middle column is seen by both patches, at its second tap by y_00 and at its first by y_01:
     # dx = 1  10 + 2·1  2·10 ; 100  1000 + 2·100  2·1000.     dw_00 = 1·1 + 2·2, dw_01 = 1·2 + 2·3, …
     dx, dweight, dbias = conv2d_backward(np.array([1.0, 2.0]).reshape(1, 1, 2, 1), cache)
-    np.testing.assert_allclose(dx[0, :, :, 0], [[1.0, 12.0, 20.0], [100.0, 1200.0, 2000.0]])
-    np.testing.assert_allclose(dweight[0, 0], [[5.0, 8.0], [14.0, 17.0]])
-    np.testing.assert_allclose(dbias, [3.0])
+    assert_close(dx[0, :, :, 0], [[1.0, 12.0, 20.0], [100.0, 1200.0, 2000.0]])
+    assert_close(dweight[0, 0], [[5.0, 8.0], [14.0, 17.0]])
+    assert_close(dbias, [3.0])
 
 
 def test_stride_and_padding_by_hand():
     # 3x3 ones, stride 2, padding 1 on the image 1 2 ; 3 4: the only patch in reach of the corner sees all four: 10.
     x = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1)
     y, _ = conv2d_forward(x, np.ones((1, 1, 3, 3)), stride=(2, 2), padding=(1, 1))
-    np.testing.assert_allclose(y, np.full((1, 1, 1, 1), 10.0))
+    assert_close(y, np.full((1, 1, 1, 1), 10.0))
 
 
 @pytest.mark.parametrize(("shape", "outputs", "kernel", "stride", "padding"), CASES)
@@ -108,9 +109,9 @@ def test_any_geometry_as_in_torch(data):
     expected = expected.permute(0, 2, 3, 1)
     expected.backward(torch.tensor(dy))
     assert y.shape == expected.shape
-    np.testing.assert_allclose(y, expected.detach(), rtol=1e-12, atol=1e-12)
+    assert_close(y, expected.detach())
     for got, want in zip(conv2d_backward(dy, cache), theirs, strict=False):
-        np.testing.assert_allclose(got, want.grad, rtol=1e-12, atol=1e-12)
+        assert_close(got, want.grad)
 
 
 @pytest.mark.parametrize("samples", [1, 2])
@@ -122,9 +123,9 @@ def test_patches_in_parts(monkeypatch, samples):
     monkeypatch.setattr(conv2d, "PATCH_BYTES", samples * 4 * 4 * 27 * 8)
     assert len(list(conv2d._parts(y, 27))) == -(-5 // samples)
     in_parts, cache = forward(*inputs.values())
-    np.testing.assert_allclose(in_parts, y, rtol=1e-13)
+    assert_close(in_parts, y, terms=16)
     for got, want in zip(conv2d_backward(y, cache), gradients, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-12)
+        assert_close(got, want)
 
 
 def test_float32():
@@ -206,9 +207,9 @@ def test_rows_in_parts(monkeypatch, rows, stride, padding):
     monkeypatch.setattr(conv2d, "PATCH_BYTES", rows * y.shape[2] * 27 * 8)
     assert [len(blocks) for _, blocks in conv2d._parts(y, 27)] == [-(-y.shape[1] // rows)] * (2 if rows < y.shape[1] else 1)
     in_parts, cache = forward(*inputs.values())
-    np.testing.assert_allclose(in_parts, y, rtol=1e-13, atol=1e-13)
+    assert_close(in_parts, y, terms=16)
     for got, want in zip(conv2d_backward(normal(y.shape, seed=9), cache), gradients, strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+        assert_close(got, want)
 
 
 def test_the_method_can_be_chosen(monkeypatch):

@@ -9,13 +9,14 @@ from mvnp.visualize.internals import AttentionRecord, WindowGeometry, record_att
 from mvnp.visualize.style import png
 from support.figures import image, marks
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 
 def test_tokens_that_a_query_attends_to():
     one = [1.0, 0, 0, 0]
     weights = np.array([[[one, [0.5, 0.5, 0, 0], [0.25] * 4, [0.25] * 4], [one] * 4]])
     spread = query_spread(AttentionRecord("levels.2.blocks.1.mixer", WindowGeometry(2, 1, 2, 16), weights))
-    np.testing.assert_allclose(spread, [[[1, np.nan], [4, np.nan]], [[1, np.nan], [1, np.nan]]])
+    assert_close(spread, [[[1, np.nan], [4, np.nan]], [[1, np.nan], [1, np.nan]]])
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -26,7 +27,7 @@ def test_what_is_drawn_is_what_was_recorded(narrow):
     order = np.argsort(np.nanmean(spread, axis=(1, 2)))
     for axes, head in zip(figure.axes[:2], order, strict=True):
         _, drawn = marks(axes)
-        np.testing.assert_allclose(drawn, spread[head, :5, :5].ravel())
+        assert_close(drawn, spread[head, :5, :5].ravel())
         assert axes.get_title(loc="left") == f"Head {head + 1}: {drawn.mean():.1f} of 4"
     assert png(figure).startswith(b"\x89PNG")
 

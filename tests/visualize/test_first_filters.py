@@ -10,6 +10,7 @@ from mvnp.visualize.first_filters import first_filters, first_layer, kernel_pict
 from mvnp.visualize.style import png
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 
 def test_kernels_make_the_answers():
@@ -22,7 +23,7 @@ def test_kernels_make_the_answers():
     for row, column in ((0, 0), (3, 7), (15, 15)):
         patch = padded[:, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
         expected = np.maximum((kernels * patch).sum(axis=(1, 2, 3)) + constant, 0)
-        np.testing.assert_allclose(answers[:, row, column], expected, rtol=1e-10, atol=1e-12)
+        assert_close(answers[:, row, column], expected, terms=DEEP)
     assert (answers > 0).any()
 
 
@@ -39,7 +40,7 @@ def test_pairs_of_kernel_and_answer(channels, narrow):
     for name, drawn in pictures.items():
         kernel = kernels[int(name)]
         expected = (kernel.transpose(1, 2, 0) / most + 1) / 2 if channels == 3 else kernel[0]
-        np.testing.assert_allclose(drawn, expected, atol=1e-12)
+        assert_close(drawn, expected)
     for drawn in below:
         assert any(np.array_equal(drawn, answer) for answer in answers)
     assert png(figure).startswith(b"\x89PNG")

@@ -6,15 +6,16 @@ from matplotlib.figure import Figure
 
 from mvnp.visualize.pixel_maps import around_zero, cell_side, cell_sums, show_cells, show_signed
 from support.figures import marks
+from support.tolerance import assert_close
 
 
 def test_cells_add_up_to_the_map():
     values = np.random.default_rng(0).standard_normal((10, 7))
     sums = cell_sums(values, 3)
     assert sums.shape == (4, 3)
-    np.testing.assert_allclose(sums.sum(), values.sum(), rtol=1e-12)
-    np.testing.assert_allclose(sums[1, 2], values[3:6, 6:7].sum(), rtol=1e-12)
-    np.testing.assert_allclose(sums[3, 0], values[9:, :3].sum(), rtol=1e-12)
+    assert_close(sums.sum(), values.sum())
+    assert_close(sums[1, 2], values[3:6, 6:7].sum())
+    assert_close(sums[3, 0], values[9:, :3].sum())
 
 
 def test_a_side_of_cells_for_any_image():
@@ -26,10 +27,10 @@ def test_squares_stand_on_their_cells_and_areas_are_amounts():
     axes = Figure().subplots()
     drawn = show_cells(axes, np.zeros((6, 6)), sums, 3)
     centres, values = marks(axes)
-    np.testing.assert_allclose(centres, [(1, 1), (4, 1), (1, 4), (4, 4)])
+    assert_close(centres, [(1, 1), (4, 1), (1, 4), (4, 4)])
     np.testing.assert_array_equal(values, sums.ravel())
     areas = [path.get_extents().width ** 2 for path in drawn.get_paths()]
-    np.testing.assert_allclose(areas, (0.94 * 3) ** 2 * np.abs(sums).ravel() / 4, atol=1e-12)
+    assert_close(areas, (0.94 * 3) ** 2 * np.abs(sums).ravel() / 4)
     reds, blues = drawn.to_rgba([4.0])[0], drawn.to_rgba([-4.0])[0]
     assert reds[0] > reds[2]
     assert blues[2] > blues[0]

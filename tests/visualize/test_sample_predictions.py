@@ -10,6 +10,7 @@ from mvnp.visualize.overlay import as_picture
 from mvnp.visualize.sample_predictions import predict, sample_predictions
 from mvnp.visualize.style import png
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 CLASSES = ("cat", "$dog$", "a bird with a long name")
 
@@ -21,7 +22,7 @@ def images(count=10, channels=3):
 def test_probabilities():
     model = tiny(dtype="float64")
     exponentials = np.exp(model(images()))
-    np.testing.assert_allclose(predict(model, images()), exponentials / exponentials.sum(axis=1, keepdims=True))
+    assert_close(predict(model, images()), exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 @pytest.mark.parametrize("narrow", [False, True])

@@ -6,6 +6,7 @@ import pytest
 from mvnp.errors import InputError
 from mvnp.visualize.style import png
 from mvnp.visualize.training_curves import evaluation_series, running_mean, step_series, training_curves
+from support.tolerance import assert_close
 
 
 def log(steps=60, per_epoch=20):
@@ -27,7 +28,7 @@ def log(steps=60, per_epoch=20):
 def test_series():
     steps, tests = step_series(log()), evaluation_series(log())
     np.testing.assert_array_equal(steps["step"], np.arange(1, 61))
-    np.testing.assert_allclose(steps["loss"], 2.3 / np.arange(1, 61))
+    assert_close(steps["loss"], 2.3 / np.arange(1, 61))
     assert {name: list(values) for name, values in tests.items()} == {
         "step": [20, 60],
         "test_loss": [1 / 20, 1 / 60],
@@ -39,7 +40,7 @@ def test_running_mean():
     np.testing.assert_array_equal(running_mean(np.array([3.0, 1.0])), [3, 1])  # a fortieth of two is one
     values = np.random.default_rng(0).standard_normal(160)
     expected = [values[max(0, end - 4) : end].mean() for end in range(1, 161)]
-    np.testing.assert_allclose(running_mean(values), expected, atol=1e-12)
+    assert_close(running_mean(values), expected)
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -47,12 +48,12 @@ def test_what_is_drawn_is_what_was_logged(narrow):
     figure = training_curves(log(), narrow=narrow)
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     steps, mean, tests = panels["Loss"].lines
-    np.testing.assert_allclose(steps.get_xydata(), np.stack([np.arange(1, 61), 2.3 / np.arange(1, 61)], axis=1))
-    np.testing.assert_allclose(mean.get_ydata(), running_mean(steps.get_ydata()))
-    np.testing.assert_allclose(tests.get_xydata(), [[20, 1 / 20], [60, 1 / 60]])
-    np.testing.assert_allclose(panels["Test accuracy"].lines[0].get_xydata(), [[20, 0.2], [60, 0.6]])
+    assert_close(steps.get_xydata(), np.stack([np.arange(1, 61), 2.3 / np.arange(1, 61)], axis=1))
+    assert_close(mean.get_ydata(), running_mean(steps.get_ydata()))
+    assert_close(tests.get_xydata(), [[20, 1 / 20], [60, 1 / 60]])
+    assert_close(panels["Test accuracy"].lines[0].get_xydata(), [[20, 0.2], [60, 0.6]])
     assert [text.get_text() for text in panels["Test accuracy"].texts] == ["60.0%"]
-    np.testing.assert_allclose(panels["Learning rate"].lines[0].get_ydata(), 0.001 * np.arange(1, 61))
+    assert_close(panels["Learning rate"].lines[0].get_ydata(), 0.001 * np.arange(1, 61))
     assert panels["Loss"].get_ylim()[1] > 2.3
     assert png(figure).startswith(b"\x89PNG")
 
