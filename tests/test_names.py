@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from support.patience import HANGS
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +29,7 @@ def collect(names: Path, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow(reason="collects the whole suite twice")
 def test_names_are_those_of_another_machine(tmp_path):
     runs = {"here": collect(tmp_path / "here", **HERE), "there": collect(tmp_path / "there", **THERE)}
     for run in runs.values():

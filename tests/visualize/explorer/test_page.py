@@ -37,6 +37,7 @@ def frames_of(uri):
         return opened.n_frames
 
 
+@pytest.mark.slow(reason="draws every figure there is, each in three sizes; each has a test of its own")
 def test_it_has_all_figures(tmp_path):
     said = []
     read = assert_sound(write_explorer(tmp_path, [Subject("tiny", tiny())], image(), say=said.append))
