@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-PEERS = {"torch": "PyTorch", "onnx": "ONNX Runtime", "compile": "torch.compile"}
+PEERS = {
+    "torch": "PyTorch",
+    "compile": "torch.compile",
+    "onnx": "ONNX Runtime, PyTorch's export",
+    "own": "ONNX Runtime, mvnp's export",
+    "openvino": "OpenVINO, mvnp's export",
+    "kernels": "mvnp with kernels",
+    "former": "mvnp as it was",
+}
+EXPORTED = {"onnx": "torch", "own": "mvnp", "openvino": "mvnp"}  # who writes the file that a peer runs
 
 
 @dataclass(frozen=True)
@@ -15,6 +24,7 @@ class Case:
     mode     "inference" or "training": forward, backward and AdamW
     scan     False: on both sides every selective scan is replaced by its input
     peers    keys of PEERS
+    book     True: mvnp runs without kernels, by the array code alone
     quick    whether `--quick` times it too
     """
 
@@ -25,6 +35,7 @@ class Case:
     height: int = 224
     width: int = 224
     scan: bool = True
+    book: bool = False
     peers: tuple[str, ...] = ("torch",)
     quick: bool = False
 
@@ -33,6 +44,8 @@ class Case:
         """The table that the case belongs to, as `--only` names it."""
         if not self.scan:
             return "scan"
+        if self.book:
+            return "book"
         return "training" if self.mode == "training" else "models"
 
     @property
@@ -44,7 +57,7 @@ class Case:
 
     def operations(self) -> int:
         """FLOPs of one call: those of the forward, three times as many with the backward."""
-        from mvnp.models.cost import model_cost
+        from mvnp.costs.cost import model_cost
         from mvnp.models.variants import create_model
 
         cost = model_cost(create_model(self.model), self.height, self.width)
@@ -61,20 +74,18 @@ def floor_seconds(operations: float, rate: float) -> float:
 
 T, S = "mamba_vision_T", "mamba_vision_S"
 
+OTHERS = ("onnx", "own", "openvino")
 _WITH_SCAN = [
-    Case("t1", T, "inference", 1, peers=("torch", "onnx"), quick=True),
-    Case("t8", T, "inference", 8, peers=("torch", "onnx", "compile"), quick=True),
-    Case("t32", T, "inference", 32),
+    Case("t1", T, "inference", 1, peers=("torch", *OTHERS), quick=True),
+    Case("t8", T, "inference", 8, peers=("torch", *OTHERS, "compile"), quick=True),
+    Case("t32", T, "inference", 32, peers=("torch", *OTHERS)),
     Case("t512", T, "inference", 1, 512, 512),
     Case("t1024", T, "inference", 1, 1024, 768),
     Case("s1", S, "inference", 1),
     Case("s8", S, "inference", 8),
-    Case("s32", S, "inference", 32),
     Case("train8", T, "training", 8, quick=True),
 ]
-_WITHOUT_SCAN = [
-    Case(f"{case.key}-noscan", T, case.mode, case.batch, case.height, case.width, scan=False, quick=case.key == "t8")
-    for case in _WITH_SCAN
-    if case.model == T
-]
-CASES = {case.key: case for case in [*_WITH_SCAN, *_WITHOUT_SCAN]}
+CENTRAL = [case for case in _WITH_SCAN if case.model == T and (case.height, case.width) == (224, 224)]
+_WITHOUT_SCAN = [replace(case, key=f"{case.key}-noscan", scan=False, peers=("torch",), quick=False) for case in CENTRAL]
+_BOOK = [replace(case, key=f"{case.key}-book", book=True, peers=("kernels", "former"), quick=False) for case in CENTRAL]
+CASES = {case.key: case for case in [*_WITH_SCAN, *_WITHOUT_SCAN, *_BOOK]}

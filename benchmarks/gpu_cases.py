@@ -37,7 +37,7 @@ class GpuCase:
     def traffic(self) -> int:
         """Bytes that cannot be avoided: the parameters once, and the output of each layer written once and read once; three
         times as many with the backward."""
-        from mvnp.models.cost import model_cost
+        from mvnp.costs.cost import model_cost
         from mvnp.models.variants import create_model
 
         cost = model_cost(create_model(self.case.model, allocate=False), self.case.height, self.case.width)

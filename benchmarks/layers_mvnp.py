@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from layers import BATCH, BY_NAME, repetitions
 
+from mvnp.execution.parallel import run
 from mvnp.layers.attention import attention_backward, attention_forward
 from mvnp.layers.batchnorm import (
     batchnorm_backward,
@@ -32,9 +33,10 @@ from mvnp.layers.silu import silu_backward, silu_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
 from mvnp.layers.softplus import softplus_backward, softplus_forward
 from mvnp.layers.window import window_partition, window_reverse
-from mvnp.parallel import run
 
 Pair = tuple[Callable[[], tuple[Any, Any]], Callable[[Any, Any], Any]]  # forward() gives y and cache; backward(dy, cache)
+
+WHOLE = {"cross_entropy"}  # kinds that a training step calls with the whole batch
 
 ONE_INPUT = {
     "relu": (relu_forward, relu_backward),
@@ -105,10 +107,11 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
 
 def time_layers(names: list[str], threads: int) -> dict[str, dict[str, float]]:
     """Seconds of the forward and of the backward of each row, and how many numbers the forward gives."""
-    pieces = max(n for n in range(1, min(threads, BATCH) + 1) if BATCH % n == 0)
+    most = max(n for n in range(1, min(threads, BATCH) + 1) if BATCH % n == 0)
     found: dict[str, dict[str, float]] = {}
     for name in names:
         row = BY_NAME[name]
+        pieces = 1 if row.kind in WHOLE else most
         pairs = [build(row.kind, BATCH // pieces, row.arguments) for _ in range(pieces)]
         results = [forward() for forward, _ in pairs]
         rng = np.random.default_rng(1)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 from datetime import date
 from pathlib import Path
+
+
+LIBRARIES = {"numba": "Numba", "torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 def machine(threads: int) -> dict[str, str | int]:
@@ -23,18 +27,23 @@ def machine(threads: int) -> dict[str, str | int]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": "; ".join(sorted(kernels)) or "unknown",
+        "numba": version("numba"),
         "torch": version("torch"),
         "onnxruntime": version("onnxruntime"),
+        "openvino": version("openvino"),
         "date": date.today().isoformat(),
     }
 
 
 def processor() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's name as the system gives it, and its family and model: virtual machines hide the rest of the name."""
     path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    named = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    lines = path.read_text().split("\n\n")[0].splitlines() if path.exists() else []
+    about = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in about:
+        return platform.processor() or platform.machine()
+    name = re.sub(r"\((R|TM)\)| CPU| Processor| @.*", "", about["model name"])
+    return f"{name} (family {about['cpu family']}, model {about['model']})" if "cpu family" in about else name
 
 
 def version(package: str) -> str:
@@ -49,5 +58,7 @@ def sentence(about: dict[str, str | int]) -> str:
     """One line for below a table."""
     return (
         f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads; Python {about['python']}, NumPy {about['numpy']}"
-        f" with {about['blas']}; PyTorch {about['torch']}, ONNX Runtime {about['onnxruntime']}; {about['date']}."
+        f" with {about['blas']}; "
+        + "".join(f"{name} {about[key]}, " for key, name in LIBRARIES.items() if key in about).removesuffix(", ")
+        + f"; {about['date']}."
     )

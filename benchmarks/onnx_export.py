@@ -35,10 +35,10 @@ from onnx import helper, load, numpy_helper
 from results import write_results
 
 from mvnp import create_model, export_onnx
+from mvnp.core import Layer, Param
 from mvnp.export import layers
 from mvnp.export import model as walk
 from mvnp.export.graph import IR_VERSION, OPSET, Graph, tensor
-from mvnp.layer import Layer, Param
 from mvnp.layers.selective_scan import selective_scan_forward
 from mvnp.models.mambavision import MambaVision
 

@@ -26,7 +26,7 @@ from results import write_results
 
 from mvnp import MambaVision, atomic
 from mvnp.data import load_dataset
-from mvnp.parallel import threads
+from mvnp.execution.parallel import threads
 from mvnp.training import make_loaders, read_checkpoint, train
 from mvnp.training.presets import PRESETS
 

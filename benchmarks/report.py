@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from cases import PEERS
@@ -42,10 +43,16 @@ def milliseconds(seconds: float | None) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
 
 
+def mean_ratio(rows: list[dict[str, Any]]) -> float:
+    """The geometric mean of the layers' ratios."""
+    return statistics.geometric_mean(row["ratio"] for row in rows)
+
+
 def table(group: str, rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """The header and the lines of a group's table."""
     if group == "layers":
-        return LAYER_HEADER, [layer_line(row) for row in rows]
+        mean = ["geometric mean", "both", "", "", f"{mean_ratio(rows):.2f}", ""]
+        return LAYER_HEADER, [*(layer_line(row) for row in rows), mean]
     return MODEL_HEADER, [line for row in rows for line in model_line(row)]
 
 

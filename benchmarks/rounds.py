@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import PEERS, Case, floor_seconds
+from cases import EXPORTED, PEERS, Case, floor_seconds
 from layers import Row
 from measure import difference, ratio_of_rounds
-from workers import WorkerError, ask
+from workers import TREE, WorkerError, ask
 
 TOLERANCE = 1e-4  # relative, of logits or of the loss
 PAUSE = 0.2  # seconds between engines, for threads of the one that ended to let go of the cores
+OF_MVNP = ("mvnp", "kernels", "former")
 LIMIT = 600.0  # seconds for a process
 COMPILE_LIMIT = 240.0  # seconds for a process that compiles
 
@@ -28,12 +29,22 @@ class Runner:
     """Runs cases, in processes of their own.
 
     folder     for weights and results, deleted by the caller
-    peers      which engines beside mvnp
+    peers      {engine: why it is left out, or None} of those beside mvnp
     say        is told what happens
+    former     another working copy of this repository, for the peer "former"
     """
 
-    def __init__(self, folder: Path, threads: int, rounds: int, peers: tuple[str, ...], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        threads: int,
+        rounds: int,
+        peers: dict[str, str | None],
+        say: Callable[[str], None],
+        former: Path | None = None,
+    ) -> None:
         self.folder, self.threads, self.rounds, self.peers, self.say = folder, threads, rounds, peers, say
+        self.former = former
         self.rates: list[float] = []
 
     def measure_rate(self) -> None:
@@ -48,8 +59,8 @@ class Runner:
     def case(self, case: Case) -> dict[str, Any]:
         """All rounds of one case."""
         found: dict[str, list[dict[str, float]]] = {"mvnp": []}
-        reasons: dict[str, str] = {}
         engines = ["mvnp", *(peer for peer in case.peers if peer in self.peers)]
+        reasons = {peer: reason for peer in engines if (reason := self.peers.get(peer))}
         for _ in range(self.rounds):
             for engine in engines:
                 if engine in reasons:
@@ -75,18 +86,31 @@ class Runner:
 
     def _once(self, case: Case, engine: str) -> dict[str, float]:
         result = self.folder / f"{engine}.npy"
-        request: dict[str, Any] = {"engine": engine, "case": case.key, "threads": self.threads, "result": str(result)}
-        if engine != "mvnp":
+        key = case.key.removesuffix("-book")  # which a former tree does not know
+        request: dict[str, Any] = {"engine": engine, "case": key, "threads": self.threads, "result": str(result)}
+        if engine in OF_MVNP:
+            request["engine"] = "mvnp"
+            request["kernels"] = "off" if engine == "former" or (case.book and engine == "mvnp") else "on"
+            request["tree"] = str(self.former if engine == "former" else TREE)
+        else:
             request["weights"] = str(self.weights(case.model))
-        if engine == "onnx":
-            request["onnx"] = ask(LIMIT, do="export", case=case.key, weights=request["weights"])["onnx"]
-        time.sleep(PAUSE)
-        answer = ask(COMPILE_LIMIT if engine == "compile" else LIMIT, do="case", **request)
+        if engine in EXPORTED:
+            request["onnx"] = self._exported(case.key, request["weights"], EXPORTED[engine])
+        answer = self._measured(COMPILE_LIMIT if engine == "compile" else LIMIT, do="case", **request)
         if engine != "mvnp":
             error = difference(np.load(self.folder / "mvnp.npy"), np.load(result))
             if error > TOLERANCE:
                 raise Disagreement(f"{case.title}: mvnp and {PEERS[engine]} disagree, relative difference {error:.1e}")
         return answer
+
+    def _measured(self, limit: float, **request: Any) -> dict[str, Any]:
+        """The answer of a worker that has found its kernels compiled."""
+        time.sleep(PAUSE)
+        answer = ask(limit, **request)
+        return ask(limit, **request) if answer.get("compiled") else answer
+
+    def _exported(self, key: str, weights: str, writer: str) -> str:
+        return ask(LIMIT, do="export", case=key, weights=weights, writer=writer)["onnx"]
 
     def weights(self, model: str) -> Path:
         """The file of a model's weights for the peers, written where there is none yet."""
@@ -101,8 +125,7 @@ class Runner:
         found: dict[str, list[dict[str, Any]]] = {"mvnp": [], "torch": []}
         for _ in range(self.rounds):
             for engine, results in found.items():
-                time.sleep(PAUSE)
-                results.append(ask(LIMIT, do="layers", engine=engine, layers=names, threads=self.threads)["layers"])
+                results.append(self._measured(LIMIT, do="layers", engine=engine, layers=names, threads=self.threads)["layers"])
         return [self._layer(row, direction, found) for row in rows for direction in ("forward", "backward")]
 
     def _layer(self, row: Row, direction: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from results import write_results
 from mvnp import atomic
 from mvnp.data import load_dataset, write_idx
 from mvnp.data.fashion_mnist import MEAN, STD
-from mvnp.parallel import threads
+from mvnp.execution.parallel import threads
 from mvnp.training import finetune, train
 from mvnp.training.presets import PRESETS
 
@@ -180,7 +180,7 @@ def probe(work: Work, seed: int, group: str, inputs: str) -> dict[str, Any]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    from mvnp.sklearn import MambaVisionFeatures
+    from mvnp.inference.sklearn import MambaVisionFeatures
 
     train_set, test_set = load_dataset(classes=SECOND if group == "new" else None)
     if inputs == "pixels":
@@ -228,7 +228,7 @@ def report(runs: list[dict[str, Any]], probes: list[dict[str, Any]]) -> str:
 
 def draw(runs: list[dict[str, Any]]) -> Any:
     """The figure of docs/finetune.md: accuracy against steps, a line for each method in a band of its seeds."""
-    from mvnp.visualize import style
+    from mvnp.visualize.figures import style
 
     figure = style.new_figure(style.WIDE, 4.0, "Five new classes: test accuracy by number of steps")
     panels = figure.subplots(1, len(BUDGETS), sharey=True)

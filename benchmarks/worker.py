@@ -28,32 +28,42 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         case "export":
             from engine_onnx import exported
 
-            return {"onnx": str(exported(CASES[request["case"]], Path(request["weights"])))}
+            return {"onnx": str(exported(CASES[request["case"]], Path(request["weights"]), request["writer"]))}
         case "case":
             seconds, result = time_calls(make_call(request))
             np.save(request["result"], result)
-            return {"seconds": seconds, "peak_mb": peak_mb()}
+            return {"seconds": seconds, "peak_mb": peak_mb(), "compiled": compiled()}
         case "layers":
             if request["engine"] == "mvnp":
                 from layers_mvnp import time_layers
             else:
                 from layers_torch import time_layers
-            return {"layers": time_layers(request["layers"], request["threads"])}
+            return {"layers": time_layers(request["layers"], request["threads"]), "compiled": compiled()}
     raise ValueError(f"unknown request {request['do']!r}")
+
+
+def compiled() -> int:
+    """How many CPU kernels this process had to compile: its memory and its first calls are not those of the next one."""
+    jit = sys.modules.get("mvnp.kernels.cpu.jit")
+    return jit.progress.kernels if jit else 0
 
 
 def make_call(request: dict[str, Any]) -> Any:
     """The engine's function for the case."""
     case, threads = CASES[request["case"]], request["threads"]
     match request["engine"]:
-        case "mvnp":
+        case "mvnp" | "kernels" | "former":
             from engine_mvnp import make
 
             return make(case)
-        case "onnx":
+        case "onnx" | "own":
             from engine_onnx import make as make_onnx
 
             return make_onnx(case, Path(request["onnx"]), threads)
+        case "openvino":
+            from engine_onnx import make_openvino
+
+            return make_openvino(case, Path(request["onnx"]), threads)
         case engine:
             from engine_torch import make as make_torch
 

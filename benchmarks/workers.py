@@ -11,18 +11,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-WORKER = Path(__file__).with_name("worker.py")
+TREE = Path(__file__).resolve().parents[1]
+WORKER = Path("benchmarks", "worker.py")
+CHOICES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 class WorkerError(RuntimeError):
     """A worker that failed; the message holds what it printed."""
 
 
-def ask(limit: float | None = None, **request: Any) -> dict[str, Any]:
-    """The answer of a new worker. Raises WorkerError where it fails, or is not done after `limit` seconds."""
-    command = [sys.executable, str(WORKER), json.dumps(request)]
-    root = str(WORKER.parent.parent)  # so that this tree's mvnp is measured, installed or not
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+def ask(limit: float | None = None, tree: Path | str = TREE, kernels: str = "on", **request: Any) -> dict[str, Any]:
+    """The answer of a new worker of `tree`, this repository or another working copy of it, with kernels or without. Raises
+    WorkerError where it fails, or is not done after `limit` seconds."""
+    command = [sys.executable, str(Path(tree) / WORKER), json.dumps(request)]
+    # That tree's mvnp is measured, installed or not; and the matrix library chooses its kernel for the processor.
+    environment = {name: value for name, value in os.environ.items() if name not in CHOICES}
+    environment |= {"PYTHONPATH": str(tree), "MVNP_KERNELS": kernels}
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, start_new_session=True, **options) as process:
         try:

@@ -1,10 +1,13 @@
 """MambaVision in NumPy and CuPy, by hand: every layer with its backward, as explicit array code."""
 
+import importlib
+from typing import Any
+
 from .backend import backend_name, from_numpy, to_numpy, use_backend
+from .check import gradcheck, gradcheck_layer
 from .checkpoint import load_checkpoint, load_pretrained
+from .core import Layer, Param, Tape
 from .export import export_onnx
-from .gradcheck import gradcheck, gradcheck_layer
-from .layer import Layer, Param, Tape
 from .models.backbone import Backbone
 from .models.edifice import (
     base_config,
@@ -20,6 +23,24 @@ from .models.mambavision import MambaVision
 from .models.variants import create_model, list_models
 
 __version__ = "0.1.0"
+
+# Rooms that are imported when they are first asked for: `mvnp.visualize` brings matplotlib, which few need.
+ROOMS = (
+    "check",
+    "checkpoint",
+    "core",
+    "costs",
+    "data",
+    "execution",
+    "export",
+    "inference",
+    "kernels",
+    "layers",
+    "learn",
+    "models",
+    "training",
+    "visualize",
+)
 
 __all__ = [
     "Backbone",
@@ -47,3 +68,13 @@ __all__ = [
     "to_numpy",
     "use_backend",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *ROOMS, "__version__"])

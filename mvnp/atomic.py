@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from .errors import InputError, MvnpError
 
-_MARK = ".mvnp-tmp"
+MARK = ".mvnp-tmp"
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -30,7 +30,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any]) -> None:
     """Like `write_bytes`, of what `write` puts into the open file that it is given. What it raises goes on to the caller."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_MARK}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{MARK}")
     try:
         # Not tempfile: its files are private to their owner, and the name would carry that to the target.
         with open(temporary, "xb") as file:
@@ -70,7 +70,7 @@ def sync_folder(folder: Path) -> None:
 def remove_stale(path: str | os.PathLike[str]) -> None:
     """Remove the temporary files that killed writes of `path` left beside it."""
     path = Path(path)
-    for stale in path.parent.glob(f".{path.name}.*{_MARK}"):
+    for stale in path.parent.glob(f".{path.name}.*{MARK}"):
         stale.unlink(missing_ok=True)
 
 

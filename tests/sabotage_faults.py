@@ -351,8 +351,8 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     ],
     "models/stages.py": [
         ("BatchNorm(in_dim, eps=1e-4, init=init)", "BatchNorm(in_dim, init=init)"),
-        ("real = real_tokens(x, B, H, W, self.window) if self.mask_padding else None", "real = None"),
-        ("real_tokens(x, B, H, W, self.window) if self.mask_padding else None", "real_tokens(x, B, H, W, self.window)"),
+        ("real = window_mask(x, B, H, W, self.window) if self.mask_padding else None", "real = None"),
+        ("window_mask(x, B, H, W, self.window) if self.mask_padding else None", "window_mask(x, B, H, W, self.window)"),
         ("tokens = block.forward(tokens, tape, real)", "tokens = tokens + block.forward(tokens, tape, real)"),
         ("return window_reverse(dtokens, self.window, H, W)", "return window_reverse(dtokens, self.window, W, H)"),
         (
@@ -615,7 +615,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("        for batch in batches:\n", "        for batch in batches[:1]:\n"),
         (" / max(np.abs(ours).max(), np.finfo(np.float32).tiny))", ")"),
     ],
-    "visualize/lrp/rules.py": [
+    "visualize/arrays/lrp/rules.py": [
         ("conv1d_backward(dy * silu_gate(v), (x", "conv1d_backward(dy, (x"),
         ("    g = (dy * weight).reshape(len(rstd), -1)\n", "    g = dy.reshape(len(rstd), -1)\n"),
         ("(g - g.mean(axis=-1, keepdims=True))", "g"),
@@ -629,7 +629,7 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("du, dz, real, tape)", "du, dz, None, tape)"),
         ("(x + CUBIC * x * x * x)", "x"),
     ],
-    "visualize/lrp/gamma.py": [
+    "visualize/arrays/lrp/gamma.py": [
         ("xp.where(x > 0, of_positive, of_negative)", "of_positive"),
         ("conv(x_pos, w_pos) + conv(x_neg, w_neg), conv(x_pos, w_neg)", "conv(x_pos, w_pos), conv(x_pos, w_neg)"),
         ("for_positive + xp.maximum(bias, 0)", "for_positive"),
@@ -638,19 +638,19 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("s = dy * xp.where(total != 0, y / xp.where(total != 0, total, 1), 1)", "s = dy * y / total"),
         ("self.stride, self.padding, gamma)\n            if", "self.stride, self.padding, 0.0)\n            if"),
     ],
-    "visualize/lrp/relevance.py": [
+    "visualize/arrays/lrp/relevance.py": [
         ("        constant = constant - layer.weight.data * rstd * layer.running_mean.data\n", "        pass\n"),
         ("other = Tape(training=False), linearised(model, gamma)", "other = Tape(training=False), model"),
         ("if gamma else RULES)", "if not gamma else RULES)"),
         ("        if type(layer) not in known:\n", "        if False:\n"),
     ],
-    "visualize/evidence.py": [
+    "visualize/arrays/class_evidence.py": [
         (".mean(axis=(2, 3), keepdims=True)", ".sum(axis=(2, 3), keepdims=True)"),
         ("array_module(S).maximum(evidence, 0.0)", "evidence"),
         ("(gradient * image)[0].sum(axis=0)", "gradient[0].sum(axis=0)"),
         ("host[0, target] = 1.0", "host[0, :] = 1.0"),
     ],
-    "visualize/reach.py": [
+    "visualize/arrays/receptive_field.py": [
         ("abs(gradient).sum(axis=(0, 1))", "abs(gradient.sum(axis=1)).sum(axis=0)"),
         ("abs(gradient).sum(axis=(0, 1))", "abs(gradient.sum(axis=0)).sum(axis=0)"),
         ("last // step.P * step.P + step.P - 1", "last // step.P * step.P + step.P"),
@@ -660,31 +660,109 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
         ("            steps.append(Windows(level.window))\n", "            pass\n"),
         ("/ (len(images) * len(chosen))", "/ len(chosen)"),
     ],
-    "visualize/receptive_field.py": [
+    "visualize/figures/receptive_field.py": [
         ("(row * (4 << stage), column * (4 << stage))", "(column * (4 << stage), row * (4 << stage))"),
         ("right - left + 1, bottom - top + 1", "bottom - top + 1, right - left + 1"),
     ],
-    "visualize/depth.py": [
+    "visualize/arrays/gradient_flow.py": [
         ("tape.norms[self.path] = norm(dy)", "tape.norms[self.path] = norm(super().backward(dy, tape))"),
         ("return scale * xp.sqrt(", "return xp.sqrt("),
     ],
-    "visualize/twin.py": [
+    "visualize/arrays/replace_layers.py": [
         ("    if id(value) not in made:", "    if True:"),
         ("other.__class__ = classes.get(type(value), type(value))", "other.__class__ = type(value)"),
-        ("            setattr(other, name, _twin(attribute, classes, made))\n", "            pass\n"),
+        ("            setattr(other, name, _copy(attribute, classes, made))\n", "            pass\n"),
     ],
-    "visualize/pixel_maps.py": [
+    "visualize/figures/pixel_maps.py": [
         ("side * column + (side - 1) / 2", "side * column"),
         ("side * float(np.sqrt(part))", "side * float(part)"),
+    ],
+    "visualize/arrays/pixel_maps.py": [
         ("np.add.reduceat(values, rows, axis=0), columns, axis=1)", "np.add.reduceat(values, rows, axis=0), rows, axis=1)"),
     ],
-    "visualize/first_filters.py": [
+    "visualize/arrays/first_filters.py": [
         ("kernels = conv.weight.data * gain[:, None, None, None]", "kernels = conv.weight.data"),
+    ],
+    "visualize/figures/first_filters.py": [
         ("norm(kernel.transpose(1, 2, 0))", "norm(kernel.transpose(2, 1, 0))"),
     ],
-    "visualize/feature_maps.py": [
+    "visualize/arrays/feature_maps.py": [
         (".std(axis=1)", ".max(axis=1)"),
         ("np.argsort(-spread", "np.argsort(spread"),
+    ],
+    "visualize/arrays/hidden_attention.py": [
+        ("S[..., :, None] - S[..., None, :]", "S[..., :, None] - S[..., None, :] + step[..., None, :]"),
+        ("return np.tril(alpha) * step[..., None, :]", "return np.tril(alpha, -1) * step[..., None, :]"),
+        ("return np.tril(alpha) * step[..., None, :]", "return np.tril(alpha) * step[..., :, None]"),
+        ("C[:, None, :, None, n], B[:, None, None, :, n]", "B[:, None, :, None, n], C[:, None, None, :, n]"),
+        ("between = np.tril(", "between = np.array("),
+        ("(alpha if signed else np.abs(alpha)).mean(axis=0)", "np.abs((alpha).mean(axis=0))"),
+        ("np.argsort(np.log(scan.timescale)", "np.argsort(-np.log(scan.timescale)"),
+    ],
+    "visualize/arrays/token_to_token.py": [
+        ("mixed @ rolled[-1] if rolled", "rolled[-1] @ mixed if rolled"),
+        ("row_normalised(row_normalised(M) + np.eye(M.shape[-1]))", "row_normalised(M + np.eye(M.shape[-1]))"),
+        ("row_normalised(row_normalised(M) + np.eye(M.shape[-1]))", "row_normalised(M)"),
+        ('key=lambda path: int(path.split(".")[3])', "key=str"),
+        ("    whole[window, :, window] = M\n", "    whole[window, :, window] = M.swapaxes(1, 2)\n"),
+    ],
+    "visualize/arrays/attention_entropy.py": [
+        ("np.where(p > 0, p, 1.0)", "p"),
+        ("np.where(record.windows.real, values, np.nan)", "values"),
+        ("perplexity = np.exp(entropy(record.weights))", "perplexity = entropy(record.weights)"),
+        ("perplexity.swapaxes(0, 1)]", "perplexity.swapaxes(0, 1)[::-1]]"),
+    ],
+    "visualize/arrays/internals.py": [
+        ("        if layer.path not in wanted:\n            continue\n", ""),
+        ("self.delta[self.windows.real].mean(axis=0)", "self.delta.mean(axis=(0, 1))"),
+        ("selective_scan_states(cache)).swapaxes(-1, -2)", "selective_scan_states(cache))"),
+    ],
+    "visualize/arrays/scan_state.py": [
+        (".sum(axis=(2, 3))", ".sum(axis=2).max(axis=-1)"),
+        ("return windows.positions[..., ::-1] *", "return windows.positions *"),
+        ("return np.any(scan.delta, axis=-1)", "return np.ones(scan.delta.shape[:2], bool)"),
+        ("return lines[order], ", "return lines, "),
+    ],
+    "visualize/figures/hidden_attention.py": [
+        ("number > token, size[:, token]", "number > token, size[token]"),
+        ("takes = np.where(number < token, size[token], np.nan)", "takes = np.where(number <= token, size[token], np.nan)"),
+        ("shares = row_normalised(rows)", "shares = rows"),
+        ("later = np.triu(np.ones((L, L), bool), 1)", "later = np.tril(np.ones((L, L), bool), -1)"),
+    ],
+    "visualize/figures/token_to_token.py": [
+        ("block_diagonal(np.tril(inside)) == 0", "block_diagonal(inside) == 0"),
+        ("mark_row(axes, window * windows.P**2 + token)", "mark_row(axes, token)"),
+        ("np.where(windows.real[window][:, None], rolled[-1], np.nan)", "rolled[-1]"),
+        ("paths = paths[: paths.index(stop) + 1]", "paths = paths[: paths.index(stop)] or paths"),
+    ],
+    "visualize/arrays/state_animation.py": [
+        ("[:, channels][:, :, states]", "[:, :, states]"),
+        ("np.unique(np.append(np.arange(0, L, -(-L // FRAMES)), L - 1))", "np.arange(0, L, -(-L // FRAMES))"),
+    ],
+    "visualize/figures/state_animation.py": [
+        ("windows.positions @ (windows.padded[1], 1)", "windows.positions @ (1, windows.padded[0])"),
+        ("values[places[:, : token + 1]] = norms[:, : token + 1]", "values[places[:, token]] = norms[:, token]"),
+    ],
+    "visualize/arrays/timescales.py": [
+        ("np.arange(1, len(length) + 1) / len(length)", "np.arange(len(length)) / len(length)"),
+    ],
+    "visualize/figures/timescales.py": [
+        ('(P, "a row", BLUE), (P * P,', '(P * P, "a row", BLUE), (P,'),
+    ],
+    "visualize/figures/window_grid.py": [
+        ("place = place[0] // 2, place[1] // 2", "place = place[1] // 2, place[0] // 2"),
+        ("row, column = divmod(window, windows.grid[1])", "column, row = divmod(window, windows.grid[0])"),
+    ],
+    "visualize/pages/explorer/packing.py": [
+        ("np.rint(np.clip(", "np.floor(np.clip("),
+        ("/ np.iinfo(kind).max", "/ 256"),
+    ],
+    "visualize/pages/explorer/blocks.py": [
+        ("for signed in (False, True)", "for signed in (True, False)"),
+        ("heads = np.moveaxis(record.weights, 1, 0)", "heads = np.moveaxis(record.weights, 1, 0).swapaxes(2, 3)"),
+        ("state_norms(scan)[None]", "mean_steps(scan)[None]"),
+        ('"lines": pack(lines)', '"lines": pack(lines[::-1])'),
+        ("with_mean(entropy(heads))", "entropy(with_mean(heads))"),
     ],
     "kernels/switch.py": [
         (", None)) and kernels_on():", ", None)):"),
@@ -725,75 +803,5 @@ FAULTS: dict[str, list[tuple[str, str]]] = {
     "kernels/softmax.py": [
         ("-(-rows // WARPS), WARPS", "rows // WARPS, WARPS"),
         ("contiguous(dy, y.dtype), y, dx", "y, contiguous(dy, y.dtype), dx"),
-    ],
-    "visualize/hidden_attention.py": [
-        ("S[..., :, None] - S[..., None, :]", "S[..., :, None] - S[..., None, :] + step[..., None, :]"),
-        ("return np.tril(alpha) * step[..., None, :]", "return np.tril(alpha, -1) * step[..., None, :]"),
-        ("return np.tril(alpha) * step[..., None, :]", "return np.tril(alpha) * step[..., :, None]"),
-        ("C[:, None, :, None, n], B[:, None, None, :, n]", "B[:, None, :, None, n], C[:, None, None, :, n]"),
-        ("between = np.tril(", "between = np.array("),
-        ("(alpha if signed else np.abs(alpha)).mean(axis=0)", "np.abs((alpha).mean(axis=0))"),
-        ("np.argsort(np.log(scan.timescale)", "np.argsort(-np.log(scan.timescale)"),
-    ],
-    "visualize/token_matrices.py": [
-        ("mixed @ rolled[-1] if rolled", "rolled[-1] @ mixed if rolled"),
-        ("row_normalised(row_normalised(M) + np.eye(M.shape[-1]))", "row_normalised(M + np.eye(M.shape[-1]))"),
-        ("row_normalised(row_normalised(M) + np.eye(M.shape[-1]))", "row_normalised(M)"),
-        ('key=lambda path: int(path.split(".")[3])', "key=str"),
-        ("    whole[window, :, window] = M\n", "    whole[window, :, window] = M.swapaxes(1, 2)\n"),
-        ("np.where(p > 0, p, 1.0)", "p"),
-    ],
-    "visualize/internals.py": [
-        ("        if layer.path not in wanted:\n            continue\n", ""),
-        ("self.delta[self.windows.real].mean(axis=0)", "self.delta.mean(axis=(0, 1))"),
-        ("selective_scan_states(cache)).swapaxes(-1, -2)", "selective_scan_states(cache))"),
-    ],
-    "visualize/scan_arrays.py": [
-        (".sum(axis=(2, 3))", ".sum(axis=2).max(axis=-1)"),
-        ("return windows.positions[..., ::-1] *", "return windows.positions *"),
-        ("return np.any(scan.delta, axis=-1)", "return np.ones(scan.delta.shape[:2], bool)"),
-        ("return lines[order], ", "return lines, "),
-    ],
-    "visualize/hidden_attention_figures.py": [
-        ("number > token, size[:, token]", "number > token, size[token]"),
-        ("takes = np.where(number < token, size[token], np.nan)", "takes = np.where(number <= token, size[token], np.nan)"),
-        ("shares = row_normalised(rows)", "shares = rows"),
-        ("later = np.triu(np.ones((L, L), bool), 1)", "later = np.tril(np.ones((L, L), bool), -1)"),
-    ],
-    "visualize/token_to_token.py": [
-        ("block_diagonal(np.tril(inside)) == 0", "block_diagonal(inside) == 0"),
-        ("mark_row(axes, window * windows.P**2 + token)", "mark_row(axes, token)"),
-        ("np.where(windows.real[window][:, None], rolled[-1], np.nan)", "rolled[-1]"),
-        ("paths = paths[: paths.index(stop) + 1]", "paths = paths[: paths.index(stop)] or paths"),
-    ],
-    "visualize/attention_entropy.py": [
-        ("np.where(record.windows.real, values, np.nan)", "values"),
-        ("perplexity = np.exp(entropy(record.weights))", "perplexity = entropy(record.weights)"),
-        ("perplexity.swapaxes(0, 1)]", "perplexity.swapaxes(0, 1)[::-1]]"),
-    ],
-    "visualize/state_animation.py": [
-        ("[:, channels][:, :, states]", "[:, :, states]"),
-        ("np.unique(np.append(np.arange(0, L, -(-L // FRAMES)), L - 1))", "np.arange(0, L, -(-L // FRAMES))"),
-        ("windows.positions @ (windows.padded[1], 1)", "windows.positions @ (1, windows.padded[0])"),
-        ("values[places[:, : token + 1]] = norms[:, : token + 1]", "values[places[:, token]] = norms[:, token]"),
-    ],
-    "visualize/timescales.py": [
-        ("np.arange(1, len(length) + 1) / len(length)", "np.arange(len(length)) / len(length)"),
-        ('(P, "a row", BLUE), (P * P,', '(P * P, "a row", BLUE), (P,'),
-    ],
-    "visualize/window_grid.py": [
-        ("place = place[0] // 2, place[1] // 2", "place = place[1] // 2, place[0] // 2"),
-        ("row, column = divmod(window, windows.grid[1])", "column, row = divmod(window, windows.grid[0])"),
-    ],
-    "visualize/explorer/packing.py": [
-        ("np.rint(np.clip(", "np.floor(np.clip("),
-        ("/ np.iinfo(kind).max", "/ 256"),
-    ],
-    "visualize/explorer/blocks.py": [
-        ("for signed in (False, True)", "for signed in (True, False)"),
-        ("heads = np.moveaxis(record.weights, 1, 0)", "heads = np.moveaxis(record.weights, 1, 0).swapaxes(2, 3)"),
-        ("state_norms(scan)[None]", "mean_steps(scan)[None]"),
-        ('"lines": pack(lines)', '"lines": pack(lines[::-1])'),
-        ("with_mean(entropy(heads))", "entropy(with_mean(heads))"),
     ],
 }

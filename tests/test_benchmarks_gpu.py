@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 import mvnp
+from mvnp.costs.cost import model_cost
 from mvnp.errors import BackendError
-from mvnp.models.cost import model_cost
 from support.patience import HANGS
 
 ROOT = Path(__file__).parents[1]

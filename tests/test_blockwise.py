@@ -1,12 +1,12 @@
-"""Formulas block by block: mvnp/blockwise.py. Where the cuts are must not show."""
+"""Formulas block by block: mvnp/execution/blockwise.py. Where the cuts are must not show."""
 
 import numpy as np
 import pytest
 from test_runs_on_cupy import CASES, PAIRS
 
-from mvnp import blockwise as module
 from mvnp.backend import from_numpy, to_numpy
-from mvnp.blockwise import blockwise, in_blocks, row_blocks, sample_blocks, sum_rows
+from mvnp.execution import blockwise as module
+from mvnp.execution.blockwise import blockwise, in_blocks, row_blocks, sample_blocks, sum_rows
 from mvnp.layers import attention
 from support.checks import normal
 from support.tolerance import assert_close

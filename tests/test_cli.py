@@ -171,7 +171,7 @@ def test_check_shows_the_worst_of_many_tensors_or_all(call):
 
 
 def test_check_that_finds_a_wrong_gradient(call, monkeypatch):
-    from mvnp import layer_checks
+    from mvnp.check import layer_checks
     from mvnp.layers.silu import silu_backward, silu_forward
 
     def wrong(dy, cache):
@@ -192,7 +192,7 @@ def test_demo_is_told_everything(call, tmp_path, monkeypatch):
         seen.update(out=out, quick=quick, seed=seed, quiet=quiet)
         return out / "index.html"
 
-    monkeypatch.setattr(importlib.import_module("mvnp.visualize.demo"), "run_demo", run_demo)
+    monkeypatch.setattr(importlib.import_module("mvnp.visualize.pages.demo"), "run_demo", run_demo)
     status, out, err = call("demo", "--out", tmp_path, "--quick", "--seed", 3, "--quiet")
     assert (status, out, err) == (0, f"open {tmp_path / 'index.html'} in a browser\n", "")
     assert seen == {"out": tmp_path, "quick": True, "seed": 3, "quiet": True}

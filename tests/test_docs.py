@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import mvnp
+from mvnp.check.layer_checks import LAYER_CASES
 from mvnp.cli.entry import COMMANDS
-from mvnp.layer_checks import LAYER_CASES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -58,7 +58,7 @@ def prose_of(page: Path) -> str:
         ("test file, tests/layers/test_<stem>.py", {p.stem.removeprefix("test_") for p in ROOT.glob("tests/layers/test_*.py")}),
         ("page, docs/layers/<stem>.md", {page.stem for page in DOCS.glob("layers/*.md")} - {"index"}),
         ("line in the toctree of docs/layers/index.md", set(re.findall(r"^\w+$", text_of(DOCS / "layers/index.md"), re.M))),
-        ("case in LAYER_CASES of mvnp/layer_checks.py", {case.layer for case in LAYER_CASES}),
+        ("case in LAYER_CASES of mvnp/check/layer_checks.py", {case.layer for case in LAYER_CASES}),
     ],
     ids=["test", "page", "toctree", "check"],
 )

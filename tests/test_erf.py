@@ -1,11 +1,11 @@
-"""The error function in float32: mvnp/erf.py, against SciPy's in float64."""
+"""The error function in float32: mvnp/execution/erf.py, against SciPy's in float64."""
 
 import numpy as np
 import pytest
 import scipy.special
 
 from mvnp.backend import erf
-from mvnp.erf import erf32
+from mvnp.execution.erf import erf32
 
 
 def test_error_is_as_documented():

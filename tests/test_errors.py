@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mvnp import errors
+from mvnp.check.gradcheck import GradientError
+from mvnp.core import TapeError
 from mvnp.errors import (
     BackendError,
     CheckpointError,
@@ -22,8 +24,6 @@ from mvnp.errors import (
     nearest,
     render,
 )
-from mvnp.gradcheck import GradientError
-from mvnp.layer import TapeError
 
 
 @pytest.mark.parametrize(

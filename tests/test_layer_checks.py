@@ -1,4 +1,4 @@
-"""What `mvnp check` runs: mvnp/layer_checks.py and mvnp/model_checks.py."""
+"""What `mvnp check` runs: mvnp/check/layer_checks.py and mvnp/check/model_checks.py."""
 
 import importlib
 import pkgutil
@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import mvnp.layers
-from mvnp import layer_checks, model_checks
+from mvnp.check import layer_checks, model_checks
+from mvnp.check.gradcheck import gradcheck
+from mvnp.check.layer_checks import Case, run_checks, select_cases
+from mvnp.check.model_checks import KINK_MARGIN, nearest_kink, off_kinks
+from mvnp.core import Layer
 from mvnp.errors import InputError
-from mvnp.gradcheck import gradcheck
-from mvnp.layer import Layer
-from mvnp.layer_checks import Case, run_checks, select_cases
 from mvnp.layers.relu import ReLU
-from mvnp.model_checks import KINK_MARGIN, nearest_kink, off_kinks
 from mvnp.models.stages import PatchEmbed
 
 STEMS = [module.name for module in pkgutil.iter_modules(mvnp.layers.__path__)]
@@ -84,7 +84,7 @@ def test_a_wrong_mixer_is_found(function, position, layer, tensor, monkeypatch):
 
 def test_a_wrong_layer_is_found_inside_the_model(monkeypatch):
     # Levels 2 and 3 pass on too much: all before level 3 is wrong, what comes after it right.
-    monkeypatch.setattr(importlib.import_module("mvnp.gradcheck"), "LOCATE_LIMIT", 1)  # the place is not asked for
+    monkeypatch.setattr(importlib.import_module("mvnp.check.gradcheck"), "LOCATE_LIMIT", 1)  # the place is not asked for
 
     def wrong(self, dy, tape):
         return 1.001 * backward(self, dy, tape)

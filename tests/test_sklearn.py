@@ -1,4 +1,4 @@
-"""The scikit-learn transformer: mvnp/sklearn.py."""
+"""The scikit-learn transformer: mvnp/inference/sklearn.py."""
 
 import pickle
 import subprocess
@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from mvnp.checkpoint import save_pretrained
 from mvnp.data import ImageTransform
 from mvnp.errors import DataError, InputError
-from mvnp.sklearn import MambaVisionFeatures
+from mvnp.inference.sklearn import MambaVisionFeatures
 from support.patience import HANGS
 from support.tiny import tiny
 
@@ -212,7 +212,7 @@ def test_without_scikit_learn():
     code = (
         "import sys; sys.modules['sklearn'] = None\n"
         "from mvnp.errors import MvnpError\n"
-        "try: import mvnp.sklearn\n"
+        "try: import mvnp.inference.sklearn\n"
         "except MvnpError as error: assert isinstance(error, ImportError) and \"'mvnp[sklearn]'\" in str(error)\n"
         "else: raise AssertionError"
     )

@@ -368,7 +368,7 @@ def test_says_where(x, strict_cupy):
     assert strict_cupy.syncs[0].where.startswith("mvnp/backend.py:")
     assert strict_cupy.syncs[0].where.endswith(" to_numpy")
     mvnp.Param(x).__array__()
-    assert " to_numpy < mvnp/layer.py:" in strict_cupy.syncs[1].where
+    assert " to_numpy < mvnp/core/param.py:" in strict_cupy.syncs[1].where
     x.get()
     assert strict_cupy.syncs[2].where.startswith("test_strict_cupy.py:")
     with pytest.raises(

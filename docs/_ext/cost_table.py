@@ -1,6 +1,6 @@
 """`{cost} layernorm`: what a layer costs at its shapes in mamba_vision_T, counted by running its source.
 
-The counting is that of layer_cost.py. Below the table: how often the layer occurs in the model, from mvnp/models/cost.py.
+The counting is that of layer_cost.py. Below the table: how often the layer occurs in the model, from mvnp/costs/cost.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import mvnp
-from mvnp.models.cost import ModelCost, model_cost
+from mvnp.costs.cost import ModelCost, model_cost
 
 VARIANT, SIZE = "mamba_vision_T", 224
 KINDS = {"selective_scan": "scan", "attention": "attention", "window": "windows"}  # rows of model_cost that are no class

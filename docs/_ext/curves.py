@@ -8,7 +8,7 @@ from demo_model import image, model
 from matplotlib.figure import Figure
 
 from mvnp import Tape
-from mvnp.visualize.style import BLUE, FAINT, MUTED, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, FAINT, MUTED, ORANGE, new_figure, set_labels
 
 Pair = tuple[Callable[..., tuple[Any, Any]], Callable[..., Any]]  # forward and backward of a layer
 

@@ -6,10 +6,10 @@
     The caption, in Markdown.
     ```
 
-The script, a path below docs/, defines `draw() -> Figure`, with the colours and helpers of mvnp/visualize/style.py. What it
-draws is put into the page as SVG. The colours of style.py become variables of the stylesheet (`--fig-ink` and so on), so one
-drawing serves the light and the dark page. `alt` must be given. A figure is kept in _build and drawn anew only where the
-script, mvnp or what was measured has changed.
+The script, a path below docs/, defines `draw() -> Figure`, with the colours and helpers of mvnp/visualize/figures/style.py.
+What it draws is put into the page as SVG. The colours of style.py become variables of the stylesheet (`--fig-ink` and so on),
+so one drawing serves the light and the dark page. `alt` must be given. A figure is kept in _build and drawn anew only where
+the script, mvnp or what was measured has changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import mvnp
-from mvnp.visualize import style
+from mvnp.visualize.figures import style
 
 VARIABLES = {
     "#000000": "--fig-ink",  # matplotlib's own, where a script names no colour

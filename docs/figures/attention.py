@@ -6,9 +6,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mvnp.visualize import internals
-from mvnp.visualize.overlay import as_picture, show_marks, show_picture, show_query
-from mvnp.visualize.style import add_colorbar, new_figure, set_title
-from mvnp.visualize.window_attention import query_weights
+from mvnp.visualize.arrays.picture import as_picture
+from mvnp.visualize.arrays.window_attention import query_weights
+from mvnp.visualize.figures.overlay import show_marks, show_picture, show_query
+from mvnp.visualize.figures.style import add_colorbar, new_figure, set_title
 
 QUERY = (1, 1)
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mvnp import Tape
 from mvnp.layers.batchnorm import batchnorm_forward
-from mvnp.visualize.style import BLUE, FAINT, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, FAINT, ORANGE, new_figure, set_labels
 
 
 def before_norm(number: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mvnp import Tape
 from mvnp.layers.conv1d import Conv1d, conv1d_forward
-from mvnp.visualize.style import BLUE, DIVERGING, MUTED, ORANGE, add_colorbar, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, DIVERGING, MUTED, ORANGE, add_colorbar, new_figure, set_labels
 
 
 def draw() -> Figure:

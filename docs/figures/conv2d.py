@@ -5,7 +5,7 @@ from demo_model import image, model
 from matplotlib.figure import Figure
 
 from mvnp.layers.conv2d import conv2d_forward
-from mvnp.visualize.style import DIVERGING, new_figure, set_title
+from mvnp.visualize.figures.style import DIVERGING, new_figure, set_title
 
 
 def draw() -> Figure:

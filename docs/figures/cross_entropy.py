@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from mvnp.data import load_dataset
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from mvnp.layers.softmax import softmax_forward
-from mvnp.visualize.style import BLUE, MUTED, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, MUTED, ORANGE, new_figure, set_labels
 
 
 def draw() -> Figure:

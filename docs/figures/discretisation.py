@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from mvnp.visualize.style import BLUE, FAINT, MUTED, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, FAINT, MUTED, ORANGE, new_figure, set_labels
 
 
 def draw() -> Figure:

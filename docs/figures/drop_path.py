@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 import mvnp
 from mvnp.layers.drop_path import DropPath
 from mvnp.layers.dropout import draw_mask
-from mvnp.visualize.style import BLUE, FAINT, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, FAINT, new_figure, set_labels
 
 
 def draw() -> Figure:

@@ -5,7 +5,7 @@ from demo_model import picture
 from matplotlib.figure import Figure
 
 from mvnp.layers.dropout import draw_mask, dropout_forward
-from mvnp.visualize.style import new_figure, set_title
+from mvnp.visualize.figures.style import new_figure, set_title
 
 RATE = 0.5
 

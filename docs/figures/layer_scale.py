@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from mvnp.layers.gelu import gelu_forward
 from mvnp.layers.layer_scale import layer_scale_forward
 from mvnp.layers.linear import linear_forward
-from mvnp.visualize.style import BLUE, GREEN, MUTED, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, GREEN, MUTED, ORANGE, new_figure, set_labels
 
 C, DEPTH = 64, 24
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mvnp.layers.layernorm import layernorm_backward, layernorm_forward
-from mvnp.visualize.style import BLUE, FAINT, MUTED, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, FAINT, MUTED, ORANGE, new_figure, set_labels
 
 C = 64
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mvnp.layers.linear import linear_backward, linear_forward
-from mvnp.visualize.style import DIVERGING, MUTED, new_figure, set_title
+from mvnp.visualize.figures.style import DIVERGING, MUTED, new_figure, set_title
 
 
 def draw() -> Figure:

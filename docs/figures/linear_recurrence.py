@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mvnp.layers.linear_recurrence import linear_recurrence_forward
-from mvnp.visualize.style import BLUE, GREEN, INK, MUTED, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, new_figure, set_labels
 
 STEPS = 16
 

@@ -3,8 +3,8 @@
 from matplotlib.figure import Figure
 
 import mvnp
-from mvnp.models.cost import LayerCost, model_cost
-from mvnp.visualize.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, new_figure, set_labels
+from mvnp.costs.cost import LayerCost, model_cost
+from mvnp.visualize.figures.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, new_figure, set_labels
 
 # What the paths of a part begin with, and its colour: convolution, hybrid, the rest.
 PARTS = {

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mvnp import Tape
 from mvnp.layers.batchnorm import BatchNorm
-from mvnp.visualize.style import DIVERGING, add_colorbar, new_figure, set_title
+from mvnp.visualize.figures.style import DIVERGING, add_colorbar, new_figure, set_title
 
 
 def draw() -> Figure:

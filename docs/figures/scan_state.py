@@ -6,10 +6,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mvnp.visualize import internals
-from mvnp.visualize.overlay import as_picture
-from mvnp.visualize.scan_arrays import mean_steps, state_norms
-from mvnp.visualize.scan_panels import around_the_middle, draw_map, draw_path
-from mvnp.visualize.style import new_figure, set_title
+from mvnp.visualize.arrays.picture import as_picture
+from mvnp.visualize.arrays.scan_state import mean_steps, state_norms
+from mvnp.visualize.figures.scan_panels import around_the_middle, draw_map, draw_path
+from mvnp.visualize.figures.style import new_figure, set_title
 
 
 def draw() -> Figure:

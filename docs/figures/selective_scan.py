@@ -6,9 +6,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mvnp.visualize import internals
-from mvnp.visualize.overlay import as_picture, show_marks, show_picture
-from mvnp.visualize.scan_arrays import state_norms, states_by_timescale
-from mvnp.visualize.style import DIVERGING, NARROW, add_colorbar, new_figure, set_labels, set_title
+from mvnp.visualize.arrays.picture import as_picture
+from mvnp.visualize.arrays.scan_state import state_norms, states_by_timescale
+from mvnp.visualize.figures.overlay import show_marks, show_picture
+from mvnp.visualize.figures.style import DIVERGING, NARROW, add_colorbar, new_figure, set_labels, set_title
 
 
 def draw() -> Figure:

@@ -5,7 +5,7 @@ from demo_model import demo, image, model
 from matplotlib.figure import Figure
 
 from mvnp.layers.softmax import softmax_backward, softmax_forward
-from mvnp.visualize.style import BLUE, MUTED, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, MUTED, ORANGE, new_figure, set_labels
 
 
 def draw() -> Figure:

@@ -6,9 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from mvnp.layers.window import window_partition
-from mvnp.visualize.geometry import WindowGeometry
-from mvnp.visualize.overlay import as_picture, show_picture
-from mvnp.visualize.style import INK, MUTED, new_figure, set_title
+from mvnp.visualize.arrays.geometry import WindowGeometry
+from mvnp.visualize.arrays.picture import as_picture
+from mvnp.visualize.figures.overlay import show_picture
+from mvnp.visualize.figures.style import INK, MUTED, new_figure, set_title
 
 
 def draw() -> Figure:

@@ -13,12 +13,10 @@ import numpy as np
 from ..atomic import write_with
 from ..errors import CheckpointError, InputError, check_choice
 from .arrays import save_arrays
-from .bfloat16 import to_bfloat16
 from .load import read_weights
 from .npz import write_npz
 from .pretrained import noted_metadata
-from .torch_pickle import BFLOAT16
-from .torch_write import plain_storage, write_torch
+from .torch import write_torch
 
 WRITABLE = (".safetensors", ".npz", ".pth", ".pth.tar", ".pt")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -90,10 +88,4 @@ def _write(path: Path, ending: str, weights: dict[str, np.ndarray], metadata: Ma
     elif ending == ".npz":
         write_with(path, lambda file: write_npz(file, weights))
     else:
-        write_with(path, lambda file: write_torch(file, weights, _in_bfloat16 if bfloat16 else None))
-
-
-def _in_bfloat16(array: np.ndarray) -> tuple[str, np.ndarray]:
-    if array.dtype.kind != "f":
-        return plain_storage(array)
-    return BFLOAT16, to_bfloat16(array).astype("<u2", copy=False)
+        write_with(path, lambda file: write_torch(file, weights, bfloat16))

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import CheckpointError, check_dtype
 from .arrays import read_safetensors
 from .npz import read_npz
-from .torch_zip import read_torch
+from .torch import read_torch
 
 MODEL = "model."  # before the keys of the model, in a checkpoint of a training run
 WRAPPERS = ("module.", MODEL)  # what data parallelism and Hugging Face put before every key

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core import Initializer
 from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest
-from ..initializer import Initializer
 from ..layers.linear import Linear
 from ..models.arguments import check_integer
 from ..models.mambavision import MambaVision

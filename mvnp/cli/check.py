@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .arguments import Parser, number
 
 if TYPE_CHECKING:
-    from ..gradcheck import Report
+    from ..check.gradcheck import Report
 
 SUMMARY = "check the gradient of every layer against differences"
 
@@ -45,7 +45,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..layer_checks import select_cases
+    from ..check.layer_checks import select_cases
 
     begin = time.monotonic()
     cases = select_cases(arguments.layers)

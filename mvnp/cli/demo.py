@@ -32,7 +32,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..visualize.demo import run_demo
+    from ..visualize.pages.demo import run_demo
 
     page = run_demo(arguments.out, quick=arguments.quick, seed=arguments.seed, quiet=arguments.quiet)
     print(f"open {page} in a browser")

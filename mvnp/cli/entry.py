@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
+from ..execution.workspace import keep_freed_memory
 from ..kernels import kernels_on
-from ..workspace import keep_freed_memory
 from . import (
     check,
     classify,
@@ -69,7 +69,7 @@ commands:
 environment:
   MVNP_BACKEND=numpy    compute on the CPU (the default)
   MVNP_BACKEND=cupy     compute on an NVIDIA GPU, where CuPy is installed
-  MVNP_KERNELS=off      on a GPU, array code also where a layer has a CUDA kernel
+  MVNP_KERNELS=off      array code alone, without kernels for the CPU or GPU
 
 To begin: `mvnp demo` trains a small model in a few minutes and writes a page of
 pictures."""

@@ -16,15 +16,16 @@ USAGE = "mvnp info"
 
 DESCRIPTION = """\
 Show what runs here: versions of mvnp, Python and the libraries, the backend,
-the CPU, and where the data is. Put this into a bug report. With
-MVNP_BACKEND=cupy it also tells whether the GPU can be used, and if not, why."""
+the kernels and whether they are compiled yet, threads, the CPU, and where the
+data is. Put this into a bug report. It tells why kernels cannot be used, and
+with MVNP_BACKEND=cupy why the GPU cannot."""
 
 EXAMPLES = """\
 examples:
   mvnp info
   MVNP_BACKEND=cupy mvnp info"""
 
-LIBRARIES = ("scipy", "matplotlib", "pillow", "tqdm")
+LIBRARIES = ("numba", "scipy", "matplotlib", "pillow", "tqdm")
 CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x", "cupy")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from .. import __version__
     from ..backend import backend_name
+    from ..execution.parallel import threads
     from ..kernels import kernels_on
 
     rows = [
@@ -47,17 +49,38 @@ def run(arguments: argparse.Namespace) -> int:
         ("numpy", f"{np.__version__}, BLAS: {_blas()}"),
         *((name, _version(name) or "not installed") for name in LIBRARIES),
         ("cupy", _cupy()),
-        ("backend", f"{backend_name()} (MVNP_BACKEND is {os.environ.get('MVNP_BACKEND') or 'not set'})"),
+        ("backend", f"{backend_name()} ({_setting('MVNP_BACKEND')})"),
         *_devices(),
-        (
-            "kernels",
-            f"{'on' if kernels_on() else 'off'}, on a GPU (MVNP_KERNELS is {os.environ.get('MVNP_KERNELS') or 'not set'})",
-        ),
+        ("kernels", f"{'on' if kernels_on() else 'off'} ({_setting('MVNP_KERNELS')})"),
+        *_kernels(),
+        ("threads", f"{threads()} ({_setting('MVNP_THREADS')})"),
         ("cpus", _cpus()),
         *_data(),
     ]
     print(table(rows[0], rows[1:]))
     return 0
+
+
+def _setting(variable: str) -> str:
+    return f"{variable} is {os.environ.get(variable) or 'not set'}"
+
+
+def _kernels() -> list[tuple[str, str]]:
+    """What has a kernel, for each device; of the CPU's, which are compiled, or why they cannot be used."""
+    from ..kernels import stems
+    from ..kernels.cpu import unavailable
+
+    reason = unavailable()
+    cpu = f"none can be used: {reason}" if reason else _compiled(stems("cpu"))
+    return [("cpu kernels", cpu), ("gpu kernels", f"{', '.join(stems('cuda'))}; compiled by CuPy in each process")]
+
+
+def _compiled(stems: list[str]) -> str:
+    from ..kernels.cpu.cache import cache_folder, kept, writable
+
+    compiled = [stem for stem in stems if kept(stem)]
+    names = f"compiled: {', '.join(compiled) or 'none'}; when first used: {', '.join(sorted({*stems} - {*compiled})) or 'none'}"
+    return f"{names}; {'kept in' if writable() else 'not kept, for nothing can be written to'} {cache_folder()}"
 
 
 def _version(package: str) -> str | None:

@@ -37,7 +37,7 @@ TOP_1 = {
 NOTES = """\
 parameters  with 1000 classes; the small models with 10 classes and grey images
 GMACs       10^9 multiply-accumulates (of 2 FLOPs each) for one image, scans
-            included; mvnp/models/cost.py says what is counted
+            included; mvnp/costs/cost.py says what is counted
 top-1       percent right on ImageNet-1K, as published for the official weights;
             those of names in _21k were pretrained on ImageNet-21K"""
 
@@ -47,7 +47,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..models.cost import model_cost
+    from ..costs.cost import model_cost
     from ..models.mambavision import MambaVision
     from ..models.variants import VARIANTS, create_model
     from ..training.presets import PRESETS

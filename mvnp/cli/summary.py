@@ -12,7 +12,7 @@ from .arguments import Parser, table, whole
 from .weights import add_weights_options, image_size, open_model
 
 if TYPE_CHECKING:
-    from ..models.cost import LayerCost, ModelCost
+    from ..costs.cost import LayerCost, ModelCost
     from ..models.mambavision import MambaVision
 
 SUMMARY = "show a model layer by layer: shapes, parameters, operations, memory"
@@ -37,7 +37,7 @@ NOTES = """\
 output      channels last, for one picture; within windows (windows, tokens, C)
 parameters  what is trained; a batch norm's running statistics are not
 MFLOPs      10^6 floating-point operations for one picture: two for each multiply-
-            accumulate, and the scans'; mvnp/models/cost.py says what is counted
+            accumulate, and the scans'; mvnp/costs/cost.py says what is counted
 memory      of the outputs of {batch}, in {dtype}, if all were kept. Worked out
             from their shapes, not measured: in evaluation most are let go at
             once, and layers need room for intermediate results besides"""
@@ -52,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..models.cost import model_cost
+    from ..costs.cost import model_cost
 
     name, model, default_size = _chosen(arguments)
     size = arguments.size or default_size

@@ -55,7 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     from ..inference import class_names, find_class_folders, validate
     from ..inference.class_names import IMAGENET_CLASSES
     from ..inference.classify import check_head
-    from ..inference.confusion import check_confusion_file, write_confusion
     from ..inference.validation_state import ValidationState
     from ..training.progress import Progress
 
@@ -64,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         what = f"{out} is a folder" if out.is_dir() else f"there is no folder {out.parent}"
         raise InputError(f"--out is to be a file in a folder that exists, and {what}")
     if arguments.confusion is not None:
+        from ..visualize.pages.confusion import check_confusion_file, write_confusion
+
         check_confusion_file(arguments.confusion)
     pretrained = open_model(arguments)
     check_head(pretrained.model)

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..data import open_image
     from ..inference import class_names
     from ..training.progress import Progress
-    from ..visualize.explorer import Subject, write_explorer
+    from ..visualize.pages.explorer import Subject, write_explorer
 
     file, out = arguments.image.expanduser(), arguments.out.expanduser()
     if file.is_dir():

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, check_choice
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
-from ..models.mambavision import MambaVision, Trunk
+from ..models.mambavision import MambaVision
+from ..models.trunk import Trunk
 from .extra import needed
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import numpy as np
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from ..backend import to_numpy
+from ..core import Layer, Param
 from ..errors import ExportError
-from ..layer import Layer, Param
 
 # The first opset with Gelu, in both forms (LayerNormalization came with 17, Split by number with 18). ONNX Runtime has it
 # since 1.17.

@@ -10,7 +10,7 @@ import math
 
 from onnx import GraphProto, TensorProto, helper
 
-from ..layer import Param
+from ..core import Param
 from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv1d import Conv1d

@@ -6,17 +6,18 @@ mvnp/models/quirks.py are in the layers, and are followed here: a bias that is a
 
 from __future__ import annotations
 
+from ..core import Layer
 from ..errors import ExportError
-from ..layer import Layer
 from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from ..models.backbone import Backbone
 from ..models.blocks import Block, ConvBlock
-from ..models.mambavision import MambaVision, Trunk
+from ..models.mambavision import MambaVision
 from ..models.mixer import NO_STEP, MambaVisionMixer
 from ..models.mlp import Mlp
 from ..models.stages import ConvLevel, HybridLevel, PatchEmbed
+from ..models.trunk import Trunk
 from .graph import Graph, Size
 from .layers import (
     attention,

@@ -2,36 +2,32 @@
 
     x, y (B, L, C)    q, k, v (B, h, L, d), h heads of d = C/h channels    weights a (B, h, L, L)
 
-    forward     q, k, v = x W_qkvᵀ + b, split into heads; with qk-norm, q and k pass a LayerNorm over d
-                s = q kᵀ / √d        a = softmax(s)        o = a v                                    (1)
-                y = concat(o) W_projᵀ + b                                                             (2)
-    backward    dv = aᵀ do           da = do vᵀ                                                       (3)
+    forward     s = q kᵀ / √d        a = softmax(s)        o = a v                        (1)
+                q, k, v = heads of x W_qkvᵀ + b            y = concat(o) W_projᵀ + b      (2)
+    backward    dv = aᵀ do           da = do vᵀ                                           (3)
                 ds = a (da − Σ_j da_j a_j)                 (softmax.py, eq. 2)
-                dq = ds k / √d       dk = dsᵀ q / √d                                                  (4)
+                dq = ds k / √d       dk = dsᵀ q / √d                                      (4)
 
-Attention dropout multiplies a by a mask m in o = (m a) v. A padded key can be masked: its score is −∞, its weight 0.
+With qk-norm, q and k pass a LayerNorm over d. Attention dropout multiplies a by a mask m in
+o = (m a) v. A padded key can be masked: its score is −∞, its weight 0.
 
-Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, eq. 1. qk-norm: Henry et al., arXiv:2010.04245, with LayerNorm.
+Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, eq. 1. qk-norm: Henry et al.,
+arXiv:2010.04245, with LayerNorm.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-
 from ..backend import Array, array_module
-from ..errors import InputError, check_array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
+from ..core import Initializer, Layer, Tape
+from ..errors import InputError, check_array, check_same_dtype
+from ..kernels import twin
 from .dropout import Dropout
 from .layernorm import LayerNorm
 from .linear import Linear
-from .softmax import exponentials, softmax_backward
-
-SCORES = 1 << 18  # how many are worked on at once: more than stay in a core's own cache, so that there are few calls
+from .softmax import softmax_backward, softmax_forward
 
 
 class AttentionCache(NamedTuple):
@@ -44,63 +40,61 @@ class AttentionCache(NamedTuple):
     dropout: Array | None
 
 
+@twin
 def attention_forward(
-    q: Array, k: Array, v: Array, real: Array | None = None, dropout: Array | None = None, keep: bool = True
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: Array | None = None,
+    dropout: Array | None = None,
+    keep: bool = True,
 ) -> tuple[Array, AttentionCache | None]:
     """o of (1) and its cache.
 
     q, k, v    (B, h, L, d)
-    real       (B, L) booleans, False at keys that nobody may see; each row needs one that is True
+    mask       (B, L) booleans, False at keys that nobody may see; each row needs one that is True
     dropout    (B, h, L, L) mask from dropout.py, or None
-    keep       False: no cache, and never more than a block of the weights in memory
+    keep       False: no backward will follow, and there is no cache
     """
-    check_array("attention", "q", q, ("B", "h", "L", "d"))
-    for name, other in (("k", k), ("v", v)):
-        check_array("attention", name, other, tuple(q.shape))
-    xp = array_module(q, k, v, real, dropout)
-    B, h, L, d = q.shape
-    kept = xp.empty((B, h, L, L), q.dtype) if keep else None
-    output = xp.empty((B, L, h, d), q.dtype).transpose(0, 2, 1, 3)  # in memory as the next layer wants it
-    for some in _some_heads(q):
-        # Scaling q costs L·d products, scaling the scores L·L.
-        scores = (q[some] * (1.0 / math.sqrt(d))) @ k[some].swapaxes(-1, -2)
-        if real is not None:
-            scores = xp.where(real[some[0], None, None, :], scores, -math.inf)
-        # a = e / Σe, and o = (m a) v = ((m e) v) / Σe: the quotient of L·d numbers costs less than that of L·L.
-        unnormalised, total = exponentials(scores)
-        if kept is not None:
-            xp.divide(unnormalised, total, out=kept[some])
-        if dropout is not None:
-            unnormalised *= dropout[some]
-        xp.divide(unnormalised @ v[some], total, out=output[some])
-    return output, None if kept is None else AttentionCache(q, k, v, kept, dropout)
+    check_inputs(q, k, v, mask, dropout)
+    s = q @ transposed(k) / math.sqrt(q.shape[-1])
+    if mask is not None:
+        s = array_module(s).where(mask[:, None, None, :], s, -math.inf)
+    a, _ = softmax_forward(s)
+    o = (a if dropout is None else dropout * a) @ v
+    return o, AttentionCache(q, k, v, a, dropout) if keep else None
 
 
-def attention_backward(doutput: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
-    """dq, dk, dv of (3) and (4). A masked key has weight 0 and so no gradient: it needs no case of its own."""
-    q, k, v, kept, dropout = cache
-    xp = array_module(q)
-    dq, dk, dv = (xp.empty(q.shape, q.dtype) for _ in range(3))
-    for some in _some_heads(q):
-        weights, do = kept[some], doutput[some]
-        used = weights if dropout is None else weights * dropout[some]
-        dv[some] = used.swapaxes(-1, -2) @ do
-        dweights = do @ v[some].swapaxes(-1, -2)
-        if dropout is not None:
-            dweights = dweights * dropout[some]
-        dscores = softmax_backward(dweights, weights) * (1.0 / math.sqrt(q.shape[-1]))
-        dq[some] = dscores @ k[some]
-        dk[some] = dscores.swapaxes(-1, -2) @ q[some]
+@twin
+def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
+    """dq, dk, dv of (3) and (4). A masked key has weight 0 and so no gradient."""
+    q, k, v, a, dropout = cache
+    check_array("attention", "do", do, q.shape)
+    dv = transposed(a if dropout is None else dropout * a) @ do
+    da = do @ transposed(v)
+    ds = softmax_backward(da if dropout is None else dropout * da, a)
+    dq = ds @ k / math.sqrt(q.shape[-1])
+    dk = transposed(ds) @ q / math.sqrt(q.shape[-1])
     return dq, dk, dv
 
 
-def _some_heads(q: Array) -> Iterator[tuple[slice, slice]]:
-    """Indices that cut (B, h) so that the scores of each part stay in the cache: a few heads of one window at a time."""
+def transposed(x: Array) -> Array:
+    """The matrices in the last two axes, transposed."""
+    return x.swapaxes(-1, -2)
+
+
+def check_inputs(q: Array, k: Array, v: Array, mask: Array | None, dropout: Array | None) -> None:
+    """Raise InputError unless all shapes and dtypes fit those of q."""
+    check_array("attention", "q", q, ("B", "h", "L", "d"))
+    check_array("attention", "k", k, q.shape)
+    check_array("attention", "v", v, q.shape)
+    check_same_dtype("attention", {"q": q, "k": k, "v": v})
     B, h, L, _ = q.shape
-    heads = max(1, SCORES // (L * L))
-    if array_module(q) is not np or B * h <= heads:
-        return iter([(slice(0, B), slice(0, h))])
-    return ((slice(b, b + 1), slice(head, head + heads)) for b in range(B) for head in range(0, h, heads))
+    array_module(q, k, v, mask, dropout)
+    if mask is not None and (mask.shape != (B, L) or mask.dtype != bool):
+        raise InputError(f"attention: mask is {mask.dtype} of shape {mask.shape}, expected bool of {(B, L)}")
+    if dropout is not None:
+        check_array("attention", "dropout", dropout, (B, h, L, L))
 
 
 class MultiHeadAttention(Layer):
@@ -134,26 +128,27 @@ class MultiHeadAttention(Layer):
         self.proj = Linear(channels, channels, init=init)
         self.proj_drop = Dropout(proj_drop)
 
-    def forward(self, x: Array, tape: Tape | None = None, real: Array | None = None) -> Array:
-        """(2): (B, L, C) to (B, L, C); `real` (B, L) is False at padded tokens that are to be left out."""
+    def forward(self, x: Array, tape: Tape | None = None, mask: Array | None = None) -> Array:
+        """(2): (B, L, C) to (B, L, C); `mask` (B, L) is False at padded tokens to be left out."""
         check_array("MultiHeadAttention", "x", x, ("B", "L", self.proj.weight.shape[0]))
         B, L, C = x.shape
         qkv = self.qkv(x, tape).reshape(B, L, 3, self.heads, C // self.heads)
-        q, k, v = (qkv[:, :, i].transpose(0, 2, 1, 3) for i in range(3))
+        q, k, v = qkv.transpose(2, 0, 3, 1, 4)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q, tape), self.k_norm(k, tape)
         dropout = self.attn_drop.draw(tape, (B, self.heads, L, L), x)
-        output = self.record(tape, attention_forward(q, k, v, real, dropout, keep=tape is not None))
-        merged = output.transpose(0, 2, 1, 3).reshape(B, L, C)
-        return self.proj_drop(self.proj(merged, tape), tape)
+        attended = attention_forward(q, k, v, mask, dropout, keep=tape is not None)
+        o = self.record(tape, attended)
+        y = self.proj(o.transpose(0, 2, 1, 3).reshape(B, L, C), tape)
+        return self.proj_drop(y, tape)
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         B, L, C = dy.shape
-        dmerged = self.proj.backward(self.proj_drop.backward(dy, tape), tape)
-        doutput = dmerged.reshape(B, L, self.heads, C // self.heads).transpose(0, 2, 1, 3)
-        dq, dk, dv = attention_backward(doutput, tape.pop(self))
+        do = self.proj.backward(self.proj_drop.backward(dy, tape), tape)
+        do = do.reshape(B, L, self.heads, C // self.heads).transpose(0, 2, 1, 3)
+        dq, dk, dv = attention_backward(do, tape.pop(self))
         if self.q_norm is not None and self.k_norm is not None:
             dk = self.k_norm.backward(dk, tape)
             dq = self.q_norm.backward(dq, tape)
-        dqkv = array_module(dy).stack([part.transpose(0, 2, 1, 3) for part in (dq, dk, dv)], axis=2)
+        dqkv = array_module(dy).stack([dq, dk, dv]).transpose(1, 3, 0, 2, 4)
         return self.qkv.backward(dqkv.reshape(B, L, 3 * C), tape)

@@ -23,47 +23,59 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy
-from ..blockwise import as_rows, blockwise, column_sums, row_blocks, sum_rows
+from ..core import Buffer, Initializer, Layer, Param, Tape
+from ..core.sums import sum_rows
 from ..errors import InputError, check_array
-from ..initializer import Initializer
 from ..kernels import twin
-from ..layer import Buffer, Layer, Param, Tape
 
-Moments = tuple[int, Array, Array]  # how many values, their mean, and the sum of their squared distances from it
-Gather = Callable[[Any], list[Any]]  # gives what every piece of the batch has for a value; see mvnp/pieces.py
+# How many values, their mean, and the sum of their squared distances from it, for each channel.
+Moments = tuple[int, Array, Array]
+# Gives what every share of the batch has for a value; see mvnp/execution.
+AllGather = Callable[[Any], list[Any]]
+
+
+def alone(value: Any) -> list[Any]:
+    """The AllGather of a batch that is whole."""
+    return [value]
 
 
 def batchnorm_forward(
-    x: Array, weight: Array, bias: Array, eps: float = 1e-5, gather: Gather = lambda value: [value]
+    x: Array, weight: Array, bias: Array, eps: float = 1e-5, all_gather: AllGather = alone
 ) -> tuple[Array, tuple]:
-    """y of (1) in training; the cache (x, weight, mean, rstd, variance, n) also holds the batch's statistics.
+    """y of (1) in training; the cache (x, weight, mean, rstd, variance, n) has the statistics.
 
-    gather    where x is a piece of the batch: the means are those of all pieces together
+    all_gather    where x is a share of a batch: the statistics are those of the whole batch
 
-    Raises InputError where a channel has a single value: it would be its own mean, and y would not depend on x.
+    Raises InputError where a channel has a single value: it would be its own mean, and y would not
+    depend on x.
     """
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
     xp = array_module(x, weight, bias)
-    n, mean, squares = _merged(gather(moments(x)))
+    n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:
         raise InputError(
-            f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs at least two:"
-            " use a larger batch or image, or evaluation mode"
+            f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs at"
+            " least two: use a larger batch or image, or evaluation mode"
         )
     variance = squares / n
-    rstd = 1.0 / xp.sqrt(variance + eps)
-    return standardised(x, mean, rstd * weight, bias), (x, weight, mean, rstd, variance, n)
+    rstd = 1 / xp.sqrt(variance + eps)
+    return standardise(x, mean, rstd, weight, bias), (x, weight, mean, rstd, variance, n)
 
 
-def batchnorm_backward(dy: Array, cache: tuple, gather: Gather = lambda value: [value]) -> tuple[Array, Array, Array]:
-    """dx, dweight, dbias of (2) and (3). Of a piece, dweight and dbias are its share of the sums."""
+def batchnorm_backward(
+    dy: Array, cache: tuple, all_gather: AllGather = alone
+) -> tuple[Array, Array, Array]:
+    """dx, dweight, dbias of (2) and (3). Of a share, dweight and dbias are its part of the sums."""
     x, weight, mean, rstd, _, n = cache
-    centred, dbias = centred_sums(dy, x, mean)
-    dweight = centred * rstd
-    # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves the mean and the spread of all the others.
-    # Summed against g = γ dy: ⟨g⟩ = γ dβ / n and ⟨g x̂⟩ = γ dγ / n, so (2) reuses the sums of (3).
-    of_dy, of_normalised = (sum(parts) / n for parts in zip(*gather((dbias, dweight)), strict=True))
-    return input_gradient(dy, x, mean, weight * rstd, of_dy, rstd * of_normalised), dweight, dbias
+    check_array("BatchNorm", "dy", dy, x.shape)
+    dweight, dbias = parameter_gradients(dy, x, mean, rstd)
+    # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves mean and spread of
+    # all the others. Summed against g = γ dy over i this is (2), and γ is a constant there:
+    # ⟨g⟩ = γ dβ / n and ⟨g x̂⟩ = γ dγ / n, of the whole batch.
+    mean_g_x_hat, mean_g = (
+        weight * sum(v) / n for v in zip(*all_gather((dweight, dbias)), strict=True)
+    )
+    return input_gradient(dy, x, mean, rstd, weight, mean_g, mean_g_x_hat), dweight, dbias
 
 
 def batchnorm_eval_forward(
@@ -71,60 +83,61 @@ def batchnorm_eval_forward(
 ) -> tuple[Array, tuple]:
     """y of (1) with given statistics (C,), and the cache for `batchnorm_eval_backward`."""
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
-    xp = array_module(x, weight, bias, mean, variance)
-    rstd = 1.0 / xp.sqrt(variance + eps)
-    return standardised(x, mean, rstd * weight, bias), (x, weight, mean, rstd)
+    rstd = 1 / array_module(x, weight, bias, mean, variance).sqrt(variance + eps)
+    return standardise(x, mean, rstd, weight, bias), (x, weight, mean, rstd)
 
 
+@twin
 def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (4) and (3)."""
     x, weight, mean, rstd = cache
-    centred, dbias = centred_sums(dy, x, mean)
-    return blockwise(lambda dy: dy * (weight * rstd), dy), centred * rstd, dbias
-
-
-# The passes over x: what there is to do for each of its numbers.
-
-
-@twin
-def standardised(x: Array, mean: Array, scale: Array, bias: Array) -> Array:
-    """y of (1), with `scale` γ r."""
-    return blockwise(lambda x: (x - mean) * scale + bias, x)
+    check_array("BatchNorm", "dy", dy, x.shape)
+    dx = rstd * weight * dy  # (4)
+    return dx, *parameter_gradients(dy, x, mean, rstd)
 
 
 @twin
-def input_gradient(dy: Array, x: Array, mean: Array, gain: Array, of_dy: Array, slope: Array) -> Array:
-    """dx of (2), with `gain` γ r, `of_dy` ⟨dy⟩ and `slope` r ⟨dy x̂⟩."""
-    return blockwise(lambda dy, x: gain * (dy - of_dy - (x - mean) * slope), dy, x)
+def standardise(x: Array, mean: Array, rstd: Array, weight: Array, bias: Array) -> Array:
+    """y of (1)."""
+    x_hat = (x - mean) * rstd
+    return weight * x_hat + bias  # (1)
 
 
 @twin
-def centred_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    """Σ dy (x − μ) and Σ dy of each channel."""
-    return sum_rows(lambda dy, x: (dy * (x - mean), dy), dy, x)
+def input_gradient(
+    dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array
+) -> Array:
+    """dx of (2), with ⟨g⟩ and ⟨g x̂⟩ (C,)."""
+    x_hat = (x - mean) * rstd
+    g = weight * dy
+    return rstd * (g - mean_g - x_hat * mean_g_x_hat)  # (2)
+
+
+@twin
+def parameter_gradients(dy: Array, x: Array, mean: Array, rstd: Array) -> tuple[Array, Array]:
+    """dweight, dbias of (3)."""
+    x_hat = (x - mean) * rstd
+    return sum_rows(dy * x_hat), sum_rows(dy)  # (3)
 
 
 @twin
 def moments(x: Array) -> Moments:
-    """Those of each channel, in one pass over x: of blocks that stay in the cache, put together."""
-    found = []
-    for part in row_blocks(x):
-        block = as_rows(x)[part]
-        mean = column_sums(block) / len(block)
-        centred = block - mean
-        found.append((len(block), mean, column_sums(centred * centred)))
-    return _merged(found)
+    """Those of x."""
+    n = x.size // x.shape[-1]
+    mean = sum_rows(x) / n
+    return n, mean, sum_rows((x - mean) ** 2)
 
 
-def _merged(found: list[Moments]) -> Moments:
+def merged(shares: list[Moments]) -> Moments:
     """The moments of all values together.
 
-    Those of part i lie around m_i and not around the common mean m: Σ (x − m)² = Σ (x − m_i)² + n_i (m_i − m)². Chan, Golub,
-    LeVeque: Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979). Nothing large is subtracted.
+    Those of share i lie around m_i and not around the common mean m:
+    Σ (x − m)² = Σ (x − m_i)² + n_i (m_i − m)². Chan, Golub, LeVeque: Updating Formulae and a Pairwise
+    Algorithm for Computing Sample Variances (1979). Nothing large is subtracted.
     """
-    n = sum(count for count, _, _ in found)
-    mean = sum(mean * (count / n) for count, mean, _ in found)
-    return n, mean, sum(squares + count * (part - mean) ** 2 for count, part, squares in found)
+    n = sum(n_i for n_i, _, _ in shares)
+    m = sum(n_i / n * m_i for n_i, m_i, _ in shares)
+    return n, m, sum(squares + n_i * (m_i - m) ** 2 for n_i, m_i, squares in shares)
 
 
 class BatchNorm(Layer):
@@ -134,7 +147,13 @@ class BatchNorm(Layer):
     statistics change when the tape is committed, never during a forward.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, init: Initializer | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        init: Initializer | None = None,
+    ) -> None:
         init = init or Initializer()
         self.weight = Param(init.full((channels,), 1.0))
         self.bias = Param(init.full((channels,), 0.0))
@@ -148,7 +167,7 @@ class BatchNorm(Layer):
         if tape is None or not tape.training:
             statistics = self.running_mean.data, self.running_var.data
             return self.record(tape, batchnorm_eval_forward(x, weight, bias, *statistics, self.eps))
-        y, cache = batchnorm_forward(x, weight, bias, self.eps, tape.gather)
+        y, cache = batchnorm_forward(x, weight, bias, self.eps, tape.all_gather)
         self._update(tape, mean=cache[2], variance=cache[4], n=cache[5])
         return self.record(tape, (y, cache))
 
@@ -156,12 +175,19 @@ class BatchNorm(Layer):
         """(5), left on the tape until it is committed."""
         m, xp = self.momentum, array_module(mean)
         tape.defer(self.running_mean, (1 - m) * tape.pending(self.running_mean) + m * mean)
-        tape.defer(self.running_var, (1 - m) * tape.pending(self.running_var) + (m * n / (n - 1)) * variance)
+        tape.defer(
+            self.running_var,
+            (1 - m) * tape.pending(self.running_var) + (m * n / (n - 1)) * variance,
+        )
         tape.defer(self.num_batches_tracked, xp.asarray(tape.pending(self.num_batches_tracked) + 1))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         cache = tape.pop(self)
-        dx, dweight, dbias = batchnorm_backward(dy, cache, tape.gather) if tape.training else batchnorm_eval_backward(dy, cache)
+        dx, dweight, dbias = (
+            batchnorm_backward(dy, cache, tape.all_gather)
+            if tape.training
+            else batchnorm_eval_backward(dy, cache)
+        )
         tape.accumulate(self.weight, dweight)
         tape.accumulate(self.bias, dbias)
         return dx

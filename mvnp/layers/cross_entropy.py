@@ -7,7 +7,8 @@
     backward    dz_bc = dloss/B (q_bc Σ_k p_bk − p_bc)                           (3)
 
 s is the label smoothing; a label stands for the distribution that is 1 at its class. log q is taken as
-z − m − log Σ e^(z − m), never as the logarithm of a softmax that may have come out 0.
+z − m − log Σ e^(z − m), m = max z, never as the logarithm of a softmax that may have come out 0. Where p is 0,
+p log q is 0, also where q is.
 
 Label smoothing: Szegedy et al., arXiv:1512.00567, section 7.
 """
@@ -18,54 +19,65 @@ import numpy as np
 
 from ..backend import Array, array_module, moved_to
 from ..errors import InputError, check_array, check_rate
+from ..kernels import twin
 
 
-def cross_entropy_forward(logits: Array, target: Array, smoothing: float = 0.0) -> tuple[Array, tuple]:
+@twin
+def cross_entropy_forward(
+    logits: Array, target: Array, smoothing: float = 0.0
+) -> tuple[Array, tuple]:
     """The loss of (2) and the cache for `cross_entropy_backward`.
 
-    target      (B,) integer labels in 0..C−1, or (B, C) floating, rows that sum to one. May lie on the host while the logits
-                are on a GPU: it is moved.
+    target      (B,) integer labels in 0..C−1, or (B, C) floating, rows that sum to one. May lie on
+                the host while the logits are on a GPU: it is moved.
     smoothing   s of (1), in [0, 1)
 
-    Raises InputError for shapes or dtypes that do not fit, and for labels out of range (seen on the host only: looking at
-    labels on a GPU would make the program wait for it).
+    Raises InputError for shapes or dtypes that do not fit, and for labels out of range (seen on the
+    host only: looking at labels on a GPU would make the program wait for it).
     """
     check_array("CrossEntropy", "logits", logits, ("B", "C"))
     check_rate("CrossEntropy", "smoothing", smoothing)
     xp = array_module(logits)
-    p = _distribution(logits, target)
-    if smoothing:
-        p = (1.0 - smoothing) * p + smoothing / logits.shape[1]
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_q = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-    return -(p * log_q).sum() / len(logits), (log_q, p)
+    p = (1 - smoothing) * distribution(logits, target) + smoothing / logits.shape[1]  # (1)
+    z = logits - logits.max(axis=1, keepdims=True)
+    log_q = z - xp.log(xp.exp(z).sum(axis=1, keepdims=True))
+    loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
+    return loss, (log_q, p)
 
 
+@twin
 def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     log_q, p = cache
-    # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c and summed over c this is q_k Σ p − p_k; Σ p is 1 for a distribution.
+    # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c and summed over c this is q_k Σ p − p_k;
+    # Σ p is 1 for a distribution.
     q = array_module(log_q).exp(log_q)
-    return (q * p.sum(axis=1, keepdims=True) - p) * (dloss / len(p))
+    return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)  # (3)
 
 
-def _distribution(logits: Array, target: Array) -> Array:
+def distribution(logits: Array, target: Array) -> Array:
     """The target as rows of probabilities, in the logits' dtype and on their device."""
     shape = tuple(logits.shape)
     if not hasattr(target, "dtype"):
-        raise InputError(f"CrossEntropy: target is a {type(target).__name__}, expected an array of labels or distributions")
+        raise InputError(
+            f"CrossEntropy: target is a {type(target).__name__}, expected an array of labels or distributions"
+        )
     on_host = isinstance(target, np.ndarray)
     if target.dtype.kind in "iu":
         if tuple(target.shape) != shape[:1]:
-            raise InputError(f"CrossEntropy: labels have shape {tuple(target.shape)}, expected {shape[:1]} for logits {shape}")
+            raise InputError(
+                f"CrossEntropy: labels have shape {tuple(target.shape)}, expected {shape[:1]} for logits {shape}"
+            )
         if on_host and (target.min() < 0 or target.max() >= shape[1]):
             raise InputError(
-                f"CrossEntropy: labels run from {target.min()} to {target.max()}, expected 0..{shape[1] - 1}"
-                f" for {shape[1]} classes"
+                f"CrossEntropy: labels run from {target.min()} to {target.max()}, expected"
+                f" 0..{shape[1] - 1} for {shape[1]} classes"
             )
         target = target[:, None] == array_module(target).arange(shape[1])
     elif target.dtype.kind != "f":
-        raise InputError(f"CrossEntropy: target has dtype {target.dtype}, expected integer labels or floating distributions")
+        raise InputError(
+            f"CrossEntropy: target has dtype {target.dtype}, expected integer labels or floating distributions"
+        )
     elif tuple(target.shape) != shape:
         raise InputError(
             f"CrossEntropy: target has shape {tuple(target.shape)}, expected that of the logits, {shape}; labels are integers"

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import Array, array_module, moved_to
+from ..core import Layer, Tape
 from ..errors import check_array, check_rate
-from ..layer import Layer, Tape
 
 
 def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, like: Array) -> Array:
@@ -29,12 +29,15 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, Array]:
     """y of (1); the cache is the mask."""
     check_array("Dropout", "x", x, (...,))
     array_module(x, mask)
-    return x * mask, mask
+    return mask * x, mask  # (1)
 
 
 def dropout_backward(dy: Array, cache: Array) -> Array:
     """dx of (2): what was silenced has no influence, the rest was scaled."""
-    return dy * cache
+    mask = cache
+    check_array("Dropout", "dy", dy, (...,))
+    array_module(dy, mask)
+    return mask * dy  # (2)
 
 
 class Dropout(Layer):

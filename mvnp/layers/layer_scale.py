@@ -1,4 +1,4 @@
-"""Layer scale: a trainable gain for each channel, small at first, on a residual branch.
+"""Layer scale: a trainable factor for each channel, small at first, on a residual branch.
 
     x, y, dx, dy (..., C)    gamma γ (C,)
 
@@ -11,27 +11,30 @@ The sum runs over all leading axes. Touvron et al.: Going deeper with Image Tran
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import sum_rows
+from ..core import Initializer, Layer, Param, Tape
+from ..core.sums import sum_rows
 from ..errors import check_array
-from ..initializer import Initializer
-from ..layer import Layer, Param, Tape
+from ..kernels import twin
 
 
+@twin
 def layer_scale_forward(x: Array, gamma: Array) -> tuple[Array, tuple]:
     """y of (1), and the cache for `layer_scale_backward`."""
     check_array("LayerScale", "x", x, (..., gamma.shape[0]))
     array_module(x, gamma)
-    return x * gamma, (x, gamma)
+    return gamma * x, (x, gamma)  # (1)
 
 
+@twin
 def layer_scale_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
     """dx, dgamma of (2)."""
     x, gamma = cache
-    return dy * gamma, sum_rows(lambda dy, x: dy * x, dy, x)
+    check_array("LayerScale", "dy", dy, x.shape)
+    return gamma * dy, sum_rows(dy * x)  # (2)
 
 
 class LayerScale(Layer):
-    """A gain for each of `channels`, all starting at `value`."""
+    """A factor for each of `channels`, all starting at `value`."""
 
     # The official key of this parameter is the name that the layer has in its block (…gamma_1), with nothing after it.
     key_of = {"gamma": ""}  # noqa: RUF012

@@ -11,46 +11,38 @@ The sums run over all leading axes: every row of x met the same W, so each adds 
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import column_sums
+from ..core import Initializer, Layer, Param, Tape
+from ..core.sums import sum_rows
 from ..errors import check_array
-from ..initializer import Initializer
-from ..layer import Layer, Param, Tape
-
-FEW_ROWS = 64
+from ..kernels import twin
 
 
+@twin
 def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
-    """y of (1), and the cache for `linear_backward`. Raises InputError unless x ends in the input size."""
+    """y of (1), and the cache for `linear_backward`. Raises InputError unless x ends in I."""
     check_array("Linear", "x", x, (..., weight.shape[1]))
     array_module(x, weight, bias)
-    # One product of two matrices: BLAS runs it at full rate, a stack of small products would not.
-    y = _product(x.reshape(-1, x.shape[-1]), weight)
-    if bias is not None:
-        y += bias
-    return y.reshape(*x.shape[:-1], -1), (x, weight, bias is not None)
+    y = x @ weight.T if bias is None else x @ weight.T + bias
+    return y, (x, weight, bias is not None)
 
 
-def _product(rows: Array, weight: Array) -> Array:
-    """rows Wᵀ. Where the rows are few, OpenBLAS makes its transpose, W rowsᵀ, in two thirds of the time."""
-    if len(rows) > FEW_ROWS:
-        return rows @ weight.T
-    return (weight @ rows.T).T.copy()
-
-
+@twin
 def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """dx, dweight, dbias of (2); dbias is None where there was no bias."""
     x, weight, has_bias = cache
     check_array("Linear", "dy", dy, (*x.shape[:-1], weight.shape[0]))
     # L = Σ_r dy_r · y_r over the rows r, and y_ro = Σ_i W_oi x_ri + b_o. So
     #   ∂L/∂x_ri = Σ_o dy_ro W_oi,   ∂L/∂W_oi = Σ_r dy_ro x_ri,   ∂L/∂b_o = Σ_r dy_ro.
-    rows = dy.reshape(-1, dy.shape[-1])
-    dx = (rows @ weight).reshape(x.shape)
-    dweight = rows.T @ x.reshape(-1, x.shape[-1])
-    return dx, dweight, column_sums(rows) if has_bias else None
+    dx = dy @ weight
+    dweight = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+    return dx, dweight, sum_rows(dy) if has_bias else None
 
 
 class Linear(Layer):
-    """An affine map from `inputs` to `outputs` channels. Weights start truncated normal, σ = 0.02; the bias at 0."""
+    """An affine map from `inputs` to `outputs` channels.
+
+    Weights start truncated normal, σ = 0.02; the bias at 0.
+    """
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True, init: Initializer | None = None) -> None:
         init = init or Initializer()
@@ -58,7 +50,8 @@ class Linear(Layer):
         self.bias = Param(init.full((outputs,), 0.0)) if bias else None
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, linear_forward(x, self.weight.data, None if self.bias is None else self.bias.data))
+        bias = None if self.bias is None else self.bias.data
+        return self.record(tape, linear_forward(x, self.weight.data, bias))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         dx, dweight, dbias = linear_backward(dy, tape.pop(self))

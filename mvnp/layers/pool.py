@@ -11,21 +11,24 @@ Lin, Chen, Yan: Network In Network, arXiv:1312.4400, section 3.2.
 from __future__ import annotations
 
 from ..backend import Array, array_module
+from ..core import Layer, Tape
 from ..errors import check_array
-from ..layer import Layer, Tape
+from ..kernels import twin
 
 
+@twin
 def pool_forward(x: Array) -> tuple[Array, tuple[int, ...]]:
-    """y of (1); the cache is the shape of x."""
+    """y of (1), summed in float64; the cache is the shape of x."""
     check_array("AveragePool", "x", x, ("B", "H", "W", "C"))
-    return x.mean(axis=(1, 2)), tuple(x.shape)
+    return x.mean(axis=(1, 2), dtype="float64").astype(x.dtype), tuple(x.shape)  # (1)
 
 
+@twin
 def pool_backward(dy: Array, cache: tuple[int, ...]) -> Array:
     """dx of (2): every pixel had the same share in the mean."""
     B, H, W, C = cache
     check_array("AveragePool", "dy", dy, (B, C))
-    return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)
+    return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)  # (2)
 
 
 class AveragePool(Layer):

@@ -2,32 +2,34 @@
 
     x, y, dx, dy any shape
 
-    forward     y = max(x, 0)          (1)
-    backward    dx = dy [x > 0]        (2)
+    forward     y = max(x, 0)                       (1)
+    backward    dx = dy [x > 0] = dy sign(y)        (2)
 
-At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes through.
+At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes through, both ways: its sign is NaN.
 """
 
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import blockwise
+from ..core import Layer, Tape
 from ..errors import check_array
-from ..layer import Layer, Tape
+from ..kernels import twin
 
 
+@twin
 def relu_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is y, whose sign is all that the backward needs."""
     check_array("ReLU", "x", x, (...,))
-    xp = array_module(x)
-    # 0 as an array of the same kind: NumPy compares with a number one by one.
-    y = blockwise(lambda x: xp.maximum(x, xp.zeros_like(x)), x)
+    y = array_module(x).maximum(x, 0)  # (1)
     return y, y
 
 
+@twin
 def relu_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
-    return blockwise(lambda dy, y: dy * (y > 0), dy, cache)
+    y = cache
+    check_array("ReLU", "dy", dy, y.shape)
+    return dy * array_module(dy, y).sign(y)  # (2)
 
 
 class ReLU(Layer):

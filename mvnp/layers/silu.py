@@ -13,32 +13,30 @@ Elfwing, Uchibe, Doya: Sigmoid-Weighted Linear Units, arXiv:1702.03118, eq. 5.
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import blockwise
+from ..core import Layer, Tape
 from ..errors import check_array
 from ..kernels import twin
-from ..layer import Layer, Tape
 
 
 @twin
 def silu_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is x."""
     check_array("SiLU", "x", x, (...,))
-    return blockwise(lambda x: x * _sigmoid(x), x), x
+    return x * sigmoid(x), x  # (1)
 
 
 @twin
 def silu_backward(dy: Array, cache: Array) -> Array:
     """dx of (2): the product rule, with σ' = σ (1 − σ)."""
-    return blockwise(lambda dy, x: dy * _slope(x), dy, cache)
+    x = cache
+    check_array("SiLU", "dy", dy, x.shape)
+    gate = sigmoid(x)
+    return dy * gate * (1 + x * (1 - gate))  # (2)
 
 
-def _slope(x: Array) -> Array:
-    gate = _sigmoid(x)
-    return gate * (1.0 + x * (1.0 - gate))
-
-
-def _sigmoid(x: Array) -> Array:
-    return 0.5 * (1.0 + array_module(x).tanh(0.5 * x))
+def sigmoid(x: Array) -> Array:
+    """σ of (1)."""
+    return (1 + array_module(x).tanh(x / 2)) / 2
 
 
 class SiLU(Layer):

@@ -12,40 +12,29 @@ how attention masks keys; a row of nothing but −∞ has no softmax and gives N
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..blockwise import blockwise
+from ..core import Layer, Tape
 from ..errors import check_array
 from ..kernels import twin
-from ..layer import Layer, Tape
 
 
 @twin
 def softmax_forward(x: Array) -> tuple[Array, Array]:
     """y of (1); the cache is y."""
     check_array("Softmax", "x", x, (..., "C"))
-    y = blockwise(_softmax, x)
+    m = x.max(axis=-1, keepdims=True)
+    e = array_module(x).exp(x - m)
+    y = e / e.sum(axis=-1, keepdims=True)  # (1)
     return y, y
 
 
 @twin
 def softmax_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
-    # ∂y_i/∂x_j = y_i (δ_ij − y_j): x_j raises its own weight and, through the common denominator, lowers all of them.
-    return blockwise(lambda dy, y: y * (dy - (dy * y).sum(axis=-1, keepdims=True)), dy, cache)
-
-
-@twin
-def exponentials(x: Array) -> tuple[Array, Array]:
-    """Numerator and denominator of (1): (..., C) and (..., 1). Who multiplies y by a matrix may divide after it, with less."""
-    xp = array_module(x)
-    y = x - x.max(axis=-1, keepdims=True)
-    xp.exp(y, out=y)
-    return y, y @ xp.ones((x.shape[-1], 1), x.dtype)  # a product with ones: several times as fast as the sum of short rows
-
-
-def _softmax(x: Array) -> Array:
-    y, total = exponentials(x)
-    y /= total
-    return y
+    y = cache
+    check_array("Softmax", "dy", dy, y.shape)
+    # ∂y_i/∂x_j = y_i (δ_ij − y_j): x_j raises its own weight and, through the common denominator,
+    # lowers all of them.
+    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))  # (2)
 
 
 class Softmax(Layer):

@@ -1,13 +1,16 @@
 """Windows: cut a feature map into squares of tokens, and put it together again.
 
-    x (B, H, W, C)    tokens (B·nW, P·P, C)    P window size, nW windows an image, from top left to bottom right
+    x (B, H, W, C)    tokens (B·nW, P·P, C)
+    P window size, nW windows an image, from top left to bottom right
 
-    window_partition    pad with zeros at the right and bottom to multiples of P, cut, read each window row by row     (1)
-    window_reverse      lay the windows back, and crop the padding                                                     (2)
+    window_partition    pad with zeros at the right and bottom to multiples of P, cut, read each
+                        window row by row                                                      (1)
+    window_reverse      lay the windows back, and crop the padding                             (2)
 
-Each is the adjoint of the other, and so its backward. Cutting only moves numbers: its matrix S is a permutation, Sᵀ = S⁻¹.
-Zero padding is a matrix Z of ones and zero rows, and Zᵀ is the crop. So (1) is S Z with backward Zᵀ Sᵀ, which is (2), and
-the other way round: what the crop threw away has gradient zero, which is what padding puts there.
+Each is the adjoint of the other, and so its backward. Cutting only moves numbers: its matrix S is a
+permutation, Sᵀ = S⁻¹. Zero padding is a matrix Z of ones and zero rows, and Zᵀ is the crop. So (1)
+is S Z with backward Zᵀ Sᵀ, which is (2), and the other way round: what the crop threw away has
+gradient zero, which is what padding puts there.
 """
 
 from __future__ import annotations
@@ -16,42 +19,47 @@ import numpy as np
 
 from ..backend import Array, array_module, moved_to
 from ..errors import InputError, check_array
+from ..kernels import twin
 
 
-def padded_size(H: int, W: int, P: int) -> tuple[int, int]:
-    """Height and width after padding to multiples of P."""
-    if P < 1:
-        raise InputError(f"window: the window size is {P}, expected at least 1")
-    return -(-H // P) * P, -(-W // P) * P
-
-
+@twin
 def window_partition(x: Array, P: int) -> Array:
     """(1): (B, H, W, C) to (B·nW, P·P, C). Its backward is `window_reverse(dtokens, P, H, W)`."""
     check_array("window_partition", "x", x, ("B", "H", "W", "C"))
     B, H, W, C = x.shape
     Hp, Wp = padded_size(H, W, P)
-    if (Hp, Wp) != (H, W):
-        padded = array_module(x).zeros((B, Hp, Wp, C), x.dtype)
-        padded[:, :H, :W] = x
-        x = padded
-    return x.reshape(B, Hp // P, P, Wp // P, P, C).transpose(0, 1, 3, 2, 4, 5).reshape(-1, P * P, C)
+    x_padded = array_module(x).pad(x, ((0, 0), (0, Hp - H), (0, Wp - W), (0, 0)))
+    windows = x_padded.reshape(B, Hp // P, P, Wp // P, P, C).transpose(0, 1, 3, 2, 4, 5)
+    return windows.reshape(-1, P * P, C)
 
 
+@twin
 def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
-    """(2): (B·nW, P·P, C) to (B, H, W, C). Its backward is `window_partition(dx, P)`."""
+    """(2): (B·nW, P·P, C) to (B, H, W, C). Its backward is `window_partition(dx, P)`.
+
+    Raises InputError unless the windows make whole images.
+    """
     check_array("window_reverse", "tokens", tokens, ("B·nW", P * P, "C"))
     Hp, Wp = padded_size(H, W, P)
-    windows = Hp // P * (Wp // P)
-    if tokens.shape[0] % windows:
+    nW = Hp // P * (Wp // P)
+    if tokens.shape[0] % nW:
         raise InputError(
             f"window_reverse: {tokens.shape[0]} windows do not make whole images:"
-            f" {H}x{W} in windows of {P} takes {windows} each"
+            f" {H}x{W} in windows of {P} takes {nW} each"
         )
-    x = tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2]).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(-1, Hp, Wp, tokens.shape[2])[:, :H, :W]
+    windows = tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2])
+    x_padded = windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp, Wp, tokens.shape[2])
+    return x_padded[:, :H, :W]
 
 
-def real_tokens(like: Array, B: int, H: int, W: int, P: int) -> Array | None:
+def padded_size(H: int, W: int, P: int) -> tuple[int, int]:
+    """Height and width after padding to multiples of P. Raises InputError unless P is at least 1."""
+    if P < 1:
+        raise InputError(f"window: the window size is {P}, expected at least 1")
+    return -(-H // P) * P, -(-W // P) * P
+
+
+def window_mask(like: Array, B: int, H: int, W: int, P: int) -> Array | None:
     """(B·nW, P·P) booleans, False at tokens that are padding; None where nothing is padded."""
     if padded_size(H, W, P) == (H, W):
         return None

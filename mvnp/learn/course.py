@@ -8,7 +8,7 @@ from .formulas.convolutions import CONV1D, CONV2D, WINOGRAD
 from .formulas.dense import CROSS_ENTROPY, LINEAR, POOL, SOFTMAX
 from .formulas.norms import BATCHNORM, LAYERNORM
 from .formulas.pointwise import DROP_PATH, DROPOUT, GELU, LAYER_SCALE, RELU, SILU, SOFTPLUS
-from .formulas.scans import LINEAR_RECURRENCE, SELECTIVE_SCAN
+from .formulas.scans import CHECKPOINTED_SCAN, LINEAR_RECURRENCE, SELECTIVE_SCAN
 from .formulas.tokens import ATTENTION, WINDOW
 
 CHAPTERS: dict[str, tuple[Exercise, ...]] = {
@@ -19,7 +19,7 @@ CHAPTERS: dict[str, tuple[Exercise, ...]] = {
     "norms": (LAYERNORM, BATCHNORM),
     "tokens": (WINDOW, ATTENTION),
     "convolutions": (CONV1D, CONV2D, WINOGRAD),
-    "the scan": (LINEAR_RECURRENCE, SELECTIVE_SCAN),
+    "the scan": (LINEAR_RECURRENCE, SELECTIVE_SCAN, CHECKPOINTED_SCAN),
 }
 
 EXERCISES: tuple[Exercise, ...] = tuple(exercise for chapter in CHAPTERS.values() for exercise in chapter)

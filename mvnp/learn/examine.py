@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import to_numpy
-from ..gradcheck import GradientError, gradcheck
+from ..check.gradcheck import GradientError, gradcheck
 from . import moves, structure
 from .exercise import Exercise, Part, Setting
 from .form import form_hints, shape_error_hints

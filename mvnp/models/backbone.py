@@ -19,15 +19,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..backend import Array, array_module
+from ..backend import Array
+from ..core import Initializer, Tape
 from ..errors import InputError, check_choice
-from ..initializer import Initializer
-from ..layer import Tape
+from ..execution.shares import in_shares
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
-from ..pieces import backward_in_pieces, forward_in_pieces
-from .mambavision import MambaVision, Trunk
+from .mambavision import MambaVision
 from .quirks import resolve
+from .trunk import Trunk, channel_first, channel_last
 
 NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {"layer": LayerNorm, "batch": BatchNorm, "none": None}
 
@@ -84,24 +84,45 @@ class Backbone(Trunk):
         """The widths of the four stages."""
         return tuple(self.config["dim"] * 2**index for index in range(4))
 
-    def forward(self, x: Array, tape: Tape | None = None) -> list[Array]:  # type: ignore[override]
-        """Maps (B, dim·2^i, H_i, W_i), for each i in `out_indices`, of images (B, in_chans, H, W) of any size."""
-        maps = forward_in_pieces(self, self._outputs, self._checked(x), tape)
-        return [each.transpose(0, 3, 1, 2) for each in maps]
+    def out_norm(self, index: int) -> LayerNorm | BatchNorm | None:
+        """The norm that stage `index` is given behind; None: none."""
+        return vars(self).get(f"outnorm{index}")
 
-    def backward(self, dy: Sequence[Array], tape: Tape) -> Array | None:  # type: ignore[override]
-        """dx (B, in_chans, H, W), from the gradients of all maps; None where `tape.inputs` is False."""
+    def dmaps(self, dy: Sequence[Array]) -> list[Array]:
+        """All in the model's precision. Raises InputError unless they are like the maps."""
         if len(dy) != len(self.out_indices):
             raise InputError(
-                f"Backbone: backward got {len(dy)} gradients, expected {len(self.out_indices)}, one for each of out_indices"
-                f" {self.out_indices}; zeros for a map that nothing depends on"
+                f"Backbone: backward got {len(dy)} gradients, expected {len(self.out_indices)}, one"
+                f" for each of out_indices {self.out_indices}; zeros for a map that nothing depends on"
             )
-        douts = []
-        for index, d in zip(self.out_indices, dy, strict=True):
-            pattern = ("B", self.channels[index], "H", "W")
-            own = self._own_precision(f"the gradient of stage {index}", d, pattern)
-            douts.append(array_module(own).ascontiguousarray(own.transpose(0, 2, 3, 1)))
-        return backward_in_pieces(self, self._outputs_backward, douts, tape)
+        return [
+            self.in_precision(f"the gradient of stage {i}", d, ("B", self.channels[i], "H", "W"))
+            for i, d in zip(self.out_indices, dy, strict=True)
+        ]
+
+    @in_shares(Trunk.images)
+    def forward(  # type: ignore[override]
+        self, x: Array, tape: Tape | None = None
+    ) -> list[Array]:
+        """Maps (B, dim·2^i, H_i, W_i), for each i in `out_indices`, of images (B, in_chans, H, W)
+        of any size."""
+        stages = self.stages(x, tape)
+        maps = []
+        for index in self.out_indices:
+            norm = self.out_norm(index)
+            maps.append(stages[index] if norm is None else norm(stages[index], tape))
+        return [channel_first(each) for each in maps]
+
+    @in_shares(dmaps)
+    def backward(  # type: ignore[override]
+        self, dy: Sequence[Array], tape: Tape
+    ) -> Array | None:
+        """dx (B, in_chans, H, W), from the gradients of all maps; None without `tape.inputs`."""
+        dstages: list[Array | None] = [None] * len(self.levels)
+        for index, d in zip(reversed(self.out_indices), reversed(dy), strict=True):
+            norm, dmap = self.out_norm(index), channel_last(d)
+            dstages[index] = dmap if norm is None else norm.backward(dmap, tape)
+        return self.stages_backward(dstages, tape)
 
     def load_trunk(self, weights: Mapping[str, Any]) -> None:
         """Fill the trunk from a classifier's state dict, and the norms of the outputs where it has them.
@@ -113,28 +134,10 @@ class Backbone(Trunk):
         norms = {key: array for key, array in state.items() if key.startswith("outnorm")}
         self.load_state_dict({**norms, **{key: array for key, array in weights.items() if key in state}})
 
-    # For the whole batch or a piece of it.
-
-    def out_norm(self, index: int) -> LayerNorm | BatchNorm | None:
-        """The norm that stage `index` is given behind; None: none."""
-        return vars(self).get(f"outnorm{index}")
-
-    def _outputs(self, x: Array, tape: Tape | None = None) -> list[Array]:
-        stages = self._stages(x, tape)
-        norms = [self.out_norm(index) for index in self.out_indices]
-        chosen = zip(norms, (stages[index] for index in self.out_indices), strict=True)
-        return [stage if norm is None else norm(stage, tape) for norm, stage in chosen]
-
-    def _outputs_backward(self, douts: Sequence[Array], tape: Tape) -> Array | None:
-        dstages: list[Array | None] = [None] * len(self.levels)
-        for index, d in zip(reversed(self.out_indices), reversed(douts), strict=True):
-            norm = self.out_norm(index)
-            dstages[index] = d if norm is None else norm.backward(d, tape)
-        return self._stages_backward(dstages, tape)
-
 
 def _checked_indices(indices: Any) -> list[int]:
-    given = list(indices) if isinstance(indices, Sequence) and not isinstance(indices, str) else None
-    if not given or any(index not in (0, 1, 2, 3) or isinstance(index, bool) for index in given) or given != sorted(set(given)):
+    is_list = isinstance(indices, Sequence) and not isinstance(indices, str)
+    stages = [i for i in indices if i in (0, 1, 2, 3) and not isinstance(i, bool)] if is_list else []
+    if not stages or stages != list(indices) or stages != sorted(set(stages)):
         raise InputError(f"Backbone: out_indices is {indices!r}, expected some of the stages 0, 1, 2, 3, ascending")
-    return [int(index) for index in given]
+    return [int(index) for index in stages]

@@ -1,10 +1,11 @@
 """The two kinds of block that MambaVision is stacked from, both residual.
 
-    ConvBlock    x + drop_path(γ BN(conv(GELU(BN(conv x)))))                                  (1)   x (B, H, W, C)
-    Block        x ← x + drop_path(γ₁ mixer(LN x));  x ← x + drop_path(γ₂ mlp(LN x))          (2)   x (B, L, C)
+    ConvBlock    x (B, H, W, C)    y = x + drop_path(γ BN(conv(GELU(BN(conv x)))))        (1)
+    Block        x (B, L, C)       x ← x + drop_path(γ₁ mixer(LN x))
+                                   y = x + drop_path(γ₂ mlp(LN x))                        (2)
 
-The gains γ exist only with layer scale. A residual's backward passes dy on as it is and adds what comes back through the
-branch: d(x + f(x)) = dy + f'(x)ᵀ dy.
+γ exist only with layer scale. A residual's backward passes dy on as it is and adds what comes back
+through the branch: d(x + f(x)) = dy + f'(x)ᵀ dy.
 
 Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, eqs 4 and 5.
 """
@@ -12,8 +13,8 @@ Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, eqs 4 and 5.
 from __future__ import annotations
 
 from ..backend import Array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
+from ..core import Initializer, Layer, Tape
+from ..execution.checkpointing import checkpointed
 from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
@@ -30,11 +31,16 @@ def _scale(channels: int, value: float | None, init: Initializer | None) -> Laye
     return None if value is None else LayerScale(channels, value, init)
 
 
+@checkpointed(by_sample=False)
 class ConvBlock(Layer):
     """(1): two 3x3 convolutions with batch normalisation and a tanh GELU between them."""
 
     def __init__(
-        self, channels: int, drop_path: float = 0.0, layer_scale: float | None = None, init: Initializer | None = None
+        self,
+        channels: int,
+        drop_path: float = 0.0,
+        layer_scale: float | None = None,
+        init: Initializer | None = None,
     ) -> None:
         self.gamma = _scale(channels, layer_scale, init)
         self.conv1 = Conv2d(channels, channels, 3, padding=1, init=init)
@@ -47,14 +53,12 @@ class ConvBlock(Layer):
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         y = self.act(conv_norm(self.conv1, self.norm1, x, tape), tape)
         y = conv_norm(self.conv2, self.norm2, y, tape)
-        if self.gamma is not None:
-            y = self.gamma(y, tape)
+        y = y if self.gamma is None else self.gamma(y, tape)
         return x + self.drop_path(y, tape)
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         branch = self.drop_path.backward(dy, tape)
-        if self.gamma is not None:
-            branch = self.gamma.backward(branch, tape)
+        branch = branch if self.gamma is None else self.gamma.backward(branch, tape)
         branch = self.conv2.backward(self.norm2.backward(branch, tape), tape)
         branch = self.norm1.backward(self.act.backward(branch, tape), tape)
         return dy + self.conv1.backward(branch, tape)
@@ -81,12 +85,14 @@ class Block(Layer):
         self.drop_path1 = DropPath(drop_path)
         self.drop_path2 = DropPath(drop_path)
 
-    def forward(self, x: Array, tape: Tape | None = None, real: Array | None = None) -> Array:
-        """(B, L, C) to (B, L, C); `real` (B, L) is False at padded tokens that are to be left out."""
-        y = self.mixer.forward(self.norm1(x, tape), tape, real)
-        x = x + self.drop_path1(y if self.gamma_1 is None else self.gamma_1(y, tape), tape)
+    def forward(self, x: Array, tape: Tape | None = None, mask: Array | None = None) -> Array:
+        """(B, L, C) to (B, L, C); `mask` (B, L) is False at padded tokens, to be left out."""
+        y = self.mixer.forward(self.norm1(x, tape), tape, mask)
+        y = y if self.gamma_1 is None else self.gamma_1(y, tape)
+        x = x + self.drop_path1(y, tape)
         y = self.mlp(self.norm2(x, tape), tape)
-        return x + self.drop_path2(y if self.gamma_2 is None else self.gamma_2(y, tape), tape)
+        y = y if self.gamma_2 is None else self.gamma_2(y, tape)
+        return x + self.drop_path2(y, tape)
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         branch = self.drop_path2.backward(dy, tape)

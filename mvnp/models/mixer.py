@@ -1,15 +1,18 @@
-"""The MambaVision mixer: half of the channels pass a selective scan, the other half a plain convolution.
+"""The MambaVision mixer: half of the channels pass a selective scan, half a plain convolution.
 
     x, y (B, L, C)    two branches of D = C/2 channels    R = ⌈C/16⌉ rank of dt    N states
 
-    u, z = halves of W_in x                                                      (1)
-    u = SiLU(conv_x(u))        z = SiLU(conv_z(z))                               (2)
-    dt, B, C = parts of W_x u        dt = W_dt dt + b        A = −exp(A_log)     (3)
-    s = scan(u, dt, A, B, C, D, b)                                               (4)
-    y = W_out concat(s, z)                                                       (5)
+    u, z = split(W_in x)                                                            (1)
+    u = SiLU(conv_x(u))        z = SiLU(conv_z(z))                                  (2)
+    dt, B, C = split(W_x u)    dt = W_dt dt + b        A = −exp(A_log)              (3)
+    s = scan(u, dt, A, B, C, D, b)                                                  (4)
+    y = W_out concat(s, z)                                                          (5)
 
-The convolutions are not causal, and the second branch is concatenated where Mamba would gate: tokens of an image have no
-past, and the branch without a scan keeps what a one-way recurrence loses. A is −exp(A_log) so that it stays negative.
+The convolutions are not causal, and the second branch is concatenated where Mamba would gate:
+tokens of an image have no past, and the branch without a scan keeps what a one-way recurrence
+loses. A is −exp(A_log) so that it stays negative.
+
+Padded tokens can be masked: they enter (2) as zeros, and in (4) the scan takes no step there.
 
 Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, eqs 6 and 7, algorithm 1.
 """
@@ -21,15 +24,14 @@ import math
 import numpy as np
 
 from ..backend import Array, array_module
+from ..core import Initializer, Layer, Param, Tape
 from ..errors import InputError, check_array
-from ..initializer import Initializer
-from ..layer import Layer, Param, Tape
 from ..layers.conv1d import Conv1d
 from ..layers.linear import Linear
 from ..layers.selective_scan import selective_scan_backward, selective_scan_forward
 from .quirks import Quirks
 
-# softplus(−10⁴ + bias) is exactly 0: the scan takes no step at a token with this dt, and no gradient flows there.
+# softplus(−10⁴ + bias) is exactly 0: no step at a token with this dt, and no gradient there.
 NO_STEP = -1e4
 
 
@@ -55,7 +57,8 @@ class MambaVisionMixer(Layer):
         D, self.d_state, self.rank = channels // 2, d_state, math.ceil(channels / 16)
         self.bias_twice = quirks.dt_bias == "twice"
         # Each channel starts with the decay rates 1, 2, …, N ("S4D-real").
-        self.A_log = Param(init.array(np.broadcast_to(np.log(np.arange(1.0, d_state + 1)), (D, d_state))))
+        rates = np.arange(1.0, d_state + 1)
+        self.A_log = Param(init.array(np.broadcast_to(np.log(rates), (D, d_state))))
         self.D = Param(init.full((D,), 1.0))
         self.in_proj = Linear(channels, channels, bias=False, init=init)
         self.x_proj = Linear(D, self.rank + 2 * d_state, bias=False, init=init)
@@ -72,60 +75,44 @@ class MambaVisionMixer(Layer):
         self.dt_proj.bias = Param(init.array(step + np.log(-np.expm1(-step))))  # softplus⁻¹
         self.dt_proj.weight = Param(init.uniform(self.dt_proj.weight.shape, fan_in=self.rank))
 
-    def forward(self, x: Array, tape: Tape | None = None, real: Array | None = None) -> Array:
-        """(B, L, C) to (B, L, C); `real` (B, L) is False at padded tokens that are to be left out."""
+    def forward(self, x: Array, tape: Tape | None = None, mask: Array | None = None) -> Array:
+        """(B, L, C) to (B, L, C); `mask` (B, L) is False at padded tokens, to be left out."""
         check_array("MambaVisionMixer", "x", x, ("B", "L", self.in_proj.weight.shape[1]))
-        xp = array_module(x)
+        xp, R, N = array_module(x), self.rank, self.d_state
         xz = self.in_proj(x, tape)
-        if real is not None:
-            xz = xz * real[..., None]
-        u, z = xp.split(xz, 2, axis=-1)
+        u, z = xp.split(xz if mask is None else xz * mask[..., None], 2, axis=-1)  # (1)
         u = self.conv1d_x(u, tape)
-        z = self.conv1d_z(z, tape)
-
-        parts = self.x_proj(u, tape)
-        R, N = self.rank, self.d_state
-        dt = self.dt_proj(parts[..., :R], tape)
-        if real is not None:
-            dt = xp.where(real[..., None], dt, NO_STEP)
-        scanned = selective_scan_forward(
-            u,
-            dt,
-            -xp.exp(self.A_log.data),
-            parts[..., R : R + N],
-            parts[..., R + N :],
-            self.D.data,
-            self._bias().data if self.bias_twice else None,
-            keep=tape is not None,
-        )
-        s = self.record(tape, scanned)
-        y = self.out_proj(xp.concatenate([s, z], axis=-1), tape)
+        z = self.conv1d_z(z, tape)  # (2)
+        dt, B, C = xp.split(self.x_proj(u, tape), [R, R + N], axis=-1)
+        dt = self.dt_proj(dt, tape)
+        if mask is not None:
+            dt = xp.where(mask[..., None], dt, NO_STEP)
+        A, D, b = -xp.exp(self.A_log.data), self.D.data, self._bias().data  # (3)
+        scan = selective_scan_forward(u, dt, A, B, C, D, b if self.bias_twice else None, keep=tape is not None)
+        s = self.record(tape, scan)  # (4)
         if tape is not None:
-            tape.push(self, real)
-        return y
+            tape.push(self, mask)
+        return self.out_proj(xp.concatenate([s, z], axis=-1), tape)  # (5)
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         xp = array_module(dy)
-        real = tape.pop(self)
-        ds, dz = xp.split(self.out_proj.backward(dy, tape), 2, axis=-1)
-        scan_cache = tape.pop(self)
-        du, ddt, dA, dB, dC, dD, dbias = selective_scan_backward(ds, scan_cache)
-        tape.accumulate(self.A_log, dA * scan_cache.A)  # A = −exp(A_log) is its own derivative
+        ds, dz = xp.split(self.out_proj.backward(dy, tape), 2, axis=-1)  # (5)
+        mask, scan = tape.pop(self), tape.pop(self)
+        du, ddt, dA, dB, dC, dD, db = selective_scan_backward(ds, scan)  # (4)
+        tape.accumulate(self.A_log, dA * scan.A)  # A = −exp(A_log) is its own derivative
         tape.accumulate(self.D, dD)
         if self.bias_twice:
-            tape.accumulate(self._bias(), dbias)  # the second of the bias's two paths; dt_proj adds the first
-        ddt_low = self.dt_proj.backward(ddt, tape)
-        du = du + self.x_proj.backward(xp.concatenate([ddt_low, dB, dC], axis=-1), tape)
-        return self._branches_backward(du, dz, real, tape)
+            tape.accumulate(self._bias(), db)  # the second of its two paths; dt_proj has the first
+        ddt = self.dt_proj.backward(ddt, tape)  # (3)
+        du = du + self.x_proj.backward(xp.concatenate([ddt, dB, dC], axis=-1), tape)
+        return self._branches_backward(du, dz, mask, tape)
 
-    def _branches_backward(self, du: Array, dz: Array, real: Array | None, tape: Tape) -> Array:
-        """dx, from the gradients of what the two branches of (2) give: back through (2) and (1)."""
-        dz = self.conv1d_z.backward(dz, tape)
+    def _branches_backward(self, du: Array, dz: Array, mask: Array | None, tape: Tape) -> Array:
+        """dx, from the gradients of what the two branches of (2) give: back through (2), (1)."""
+        dz = self.conv1d_z.backward(dz, tape)  # (2)
         du = self.conv1d_x.backward(du, tape)
         dxz = array_module(du).concatenate([du, dz], axis=-1)
-        if real is not None:
-            dxz = dxz * real[..., None]
-        return self.in_proj.backward(dxz, tape)
+        return self.in_proj.backward(dxz if mask is None else dxz * mask[..., None], tape)  # (1)
 
     def _bias(self) -> Param:
         assert self.dt_proj.bias is not None

@@ -4,14 +4,14 @@
 
     y = W₂ GELU(W₁ x + b₁) + b₂
 
-Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, section 3.3, with GELU in place of ReLU.
+Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, section 3.3, with GELU in place of
+ReLU.
 """
 
 from __future__ import annotations
 
 from ..backend import Array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
+from ..core import Initializer, Layer, Tape
 from ..layers.dropout import Dropout
 from ..layers.gelu import GELU
 from ..layers.linear import Linear
@@ -28,9 +28,11 @@ class Mlp(Layer):
         self.drop2 = Dropout(drop)
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        x = self.drop1(self.act(self.fc1(x, tape), tape), tape)
-        return self.drop2(self.fc2(x, tape), tape)
+        x = self.act(self.fc1(x, tape), tape)
+        x = self.fc2(self.drop1(x, tape), tape)
+        return self.drop2(x, tape)
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dy = self.fc2.backward(self.drop2.backward(dy, tape), tape)
-        return self.fc1.backward(self.act.backward(self.drop1.backward(dy, tape), tape), tape)
+        dx = self.drop2.backward(dy, tape)
+        dx = self.drop1.backward(self.fc2.backward(dx, tape), tape)
+        return self.fc1.backward(self.act.backward(dx, tape), tape)

@@ -1,11 +1,15 @@
 """The parts between image and head: the stem, the four levels, the downsampling between them.
 
-    PatchEmbed     (B, H, W, in_chans) to (B, H/4, W/4, dim): twice conv 3x3 stride 2, BatchNorm, ReLU
+    PatchEmbed     (B, H, W, in_chans) to (B, H/4, W/4, dim): twice conv 3x3 stride 2, BatchNorm,
+                   ReLU
     Downsample     (B, H, W, C) to (B, H/2, W/2, 2C): conv 3x3 stride 2
     ConvLevel      blocks on the whole map
-    HybridLevel    blocks on the tokens of each window: the first half mixes by scan, the rest by attention
+    HybridLevel    blocks on the tokens of each window: the first half mixes by scan, the rest by
+                   attention
 
-Sizes that 2 does not divide are rounded up. Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, section 3.1.
+Sizes that 2 does not divide are rounded up.
+
+Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, section 3.1.
 """
 
 from __future__ import annotations
@@ -13,17 +17,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import Array
-from ..initializer import Initializer
-from ..layer import Layer, Tape
+from ..core import Initializer, Layer, Tape
+from ..execution.checkpointing import checkpointed
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
 from ..layers.relu import ReLU
-from ..layers.window import real_tokens, window_partition, window_reverse
-from ..recompute import backward_to_recompute, forward_to_recompute
+from ..layers.window import window_mask, window_partition, window_reverse
 from .blocks import Block, ConvBlock
 from .folding import conv_norm
 
 
+@checkpointed(by_sample=False)
 class PatchEmbed(Layer):
     """The stem: an image to a map a quarter as high and wide."""
 
@@ -54,8 +58,8 @@ class Downsample(Layer):
     """Halve the map, double the channels."""
 
     def __init__(self, channels: int, init: Initializer | None = None) -> None:
-        # A list of one: the official key is `reduction.0.weight`.
-        self.reduction = [Conv2d(channels, 2 * channels, 3, stride=2, padding=1, bias=False, init=init)]
+        conv = Conv2d(channels, 2 * channels, 3, stride=2, padding=1, bias=False, init=init)
+        self.reduction = [conv]  # a list of one: the official key is `reduction.0.weight`
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         return self.reduction[0](x, tape)
@@ -73,20 +77,21 @@ class ConvLevel(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         for block in self.blocks:
-            x = forward_to_recompute(self, block, x, tape)
+            x = block(x, tape)
         return x
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         for block in reversed(self.blocks):
-            dy = backward_to_recompute(self, block, block.backward, dy, tape)
+            dy = block.backward(dy, tape)
         return dy
 
 
+@checkpointed(by_sample=True)
 class HybridLevel(Layer):
     """Mixer and attention blocks in windows of `window`, (B, H, W, C) to the same.
 
-    The map is padded and cut once, before the first block. `mask_padding` leaves the padded tokens out of every mixer;
-    officially they are not, and LayerNorm turns their zeros into its bias.
+    The map is padded and cut once, before the first block. `mask_padding` leaves the padded tokens
+    out of every mixer; officially they are not, and LayerNorm turns their zeros into its bias.
     """
 
     def __init__(self, blocks: list[Block], window: int, mask_padding: bool, downsample: Downsample | None) -> None:
@@ -96,10 +101,10 @@ class HybridLevel(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         B, H, W, _ = x.shape
-        real = real_tokens(x, B, H, W, self.window) if self.mask_padding else None
+        mask = window_mask(x, B, H, W, self.window) if self.mask_padding else None
         tokens = window_partition(x, self.window)
         for block in self.blocks:
-            tokens = block.forward(tokens, tape, real)
+            tokens = block.forward(tokens, tape, mask)
         return self.record(tape, (window_reverse(tokens, self.window, H, W), (H, W)))
 
     def backward(self, dy: Array, tape: Tape) -> Array:

@@ -3,13 +3,12 @@
 from .adamw import AdamW
 from .clipping import clipped, global_norm
 from .config import TrainingConfig
+from .distributed import Ranks, join
 from .evaluate import Evaluation, evaluate
 from .finetune import completed, finetune
 from .frozen import FrozenTrunk
 from .layer_decay import layer_depth, learning_rate_scales
 from .log import read_log
-from .mpi import join
-from .ranks import Ranks
 from .run import describe, make_loaders, make_model, train
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run

@@ -22,11 +22,11 @@ from functools import partial
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
-from ..blockwise import sample_blocks
+from ..core import Param, mismatches
 from ..errors import CheckpointError, InputError
-from ..layer import Param, mismatches
-from ..parallel import run
-from ..workspace import workspace
+from ..execution.blockwise import sample_blocks
+from ..execution.parallel import run
+from ..execution.workspace import workspace
 
 
 class AdamW:

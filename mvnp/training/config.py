@@ -21,12 +21,12 @@ class TrainingConfig:
     dataset           what `mvnp.data.load_dataset` takes: a name or a folder
     dataset_options   its other arguments
     loader_options    arguments of `mvnp.data.BatchLoader`: image_size, mean, std, flip, crop_padding, crop_fill
-    precision         "full", that of the model, or "mixed": caches and gradients are stored in float16 (mvnp/half.py) and the
-                      loss is scaled (loss_scale.py); sums, products and weights are float32
+    precision         "full", that of the model, or "mixed": caches and gradients are stored in float16
+                      (execution/half.py) and the loss is scaled (loss_scale.py); sums, products and weights are float32
     epochs            passes over the training images
     batch_size        images in a step
     micro_batch       images at a time that a step keeps caches of the last levels for, and works them out again in the
-                      backward (mvnp/recompute.py): less memory, the same result to rounding; 0: all at once
+                      backward (mvnp/execution/checkpointing.py): less memory, the same result to rounding; 0: all at once
     lr, min_lr, warmup_lr, warmup_epochs    see mvnp/training/schedule.py; warmup_epochs may be a fraction
     weight_decay      of parameters of two dimensions and more
     clip_norm         limit of the global norm of the gradients; None: no limit

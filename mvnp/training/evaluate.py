@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
+from ..core import Layer
 from ..data import BatchLoader
 from ..errors import InputError
-from ..layer import Layer
 from ..layers.cross_entropy import cross_entropy_forward
-from .ranks import Ranks
+from .distributed import Ranks
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def evaluate(
             on_batch(number)
     # One read for all batches: a GPU is not made to wait between them.
     found = to_numpy(array_module(*sums.values()).stack(list(sums.values()))) if sums else np.zeros((0, 2))
-    by_batch = {number: row for part in ranks.gather(list(zip(sums, found, strict=True))) for number, row in part}
+    by_batch = {number: row for rows in ranks.all_gather(list(zip(sums, found, strict=True))) for number, row in rows}
     # In the order of the batches: the sum does not depend on who took which.
     correct, loss = np.stack([by_batch[number] for number in sorted(by_batch)]).sum(axis=0)
     count = sum(loader.batch_length(number) for number in range(len(loader)))

@@ -24,9 +24,9 @@ from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
+from .distributed import Ranks
 from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
-from .ranks import Ranks
 from .run import describe, make_loaders
 from .run_checkpoint import Checkpoint
 from .run_folder import TrainingResult, open_run

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from ..backend import Array
+from ..core import Layer, Param, Tape
 from ..errors import InputError
-from ..layer import Layer, Param, Tape
 from ..models.mambavision import MambaVision
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from ..models.mambavision import Trunk
+from ..models.trunk import Trunk
 
 
 def layer_depth(key: str, depths: Sequence[int]) -> int:

@@ -14,7 +14,7 @@ from ..data import BatchLoader, Dataset, ImageTransform, load_dataset
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
-from .ranks import Ranks
+from .distributed import Ranks
 from .run_folder import open_run
 from .trainer import Trainer, TrainingResult
 

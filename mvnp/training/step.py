@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
+from ..core import Layer, Tape
 from ..errors import InputError, TrainingError
-from ..layer import Layer
+from ..execution.half import HalfTape
+from ..execution.share import ShareTape
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from .adamw import AdamW
 from .clipping import clipped, global_norm
+from .distributed import Ranks
 from .loss_scale import unscaled
-from .ranks import Ranks
 
 LOSS = ""  # its name among the gradients, which travel together; no parameter has it
 
@@ -61,7 +63,7 @@ def train_step(
     clip_norm  limit of the gradients' global norm; None: no limit
     ranks      that take this step together, each with its own share of the images; None: this process by itself
     total      images of all ranks; None, where this process is by itself: those that it is given
-    micro_batch    images at a time that a process may keep caches of the last levels for (mvnp/recompute.py); 0: all
+    micro_batch    images at a time that a process may keep caches of the last levels for (execution/checkpointing.py); 0: all
     loss_scale     S of loss_scale.py, and caches and gradients in float16; None: all in the model's own precision
 
     The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite (HalfOverflowError
@@ -73,27 +75,27 @@ def train_step(
         raise InputError(f"train_step: {ranks.size} ranks share the batch; give total, the number of images of all of them")
     total = len(labels) if total is None else total
     share = len(labels) / total
-    tape = ranks.tape(seed, total)
-    tape.micro_batch, tape.half = micro_batch, loss_scale is not None
+    whole = (Tape if loss_scale is None else HalfTape)(training=True, seed=seed, inputs=False)
+    tape = ShareTape(whole, ranks.shard(total), total, ranks.all_gather, micro_batch)
     # What overflows ends as a loss or a norm that is not finite, here or in the next step, and is reported once.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logits = model(from_numpy(images), tape)
         loss, cache = cross_entropy_forward(logits, labels, label_smoothing)
         # The mean over the whole batch: the mean over this share, weighted by it, and added up.
         model.backward(cross_entropy_backward(share * (loss_scale or 1.0), cache), tape)
-        gradients = model.gradients(tape)
+        grads = model.gradients(tape)
         if loss_scale is not None:
-            gradients = unscaled(gradients, loss_scale)
-        gradients = ranks.add_up({**gradients, LOSS: loss * share})
-        loss = gradients.pop(LOSS)
-        found, norm = _read(loss, global_norm(gradients))
-        if not math.isfinite(found):
-            raise NonFiniteError(f"the loss is {found}")
+            grads = unscaled(grads, loss_scale)
+        grads = ranks.all_reduce({**grads, LOSS: loss * share})
+        loss = grads.pop(LOSS)
+        nats, norm = _read(loss, global_norm(grads))
+        if not math.isfinite(nats):
+            raise NonFiniteError(f"the loss is {nats}")
         if not math.isfinite(norm):
-            raise NonFiniteError(f"the norm of the gradients is {norm}") if loss_scale is None else HalfOverflowError(found)
-        optimizer.step(clipped(gradients, norm, clip_norm), lr)
+            raise NonFiniteError(f"the norm of the gradients is {norm}") if loss_scale is None else HalfOverflowError(nats)
+        optimizer.step(clipped(grads, norm, clip_norm), lr)
     tape.commit()
-    return StepResult(found, norm)
+    return StepResult(nats, norm)
 
 
 def _read(*scalars: Array) -> list[float]:

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from ..backend import from_numpy, gpu_memory
+from ..core import Layer
 from ..data import BatchLoader
 from ..errors import TrainingError
-from ..layer import Layer
 from .adamw import AdamW
+from .distributed import Ranks
 from .evaluate import Evaluation, evaluate
 from .log import NoLog, RunLog
 from .loss_scale import adapted
 from .progress import Progress, Speed
-from .ranks import Ranks
 from .run_checkpoint import Checkpoint, Position, write_checkpoint
 from .run_folder import RunFolder, TrainingResult, known
 from .schedule import learning_rate
@@ -113,7 +113,7 @@ class Trainer:
         while position.batch < self.batches:
             with self._speed:
                 total = self.train_loader.batch_length(position.batch)
-                images, labels = self.train_loader.batch(position.epoch, position.batch, self.ranks.part(total))
+                images, labels = self.train_loader.batch(position.epoch, position.batch, self.ranks.shard(total))
                 lr = self._learning_rate()
                 result = self._step(images, labels, lr, total)
             self._speed.images += total
@@ -186,7 +186,7 @@ class Trainer:
             return StepResult(error.loss, None)
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
-            if all(self.ranks.gather(bool(np.isfinite(images).all()))):
+            if all(self.ranks.all_gather(bool(np.isfinite(images).all()))):
                 advice = f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps."
             else:
                 advice = "The images of this batch hold values that are not finite: look at the data."
@@ -218,7 +218,7 @@ class Trainer:
 
     def _stop_if_asked(self, stop: StopRequest) -> None:
         # A signal reaches the ranks at different moments, if it reaches all: what one has heard, all act on.
-        signals = [signal for signal in self.ranks.gather(stop.signal) if signal is not None]
+        signals = [signal for signal in self.ranks.all_gather(stop.signal) if signal is not None]
         if not signals:
             return
         self._save(self.folder.checkpoint)

@@ -1,4 +1,4 @@
-"""Weights from one kind of file to another: mvnp/checkpoint/convert.py, torch_write.py, bfloat16.py, and `mvnp convert`."""
+"""Weights from one kind of file to another: mvnp/checkpoint/convert.py, torch/write.py, bfloat16.py, and `mvnp convert`."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 import mvnp
 from mvnp.checkpoint import convert_checkpoint, load_checkpoint, load_pretrained, read_pretrained, save_arrays, save_pretrained
 from mvnp.checkpoint.bfloat16 import from_bfloat16, to_bfloat16
-from mvnp.checkpoint.torch_write import write_torch
+from mvnp.checkpoint.torch import write_torch
 from mvnp.cli import main
 from mvnp.errors import CheckpointError, InputError
 from support.checks import relative

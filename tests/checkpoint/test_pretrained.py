@@ -77,7 +77,7 @@ def test_nothing_is_drawn_and_nothing_copied(name, monkeypatch):
         return seen[0]
 
     monkeypatch.setattr(pretrained, "read_weights", read)
-    monkeypatch.setattr("mvnp.initializer.np.random.default_rng", lambda seed: NoGenerator())
+    monkeypatch.setattr("mvnp.core.initializer.np.random.default_rng", lambda seed: NoGenerator())
     model = load_pretrained(REFERENCE / name, **CUT)
     weights = seen[0][0]
     for key, param in model.named_state():

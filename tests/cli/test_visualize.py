@@ -5,8 +5,8 @@ import pytest
 
 from mvnp.cli.visualize import token
 from mvnp.data import ImageTransform, open_image
-from mvnp.visualize.explorer.data import as_uri
-from mvnp.visualize.overlay import as_picture
+from mvnp.visualize.arrays.picture import as_picture
+from mvnp.visualize.pages.explorer.data import as_uri
 from support.command_line import IMAGES, NAMES, assert_refused, logits_of, save_small, softmax
 from support.explorer import Reader, data_of
 

@@ -1,4 +1,4 @@
-"""Counting operations and bytes by running the code: against counts by hand, and against mvnp.models.cost."""
+"""Counting operations and bytes by running the code: against counts by hand, and against mvnp.costs.cost."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_gradcheck_shows_a_table(build):
 
 
 def test_gradcheck_that_fails_is_an_error(build, monkeypatch):
-    from mvnp import layer_checks
+    from mvnp.check import layer_checks
     from mvnp.layers.relu import relu_forward
 
     def check(**options):

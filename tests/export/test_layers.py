@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvnp.layer import Layer, Param
+from mvnp.core import Layer, Param
 from mvnp.layers.attention import MultiHeadAttention
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.conv1d import Conv1d
@@ -96,7 +96,7 @@ def test_attention(options, masked):
     layer, x = randomised(MultiHeadAttention(C, 2, **options)), normal(M, L, C)
     real = np.random.default_rng(1).random((M, L)) < 0.6
     real[:, 0] = True
-    expected = layer.forward(x, real=real if masked else None)
+    expected = layer.forward(x, mask=real if masked else None)
     given = run(
         layer,
         lambda graph, x, mask: nodes.attention(graph, layer, x, L, mask if masked else None),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mvnp import Backbone, MambaVision
+from mvnp.core import Layer
 from mvnp.errors import ExportError
-from mvnp.layer import Layer
 from support.onnx_files import (
     assert_close,
     onnx,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mvnp.layer import Layer
-from mvnp.layers.window import real_tokens, window_partition
+from mvnp.core import Layer
+from mvnp.layers.window import window_mask, window_partition
 from support.onnx_files import run  # skips without onnx
 
 from mvnp.export.windows import Windows, size_of  # isort: skip
@@ -36,7 +36,7 @@ def test_windows_there_and_back(H, W, known):
 @pytest.mark.parametrize(("H", "W"), SIZES)
 def test_real_tokens(H, W, known):
     x = np.zeros((2, 3, H, W), np.float32)
-    expected = real_tokens(x, 2, H, W, P)
+    expected = window_mask(x, 2, H, W, P)
     if known and expected is None:
         assert cut(H, W, known)(None, "x").real("x") is None
         return

@@ -1,19 +1,19 @@
-"""The twins of BatchNorm's passes: mvnp/kernels/batchnorm.py and batchnorm.cu."""
+"""The twins of BatchNorm's passes: mvnp/kernels/cuda/batchnorm.py and batchnorm.cu."""
 
 import numpy as np
 import pytest
 
 from mvnp.backend import moved_to
-from mvnp.kernels import batchnorm as twins
+from mvnp.kernels.cuda import batchnorm as twins
 from mvnp.layers.batchnorm import (
     batchnorm_backward,
     batchnorm_eval_backward,
     batchnorm_eval_forward,
     batchnorm_forward,
-    centred_sums,
     input_gradient,
     moments,
-    standardised,
+    parameter_gradients,
+    standardise,
 )
 from support.checks import normal
 from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check, check_pair, needs_compiler, run_on_device
@@ -70,11 +70,11 @@ def test_more_rows_than_a_chunk(dtype, way, monkeypatch):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_each_pass(dtype, way):
     shape, C = (3, 13, 35), (35,)
-    x, dy, (a, b, c, d) = 3 + normal(shape, 1), normal(shape, 2), [normal(C, seed) for seed in range(4)]
+    x, dy, (a, b, c, d, e) = 3 + normal(shape, 1), normal(shape, 2), [normal(C, seed) for seed in range(5)]
     check(moments, [x], dtype, way)
-    check(standardised, [x, a, b, c], dtype, way)
-    check(centred_sums, [dy, x, a], dtype, way)
-    check(input_gradient, [dy, x, a, b, c, d], dtype, way)
+    check(standardise, [x, a, b, c, d], dtype, way)
+    check(parameter_gradients, [dy, x, a, b], dtype, way)
+    check(input_gradient, [dy, x, a, b, c, d, e], dtype, way)
 
 
 @needs_compiler
@@ -85,8 +85,8 @@ def test_a_mean_far_from_zero_costs_no_digits(way):
 
 
 @needs_compiler
-def test_pieces_of_a_batch_share_their_statistics():
-    """`gather` meets the moments of a twin as it meets those of the array code."""
+def test_shares_of_a_batch_have_its_statistics():
+    """`all_gather` meets the moments of a twin as it meets those of the array code."""
     whole, part = inputs((40, 5)), normal((23, 5), 8)
     others = moments(part)
     both = np.concatenate([whole[0], part])
@@ -101,8 +101,8 @@ def test_pieces_of_a_batch_share_their_statistics():
 
 
 FAULTS = {
-    "a missing term": ("(A(x[i]) - mean[c]) * slope[c]", "A(x[i]) * slope[c]"),
-    "another missing term": ("A(dy[i]) - of_dy[c] -", "A(dy[i]) -"),
+    "a missing term": ("(A(x[i]) - mean[c]) * of_x[c]", "A(x[i]) * of_x[c]"),
+    "another missing term": ("A(dy[i]) - of_g[c] -", "A(dy[i]) -"),
     "a sign": ("delta * (value - all.mean)", "delta * (value + all.mean)"),
     "means merged without their distance": ("more.squares + delta * delta * share * all.count", "more.squares"),
     "the wrong channel": ("bias[c]);", "bias[C - 1 - c]);"),

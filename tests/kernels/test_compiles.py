@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mvnp.kernels.launch import FOLDER, OPTIONS, TYPES, Kernels
+from mvnp.kernels.cuda.launch import FOLDER, OPTIONS, TYPES, Kernels
 from support import nvrtc
 
 STEMS = sorted(path.stem for path in FOLDER.glob("*.cu"))

@@ -1,4 +1,4 @@
-"""The twins of the depthwise convolution and of its SiLU: mvnp/kernels/conv1d.py and conv1d.cu."""
+"""The twins of the depthwise convolution and of its SiLU: mvnp/kernels/cuda/conv1d.py and conv1d.cu."""
 
 import pytest
 

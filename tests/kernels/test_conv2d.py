@@ -1,13 +1,13 @@
-"""The twins of a convolution's two copies: mvnp/kernels/conv2d.py and conv2d.cu."""
+"""The twins of a convolution's two copies: mvnp/kernels/cuda/conv2d.py and conv2d.cu."""
 
 import numpy as np
 import pytest
 
 from mvnp.backend import from_numpy, to_numpy
-from mvnp.layers import conv2d
-from mvnp.layers.conv2d import collect, conv2d_backward, conv2d_forward, patches
+from mvnp.kernels.cuda import conv2d as cuda
+from mvnp.layers.conv2d import col2im, conv2d_backward, conv2d_forward, im2col
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, assert_close, check, check_pair, device, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, assert_close, check_pair, device, needs_compiler
 
 # (B, H, W, I), (O, Kh, Kw), stride, padding: the stem, a block and a downsampling of the model, and what they are not.
 CASES = [
@@ -39,7 +39,7 @@ def test_numbers(case, dtype, way):
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("size", [1, 3000])  # a row of one sample, or some rows, or some samples at a time
 def test_in_blocks(size, way, monkeypatch):
-    monkeypatch.setattr(conv2d, "DEVICE_PATCH_BYTES", size)
+    monkeypatch.setattr(cuda, "BLOCK_BYTES", size)
     for case in CASES[:3]:
         check_pair(conv2d_forward, conv2d_backward, inputs(*case), "float64", way)
 
@@ -47,23 +47,31 @@ def test_in_blocks(size, way, monkeypatch):
 @needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_patches(dtype, way):
+def test_im2col(dtype, way):
+    """Some rows of X are those of the whole."""
+    x, kernel, stride, padding = normal((2, 12, 9, 3), 1).astype(dtype), (3, 2), (2, 1), (1, 2)
+    whole = im2col(x, kernel, stride, padding).reshape(2, 6, 12, -1)
     for rows in (slice(0, 6), slice(2, 5), slice(5, 6)):
-        check(patches, [normal((2, 12, 9, 3), 1), (3, 2), (2, 1), (1, 2), rows], dtype, way, tolerance=0)
+        with device(way):
+            got = to_numpy(cuda.im2col(from_numpy(x), kernel, stride, padding, rows))
+        np.testing.assert_array_equal(got, whole[:, rows].reshape(got.shape))
 
 
 @needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_collect(dtype, way):
+def test_col2im(dtype, way):
     """It adds to what is there, and leaves the rest of the padded image as it is."""
     dX, padded = normal((2, 3, 4, 3, 2, 5), 1).astype(dtype), normal((2, 14, 9, 5), 2).astype(dtype)
     for top, stride in ((0, (2, 2)), (3, (2, 1)), (5, (1, 2)), (2, (4, 2))):
+        height, width = 2 * stride[0] + 3, 3 * stride[1] + 2
         want = padded.astype("float32" if dtype == "float16" else dtype)
-        collect(dX, want, top, stride)
+        want[:, top : top + height, :width] += col2im(
+            dX.reshape(24, 30).astype(want.dtype), (2, height, width, 5), (3, 2), stride, (0, 0)
+        )
         with device(way):
             got = from_numpy(padded)
-            collect(from_numpy(dX), got, top, stride)
+            cuda.col2im(from_numpy(dX), got, top, stride)
             assert_close(to_numpy(got), want, DTYPES[dtype], f"{top}, {stride}")
             assert np.array_equal(to_numpy(got)[:, :top], padded[:, :top])
 
@@ -90,7 +98,7 @@ FAULTS = {
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault, monkeypatch):
-    monkeypatch.setattr(conv2d, "DEVICE_PATCH_BYTES", 1)
+    monkeypatch.setattr(cuda, "BLOCK_BYTES", 1)
 
     def checks(way):
         for case in (CASES[0], CASES[5]):

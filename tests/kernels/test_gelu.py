@@ -1,4 +1,4 @@
-"""The twins of GELU, exact and by tanh: mvnp/kernels/gelu.py and gelu.cu."""
+"""The twins of GELU, exact and by tanh: mvnp/kernels/cuda/gelu.py and gelu.cu."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_far_out(kind, dtype):
 @needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 def test_more_numbers_than_threads(way, monkeypatch):
-    monkeypatch.setattr("mvnp.kernels.launch.MOST_BLOCKS", 2)
+    monkeypatch.setattr("mvnp.kernels.cuda.launch.MOST_BLOCKS", 2)
     for pair in PAIRS.values():
         check_pair(*pair, [normal((1237,), 1)], "float64", way)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mvnp.kernels.launch import FOLDER
-from mvnp.layer_checks import LAYER_CASES
+from mvnp.check.layer_checks import LAYER_CASES
+from mvnp.kernels.cuda.launch import FOLDER
 from support.kernel_checks import device, needs_compiler
 
 STEMS = {path.stem for path in FOLDER.glob("*.cu")}

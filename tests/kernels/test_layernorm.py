@@ -1,4 +1,4 @@
-"""The twin of LayerNorm: mvnp/kernels/layernorm.py and layernorm.cu."""
+"""The twin of LayerNorm: mvnp/kernels/cuda/layernorm.py and layernorm.cu."""
 
 import pytest
 

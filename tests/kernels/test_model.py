@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mvnp
-from mvnp.kernels import launch
+from mvnp.kernels.cuda import launch
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from support.cuda_on_cpu import running
 from support.kernel_checks import AGAIN, needs_compiler

@@ -1,18 +1,19 @@
-"""The twin of the selective scan: mvnp/kernels/selective_scan.py and selective_scan.cu."""
+"""The twin of the selective scan: mvnp/kernels/cuda/selective_scan.py and selective_scan.cu."""
+
+import functools
 
 import numpy as np
 import pytest
 
 from mvnp.backend import array_module
 from mvnp.errors import InputError
-from mvnp.kernels import launch
-from mvnp.kernels import selective_scan as twins
+from mvnp.kernels.cuda import selective_scan as twins
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward, selective_scan_states
 from support.checks import normal
 from support.kernel_checks import DTYPES, EVERY_WAY, ON_THIS_MACHINE, assert_caught, check_pair, needs_compiler, run_on_device
 from support.tolerance import assert_close
 
-METHODS = ["sequential", "chunked"]
+WAYS_OVER_TIME = {"one pass": False, "in parallel": True}
 
 # b, l, d, n: those of the model (stages 3 and 4 of T, and of the demo's model), then what fills no warp, tile or chunk.
 MODEL = [(1, 196, 160, 8), (2, 49, 320, 8), (2, 16, 32, 8), (3, 4, 64, 8)]
@@ -28,79 +29,72 @@ def inputs(b, l, d, n):
     return [x, dt, -np.exp(0.5 * normal((d, n), 5)), B, C, normal((d,), 6), normal((d,), 7)]
 
 
-def scan(**options):
-    return lambda *arrays: selective_scan_forward(*arrays, **options)
+@pytest.fixture(params=WAYS_OVER_TIME)
+def over_time(request, monkeypatch):
+    """Both ways that the tokens can be taken, whatever the twin would choose."""
+    monkeypatch.setattr(twins, "_in_parallel", lambda warps, tokens: WAYS_OVER_TIME[request.param])
+    return request.param
+
+
+def kept_every(K, monkeypatch):
+    """States are kept before each block of K tokens, or as many as there is room for."""
+    monkeypatch.setattr(twins, "_distance", lambda tokens, n, real: min(K, tokens, twins._room(n, real)))
 
 
 @needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", AWKWARD, ids=str)
-def test_numbers(shape, method, dtype, way):
-    check_pair(scan(method=method), selective_scan_backward, inputs(*shape), dtype, way, LIMITS[dtype])
+def test_numbers(shape, over_time, dtype, way):
+    check_pair(selective_scan_forward, selective_scan_backward, inputs(*shape), dtype, way, LIMITS[dtype])
 
 
 @needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", MODEL, ids=str)
-def test_shapes_of_the_model(shape, method, dtype, way):
-    check_pair(scan(method=method), selective_scan_backward, inputs(*shape), dtype, way, LIMITS[dtype])
+def test_shapes_of_the_model(shape, over_time, dtype, way):
+    check_pair(selective_scan_forward, selective_scan_backward, inputs(*shape), dtype, way, LIMITS[dtype])
 
 
 @needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("keep_every", [1, 2, 16, 17, 40, 100])
-def test_any_kept_distance(keep_every, method, way):
-    check_pair(scan(method=method, keep_every=keep_every), selective_scan_backward, inputs(2, 40, 3, 8), "float64", way, 1e-13)
+@pytest.mark.parametrize("distance", [1, 2, 16, 17, 40])
+def test_any_kept_distance(distance, over_time, way, monkeypatch):
+    kept_every(distance, monkeypatch)
+    check_pair(selective_scan_forward, selective_scan_backward, inputs(2, 40, 3, 8), "float64", way, 1e-13)
 
 
 @needs_compiler
-@pytest.mark.parametrize("method", METHODS)
-def test_kept_states_too_far_apart_for_shared_memory(method):
-    """17 tokens of 8 states in float64 do not fit: the backward makes more of them."""
-    assert twins._room(8, np.dtype(np.float64)) == 16
-    for keep_every in (16, 17, 53):
-        forward = scan(method=method, keep_every=keep_every)
-        check_pair(forward, selective_scan_backward, inputs(1, 53, 3, 8), "float64", "sanitized")
-
-
-@needs_compiler
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("softplus", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_options(bias, softplus, method):
+def test_options(bias, softplus, over_time):
     arrays = inputs(2, 19, 3, 4)[: 7 if bias else 6]
-    check_pair(scan(softplus=softplus, method=method), selective_scan_backward, arrays, "float64", "sanitized", 1e-13)
+    forward = functools.partial(selective_scan_forward, softplus=softplus)
+    check_pair(forward, selective_scan_backward, arrays, "float64", "sanitized", 1e-13)
 
 
 @needs_compiler
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dt", [-1e4, -12.0, 300.0])
-def test_tokens_passed_over_and_steps_far_out(dt, method, dtype):
+def test_tokens_passed_over_and_steps_far_out(dt, over_time, dtype):
     """−10⁴ stands at padded tokens (NO_STEP of mvnp/models/mixer.py)."""
     arrays = inputs(2, 19, 3, 4)
     arrays[1][0, 5:14] = dt
     arrays[1][1, -3:] = dt
-    check_pair(scan(method=method), selective_scan_backward, arrays, dtype, "in order", LIMITS[dtype])
+    check_pair(selective_scan_forward, selective_scan_backward, arrays, dtype, "in order", LIMITS[dtype])
 
 
 @needs_compiler
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("keep_every", [None, 5])
-def test_nothing_kept(keep_every, method):
+@pytest.mark.parametrize("distance", [5, 37])
+def test_nothing_kept(distance, over_time, monkeypatch):
     arrays = inputs(2, 37, 5, 8)
-    want, _ = selective_scan_forward(*arrays)
+    want, _ = selective_scan_forward.book(*arrays)
+    kept_every(distance, monkeypatch)
 
     def forward(*on_device):
-        y, cache = selective_scan_forward(*on_device, keep=False, keep_every=keep_every, method=method)
-        assert (len(cache.kept), cache.delta) == (0, None)
-        with pytest.raises(InputError, match="run with keep=False"):
-            selective_scan_backward(y, cache)
+        y, cache = selective_scan_forward(*on_device, keep=False)
+        assert cache is None
         return [y]
 
     for way in ON_THIS_MACHINE:
@@ -108,60 +102,47 @@ def test_nothing_kept(keep_every, method):
 
 
 @needs_compiler
-@pytest.mark.parametrize("method", METHODS)
-def test_states_from_what_the_twin_keeps(method):
+def test_states_from_what_the_twin_leaves(over_time):
     arrays = inputs(2, 37, 5, 8)
-    want = selective_scan_states(selective_scan_forward(*arrays)[1])
-    got = run_on_device(lambda *a: [selective_scan_states(selective_scan_forward(*a, method=method)[1])], arrays, "in order")
+    want = selective_scan_states(selective_scan_forward.book(*arrays)[1])
+    got = run_on_device(lambda *a: [selective_scan_states(selective_scan_forward(*a)[1])], arrays, "in order")
     assert_close(got[0], want)
 
 
 @needs_compiler
-@pytest.mark.parametrize("method", ["associative", "cumulative"])
-def test_other_methods_are_array_code(method, monkeypatch):
-    monkeypatch.setattr(launch.Kernels, "launch", lambda *rest, **options: pytest.fail("a kernel of the scan"))
-    monkeypatch.setattr("mvnp.layers.selective_scan.softplus_forward", lambda x: (np.log1p(np.exp(x)), None))
-    arrays = inputs(1, 12, 3, 2)[:6]
-    y = run_on_device(lambda *a: [scan(method=method, softplus=False)(*a)[0]], arrays, "in order")[0]
-    assert_close(y, selective_scan_forward(*arrays, softplus=False)[0])
-
-
-@needs_compiler
-def test_views():
+def test_views(over_time):
     """As the mixer has them: B and C are columns of one array, dy of another."""
 
-    def forward(x, dt, A, gates, D, method):
-        return selective_scan_forward(x, dt, A, gates[..., 3:7], gates[..., 7:], D, method=method)
+    def forward(x, dt, A, gates, D):
+        return selective_scan_forward(x, dt, A, gates[..., 3:7], gates[..., 7:], D)
 
     def backward(dy, cache):
         return selective_scan_backward(array_module(dy).concatenate([dy, dy], axis=-1)[..., 3:], cache)
 
     x, dt, A, _, _, D, _ = inputs(2, 19, 3, 4)
-    for method in METHODS:
-        check_pair(forward, backward, [x, dt, A, normal((2, 19, 11), 8), D, method], "float64", "sanitized", 1e-13)
+    check_pair(forward, backward, [x, dt, A, normal((2, 19, 11), 8), D], "float64", "sanitized", 1e-13)
 
 
 def test_which_is_taken():
     """Parallel over time for few warps and many tokens."""
-    assert [twins._default_method(*case) for case in [(5, 196), (256, 128), (1, 4096)]] == ["chunked"] * 3
-    assert [twins._default_method(*case) for case in [(257, 128), (10, 49), (640, 4096)]] == ["sequential"] * 3
+    assert all(twins._in_parallel(*case) for case in [(5, 196), (256, 128), (1, 4096)])
+    assert not any(twins._in_parallel(*case) for case in [(257, 128), (10, 49), (640, 4096)])
 
 
 @needs_compiler
-def test_what_is_kept_by_default():
-    """⌈√l⌉ as in the array code, but no more than the backward has room for."""
+def test_what_is_kept():
+    """A state for every ⌈√l⌉ tokens, but for no more than the backward has room for."""
 
     def kept(*shape, dtype="float32"):
-        arrays = [array.astype(dtype) for array in inputs(*shape)]
-        cache = []
-        run_on_device(lambda *a: cache.append(selective_scan_forward(*a)[1]) or [], arrays, "in order")
-        assert cache[0].kept.shape[0] == -(-shape[1] // cache[0].keep_every)
-        return cache[0].keep_every, cache[0].method
+        arrays, caches = [array.astype(dtype) for array in inputs(*shape)], []
+        run_on_device(lambda *a: caches.append(selective_scan_forward(*a)[1]) or [], arrays, "in order")
+        return caches[0].kept.shape
 
-    assert kept(1, 120, 3, 8) == (11, "sequential")
-    assert kept(1, 130, 3, 8) == (12, "chunked")
-    assert kept(1, 1200, 1, 8) == (33, "chunked")
-    assert kept(1, 1200, 1, 8, dtype="float64") == (16, "chunked")
+    assert kept(1, 120, 3, 8) == (11, 1, 8, 3)  # one pass, K = 11
+    assert kept(1, 130, 3, 8) == (11, 1, 8, 3)  # in parallel, K = 12
+    assert kept(1, 1200, 1, 8) == (37, 1, 8, 1)  # K = 33, not 35
+    assert twins._room(8, np.dtype(np.float64)) == 16
+    assert kept(1, 1200, 1, 8, dtype="float64") == (75, 1, 8, 1)  # K = 16
 
 
 def test_too_many_states():
@@ -171,9 +152,8 @@ def test_too_many_states():
 
 @needs_compiler
 @pytest.mark.parametrize("states", [32, 64])
-def test_many_states(states):
-    for method in METHODS:
-        check_pair(scan(method=method), selective_scan_backward, inputs(1, 9, 3, states), "float64", "in order", 1e-13)
+def test_many_states(states, over_time):
+    check_pair(selective_scan_forward, selective_scan_backward, inputs(1, 9, 3, states), "float64", "in order", 1e-13)
 
 
 FAULTS = {
@@ -211,10 +191,11 @@ FAULTS = {
 @needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_fault_is_caught(fault):
+def test_fault_is_caught(fault, monkeypatch):
     def checks(way):
-        for method, shape in (("sequential", (1, 21, 33, 3)), ("chunked", (2, 21, 3, 3))):
-            check_pair(scan(method=method), selective_scan_backward, inputs(*shape), "float64", way, 1e-12)
+        for parallel, shape in ((False, (1, 21, 33, 3)), (True, (2, 21, 3, 3))):
+            monkeypatch.setattr(twins, "_in_parallel", lambda warps, tokens, parallel=parallel: parallel)
+            check_pair(selective_scan_forward, selective_scan_backward, inputs(*shape), "float64", way, 1e-12)
 
     said = assert_caught("selective_scan", *FAULTS[fault], checks)
     assert "behind" not in fault or "AddressSanitizer" in said

@@ -1,4 +1,4 @@
-"""The twin of SiLU: mvnp/kernels/silu.py and silu.cu."""
+"""The twin of SiLU: mvnp/kernels/cuda/silu.py and silu.cu."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The twin of softplus: mvnp/kernels/softplus.py and softplus.cu."""
+"""The twin of softplus: mvnp/kernels/cuda/softplus.py and softplus.cu."""
 
 import numpy as np
 import pytest

@@ -7,7 +7,6 @@ import pytest
 
 from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
-from mvnp.layers import attention
 from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.randomise import randomised
@@ -20,11 +19,11 @@ def inputs_of(shape):
     return {name: normal(shape, seed=seed) for seed, name in enumerate("qkv")}
 
 
-def real_of(B, L):
+def mask_of(B, L):
     """A mask with at least one key that may be seen in each row, and different rows."""
-    real = np.random.default_rng(5).random((B, L)) < 0.5
-    real[np.arange(B), np.arange(B) % L] = True
-    return real
+    mask = np.random.default_rng(5).random((B, L)) < 0.5
+    mask[np.arange(B), np.arange(B) % L] = True
+    return mask
 
 
 def dropout_of(B, h, L):
@@ -54,8 +53,8 @@ def test_by_hand():
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradients(shape, masked, dropped):
     B, h, L, _ = shape
-    real, dropout = real_of(B, L) if masked else None, dropout_of(B, h, L) if dropped else None
-    assert_gradients(lambda q, k, v: attention_forward(q, k, v, real, dropout), attention_backward, inputs_of(shape))
+    mask, dropout = mask_of(B, L) if masked else None, dropout_of(B, h, L) if dropped else None
+    assert_gradients(lambda q, k, v: attention_forward(q, k, v, mask, dropout), attention_backward, inputs_of(shape))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -63,17 +62,17 @@ def test_oracle(masked):
     import autograd.numpy as anp
 
     B, h, L, d = 2, 3, 5, 4
-    real, dropout = real_of(B, L) if masked else None, dropout_of(B, h, L)
+    mask, dropout = mask_of(B, L) if masked else None, dropout_of(B, h, L)
 
     def independent(q, k, v):
         # Without a softmax: e^s over its sum, where a masked key is left out of both.
-        seen = np.ones((B, L)) if real is None else real.astype(float)
+        seen = np.ones((B, L)) if mask is None else mask.astype(float)
         e = anp.exp(anp.einsum("bhid,bhjd->bhij", q, k) / d**0.5) * seen[:, None, None, :]
         a = e / anp.sum(e, axis=3, keepdims=True)
         return anp.einsum("bhij,bhjd->bhid", a * dropout, v)
 
     assert_oracle(
-        lambda q, k, v: attention_forward(q, k, v, real, dropout), attention_backward, independent, inputs_of((B, h, L, d))
+        lambda q, k, v: attention_forward(q, k, v, mask, dropout), attention_backward, independent, inputs_of((B, h, L, d))
     )
 
 
@@ -81,27 +80,27 @@ def test_oracle(masked):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_as_in_torch(shape, masked):
     torch = pytest.importorskip("torch")
-    real = real_of(shape[0], shape[2]) if masked else None
+    mask = mask_of(shape[0], shape[2]) if masked else None
     inputs, doutput = inputs_of(shape), normal(shape, seed=9)
     theirs = [torch.tensor(value, requires_grad=True) for value in inputs.values()]
-    mask = None if real is None else torch.tensor(real)[:, None, None, :]
-    expected = torch.nn.functional.scaled_dot_product_attention(*theirs, attn_mask=mask)
+    theirs_mask = None if mask is None else torch.tensor(mask)[:, None, None, :]
+    expected = torch.nn.functional.scaled_dot_product_attention(*theirs, attn_mask=theirs_mask)
     expected.backward(torch.tensor(doutput))
-    output, cache = attention_forward(*inputs.values(), real)
+    output, cache = attention_forward(*inputs.values(), mask)
     assert_close(output, expected.detach())
     for got, want in zip(attention_backward(doutput, cache), theirs, strict=True):
         assert_close(got, want.grad)
 
 
 def test_masked_keys_are_not_seen():
-    inputs, real = inputs_of((2, 2, 4, 3)), real_of(2, 4)
-    output, cache = attention_forward(*inputs.values(), real)
-    hidden = ~real[:, None, None, :] & np.ones((2, 2, 4, 1), bool)
+    inputs, mask = inputs_of((2, 2, 4, 3)), mask_of(2, 4)
+    output, cache = attention_forward(*inputs.values(), mask)
+    hidden = ~mask[:, None, None, :] & np.ones((2, 2, 4, 1), bool)
     assert (cache.weights[hidden] == 0).all()
     assert_close(cache.weights.sum(-1), 1.0)
     for name in ("k", "v"):
-        changed = {**inputs, name: np.where(real[:, None, :, None], inputs[name], 1e6)}
-        np.testing.assert_array_equal(attention_forward(*changed.values(), real)[0], output)
+        changed = {**inputs, name: np.where(mask[:, None, :, None], inputs[name], 1e6)}
+        np.testing.assert_array_equal(attention_forward(*changed.values(), mask)[0], output)
 
 
 def test_float32():
@@ -197,11 +196,11 @@ def test_layer_as_in_torch():
     renamed = {"in_proj_weight": "qkv.weight", "in_proj_bias": "qkv.bias", "out_proj.weight": "proj.weight"}
     renamed["out_proj.bias"] = "proj.bias"
     other.load_state_dict({theirs: torch.tensor(layer.state_dict()[ours]) for theirs, ours in renamed.items()})
-    x, dy, real, tape = normal((3, 4, 6), seed=1), normal((3, 4, 6), seed=2), real_of(3, 4), Tape()
+    x, dy, mask, tape = normal((3, 4, 6), seed=1), normal((3, 4, 6), seed=2), mask_of(3, 4), Tape()
     theirs = torch.tensor(x, requires_grad=True)
-    expected, _ = other(theirs, theirs, theirs, key_padding_mask=torch.tensor(~real), need_weights=False)
+    expected, _ = other(theirs, theirs, theirs, key_padding_mask=torch.tensor(~mask), need_weights=False)
     expected.backward(torch.tensor(dy))
-    assert relative(layer.forward(x, tape, real), expected.detach()) < 1e-13
+    assert relative(layer.forward(x, tape, mask), expected.detach()) < 1e-13
     assert relative(layer.backward(dy, tape), theirs.grad) < 1e-13
     for key, name in renamed.items():
         assert relative(layer.gradients(tape)[name], other.get_parameter(key).grad) < 1e-12
@@ -237,11 +236,11 @@ def test_attention_dropout_keeps_the_mean():
 
 def test_layer_mask():
     """What stands at a masked token changes no other token."""
-    layer, x, real = layer_of(), normal((2, 4, 6), seed=1).astype(np.float32), real_of(2, 4)
-    y = layer.forward(x, None, real)
-    changed = np.where(real[..., None], x, x + 7).astype(np.float32)
-    np.testing.assert_array_equal(layer.forward(changed, None, real)[real], y[real])
-    assert relative(layer(changed)[real], layer(x)[real]) > 0.01
+    layer, x, mask = layer_of(), normal((2, 4, 6), seed=1).astype(np.float32), mask_of(2, 4)
+    y = layer.forward(x, None, mask)
+    changed = np.where(mask[..., None], x, x + 7).astype(np.float32)
+    np.testing.assert_array_equal(layer.forward(changed, None, mask)[mask], y[mask])
+    assert relative(layer(changed)[mask], layer(x)[mask]) > 0.01
 
 
 def test_heads_that_do_not_divide():
@@ -277,27 +276,39 @@ def test_wrong_dtype(dtype):
         attention_forward(q, q.astype(dtype), q)
 
 
-@pytest.mark.parametrize("block", [1, 2 * 6 * 6, 1 << 20])
+def test_mixed_dtypes():
+    q, k, v = inputs_of((2, 1, 3, 4)).values()
+    with pytest.raises(InputError, match="attention: dtypes are mixed, q and v of float64, k of float32; convert them to one"):
+        attention_forward(q, k.astype(np.float32), v)
+
+
+@pytest.mark.parametrize("mask", [np.ones((3, 2), bool), np.ones((2, 3)), np.ones(3, bool)])
+def test_wrong_mask(mask):
+    q = np.zeros((2, 1, 3, 4))
+    with pytest.raises(InputError, match=rf"attention: mask is {mask.dtype} of shape .*, expected bool of \(2, 3\)"):
+        attention_forward(q, q, q, mask)
+
+
+def test_wrong_dropout():
+    q = np.zeros((2, 1, 3, 4))
+    with pytest.raises(InputError, match=r"attention: dropout has shape \(2, 1, 3, 4\), expected \(2, 1, 3, 3\)"):
+        attention_forward(q, q, q, None, q)
+
+
+@pytest.mark.parametrize(
+    "do", [np.zeros((2, 1, 3, 3)), np.zeros((2, 1, 2, 4)), np.zeros((1, 3, 4)), np.zeros((2, 1, 3, 4), int)]
+)
+def test_wrong_do(do):
+    q = np.zeros((2, 1, 3, 4))
+    with pytest.raises(InputError, match=r"attention: do has (shape .*, expected \(2, 1, 3, 4\)|dtype int64)"):
+        attention_backward(do, attention_forward(q, q, q)[1])
+
+
 @pytest.mark.parametrize("extras", [False, True])
-def test_any_number_of_heads_at_a_time(monkeypatch, block, extras):
-    """Weights are worked out for some heads of one window at a time; how many must not matter, nor that five are left over."""
-    monkeypatch.setattr(attention, "SCORES", block)
-    q, k, v, do = (normal((2, 5, 6, 3), seed=seed) for seed in range(4))
-    real = np.arange(6) < np.array([[4], [6]]) if extras else None
-    dropout = 1.25 * (normal((2, 5, 6, 6), seed=5) > -0.5) if extras else None
-    parts = [(b, h) for b in range(2) for h in range(5)]
-    one = {}
-    for b, h in parts:
-        only = (slice(b, b + 1), slice(h, h + 1))
-        y, cache = attention_forward(
-            q[only], k[only], v[only], None if real is None else real[b : b + 1], None if dropout is None else dropout[only]
-        )
-        one[b, h] = [y, *attention_backward(do[only], cache), cache.weights]
-    y, cache = attention_forward(q, k, v, real, dropout)
-    whole = [y, *attention_backward(do, cache), cache.weights]
-    for b, h in parts:
-        for got, want in zip(whole, one[b, h], strict=True):
-            assert_close(got[b, h], want[0, 0])
-    unkept, nothing = attention_forward(q, k, v, real, dropout, keep=False)
-    np.testing.assert_array_equal(unkept, y)
-    assert nothing is None
+def test_inference_leaves_no_cache(extras):
+    inputs = list(inputs_of((2, 5, 6, 3)).values())
+    if extras:
+        inputs += [mask_of(2, 6), dropout_of(2, 5, 6)]
+    o, cache = attention_forward(*inputs, keep=False)
+    np.testing.assert_array_equal(o, attention_forward(*inputs)[0])
+    assert cache is None

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mvnp import Tape, blockwise, gradcheck_layer, parallel
+from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
+from mvnp.execution import parallel
 from mvnp.layers.batchnorm import (
     BatchNorm,
     batchnorm_backward,
@@ -207,7 +208,7 @@ def test_wrong_dtype(dtype):
 
 
 def of_several_levels() -> np.ndarray:
-    """(10, 3, 2) whose mean is another one in every part, so that parts put together wrongly are far off."""
+    """(10, 3, 2) whose mean is another one in every share, so that shares put together wrongly are far off."""
     return normal((10, 3, 2), seed=1) + np.arange(30.0).reshape(10, 3, 1) ** 2
 
 
@@ -216,36 +217,22 @@ def assert_same(got, want):
         assert_close(one, other)
 
 
-@pytest.mark.parametrize("block", [2, 8, 14])
-def test_blocks_are_put_together(monkeypatch, block):
-    """Statistics and sums are worked out for some rows at a time; how many must not matter, nor that the last are fewer."""
-    x, dy, weight, bias = of_several_levels(), normal((10, 3, 2), seed=2), normal((2,), seed=3), normal((2,), seed=4)
-    y, cache = batchnorm_forward(x, weight, bias)
-    gradients = batchnorm_backward(dy, cache)
-    assert_close(cache[2], x.mean(axis=(0, 1)), terms=16)
-    assert_close(cache[4], x.var(axis=(0, 1)), terms=16)
-    monkeypatch.setattr(blockwise, "BLOCK", block)
-    in_blocks, cache_of_blocks = batchnorm_forward(x, weight, bias)
-    assert_same([in_blocks, *cache_of_blocks[2:5]], [y, *cache[2:5]])
-    assert_same(batchnorm_backward(dy, cache_of_blocks), gradients)
-
-
-def test_pieces_share_their_statistics(monkeypatch):
-    """Two pieces of unequal size that meet: together they are the batch, and the sums of their gradients its gradients."""
+def test_shares_have_the_statistics_of_the_batch(monkeypatch):
+    """Two shares of unequal size: together they are the batch, and the sums of their gradients its gradients."""
     monkeypatch.setattr(parallel, "_chosen", 2)
     x, dy, weight, bias = of_several_levels(), normal((10, 3, 2), seed=2), normal((2,), seed=3), normal((2,), seed=4)
     want, cache = batchnorm_forward(x, weight, bias)
     expected = batchnorm_backward(dy, cache)
-    meeting = parallel.Meeting(2)
+    group = parallel.ThreadGroup(2)
 
-    def piece(member: int, part: slice) -> tuple:
-        def gather(value):
-            return meeting.gather(member, value)
+    def share(member: int, rows: slice) -> tuple:
+        def all_gather(value):
+            return group.all_gather(member, value)
 
-        y, cache = batchnorm_forward(x[part], weight, bias, gather=gather)
-        return y, batchnorm_backward(dy[part], cache, gather), cache
+        y, cache = batchnorm_forward(x[rows], weight, bias, all_gather=all_gather)
+        return y, batchnorm_backward(dy[rows], cache, all_gather), cache
 
-    one, other = parallel.run([lambda: piece(0, slice(0, 3)), lambda: piece(1, slice(3, 10))], meeting)
+    one, other = parallel.run([lambda: share(0, slice(0, 3)), lambda: share(1, slice(3, 10))], group)
     assert_same([np.concatenate([one[0], other[0]]), *one[2][2:6]], [want, *cache[2:6]])
     assert_same([np.concatenate([one[1][0], other[1][0]])], expected[:1])
     assert_same([one[1][i] + other[1][i] for i in (1, 2)], expected[1:])

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
-from mvnp.layers import conv2d
-from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward, use_convolution
+from mvnp.layers.conv2d import Conv2d, col2im, conv2d_backward, conv2d_forward, im2col
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.tolerance import assert_close
 
@@ -114,18 +113,22 @@ def test_any_geometry_as_in_torch(data):
         assert_close(got, want.grad)
 
 
-@pytest.mark.parametrize("samples", [1, 2])
-def test_patches_in_parts(monkeypatch, samples):
-    """Patches are made for a few samples at a time; how many must not matter, nor that the last part is smaller."""
-    inputs, forward = inputs_of((5, 4, 4, 3), 2, (3, 3)), with_geometry((1, 1), (1, 1))
-    y, cache = forward(*inputs.values())
-    gradients = conv2d_backward(y, cache)
-    monkeypatch.setattr(conv2d, "PATCH_BYTES", samples * 4 * 4 * 27 * 8)
-    assert len(list(conv2d._parts(y, 27))) == -(-5 // samples)
-    in_parts, cache = forward(*inputs.values())
-    assert_close(in_parts, y, terms=16)
-    for got, want in zip(conv2d_backward(y, cache), gradients, strict=True):
-        assert_close(got, want)
+@pytest.mark.parametrize(("shape", "outputs", "kernel", "stride", "padding"), CASES)
+def test_col2im_is_the_adjoint_of_im2col(shape, outputs, kernel, stride, padding):
+    """⟨im2col(x), X⟩ = ⟨x, col2im(X)⟩."""
+    x = normal(shape, seed=1)
+    columns = im2col(x, kernel, stride, padding)
+    other = normal(columns.shape, seed=2)
+    back = col2im(other, shape, kernel, stride, padding)
+    assert back.shape == shape
+    assert_close(np.sum(columns * other), np.sum(x * back))
+
+
+def test_im2col_by_hand():
+    # A row of X is a patch, row by row, its channels together: of 1 2 3 ; 4 5 6 with 2x2 those from 1 and from 2.
+    x = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).reshape(1, 2, 3, 1) * np.array([1.0, 10.0])
+    X = im2col(x, (2, 2), (1, 1), (0, 0))
+    np.testing.assert_array_equal(X, [[1, 10, 2, 20, 4, 40, 5, 50], [2, 20, 3, 30, 5, 50, 6, 60]])
 
 
 def test_float32():
@@ -197,27 +200,9 @@ def test_wrong_geometry(argument, value, least):
         Conv2d(3, 4, **arguments)
 
 
-@pytest.mark.parametrize(("stride", "padding"), [((1, 1), (1, 1)), ((2, 2), (1, 1)), ((3, 2), (2, 0))])
-@pytest.mark.parametrize("rows", [1, 2, 3])
-def test_rows_in_parts(monkeypatch, rows, stride, padding):
-    """Patches of one sample are made for a few rows of outputs at a time, which overlap in the rows that they read."""
-    inputs, forward = inputs_of((2, 9, 7, 3), 2, (3, 3)), with_geometry(stride, padding)
-    y, cache = forward(*inputs.values())
-    gradients = conv2d_backward(normal(y.shape, seed=9), cache)
-    monkeypatch.setattr(conv2d, "PATCH_BYTES", rows * y.shape[2] * 27 * 8)
-    assert [len(blocks) for _, blocks in conv2d._parts(y, 27)] == [-(-y.shape[1] // rows)] * (2 if rows < y.shape[1] else 1)
-    in_parts, cache = forward(*inputs.values())
-    assert_close(in_parts, y, terms=16)
-    for got, want in zip(conv2d_backward(normal(y.shape, seed=9), cache), gradients, strict=True):
-        assert_close(got, want)
-
-
-def test_the_method_can_be_chosen(monkeypatch):
-    monkeypatch.setattr(conv2d, "_chosen", "auto")
-    layer, x = Conv2d(2, 3, 3, padding=1), normal((1, 5, 5, 2), seed=1)
-    assert not layer.by_winograd(x)
-    use_convolution("winograd")
-    assert layer.by_winograd(x)
-    assert not Conv2d(2, 3, 3, stride=2).by_winograd(x)
-    use_convolution("patches")
-    assert not layer.by_winograd(x)
+def test_wrong_dy():
+    _, cache = conv2d_forward(*inputs_of((2, 5, 5, 2), 3, (3, 3)).values())
+    with pytest.raises(InputError, match=r"Conv2d: dy has shape \(2, 5, 5, 3\), expected \(2, 3, 3, 3\)"):
+        conv2d_backward(np.zeros((2, 5, 5, 3)), cache)
+    with pytest.raises(InputError, match="Conv2d: dy has dtype int64"):
+        conv2d_backward(np.zeros((2, 3, 3, 3), "int64"), cache)

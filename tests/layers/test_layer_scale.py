@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mvnp import Layer, gradcheck_layer
+from mvnp.core import Initializer
 from mvnp.errors import InputError
-from mvnp.initializer import Initializer
 from mvnp.layers.layer_scale import LayerScale, layer_scale_backward, layer_scale_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.randomise import randomised

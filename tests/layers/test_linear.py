@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp import Tape, gradcheck_layer
+from mvnp.core import Initializer
 from mvnp.errors import BackendError, InputError
-from mvnp.initializer import Initializer
-from mvnp.layers.linear import FEW_ROWS, Linear, linear_backward, linear_forward
+from mvnp.layers.linear import Linear, linear_backward, linear_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.randomise import randomised
 from support.tolerance import DEEP, assert_close
@@ -94,15 +94,6 @@ def test_strided_input():
     dy = normal((4, 2, 5), seed=3).swapaxes(0, 1)
     for got, want in zip(linear_backward(dy, cache)[:2], linear_backward(np.ascontiguousarray(dy), cache)[:2], strict=True):
         assert_close(got, want)
-
-
-@pytest.mark.parametrize("rows", [1, FEW_ROWS - 1, FEW_ROWS, FEW_ROWS + 1, 3 * FEW_ROWS])
-def test_few_and_many_rows(rows):
-    """Two ways to the same product. Both give it in rows that lie one after the other."""
-    x, weight, bias = normal((rows, 5), seed=1), normal((3, 5), seed=2), normal((3,), seed=3)
-    y, _ = linear_forward(x, weight, bias)
-    assert relative(y, np.einsum("ri,oi->ro", x, weight) + bias) < 1e-14
-    assert y.flags.c_contiguous
 
 
 def test_float32():

@@ -12,8 +12,6 @@ from mvnp.layers.linear_recurrence import (
     METHODS,
     linear_recurrence_backward,
     linear_recurrence_forward,
-    solve,
-    solve_adjoint,
 )
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.tolerance import assert_close
@@ -101,21 +99,6 @@ def test_decays_of_either_sign_and_zero(method):
 
 
 @EVERY
-def test_in_place(method):
-    """As the selective scan uses it: the states take the place of the inputs, g that of the gradient."""
-    inputs = inputs_of(21, 2, 3)
-    states, cache = linear_recurrence_forward(*inputs.values(), method=method)
-    dstates = normal(states.shape, seed=5)
-    _, g, _ = linear_recurrence_backward(dstates, cache)
-    memory, decay = inputs["inputs"].copy(), inputs["decay"].copy()
-    solve(decay, memory, inputs["start"], method, memory)
-    np.testing.assert_array_equal(memory, states)
-    solve_adjoint(decay, dstates, method, dstates)
-    np.testing.assert_array_equal(dstates, g)
-    np.testing.assert_array_equal(decay, inputs["decay"])
-
-
-@EVERY
 def test_arguments_are_left_alone(method):
     inputs = inputs_of(21, 2)
     before = {name: value.copy() for name, value in inputs.items()}
@@ -198,3 +181,18 @@ def test_wrong_dtype(name, dtype):
     inputs[name] = inputs[name].astype(dtype)
     with pytest.raises(InputError, match=rf"linear_recurrence: {name} has dtype {dtype}, expected a floating one"):
         linear_recurrence_forward(*inputs.values())
+
+
+def test_mixed_dtypes():
+    inputs = inputs_of(3, 2)
+    inputs["start"] = inputs["start"].astype(np.float32)
+    with pytest.raises(InputError, match="linear_recurrence: dtypes are mixed, decay and inputs of float64, start of float32"):
+        linear_recurrence_forward(*inputs.values())
+
+
+@EVERY
+@pytest.mark.parametrize("dh", [np.zeros((3, 3)), np.zeros((2, 2)), np.zeros(3), np.zeros((3, 2), int)])
+def test_wrong_dh(method, dh):
+    _, cache = linear_recurrence_forward(*inputs_of(3, 2).values(), method=method)
+    with pytest.raises(InputError, match=r"linear_recurrence: dh has (shape .*, expected \(3, 2\)|dtype int64)"):
+        linear_recurrence_backward(dh, cache)

@@ -59,7 +59,7 @@ def test_extremes(dtype):
 def test_nan_passes_through():
     y, cache = relu_forward(np.array([1.0, np.nan, -1.0]))
     np.testing.assert_array_equal(y, [1.0, np.nan, 0.0])
-    np.testing.assert_array_equal(relu_backward(np.array([np.nan, 1.0, 1.0]), cache), [np.nan, 0.0, 0.0])
+    np.testing.assert_array_equal(relu_backward(np.array([np.nan, 1.0, 1.0]), cache), [np.nan, np.nan, 0.0])
 
 
 def test_empty():

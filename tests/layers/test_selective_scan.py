@@ -1,7 +1,7 @@
 """Selective scan: mvnp/layers/selective_scan.py."""
 
 import math
-import tracemalloc
+import re
 
 import numpy as np
 import pytest
@@ -9,13 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp.errors import InputError
-from mvnp.layers.linear_recurrence import METHODS
-from mvnp.layers.selective_scan import (
-    default_method,
-    selective_scan_backward,
-    selective_scan_forward,
-    selective_scan_states,
-)
+from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward, selective_scan_states
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.tolerance import assert_close
 
@@ -103,11 +97,6 @@ def test_gradients(shape, softplus):
     assert_gradients(scan(softplus=softplus), backward_without_bias, inputs_of(*shape, bias=False))
 
 
-@pytest.mark.parametrize("keep_every", [1, 2, 3, 9])
-def test_gradients_of_any_kept_distance(keep_every):
-    assert_gradients(scan(keep_every=keep_every), selective_scan_backward, inputs_of(2, 7, 2, 2))
-
-
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("softplus", [True, False])
 @pytest.mark.parametrize("shape", [(2, 9, 3, 2), (1, 1, 2, 2), (3, 5, 1, 1)])
@@ -121,94 +110,19 @@ def test_oracle(shape, softplus, bias):
     assert_oracle(scan(softplus=softplus), backward, independent, inputs_of(*shape, bias=bias))
 
 
-@pytest.mark.parametrize(("b", "l", "d", "n"), [(2, 12, 3, 2), (1, 17, 2, 4), (1, 1, 1, 1), (2, 16, 1, 3)])
-def test_kept_distance_does_not_matter(b, l, d, n):
-    inputs, dy = inputs_of(b, l, d, n), normal((b, l, d), seed=9)
-
-    def results(keep_every):
-        y, cache = selective_scan_forward(*inputs.values(), keep_every=keep_every)
-        return [y, selective_scan_states(cache), *selective_scan_backward(dy, cache)], cache
-
-    expected, all_kept = results(1)
-    assert len(all_kept.kept) == l
-    for keep_every in (3, l, l + 5, None):
-        got, cache = results(keep_every)
-        assert len(cache.kept) == -(-l // cache.keep_every)
-        for one, other in zip(got, expected, strict=True):
-            assert_close(one, other)
-    # The default: K = ⌈√l⌉.
-    assert cache.keep_every == math.ceil(math.sqrt(l))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_gradients_by_every_method(method):
-    assert_gradients(scan(method=method), selective_scan_backward, inputs_of(2, 7, 2, 2))
-
-
-@pytest.mark.parametrize("keep_every", [1, 5, 64, None])
-@pytest.mark.parametrize("method", METHODS)
-def test_the_method_does_not_matter(method, keep_every):
-    inputs, dy = inputs_of(2, 40, 3, 2), normal((2, 40, 3), seed=9)
-
-    def results(method):
-        y, cache = selective_scan_forward(*inputs.values(), keep_every=keep_every, method=method)
-        assert cache.method == (method or "sequential")
-        return [y, selective_scan_states(cache), *selective_scan_backward(dy, cache)]
-
-    for got, want in zip(results(method), results(None), strict=True):
-        assert relative(got, want) < 1e-12
-
-
-def test_default_method():
-    """The tree for long blocks: on NumPy only where steps are narrow. A module that is not NumPy stands for CuPy."""
-    assert {default_method(np, tokens, width) for tokens, width in [(1, 8), (63, 512), (64, 513), (128, 1280)]} == {
-        "sequential"
-    }
-    assert {default_method(np, tokens, width) for tokens, width in [(64, 512), (4096, 16)]} == {"associative"}
-    assert [default_method(math, tokens, 5120) for tokens in (7, 63, 64, 128)] == ["sequential"] * 2 + ["associative"] * 2
-
-
-def test_the_default_is_taken():
-    def method_of(*shape, **options):
-        inputs = {name: value.astype(np.float32) for name, value in inputs_of(*shape).items()}
-        return selective_scan_forward(*inputs.values(), **options)[1].method
-
-    assert method_of(1, 3970, 4, 2) == "associative"  # ⌈√l⌉ = 64
-    assert method_of(1, 3969, 4, 2) == "sequential"  # 63
-    assert method_of(1, 70, 4, 2) == "sequential"
-    assert method_of(1, 70, 4, 2, keep_every=64) == "associative"
-    assert method_of(2, 70, 129, 2, keep_every=64) == "sequential"
-
-
-@pytest.mark.parametrize("keep_every", [None, 3])
 @pytest.mark.parametrize("l", [1, 11])
-def test_nothing_kept(l, keep_every):
+def test_inference_leaves_no_cache(l):
     inputs = inputs_of(2, l, 3, 2)
-    y, cache = selective_scan_forward(*inputs.values(), keep=False, keep_every=keep_every)
-    expected, _ = selective_scan_forward(*inputs.values())
-    assert_close(y, expected, terms=16)
-    assert cache.kept == []
-    for use in (lambda: selective_scan_backward(y, cache), lambda: selective_scan_states(cache)):
-        with pytest.raises(InputError, match="run with keep=False, so there is nothing to go back on; use keep=True"):
-            use()
-
-
-def test_blocks_of_nothing_kept_fit_the_cache():
-    inputs = {name: value.astype(np.float32) for name, value in inputs_of(1, 3000, 16, 8).items()}
-    _, cache = selective_scan_forward(*inputs.values(), keep=False)
-    assert cache.keep_every == (1 << 16) // (16 * 8)
-
-
-def test_wrong_method():
-    with pytest.raises(InputError, match=r"unknown method 'chunk' \(did you mean 'chunked'\?\); choose one of sequential,"):
-        selective_scan_forward(*inputs_of(1, 4, 1, 1).values(), method="chunk")
+    y, cache = selective_scan_forward(*inputs.values(), keep=False)
+    np.testing.assert_array_equal(y, selective_scan_forward(*inputs.values())[0])
+    assert cache is None
 
 
 @settings(max_examples=25)
-@given(b=st.integers(1, 3), l=st.integers(1, 20), d=st.integers(1, 3), n=st.integers(1, 3), keep=st.none() | st.integers(1, 25))
-def test_any_size_as_the_recurrence(b, l, d, n, keep):
+@given(b=st.integers(1, 3), l=st.integers(1, 20), d=st.integers(1, 3), n=st.integers(1, 3))
+def test_any_size_as_the_recurrence(b, l, d, n):
     inputs = inputs_of(b, l, d, n)
-    y, cache = selective_scan_forward(*inputs.values(), keep_every=keep)
+    y, cache = selective_scan_forward(*inputs.values())
     expected, states = recurrence(*inputs.values())
     assert_close(y, expected)
     assert_close(selective_scan_states(cache), states)
@@ -266,24 +180,6 @@ def test_negative_steps_grow_without_softplus():
     assert_close(y, recurrence(*inputs.values(), softplus=False)[0])
 
 
-@pytest.mark.parametrize("l", [1024, 4096])
-def test_memory_does_not_grow_with_all_states(l):
-    """What a forward leaves behind is y, Δ and ⌈√l⌉ states; forward and backward together need far less than all states."""
-    d = n = 32
-    inputs = {name: value.astype(np.float32) for name, value in inputs_of(1, l, d, n).items()}
-    tracemalloc.start()
-    try:
-        y, cache = selective_scan_forward(*inputs.values())
-        left, _ = tracemalloc.get_traced_memory()
-        selective_scan_backward(y, cache)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    slack = 32 << 10  # the array objects themselves, and what Python notes on the way
-    assert left < 4 * (2 * l * d + math.isqrt(l) * n * d) + slack
-    assert peak < 4 * l * d * n / 2
-
-
 def test_float32():
     assert_float32_follows(scan(), selective_scan_backward, inputs_of(2, 50, 4, 3), tolerance=3e-6)
 
@@ -300,7 +196,7 @@ def test_float32_over_a_long_sequence():
 WRONG_SHAPES = [
     ("x", (2, 5), r"x has shape \(2, 5\), expected \(b, l, d\)"),
     ("dt", (2, 5, 4), r"dt has shape \(2, 5, 4\), expected \(2, 5, 3\)"),
-    ("A", (2, 3), r"A has shape \(2, 3\), expected \(3, 3\)"),
+    ("A", (2, 3), r"A has shape \(2, 3\), expected \(3, n\)"),
     ("B", (2, 5, 3), r"B has shape \(2, 5, 3\), expected \(2, 5, 2\)"),
     ("C", (2, 2, 5), r"C has shape \(2, 2, 5\), expected \(2, 5, 2\)"),
     ("D", (2,), r"D has shape \(2,\), expected \(3,\)"),
@@ -330,6 +226,33 @@ def test_wrong_dtype(name, dtype):
         selective_scan_forward(*inputs.values())
 
 
-def test_wrong_kept_distance():
-    with pytest.raises(InputError, match="keep_every is 0, expected at least 1"):
-        selective_scan_forward(*inputs_of(1, 4, 1, 1).values(), keep_every=0)
+def test_mixed_dtypes():
+    inputs = inputs_of(2, 5, 3, 2)
+    inputs["dt"], inputs["D"] = inputs["dt"].astype("float32"), inputs["D"].astype("float32")
+    message = "selective_scan: dtypes are mixed, x and A and B and C and dt_bias of float64, dt and D of float32; convert"
+    with pytest.raises(InputError, match=message):
+        selective_scan_forward(*inputs.values())
+
+
+def test_positive_A():
+    inputs = inputs_of(2, 5, 3, 2)
+    inputs["A"][2, 1] = 0.25
+    message = r"selective_scan: A is up to 0\.25, expected negative numbers, .* takes −exp\(A_log\)"
+    with pytest.raises(InputError, match=message):
+        selective_scan_forward(*inputs.values())
+    inputs["A"][2, 1] = 0.0  # a state that never fades
+    y, _ = selective_scan_forward(*inputs.values())
+    assert_close(y, recurrence(*inputs.values())[0])
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 2), (2, 4, 3), (5, 3), (3, 5, 3)])
+def test_wrong_dy(shape):
+    _, cache = selective_scan_forward(*inputs_of(2, 5, 3, 2).values())
+    with pytest.raises(InputError, match=rf"selective_scan: dy has shape {re.escape(str(shape))}, expected \(2, 5, 3\)"):
+        selective_scan_backward(np.zeros(shape), cache)
+
+
+def test_dy_of_integers():
+    y, cache = selective_scan_forward(*inputs_of(2, 5, 3, 2).values())
+    with pytest.raises(InputError, match="selective_scan: dy has dtype int64, expected a floating one"):
+        selective_scan_backward(y.astype(np.int64), cache)

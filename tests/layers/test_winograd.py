@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
-from mvnp.layers import conv2d, winograd
-from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward, use_convolution
-from mvnp.layers.winograd import PATCH, POINTS, TAPS, TILE, winograd_backward, winograd_forward
+from mvnp.layers import winograd
+from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
+from mvnp.layers.winograd import PATCH, POINTS, TAPS, TILE, by_winograd, use_convolution, winograd_backward, winograd_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.tolerance import assert_close
 
@@ -25,14 +25,19 @@ CASES = [
 
 
 @pytest.fixture
-def by_winograd(monkeypatch):
+def always(monkeypatch):
     """Every 3x3 convolution of stride 1 by Winograd, however few its channels."""
-    monkeypatch.setattr(conv2d, "_chosen", "winograd")
+    monkeypatch.setattr(winograd, "_chosen", "winograd")
 
 
 def inputs_of(shape, outputs, bias=True):
     inputs = {"x": normal(shape, seed=1), "weight": normal((outputs, shape[3], 3, 3), seed=2)}
     return {**inputs, "bias": normal((outputs,), seed=3)} if bias else inputs
+
+
+def goes(layer, x):
+    """Whether a layer takes Winograd's way with x."""
+    return by_winograd(x, layer.weight.data, layer.stride, layer.padding)
 
 
 def padded_by(padding):
@@ -89,7 +94,7 @@ def test_oracle(shape, outputs, padding):
     B=st.integers(1, 3), H=st.integers(1, 11), W=st.integers(1, 11), I=st.integers(1, 4), O=st.integers(1, 4),
     padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
 )  # fmt: skip
-def test_any_size_as_by_patches(B, H, W, I, O, padding):
+def test_any_size_as_by_im2col(B, H, W, I, O, padding):
     H, W = max(H, 3 - 2 * padding[0]), max(W, 3 - 2 * padding[1])
     inputs = inputs_of((B, H, W, I), O).values()
     y, cache = padded_by(padding)(*inputs)
@@ -97,32 +102,6 @@ def test_any_size_as_by_patches(B, H, W, I, O, padding):
     dy = normal(y.shape, seed=9)
     assert_close(y, expected)
     for got, want in zip(winograd_backward(dy, cache), conv2d_backward(dy, other), strict=True):
-        assert_close(got, want)
-
-
-@pytest.mark.parametrize("size", [1, 3000, 20_000])
-def test_parts(monkeypatch, size):
-    """V is made for some rows of tiles, or some samples, at a time; how many must not matter."""
-    inputs = inputs_of((3, 13, 9, 3), 4).values()
-    y, cache = winograd_forward(*inputs)
-    gradients = winograd_backward(y, cache)
-    whole = len(list(winograd._parts(y, 4)))
-    monkeypatch.setattr(winograd, "PART_BYTES", size)
-    assert len(list(winograd._parts(y, 4))) > whole == 1
-    in_parts, cache = winograd_forward(*inputs)
-    assert_close(in_parts, y, terms=16)
-    for got, want in zip(winograd_backward(y, cache), gradients, strict=True):
-        assert_close(got, want)
-
-
-def test_memory_that_is_used_again_is_cleared():
-    """The buffers of a large image do not show through at the edges of a small one."""
-    large, small = inputs_of((2, 20, 20, 3), 2).values(), inputs_of((1, 5, 6, 3), 2).values()
-    winograd_backward(*winograd_forward(*large))
-    y, cache = winograd_forward(*small)
-    expected, other = conv2d_forward(*small, (1, 1), (1, 1))
-    assert_close(y, expected)
-    for got, want in zip(winograd_backward(y, cache), conv2d_backward(y, other), strict=True):
         assert_close(got, want)
 
 
@@ -149,45 +128,48 @@ def test_transforms_multiply_polynomials():
 
 
 @pytest.mark.parametrize(("padding", "bias"), [(1, True), (0, False), ((2, 0), True)])
-def test_layer(by_winograd, padding, bias):
+def test_layer(always, padding, bias):
     layer, x = Conv2d(2, 3, 3, padding=padding, bias=bias), normal((2, 4, 5, 2), seed=1)
-    assert layer.by_winograd(x)
+    assert goes(layer, x)
     gradcheck_layer(layer, x).raise_for_error()
 
 
 def test_when_it_is_chosen(monkeypatch):
     small, large = np.zeros((1, 8, 8, 8), np.float32), np.zeros((1, 8, 8, 32), np.float32)
     wide, narrow, strided = Conv2d(32, 32, 3, padding=1), Conv2d(8, 32, 3, padding=1), Conv2d(32, 32, 3, stride=2)
-    monkeypatch.setattr(conv2d, "_chosen", "auto")
-    assert wide.by_winograd(large)
-    assert not wide.by_winograd(large.astype("float64"))
-    assert not narrow.by_winograd(small)
-    assert not strided.by_winograd(large)
+    monkeypatch.setattr(winograd, "_chosen", "auto")
+    assert goes(wide, large)
+    assert not goes(wide, large.astype("float64"))
+    assert not goes(narrow, small)
+    assert not goes(strided, large)
     use_convolution("winograd")
-    assert narrow.by_winograd(small.astype("float64"))
-    assert not strided.by_winograd(large)
-    use_convolution("patches")
-    assert not wide.by_winograd(large)
-    with pytest.raises(InputError, match="unknown convolution 'fft'; choose one of auto, patches, winograd"):
+    assert goes(narrow, small.astype("float64"))
+    assert not goes(strided, large)
+    use_convolution("im2col")
+    assert not goes(wide, large)
+    use_convolution("auto")
+    use_convolution("patches")  # as it was called before
+    assert not goes(wide, large)
+    with pytest.raises(InputError, match="unknown convolution 'fft'; choose one of auto, im2col, winograd"):
         use_convolution("fft")
 
 
 def test_the_environment_chooses(monkeypatch):
-    monkeypatch.setattr(conv2d, "_chosen", None)
-    monkeypatch.setenv("MVNP_CONVOLUTION", "patches")
-    assert not Conv2d(32, 32, 3).by_winograd(np.zeros((1, 8, 8, 32), np.float32))
+    monkeypatch.setattr(winograd, "_chosen", None)
+    monkeypatch.setenv("MVNP_CONVOLUTION", "im2col")
+    assert not goes(Conv2d(32, 32, 3), np.zeros((1, 8, 8, 32), np.float32))
 
 
 def test_both_ways_agree_in_a_layer(monkeypatch):
     layer, x = Conv2d(40, 32, 3, padding=1), normal((2, 10, 7, 40), seed=1).astype(np.float32)
     results = {}
-    for method in ("patches", "winograd"):
-        monkeypatch.setattr(conv2d, "_chosen", method)
+    for method in ("im2col", "winograd"):
+        monkeypatch.setattr(winograd, "_chosen", method)
         tape = Tape()
         y = layer(x, tape)
         dx = layer.backward(normal(y.shape, seed=2).astype(np.float32), tape)
         results[method] = [y, dx, *layer.gradients(tape).values()]
-    for one, other in zip(results["winograd"], results["patches"], strict=True):
+    for one, other in zip(results["winograd"], results["im2col"], strict=True):
         assert relative(one, other) < 1e-5
 
 
@@ -210,3 +192,6 @@ def test_wrong_input():
         winograd_forward(x, weight, None, (3, 1))
     with pytest.raises(InputError, match="winograd: x has dtype int64, expected a floating one"):
         winograd_forward(x.astype("int64"), weight)
+    _, cache = winograd_forward(x, weight)
+    with pytest.raises(InputError, match=r"winograd: dy has shape \(1, 8, 8, 3\), expected \(1, 8, 8, 4\)"):
+        winograd_backward(x, cache)

@@ -24,7 +24,7 @@ def test_every_layer_is_an_exercise():
     layers = {path.stem for path in Path(mvnp.layers.__file__).parent.glob("*.py")} - {"__init__"}
     assert set(STEMS) == layers
     assert len(STEMS) == len(layers)
-    assert (STEMS[0], STEMS[-1]) == ("linear", "selective_scan")
+    assert (STEMS[0], STEMS[-1]) == ("linear", "checkpointed_scan")
 
 
 @pytest.mark.parametrize("stem", STEMS)

@@ -7,9 +7,9 @@ import pytest
 
 import mvnp
 from mvnp import Backbone, MambaVision, Tape
+from mvnp.check.gradcheck import gradcheck_layer
+from mvnp.core import Layer
 from mvnp.errors import CheckpointError, InputError
-from mvnp.gradcheck import gradcheck_layer
-from mvnp.layer import Layer
 from mvnp.layers.layernorm import layernorm_forward
 from support.randomise import randomised
 from support.tiny import TINY, image_off_kinks, tiny

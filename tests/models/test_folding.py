@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvnp import Tape
-from mvnp.initializer import Initializer
+from mvnp.core import Initializer
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.conv2d import Conv2d
 from mvnp.models.folding import conv_norm

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mvnp import MambaVision, Tape, gradcheck_layer, to_numpy
+from mvnp.core import Layer
 from mvnp.errors import CheckpointError, InputError
-from mvnp.layer import Layer
 from mvnp.layers.attention import MultiHeadAttention
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.conv2d import Conv2d

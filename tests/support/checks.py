@@ -8,7 +8,7 @@ import autograd
 import numpy as np
 
 from mvnp.backend import from_numpy, to_numpy
-from mvnp.gradcheck import gradcheck
+from mvnp.check.gradcheck import gradcheck
 
 
 def normal(shape: tuple[int, ...], seed: int, away_from_zero: float = 0.0) -> np.ndarray:

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from mvnp.backend import from_numpy, to_numpy, use_backend
-from mvnp.kernels import launch, use_kernels
+from mvnp.kernels import kernels_on, use_kernels
+from mvnp.kernels.cuda import launch
 from support.cuda_on_cpu import COMPILER, NEEDS_COMPILER, WAYS, KernelError, running
 from support.host_events import Recorder
 from support.strict_cupy import installed
@@ -56,15 +57,27 @@ def device(way: str) -> Iterator[Recorder]:
         use_backend(os.environ["MVNP_BACKEND"])
 
 
+@contextlib.contextmanager
+def by_the_book() -> Iterator[None]:
+    """No kernels: for what twins are compared with."""
+    before = "on" if kernels_on() else "off"
+    use_kernels("off")
+    try:
+        yield
+    finally:
+        use_kernels(before)
+
+
 def check_pair(
     forward: Callable, backward: Callable, arguments: Sequence[Any], dtype: str, way: str, tolerance: float | None = None
 ) -> None:
     """y and every gradient of twins, against the array code on NumPy. "in order" and on a GPU also crosswise: the twin's
     forward with the array code's backward, and the reverse."""
     arguments, exact = _of_dtype(arguments, dtype)
-    y, cache = forward(*exact)
-    dy = np.random.default_rng(9).standard_normal(y.shape).astype(dtype)
-    want = [y, *_as_tuple(backward(dy.astype(y.dtype), cache))]
+    with by_the_book():
+        y, cache = forward(*exact)
+        dy = np.random.default_rng(9).standard_normal(y.shape).astype(dtype)
+        want = [y, *_as_tuple(backward(dy.astype(y.dtype), cache))]
     limit = DTYPES[dtype] if tolerance is None else tolerance
 
     for name, (first, second) in CROSSWISE.items():
@@ -89,7 +102,8 @@ def check_pair(
 def check(function: Callable, arguments: Sequence[Any], dtype: str, way: str, tolerance: float | None = None) -> None:
     """A function that is no half of a pair: its twin against the array code on NumPy."""
     arguments, exact = _of_dtype(arguments, dtype)
-    want = _as_tuple(function(*exact))
+    with by_the_book():
+        want = _as_tuple(function(*exact))
     got = run_on_device(lambda *arrays: list(_as_tuple(function(*arrays))), arguments, way)
     for number, (here, there) in enumerate(zip(got, want, strict=True)):
         assert_close(here, there, DTYPES[dtype] if tolerance is None else tolerance, f"result {number}")

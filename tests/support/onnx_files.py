@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mvnp.layer import Layer
+from mvnp.core import Layer
 
 onnx = pytest.importorskip("onnx", reason="needs the package onnx: pip install -e '.[test]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime: pip install -e '.[test]'")

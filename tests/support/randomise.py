@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from mvnp.backend import from_numpy, to_numpy
-from mvnp.layer import Layer
+from mvnp.core import Layer
 
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
 

@@ -1,6 +1,6 @@
 """Runs of several ranks: what they do, as a program for mpiexec, and how tests start it.
 
-mpiexec -n 2 python ranked.py steps OUT [--pieces]     a few steps of a small model, in float64
+mpiexec -n 2 python ranked.py steps OUT [--threads]     a few steps of a small model, in float64
 mpiexec -n 2 python ranked.py run OUT [--resume]       the run of toy_training.py
 """
 
@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 
 import mvnp
-from mvnp import MambaVision, parallel, pieces
+from mvnp import MambaVision
 from mvnp.data import BatchLoader
+from mvnp.execution import parallel, shares
 from mvnp.training import AdamW, Ranks, Trainer, evaluate, join, open_run, train_step
 from mvnp.training import trainer as trainer_module
 
@@ -45,7 +46,7 @@ def steps(ranks: Ranks, micro_batch: int = 0) -> dict[str, np.ndarray]:
     optimizer = AdamW(model.named_parameters())
     results = []
     for step in range(STEPS):
-        images, labels = train.batch(0, step, ranks.part(BATCH))
+        images, labels = train.batch(0, step, ranks.shard(BATCH))
         rest: dict[str, Any] = {
             "lr": 1e-3,
             "clip_norm": 0.5,
@@ -117,22 +118,22 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("steps", "run"))
     parser.add_argument("out", type=Path)
-    parser.add_argument("--pieces", action="store_true")
+    parser.add_argument("--threads", action="store_true")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--hold", type=int, default=0)
     given = parser.parse_args()
     group = join()
-    if given.pieces:
+    if given.threads:
         parallel.use_threads(2)
-        pieces.LEAST_PIXELS = 0
+        shares.LEAST_PIXELS = 0
     if given.what == "run":
         Path(f"{given.out}.rank{group.rank}").write_text(str(os.getpid()), encoding="utf-8")
         disturb(group, given.hold, Path(f"{given.out}.noted"))
         run(given.out, given.resume, group)
     else:
-        arrays = steps(group, micro_batch=2 if given.pieces else 0)
-        sums = group.gather([zlib.crc32(array.tobytes()) for array in arrays.values()])
+        arrays = steps(group, micro_batch=2 if given.threads else 0)
+        sums = group.all_gather([zlib.crc32(array.tobytes()) for array in arrays.values()])
         assert all(of_rank == sums[0] for of_rank in sums), "the ranks have different weights"
-        assert [group.size] * group.size == group.gather(group.size)
+        assert [group.size] * group.size == group.all_gather(group.size)
         if group.first:
             np.savez(given.out, ranks=group.size, **arrays)

@@ -30,7 +30,7 @@ import numpy as np
 import scipy.special
 
 import mvnp
-from mvnp.kernels import switch
+from mvnp.kernels import dispatch
 from support.cuda_on_cpu import RawModule
 from support.cupy_names import MODULES, NAMES, VERSION
 from support.host_events import Recorder
@@ -51,7 +51,7 @@ def installed(kernels: bool = False) -> Iterator[Recorder]:
 
     kernels    run the kernels of mvnp/kernels, on the CPU, in place of the array code; see cuda_on_cpu.py
     """
-    before, before_kernels = mvnp.backend_name(), switch._chosen
+    before, before_kernels = mvnp.backend_name(), dispatch._chosen
     genuine = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("cupy", "cupyx")}
     for name in genuine:
         del sys.modules[name]
@@ -59,7 +59,7 @@ def installed(kernels: bool = False) -> Iterator[Recorder]:
     sys.modules.update(modules)
     try:
         mvnp.use_backend("cupy")
-        switch.use_kernels("on" if kernels else "off")
+        dispatch.use_kernels("on" if kernels else "off")
         RECORDER.clear()
         yield RECORDER
     finally:
@@ -67,7 +67,7 @@ def installed(kernels: bool = False) -> Iterator[Recorder]:
             del sys.modules[name]
         sys.modules.update(genuine)
         mvnp.use_backend(before)
-        switch._chosen = before_kernels
+        dispatch._chosen = before_kernels
 
 
 def make_modules() -> dict[str, ModuleType]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from mvnp import MambaVision, Tape
 from mvnp.backend import Array
-from mvnp.layer import Layer
-from mvnp.model_checks import off_kinks
+from mvnp.check.model_checks import off_kinks
+from mvnp.core import Layer
 
 from .randomise import randomised
 

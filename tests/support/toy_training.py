@@ -19,9 +19,8 @@ import numpy as np
 
 from mvnp import atomic
 from mvnp.backend import Array
+from mvnp.core import Initializer, Layer, Tape
 from mvnp.data import BatchLoader, Dataset
-from mvnp.initializer import Initializer
-from mvnp.layer import Layer, Tape
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.dropout import Dropout
 from mvnp.layers.linear import Linear

@@ -10,7 +10,7 @@ import numpy as np
 from mvnp import MambaVision
 from mvnp.data import load_dataset
 from mvnp.training import AdamW, make_loaders, make_model, train_step
-from mvnp.visualize.demo import demo_config
+from mvnp.visualize.pages.demo import demo_config
 
 STEPS, IMAGES = 36, 192
 

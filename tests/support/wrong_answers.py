@@ -6,7 +6,8 @@ once) becomes `wrong`. One of the hints has to be of this kind and hold this tex
 
 Wrong = tuple[str, str, str, str]
 
-_LINEAR_RETURN = "return dx, dweight, column_sums(rows) if has_bias else None"
+_LINEAR_RETURN = "return dx, dweight, sum_rows(dy) if has_bias else None"
+_LINEAR_DW = "dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])"
 _RELU = "return blockwise(lambda dy, y: dy * (y > 0), dy, cache)"
 _SCALE = "return dy * gamma, sum_rows(lambda dy, x: dy * x, dy, x)"
 _POOL = "return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)"
@@ -19,14 +20,19 @@ _LAYERNORM_SUMS = "sums.append((column_sums(dy * normalised), column_sums(dy)))"
 _BATCH_DX = "input_gradient(dy, x, mean, weight * rstd, of_dy, rstd * of_normalised)"
 _WINDOW = ".transpose(0, 1, 3, 2, 4, 5)\n    return"
 _CROP = "tokens.shape[2])[:, :H, :W]"
-_DQ, _DK, _DV = (
-    "dq[some] = dscores @ k[some]",
-    "dk[some] = dscores.swapaxes(-1, -2) @ q[some]",
-    "dv[some] = used.swapaxes(-1, -2) @ do",
+_DQ, _DK, _DV, _DS = (
+    "dq = ds @ k / math.sqrt(q.shape[-1])",
+    "dk = transposed(ds) @ q / math.sqrt(q.shape[-1])",
+    "dv = transposed(a if dropout is None else dropout * a) @ do",
+    "ds = softmax_backward(da if dropout is None else dropout * da, a)",
 )
-_SCAN_DX = "dx[:, part] = (delta_t * into_state + D * dy_t).swapaxes(0, 1)"
+_H_BEFORE = "h_before = xp.concatenate([zero if start is None else start[None], h[:-1]])"
+_ADJOINT = "g = METHODS[method](a_next[::-1], dh[::-1], zero[0])[::-1]"
+_RECURRENCE_RETURN = "return g * h_before, g, None if start is None else a[0] * g[0]"
+_G = "g[:, t] = g[:, t] + decay[:, t + 1] * g[:, t + 1]"
+_SCAN_DX = "dx = delta * g_B + D * dy"
 
-# The scan once more, as one would write it first: no blocks, one loop back in time.
+# The scan once more, in one loop back in time, with the states of one token.
 SIMPLE_SCAN = """
 def selective_scan_backward(dy, cache):
     x, delta, A, B, C, D = cache[:6]
@@ -72,35 +78,25 @@ WRONG_SIMPLE_SCANS: list[Wrong] = [
 
 WRONG_ANSWERS: dict[str, list[Wrong]] = {
     "linear": [
-        (
-            "dx = (rows @ weight).reshape(x.shape)",
-            "dx = (rows @ weight.T).reshape(x.shape)",
-            "transposed",
-            "W is to be transposed",
-        ),
-        ("rows.T @ x.reshape(-1, x.shape[-1])", "x.reshape(-1, x.shape[-1]).T @ rows", "transposed", "it is transposed"),
-        ("column_sums(rows) if has", "dy if has", "missing sum", "the sum over the axes B and L is missing"),
-        (
-            "column_sums(rows) if has",
-            "dy.sum(axis=0) if has",
-            "missing sum",
-            "the sum over the axis 0 of this array is missing",
-        ),
-        ("column_sums(rows) if has", "rows.mean(axis=0) if has", "factor", "a mean stands where a sum belongs"),
-        ("rows.T @ x.reshape(-1, x.shape[-1])", "rows.T @ x.reshape(-1, x.shape[-1]) / len(rows)", "factor", "1/6 (B·L)"),
-        ("rows.T @ x.reshape(-1, x.shape[-1])", "dy[0].T @ x[0]", "partly", "only the first index along B is taken of dy"),
-        ("dx = (rows @ weight)", "dx = -(rows @ weight)", "sign", "has the wrong sign"),
-        ("dx = (rows @ weight)", "dx = 2 * (rows @ weight)", "factor", "a factor"),
-        ("dx = (rows @ weight).reshape(x.shape)", "dx = rows @ weight", "shape", "the numbers are right, reshape them"),
+        ("dx = dy @ weight", "dx = dy @ weight.T", "transposed", "W is to be transposed"),
+        (_LINEAR_DW, "x.reshape(-1, x.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])", "transposed", "it is transposed"),
+        ("sum_rows(dy) if has", "dy if has", "missing sum", "the sum over the axes B and L is missing"),
+        ("sum_rows(dy) if has", "dy.sum(axis=0) if has", "missing sum", "the sum over the axis 0 of this array is missing"),
+        ("sum_rows(dy) if has", "dy.mean(axis=(0, 1)) if has", "factor", "a mean stands where a sum belongs"),
+        (_LINEAR_DW, f"{_LINEAR_DW} / dy[..., 0].size", "factor", "1/6 (B·L)"),
+        (_LINEAR_DW, "dy[0].T @ x[0]", "partly", "only the first index along B is taken of dy"),
+        ("dx = dy @ weight", "dx = -dy @ weight", "sign", "has the wrong sign"),
+        ("dx = dy @ weight", "dx = 2 * dy @ weight", "factor", "a factor"),
+        ("dx = dy @ weight", "dx = dy.reshape(-1, dy.shape[-1]) @ weight", "shape", "the numbers are right, reshape them"),
         (
             _LINEAR_RETURN,
-            "return dweight, dx, column_sums(rows) if has_bias else None",
+            "return dweight, dx, sum_rows(dy) if has_bias else None",
             "order",
             "come in the order dweight, dx and dbias",
         ),
         (_LINEAR_RETURN, "return dx, dweight", "number", "returns 2 arrays, expected 3"),
-        ("column_sums(rows) if has_bias else None", "column_sums(rows)", "absent", "there was no bias"),
-        ("dx = (rows @ weight)", "dx = (np.ones_like(rows) @ weight)", "missing factor", "the factor dy is missing"),
+        ("sum_rows(dy) if has_bias else None", "sum_rows(dy)", "absent", "there was no bias"),
+        ("dx = dy @ weight", "dx = np.ones_like(dy) @ weight", "missing factor", "the factor dy is missing"),
     ],
     "relu": [
         (_RELU, "return dy", "missing factor", "the factor [x > 0] is missing"),
@@ -477,46 +473,36 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ),
     ],
     "attention": [
+        (f"{_DQ}\n    {_DK}", "dq, dk = ds @ k, transposed(ds) @ q", "mistake", "the factor 1/√d of the scores is missing"),
         (
-            "dscores = softmax_backward(dweights, weights) * (1.0 / math.sqrt(q.shape[-1]))",
-            "dscores = softmax_backward(dweights, weights)",
+            f"{_DQ}\n    {_DK}",
+            "dq, dk = ds @ k / q.shape[-1], transposed(ds) @ q / q.shape[-1]",
             "mistake",
-            "the factor 1/√d of the scores is missing",
+            "the factor is 1/d, expected 1/√d",
         ),
-        ("(1.0 / math.sqrt(q.shape[-1]))", "(1.0 / q.shape[-1])", "mistake", "the factor is 1/d, expected 1/√d"),
-        ("softmax_backward(dweights, weights)", "dweights", "mistake", "softmax's backward is missing"),
+        (_DS, "ds = da if dropout is None else dropout * da", "mistake", "softmax's backward is missing"),
         (
-            "softmax_backward(dweights, weights)",
-            "(weights * dweights)",
+            _DS,
+            "ds = a * (da if dropout is None else dropout * da)",
             "missing term",
             "the term − a (Σ_j da_j a_j) k/√d is missing",
         ),
-        (_DK, "dk[some] = dscores @ q[some]", "mistake", "is not transposed where keys or values gather from queries"),
-        (_DV, "dv[some] = used @ do", "mistake", "is not transposed where keys or values gather from queries"),
-        (_DQ, "dq[some] = dscores @ q[some]", "mixed up", "q stands where k belongs"),
-        (_DK, "dk[some] = dscores.swapaxes(-1, -2) @ k[some]", "mixed up", "k stands where q belongs"),
-        ("            dweights = dweights * dropout[some]\n", "            pass\n", "mistake", "the dropout mask m is missing"),
-        (
-            "used = weights if dropout is None else weights * dropout[some]",
-            "used = weights",
-            "mistake",
-            "the dropout mask m is missing",
-        ),
-        (
-            "dweights = do @ v[some].swapaxes(-1, -2)",
-            "dweights = do @ k[some].swapaxes(-1, -2)",
-            "mistake",
-            "da is made with k",
-        ),
+        (_DK, _DK.replace("transposed(ds)", "ds"), "mistake", "is not transposed where keys or values gather from queries"),
+        (_DV, "dv = (a if dropout is None else dropout * a) @ do", "mistake", "is not transposed where keys or values gather"),
+        (_DQ, _DQ.replace("@ k", "@ q"), "mixed up", "q stands where k belongs"),
+        (_DK, _DK.replace("@ q", "@ k"), "mixed up", "k stands where q belongs"),
+        (_DS, "ds = softmax_backward(da, a)", "mistake", "the dropout mask m is missing"),
+        (_DV, "dv = transposed(a) @ do", "mistake", "the dropout mask m is missing"),
+        ("da = do @ transposed(v)", "da = do @ transposed(k)", "mistake", "da is made with k"),
         ("    return dq, dk, dv", "    return dq, dv, dk", "order", "come in the order dq, dv and dk"),
-        (_DQ, "dq[some] = -dscores @ k[some]", "sign", "has the wrong sign"),
+        (_DQ, _DQ.replace("ds @", "-ds @"), "sign", "has the wrong sign"),
         (
-            "softmax_backward(dweights, weights)",
-            "(weights * (dweights - (dweights * weights).sum(-2, keepdims=True)))",
+            _DS,
+            "da = da if dropout is None else dropout * da\n    ds = a * (da - (da * a).sum(-2, keepdims=True))",
             "mistake",
             "runs over the queries",
         ),
-        (_DV, "dv[some] = used.swapaxes(-1, -2) @ v[some]", "mixed up", "v stands where do belongs"),
+        (_DV, _DV.replace("@ do", "@ v"), "mixed up", "v stands where do belongs"),
     ],
     "conv1d": [
         (
@@ -729,99 +715,78 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("(G.T @ dU.reshape", "(G @ dU.reshape", "product", "a transposition is missing"),
     ],
     "linear_recurrence": [
+        (_ADJOINT, "g = dh", "missing term", "the term a_(t+1) g_(t+1) is missing"),
+        (_ADJOINT, _ADJOINT.replace("a_next[", "a["), "mistake", "g_t takes the decay of its own step"),
+        (_ADJOINT, _ADJOINT.replace("a_next[::-1]", "np.ones_like(a)"), "mistake", "g_t has no decay"),
+        (_ADJOINT, _ADJOINT.replace("a_next[", "-a_next["), "mistake", "has the wrong sign"),
+        (_ADJOINT, "g = METHODS[method](a, dh, zero[0])", "mistake", "g runs forward in time"),
         (
-            "    solve_adjoint(decay, dstates, method, g)\n",
-            "    g[...] = dstates\n",
-            "missing term",
-            "the term a_(t+1) g_(t+1) is missing",
-        ),
-        ("solve(decay[:0:-1],", "solve(decay[-2::-1],", "mistake", "g_t takes the decay of its own step"),
-        ("solve(decay[:0:-1],", "solve(np.ones_like(decay[:0:-1]),", "mistake", "g_t has no decay"),
-        ("solve(decay[:0:-1],", "solve(-decay[:0:-1],", "mistake", "has the wrong sign"),
-        (
-            "    solve_adjoint(decay, dstates, method, g)\n",
-            "    solve(decay, dstates, np.zeros_like(dstates[0]), method, g)\n",
-            "mistake",
-            "g runs forward in time",
-        ),
-        (
-            "xp.multiply(g[1:], states[:-1], ddecay[1:])",
-            "xp.multiply(g[1:], states[1:], ddecay[1:])",
+            _RECURRENCE_RETURN,
+            _RECURRENCE_RETURN.replace("g * h_before", "g * h"),
             "mistake",
             "h_t stands where h_(t−1) belongs",
         ),
         (
-            "xp.multiply(g[1:], states[:-1], ddecay[1:])",
-            "xp.multiply(g[:-1], states[:-1], ddecay[1:])",
+            _RECURRENCE_RETURN,
+            _RECURRENCE_RETURN.replace("g * h_before", "np.concatenate([g[:1] * 0, g[:-1]]) * h_before"),
             "mistake",
             "g_(t−1) stands where g_t belongs",
         ),
         (
-            "xp.multiply(g[1:], states[:-1], ddecay[1:])",
-            "xp.multiply(dstates[1:], states[:-1], ddecay[1:])",
+            _RECURRENCE_RETURN,
+            _RECURRENCE_RETURN.replace("g * h_before", "dh * h_before"),
             "mistake",
             "nothing comes back from later steps",
         ),
-        ("ddecay[0] = g[0] * start", "ddecay[0] = 0.0", "mistake", "at the first step h_(−1) is the start"),
-        ("return ddecay, g, decay[0] * g[0]", "return ddecay, g, g[0]", "missing factor", "the factor a_0 is missing"),
-        ("return ddecay, g, decay[0] * g[0]", "return ddecay, g, decay[1] * g[0]", "mistake", "a_1 stands where a_0 belongs"),
+        (_H_BEFORE, "h_before = xp.concatenate([zero, h[:-1]])", "mistake", "at the first step h_(−1) is the start"),
+        (_RECURRENCE_RETURN, _RECURRENCE_RETURN.replace("a[0] * g", "g"), "missing factor", "the factor a_0 is missing"),
+        (_RECURRENCE_RETURN, _RECURRENCE_RETURN.replace("a[0] * g", "a[1] * g"), "mistake", "a_1 stands where a_0 belongs"),
         (
-            "return ddecay, g, decay[0] * g[0]",
-            "return g, ddecay, decay[0] * g[0]",
+            _RECURRENCE_RETURN,
+            _RECURRENCE_RETURN.replace("g * h_before, g", "g, g * h_before"),
             "order",
             "come in the order dinputs, ddecay and dstart",
         ),
-        ("return ddecay, g, decay[0] * g[0]", "return ddecay, g, decay * g", "too large", "only that of the first index"),
-        (
-            "    solve_adjoint(decay, dstates, method, g)\n",
-            "    g[...] = dstates\n    g[:-1] += decay[1:] * dstates[1:]\n",
-            "mistake",
-            "only one step comes back",
-        ),
-        ("return ddecay, g, decay[0] * g[0]", "return ddecay, g", "number", "expected 3: ddecay, dinputs and dstart"),
+        (_RECURRENCE_RETURN, _RECURRENCE_RETURN.replace("a[0] * g[0]", "a * g"), "too large", "only that of the first index"),
+        (_ADJOINT, "g = dh + a_next * np.concatenate([dh[1:], zero])", "mistake", "only one step comes back"),
+        (_RECURRENCE_RETURN, "return g * h_before, g", "number", "expected 3: ddecay, dinputs and dstart"),
     ],
     "selective_scan": [
-        ("        g[-1] += carry\n", "", "mistake", "nothing comes back over the border of two blocks"),
-        ("        g[-1] += carry\n", "        g[-1] -= carry\n", "mistake", "over the border of two blocks has the wrong sign"),
-        ("        e *= decay\n", "", "mistake", "the factor exp(Δ_t A) of e_t is missing"),
-        ("e[1:] *= states[:-1]", "e[1:] *= states[1:]", "mistake", "h_t stands where h_(t−1) belongs"),
-        ("(delta_t * into_state + D * dy_t)", "(delta_t * into_state)", "missing term", "the term D dy_t is missing"),
-        ("(delta_t * into_state + D * dy_t)", "(into_state + D * dy_t)", "missing factor", "the factor Δ_t is missing"),
-        ("(delta_t * into_state + D * dy_t)", "(D * dy_t)", "missing term", "the term Δ_t Σ_n g_t B_t is missing"),
-        ("blocks.AT) + x_t * into_state", "blocks.AT)", "missing term", "the term x_t Σ_n g_t B_t is missing"),
+        (_G, "pass", "mistake", "nothing comes back from later steps"),
+        (_G, _G.replace("+ decay[:, t + 1]", "- decay[:, t + 1]"), "mistake", "comes back from later steps has the wrong sign"),
+        (_G, _G.replace("decay[:, t + 1]", "decay[:, t]"), "mistake", "g_t takes the decay of its own step"),
+        ("e = g * h_before * decay", "e = g * h_before", "mistake", "the factor exp(Δ_t A) of e_t is missing"),
+        ("e = g * h_before * decay", "e = g * h * decay", "mistake", "h_t stands where h_(t−1) belongs"),
+        (_SCAN_DX, "dx = delta * g_B", "missing term", "the term D dy_t is missing"),
+        (_SCAN_DX, "dx = g_B + D * dy", "missing factor", "the factor Δ_t is missing"),
+        (_SCAN_DX, "dx = D * dy", "missing term", "the term Δ_t Σ_n g_t B_t is missing"),
+        ("e, A.T) + x * g_B", "e, A.T)", "missing term", "the term x_t Σ_n g_t B_t is missing"),
+        ('xp.einsum("blnd,nd->bld", e, A.T) + x', "x", "missing term", "the term Σ_n e_t A is missing"),
         (
-            'ddelta = xp.einsum("kbnd,nd->kbd", e, blocks.AT) + x_t',
-            "ddelta = x_t",
-            "missing term",
-            "the term Σ_n e_t A is missing",
-        ),
-        (
-            "softplus_backward(ddelta, delta_t) if softplus else ddelta",
+            "softplus_backward(ddelta, delta) if softplus else ddelta",
             "ddelta",
             "mistake",
             "the slope 1 − e^−Δ of softplus is missing",
         ),
-        ("_sum_channels(g, blocks.delta_x)", "_sum_channels(g, x_t)", "missing factor", "the factor Δ_t is missing"),
-        ("_sum_channels(g, blocks.delta_x)", "_sum_channels(g, delta_t)", "missing factor", "the factor x is missing"),
-        (
-            'dA += xp.einsum("kbnd,kbd->nd", e, delta_t)',
-            'dA += xp.einsum("kbnd->nd", e)',
-            "missing factor",
-            "the factor Δ_t is missing",
-        ),
-        (
-            "dC[:, part] = _sum_channels(states, dy_t)",
-            "dC[:, part] = _sum_channels(g, dy_t)",
-            "mixed up",
-            "g stands where h_t belongs",
-        ),
-        ("return dx, ddt, dA.T,", "return dx, ddt, dA,", "transposed", "it is transposed"),
-        ("ddt.sum(axis=(0, 1)) if has_bias", "ddt if has_bias", "missing sum", "the sum over the axes b and l is missing"),
-        (
-            'dD += xp.einsum("kbd,kbd->d", dy_t, x_t)',
-            'dD += xp.einsum("kbd->d", dy_t)',
-            "missing factor",
-            "the factor x is missing",
-        ),
+        ("g, delta * x)", "g, x)", "missing factor", "the factor Δ_t is missing"),
+        ("g, delta * x)", "g, delta)", "missing factor", "the factor x is missing"),
+        ("over_tokens(e * delta[:, :, None, :]).T", "over_tokens(e).T", "missing factor", "the factor Δ_t is missing"),
+        ("dy, h)", "dy, g)", "mixed up", "g stands where h_t belongs"),
+        ("None, :]).T", "None, :])", "transposed", "it is transposed"),
+        ("over_tokens(ddt) if has_bias", "ddt if has_bias", "missing sum", "the sum over the axes b and l is missing"),
+        ("over_tokens(dy * x)", "over_tokens(dy)", "missing factor", "the factor x is missing"),
+    ],
+    "checkpointed_scan": [
+        ("dh[-1] = dh[-1] + c", "pass", "mistake", "nothing comes back over the border of two blocks"),
+        ("dh[-1] = dh[-1] + c", "dh[-1] = dh[-1] - c", "mistake", "over the border of two blocks has the wrong sign"),
+        ("e = da * recurrence[0]", "e = da", "mistake", "the factor exp(Δ_t A) of e_t is missing"),
+        ("delta * g_B + D * dy_b", "delta * g_B", "missing term", "the term D dy_t is missing"),
+        ("e, A.T) + x_b * g_B", "e, A.T)", "missing term", "the term x_t Σ_n g_t B_t is missing"),
+        ("softplus_backward(ddelta, delta) if softplus else ddelta", "ddelta", "mistake", "the slope 1 − e^−Δ of softplus"),
+        ("g, delta * x_b)", "g, x_b)", "missing factor", "the factor Δ_t is missing"),
+        ("dy_b, h)", "dy_b, g)", "mixed up", "g stands where h_t belongs"),
+        ("over_tokens(dy_b * x_b)", "over_tokens(dy_b)", "missing factor", "the factor x is missing"),
+        ("over_tokens(ddt) if has_bias", "ddt if has_bias", "missing sum", "the sum over the axes b and l is missing"),
+        ("return dx, ddt, dA,", "return dx, ddt, dA.T,", "transposed", "it is transposed"),
     ],
 }

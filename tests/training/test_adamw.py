@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from mvnp import blockwise
+from mvnp.core import Initializer, Param
 from mvnp.errors import CheckpointError, InputError
-from mvnp.initializer import Initializer
-from mvnp.layer import Param
+from mvnp.execution import blockwise
 from mvnp.layers.linear import Linear
 from mvnp.training import AdamW
 from support.checks import normal, relative

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mvnp import MambaVision, Tape
+from mvnp.check.gradcheck import gradcheck_layer
 from mvnp.errors import InputError
-from mvnp.gradcheck import gradcheck_layer
 from mvnp.training import AdamW, FrozenTrunk, train_step
 from support.tiny import TINY, tiny
 from support.tolerance import assert_close

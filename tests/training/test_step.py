@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
+from mvnp.core import Layer, Tape
 from mvnp.errors import InputError
-from mvnp.layer import Layer, Tape
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from mvnp.training import AdamW, evaluate, train_step
 from mvnp.training.step import NonFiniteError

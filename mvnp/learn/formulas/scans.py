@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -140,21 +141,11 @@ def _scan(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients
 
 
 def _scan_mistakes(have: Ingredients) -> list[Mistake]:
-    decay, h, g, delta = have["decay"], have["h"], have["g"], have["delta"]
+    decay, h, delta = have["decay"], have["h"], have["delta"]
     dh = have["C"] * have["dy"]
     found = [Mistake(text, {"g": wrong}) for text, wrong in _wrong_adjoints(decay, dh)]
-    K = math.isqrt(len(g) - 1) + 1
-    border = (np.arange(len(g)) % K == K - 1)[:, None, None, None]
-    no_carry = _adjoint(np.where(border, 0.0, _later(decay)), dh)
     return [
         *found,
-        Mistake(
-            "nothing comes back over the border of two blocks: what the next block wants of h_t is missing", {"g": no_carry}
-        ),
-        Mistake(
-            "what comes back over the border of two blocks has the wrong sign",
-            {"g": _adjoint(np.where(border, -1.0, 1.0) * _later(decay), dh)},
-        ),
         Mistake("g lacks C_t: the gradient of h_t begins with C_t dy_t", {"g": _adjoint(_later(decay), have["dy"] + 0 * h)}),
         Mistake("B stands where C belongs in g_t = C_t dy_t + …", {"g": _adjoint(_later(decay), have["B"] * have["dy"])}),
         Mistake("h_t stands where h_(t−1) belongs: the decay multiplied the state before", {"h_before": h}),
@@ -171,6 +162,23 @@ def _scan_mistakes(have: Ingredients) -> list[Mistake]:
     ]
 
 
+def _checkpointed_mistakes(have: Ingredients) -> list[Mistake]:
+    decay, dh = have["decay"], have["C"] * have["dy"]
+    K = math.isqrt(len(dh) - 1) + 1
+    border = (np.arange(len(dh)) % K == K - 1)[:, None, None, None]
+    no_carry = _adjoint(np.where(border, 0.0, _later(decay)), dh)
+    return [
+        Mistake(
+            "nothing comes back over the border of two blocks: what the next block wants of h_t is missing", {"g": no_carry}
+        ),
+        Mistake(
+            "what comes back over the border of two blocks has the wrong sign",
+            {"g": _adjoint(np.where(border, -1.0, 1.0) * _later(decay), dh)},
+        ),
+        *_scan_mistakes(have),
+    ]
+
+
 def _e(g: np.ndarray, h_before: np.ndarray, e_decay: np.ndarray) -> np.ndarray:
     return g * h_before * e_decay
 
@@ -178,46 +186,58 @@ def _e(g: np.ndarray, h_before: np.ndarray, e_decay: np.ndarray) -> np.ndarray:
 _SCAN = {"x": "b l d", "dt": "b l d", "A": "d n", "B": "b l n", "C": "b l n", "D": "d"}
 _SIZES = {"b": 2, "l": 5, "d": 3, "n": 4}
 _NEGATIVE = {"A": lambda x: -np.exp(x)}
-SELECTIVE_SCAN = Exercise(
-    "selective_scan",
-    "the whole of it",
-    (
-        Part(
-            "selective_scan_forward", "selective_scan_backward", "b l d", ("x", "dt", "A", "B", "C", "D", "dt_bias"),
-            (
-                Setting({**_SCAN, "dt_bias": "d"}, _SIZES, prepare=_NEGATIVE),
-                Setting(_SCAN, _SIZES, "no bias", prepare=_NEGATIVE),
-                Setting({**_SCAN, "dt_bias": "d"}, _SIZES, "no softplus", lambda given: {"softplus": False}, _NEGATIVE),
+
+
+def _exercise(stem: str, about: str, mistakes: Callable[[Ingredients], list[Mistake]], also: tuple[str, ...] = ()) -> Exercise:
+    """Of the scan, whichever way it takes through the tokens."""
+    return Exercise(
+        stem,
+        about,
+        (
+            Part(
+                f"{stem}_forward", f"{stem}_backward", "b l d", ("x", "dt", "A", "B", "C", "D", "dt_bias"),
+                (
+                    Setting({**_SCAN, "dt_bias": "d"}, _SIZES, prepare=_NEGATIVE),
+                    Setting(_SCAN, _SIZES, "no bias", prepare=_NEGATIVE),
+                    Setting({**_SCAN, "dt_bias": "d"}, _SIZES, "no softplus", lambda given: {"softplus": False}, _NEGATIVE),
+                ),
+                _scan,
+                {
+                    "x": {
+                        "Δ_t Σ_n g_t B_t": lambda g, B, delta, over_n: over_n(g * B * delta),
+                        "D dy_t": lambda D, dy: (D * dy)[..., 0].swapaxes(0, 1),
+                    },
+                    "dt": {
+                        "Σ_n e_t A": lambda g, h_before, e_decay, A, slope, over_n: (
+                            over_n(_e(g, h_before, e_decay) * A * slope)
+                        ),
+                        "x_t Σ_n g_t B_t": lambda g, B, x, slope, over_n: over_n(g * B * x * slope),
+                    },
+                    "A": {
+                        "Σ e_t Δ_t": lambda g, h_before, e_decay, delta, over_tokens: (
+                            over_tokens(_e(g, h_before, e_decay) * delta)
+                        )
+                    },
+                    "B": {"Σ_d g_t Δ_t x_t": lambda g, delta, x, over_d: over_d(g * delta * x)},
+                    "C": {"Σ_d dy_t h_t": lambda dy, h, over_d: over_d(dy * h)},
+                    "D": {"Σ dy_t x_t": lambda dy, x, over_tokens: over_tokens(dy * x)[..., 0]},
+                    "dt_bias": {
+                        "Σ_(b,t) Σ_n e_t A": lambda g, h_before, e_decay, A, slope, over_n: (
+                            over_n(_e(g, h_before, e_decay) * A * slope).sum((0, 1))
+                        ),
+                        "Σ_(b,t) x_t Σ_n g_t B_t": lambda g, B, x, slope, over_n: over_n(g * B * x * slope).sum((0, 1)),
+                    },
+                },
+                mistakes,
+                {
+                    "delta": "Δ_t", "h": "h_t", "h_before": "h_(t−1)", "slope": "1 − e^−Δ",
+                    "e_decay": "exp(Δ_t A)", "decay": "exp(Δ_t A)",
+                },
             ),
-            _scan,
-            {
-                "x": {
-                    "Δ_t Σ_n g_t B_t": lambda g, B, delta, over_n: over_n(g * B * delta),
-                    "D dy_t": lambda D, dy: (D * dy)[..., 0].swapaxes(0, 1),
-                },
-                "dt": {
-                    "Σ_n e_t A": lambda g, h_before, e_decay, A, slope, over_n: over_n(_e(g, h_before, e_decay) * A * slope),
-                    "x_t Σ_n g_t B_t": lambda g, B, x, slope, over_n: over_n(g * B * x * slope),
-                },
-                "A": {
-                    "Σ e_t Δ_t": lambda g, h_before, e_decay, delta, over_tokens: over_tokens(_e(g, h_before, e_decay) * delta)
-                },
-                "B": {"Σ_d g_t Δ_t x_t": lambda g, delta, x, over_d: over_d(g * delta * x)},
-                "C": {"Σ_d dy_t h_t": lambda dy, h, over_d: over_d(dy * h)},
-                "D": {"Σ dy_t x_t": lambda dy, x, over_tokens: over_tokens(dy * x)[..., 0]},
-                "dt_bias": {
-                    "Σ_(b,t) Σ_n e_t A": lambda g, h_before, e_decay, A, slope, over_n: (
-                        over_n(_e(g, h_before, e_decay) * A * slope).sum((0, 1))
-                    ),
-                    "Σ_(b,t) x_t Σ_n g_t B_t": lambda g, B, x, slope, over_n: over_n(g * B * x * slope).sum((0, 1)),
-                },
-            },
-            _scan_mistakes,
-            {
-                "delta": "Δ_t", "h": "h_t", "h_before": "h_(t−1)", "slope": "1 − e^−Δ",
-                "e_decay": "exp(Δ_t A)", "decay": "exp(Δ_t A)",
-            },
         ),
-    ),
-    also=("selective_scan_states",),
-)  # fmt: skip
+        also=also,
+    )  # fmt: skip
+
+
+SELECTIVE_SCAN = _exercise("selective_scan", "the whole of it", _scan_mistakes, also=("selective_scan_states",))
+CHECKPOINTED_SCAN = _exercise("checkpointed_scan", "block by block", _checkpointed_mistakes)

@@ -103,8 +103,8 @@ def _attention(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingred
     q, k, v = (given[name] for name in "qkv")
     scale = 1.0 / math.sqrt(q.shape[-1])
     scores = q @ k.swapaxes(-1, -2) * scale
-    if (real := options.get("real")) is not None:
-        scores = np.where(real[:, None, None, :], scores, -math.inf)
+    if (mask := options.get("mask")) is not None:
+        scores = np.where(mask[:, None, None, :], scores, -math.inf)
     a = np.exp(scores - scores.max(-1, keepdims=True))
     a /= a.sum(-1, keepdims=True)
     m = options.get("dropout")
@@ -154,7 +154,7 @@ def _summed(scale: float, a: np.ndarray, m: np.ndarray, da: np.ndarray, weights:
 
 
 _QKV = dict.fromkeys("qkv", "B h L d"), {"B": 2, "h": 2, "L": 4, "d": 3}
-_REAL = np.array([[True, True, True, False], [True, False, True, True]])
+_MASK = np.array([[True, True, True, False], [True, False, True, True]])
 
 
 def _dropped(given: Inputs) -> dict[str, Any]:
@@ -170,7 +170,7 @@ ATTENTION = Exercise(
             "attention_forward", "attention_backward", "B h L d", ("q", "k", "v"),
             (
                 Setting(*_QKV),
-                Setting(*_QKV, "masked keys", lambda given: {"real": _REAL}),
+                Setting(*_QKV, "masked keys", lambda given: {"mask": _MASK}),
                 Setting(*_QKV, "dropout", _dropped),
             ),
             _attention,

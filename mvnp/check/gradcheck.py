@@ -1,0 +1,283 @@
+"""Gradient checking: is this backward the derivative of this forward?
+
+Two checks, both in float64 against central differences of fourth order,
+
+    f'(x) ≈ (8 [f(x+h) − f(x−h)] − [f(x+2h) − f(x−2h)]) / 12h        error O(h⁴)        (1)
+
+*Directions*, at any size: for a random cotangent w and a random direction v, ⟨dx, v⟩ must be the slope of ⟨w, f(x + tv)⟩
+at t = 0, where dx = backward(w). The cotangent is drawn at random because some backwards are right for w = 1 by accident:
+softmax and every normalisation then have a gradient of zero.
+
+*Jacobian*, at tiny sizes: every ∂y_i/∂x_j on its own, numerically column by column, and by the backward row by row.
+
+    report = mvnp.gradcheck(layernorm_forward, layernorm_backward, {"x": x, "weight": w, "bias": b})
+    print(report)               # a table of tensor, index, both values, error
+    report.raise_for_error()
+
+The step and its error: Fornberg, "Generation of finite difference formulas on arbitrarily spaced grids" (1988), table 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, from_numpy, to_numpy
+from ..core import Layer, Tape
+from ..errors import InputError, MvnpError
+
+JACOBIAN_LIMIT = 20_000  # entries of the Jacobian, up to which it is checked in full unless the caller says otherwise
+LOCATE_LIMIT = 400  # coordinates that are probed one by one to find where a failed direction goes wrong
+
+
+class GradientError(MvnpError, AssertionError):
+    """A backward that is not the derivative of its forward."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One value of a gradient, worked out twice."""
+
+    tensor: str
+    where: str  # "direction 3", "x[0, 2]", "∂y[1, 0]/∂x[0, 2]"
+    analytic: float
+    numeric: float
+    error: float  # their difference over the tensor's scale; infinite where one of them is not finite
+
+    @classmethod
+    def of(cls, tensor: str, where: str, analytic: float, numeric: float, scale: float) -> Comparison:
+        """The comparison of two values. NaN compares with nothing, so it would be neither wrong nor the worst."""
+        error = abs(analytic - numeric) / scale
+        return cls(tensor, where, analytic, numeric, error if np.isfinite(error) else np.inf)
+
+    def __str__(self) -> str:
+        return f"{self.tensor:<24} {self.where:<34} {self.analytic:>14.7e} {self.numeric:>14.7e} {self.error:>9.1e}"
+
+
+@dataclass
+class Report:
+    """What `gradcheck` found: the worst comparison of every tensor."""
+
+    name: str
+    tolerance: float
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every error is within the tolerance."""
+        return all(comparison.error <= self.tolerance for comparison in self.comparisons)
+
+    @property
+    def error(self) -> float:
+        """The largest error."""
+        return max(comparison.error for comparison in self.comparisons)
+
+    def raise_for_error(self) -> None:
+        """Raise GradientError with the table, unless `ok`."""
+        if not self.ok:
+            raise GradientError(f"the backward of {self.name} is not the derivative of its forward\n{self}")
+
+    def __str__(self) -> str:
+        header = f"{'tensor':<24} {'where':<34} {'backward':>14} {'numeric':>14} {'error':>9}"
+        rows = [f"{row}{'' if row.error <= self.tolerance else '  <-- wrong'}" for row in self.comparisons]
+        return "\n".join([header, *rows])
+
+
+def gradcheck(
+    forward: Callable[..., tuple[Array, Any]],
+    backward: Callable[[Array, Any], Any],
+    inputs: Mapping[str, Any],
+    *,
+    jacobian: bool | None = None,
+    directions: int = 6,
+    step: float = 1e-4,
+    tolerance: float = 1e-7,
+    seed: int = 0,
+    name: str | None = None,
+) -> Report:
+    """Compare a hand-derived backward with central differences of its forward.
+
+    forward      `forward(*inputs.values())` gives the pair `(y, cache)`; it must not be random and not change its arguments
+    backward     `backward(dy, cache)` gives the gradients in the order of `inputs` (one input: the array itself)
+    inputs       {name: array of real numbers}; computed in float64 on the backend in use
+    jacobian     True: every entry of the Jacobian; False: random directions; None: the Jacobian where it is small
+    step         h of (1), relative to entries of size one. Keep kinks (ReLU at 0) farther than 2h from the inputs.
+    tolerance    largest error that counts as right
+
+    An error is a difference over the scale of its tensor's gradient, so that values near zero ask for no miracle.
+    Raises InputError for inputs that cannot be checked and GradientError where the backward's result has a wrong number
+    of arrays, a wrong shape or values that are not finite. A wrong value raises nothing: see `Report.ok`.
+    """
+    if directions < 1 or not step > 0 or not tolerance > 0:
+        raise InputError(
+            f"gradcheck: directions is {directions}, step {step}, tolerance {tolerance}; expected at least one direction and"
+            " positive numbers"
+        )
+    probe = _Probe(forward, backward, inputs, step)
+    report = Report(name or str(getattr(forward, "__name__", "this function")), tolerance)
+    if jacobian is None:
+        jacobian = probe.y.size * sum(x.size for x in probe.inputs.values()) <= JACOBIAN_LIMIT
+    if jacobian:
+        report.comparisons = probe.check_jacobian()
+    else:
+        report.comparisons = probe.check_directions(directions, np.random.default_rng(seed), tolerance)
+    return report
+
+
+def gradcheck_layer(layer: Layer, x: Any, *, training: bool = True, tape_seed: int = 0, **options: Any) -> Report:
+    """`gradcheck` of a Layer object: its input `x` and each of its parameters. `options` are those of `gradcheck`.
+
+    The layer is copied to float64 and left alone. Every evaluation gets a new tape with the same seed, so dropout draws the
+    same mask each time.
+    """
+    twin = layer.astype("float64")
+    params = dict(twin.named_parameters())
+
+    def forward(x: Array, *values: Array) -> tuple[Array, Tape]:
+        for param, value in zip(params.values(), values, strict=True):
+            param.data = value
+        tape = Tape(training=training, seed=tape_seed)
+        return twin.forward(x, tape), tape
+
+    def backward(dy: Array, tape: Tape) -> tuple:
+        dx = twin.backward(dy, tape)
+        gradients = twin.gradients(tape)
+        missing = [key for key in params if key not in gradients]
+        if missing:
+            raise GradientError(f"the backward of {layer.label} gives no gradient for {', '.join(missing)}")
+        return (dx, *(gradients[key] for key in params))
+
+    options.setdefault("name", layer.label)
+    return gradcheck(forward, backward, {"x": x, **{key: param.data for key, param in params.items()}}, **options)
+
+
+class _Probe:
+    """A forward and backward at one point: evaluates, differentiates numerically, compares."""
+
+    def __init__(self, forward: Callable, backward: Callable, inputs: Mapping[str, Any], step: float) -> None:
+        self.forward, self.backward, self.step = forward, backward, step
+        self.inputs = {name: _as_float64(name, x) for name, x in inputs.items()}
+        if not self.inputs:
+            raise InputError("gradcheck: no inputs to differentiate")
+        self.y = self.evaluate()
+
+    def evaluate(self, name: str = "", shift: np.ndarray | float = 0.0) -> np.ndarray:
+        """y with the input `name` moved by `shift`."""
+        moved = [from_numpy(x + shift if key == name else x.copy()) for key, x in self.inputs.items()]
+        result = self.forward(*moved)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise InputError(f"gradcheck: the forward gives a {type(result).__name__}, expected a pair (y, cache)")
+        return to_numpy(result[0])
+
+    def gradients(self, dy: np.ndarray) -> dict[str, np.ndarray]:
+        """What the backward says, checked for its form, and for leaving its arguments alone."""
+        arguments = [from_numpy(x.copy()) for x in self.inputs.values()]
+        given = from_numpy(dy.copy())
+        result = self.backward(given, self.forward(*arguments)[1])
+        result = result if isinstance(result, tuple | list) else (result,)
+        if len(result) != len(self.inputs):
+            raise GradientError(f"the backward gives {len(result)} gradients, expected {len(self.inputs)}: {list(self.inputs)}")
+        for name, before, after in [*zip(self.inputs, self.inputs.values(), arguments, strict=True), ("dy", dy, given)]:
+            if not np.array_equal(before, to_numpy(after), equal_nan=True):
+                raise GradientError(f"{name} was changed in place; a layer must leave its arguments alone")
+        return {name: _well_formed(name, g, x) for (name, x), g in zip(self.inputs.items(), result, strict=True)}
+
+    def slope(self, name: str, v: np.ndarray) -> np.ndarray:
+        """(1): the derivative of every output along the direction v in one input."""
+        h = self.step
+        near = self.evaluate(name, h * v) - self.evaluate(name, -h * v)
+        far = self.evaluate(name, 2 * h * v) - self.evaluate(name, -2 * h * v)
+        return (8.0 * near - far) / (12.0 * h)
+
+    def check_jacobian(self) -> list[Comparison]:
+        units = np.eye(self.y.size).reshape(self.y.size, *self.y.shape)
+        rows = [self.gradients(unit) for unit in units]
+        analytic = {name: np.stack([row[name].ravel() for row in rows]) for name in self.inputs}
+        numeric = {
+            name: np.stack([self.slope(name, unit.reshape(x.shape)).ravel() for unit in np.eye(x.size)], axis=1)
+            for name, x in self.inputs.items()
+        }
+        overall = max(np.abs(J).max() for J in numeric.values())
+        comparisons = []
+        for name, x in self.inputs.items():
+            scale = max(np.abs(numeric[name]).max(), np.abs(analytic[name]).max(), 1e-3 * overall, 1e-12)
+            i, j = np.unravel_index(np.abs(analytic[name] - numeric[name]).argmax(), numeric[name].shape)
+            a, n = float(analytic[name][i, j]), float(numeric[name][i, j])
+            where = f"∂y{_index(i, self.y.shape)}/∂{name}{_index(j, x.shape)}"
+            comparisons.append(Comparison.of(name, where, a, n, scale))
+        return comparisons
+
+    def check_directions(self, directions: int, rng: np.random.Generator, tolerance: float) -> list[Comparison]:
+        worst: dict[str, Comparison] = {}
+        for number in range(directions):
+            w = rng.standard_normal(self.y.shape)
+            gradients = self.gradients(w)
+            overall = max(_rms(g) for g in gradients.values())
+            for name, x in self.inputs.items():
+                if name in worst and worst[name].error > tolerance:
+                    continue  # found and located: once is enough, and locating is slow
+                v = rng.standard_normal(x.shape)
+                # As long as one entry, however many there are: a step keeps its size, and a kink its distance.
+                v /= np.linalg.norm(v)
+                a, n = float(np.sum(gradients[name] * v)), float(np.sum(w * self.slope(name, v)))
+                # ⟨dx, v⟩ of a unit v is as large as one entry of dx.
+                scale = max(abs(a), abs(n), _rms(gradients[name]), 1e-3 * overall, 1e-12)
+                found = Comparison.of(name, f"direction {number}", a, n, scale)
+                if found.error > tolerance:
+                    located = self._locate(name, w, gradients[name], scale, v)
+                    # A fault that is spread over many coordinates can be small at each: then the direction stands.
+                    found = located if located.error > tolerance else found
+                if name not in worst or found.error > worst[name].error:
+                    worst[name] = found
+        return list(worst.values())
+
+    def _locate(self, name: str, w: np.ndarray, gradient: np.ndarray, scale: float, v: np.ndarray) -> Comparison:
+        """A coordinate at which a gradient that failed along v is wrong: the worst, where there are at most LOCATE_LIMIT.
+
+        Of more than those, the half along which the gradient is more wrong is taken, and again, until few enough are left.
+        """
+        x = self.inputs[name]
+
+        def compare(coordinates: Any, weights: np.ndarray | float, where: str) -> Comparison:
+            part = np.zeros(x.shape)
+            part.flat[coordinates] = weights
+            n = float(np.sum(w * self.slope(name, part)))
+            return Comparison.of(name, where, float(np.sum(gradient * part)), n, scale)
+
+        left = np.arange(x.size)
+        while len(left) > LOCATE_LIMIT:
+            left = max(np.array_split(left, 2), key=lambda half: compare(half, v.ravel()[half], "").error)
+        return max((compare(j, 1.0, f"{name}{_index(j, x.shape)}") for j in left), key=lambda found: found.error)
+
+
+def _as_float64(name: str, x: Any) -> np.ndarray:
+    array = to_numpy(x)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"gradcheck: input {name} has dtype {array.dtype}, expected real numbers")
+    if array.size == 0:
+        raise InputError(f"gradcheck: input {name} is empty, shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"gradcheck: input {name} holds values that are not finite")
+    return np.array(array, dtype=np.float64)
+
+
+def _well_formed(name: str, gradient: Array, x: np.ndarray) -> np.ndarray:
+    if gradient is None:
+        raise GradientError(f"the backward gives None for d{name}")
+    gradient = to_numpy(gradient)
+    if gradient.shape != x.shape:
+        raise GradientError(f"d{name} has shape {gradient.shape}, expected that of {name}, {x.shape}")
+    if not np.isfinite(gradient).all():
+        raise GradientError(f"d{name} holds values that are not finite")
+    return gradient
+
+
+def _index(flat: Any, shape: tuple[int, ...]) -> str:
+    return f"[{', '.join(str(i) for i in np.unravel_index(int(flat), shape))}]" if shape else ""
+
+
+def _rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(x * x)))

@@ -1,0 +1,9 @@
+"""What every layer shares: parameters, the tape of a pass, state dicts, first values."""
+
+from .initializer import Initializer
+from .layer import Layer
+from .param import Buffer, Param
+from .state import mismatches
+from .tape import Tape, TapeError
+
+__all__ = ["Buffer", "Initializer", "Layer", "Param", "Tape", "TapeError", "mismatches"]

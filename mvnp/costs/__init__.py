@@ -1,0 +1,1 @@
+"""Operations, bytes and parameters of a model, counted by running it."""

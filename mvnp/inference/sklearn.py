@@ -1,0 +1,200 @@
+"""Features of images as a scikit-learn transformer: pictures in, vectors out.
+
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    probe = make_pipeline(MambaVisionFeatures("mamba_vision_T"), LogisticRegression())
+    probe.fit(paths, labels)
+
+A stage (B, C, H, W) becomes a vector (B, C) by its mean over height and width. The transformer learns nothing from its data:
+`fit` loads the weights. (`pip install 'mvnp[sklearn]'`)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import from_numpy, to_numpy
+from ..checkpoint import read_pretrained
+from ..data.images import ImageTransform, open_image
+from ..errors import InputError, MissingPackageError
+from ..models.mambavision import MambaVision
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.utils.validation import check_is_fitted
+except ImportError as error:
+    raise MissingPackageError(
+        "mvnp.inference.sklearn needs scikit-learn, 1.6 or newer: pip install 'mvnp[sklearn]'; without it, model.features and"
+        " model.pooled give the same"
+    ) from error
+
+POOLED = "pooled"
+STAGES = (0, 1, 2, 3, POOLED)
+
+
+class MambaVisionFeatures(TransformerMixin, BaseEstimator):
+    """Vectors of what a model with given weights sees in pictures.
+
+    weights       what `mvnp.load_pretrained` takes: a file, a repository on the hub, a variant; or a MambaVision
+    stages        what is put side by side: 0 to 3, the means of a stage, dim·2^i numbers; "pooled", the normalised last stage,
+                  which the classifier's head sees, 8·dim numbers
+    images        ImageTransform, how pictures are prepared; None: as the weights say
+    batch_size    pictures that go through the model together
+
+    After `fit`, model_ and images_ are the model and the ImageTransform.
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] | MambaVision = "mamba_vision_T",
+        *,
+        stages: Sequence[int | str] = (POOLED,),
+        images: ImageTransform | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        self.weights = weights
+        self.stages = stages
+        self.images = images
+        self.batch_size = batch_size
+
+    def fit(self, X: Any, y: Any = None) -> MambaVisionFeatures:
+        """Load the weights. Of X only the first picture is looked at, to see that it is one; y is ignored.
+
+        Raises InputError for a wrong parameter or X, and what `mvnp.load_pretrained` raises.
+        """
+        self._check_parameters()
+        model, images = self._loaded()
+        images(_opened(next(_pictures(X))))
+        self.model_, self.images_ = model, images
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """float32 (n, features) of n pictures.
+
+        X    a sequence of paths, Pillow images or arrays, or one array of them all, (n, ...). An image is an array (H, W),
+             (H, W, C) or (C, H, W), uint8, or floating from 0 to 1.
+
+        Raises InputError that names the picture, DataError for a file that is none.
+        """
+        check_is_fitted(self)
+        rows, batch = [], []
+        for number, picture in enumerate(_pictures(X)):
+            try:
+                batch.append(self.images_(_opened(picture)))
+            except InputError as error:
+                raise InputError(f"picture {number} of X: {error}") from error
+            if len(batch) == self.batch_size:
+                rows.append(self._features(batch))
+                batch = []
+        if batch:
+            rows.append(self._features(batch))
+        return np.concatenate(rows)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """stage2_0, stage2_1, …, pooled_0, …: the columns of `transform`. `input_features` is ignored."""
+        check_is_fitted(self)
+        dim = self.model_.config["dim"]
+        names = []
+        for stage in self.stages:
+            prefix, width = (POOLED, 8 * dim) if stage == POOLED else (f"stage{stage}", dim * 2 ** int(stage))
+            names += [f"{prefix}_{channel}" for channel in range(width)]
+        return np.array(names, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # a table of numbers is no picture
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        tags.no_validation = True
+        return tags
+
+    def _check_parameters(self) -> None:
+        stages = self.stages
+        known = [(type(stage), stage) for stage in STAGES]  # True is no stage
+        valid = isinstance(stages, list | tuple) and all((type(stage), stage) in known for stage in stages)
+        if not valid or not stages or len(set(stages)) < len(stages):
+            raise InputError(
+                f"MambaVisionFeatures: stages is {stages!r}, expected some of {', '.join(map(repr, STAGES))}, each once,"
+                " as a tuple"
+            )
+        if not isinstance(self.batch_size, int | np.integer) or isinstance(self.batch_size, bool) or self.batch_size < 1:
+            raise InputError(f"MambaVisionFeatures: batch_size is {self.batch_size!r}, expected an integer of at least 1")
+        if not isinstance(self.weights, str | os.PathLike | MambaVision):
+            raise InputError(
+                f"MambaVisionFeatures: weights is a {type(self.weights).__name__}, expected a file, a name or a MambaVision"
+            )
+        if self.images is not None and not isinstance(self.images, ImageTransform):
+            raise InputError(
+                f"MambaVisionFeatures: images is a {type(self.images).__name__}, expected an ImageTransform or None"
+            )
+
+    def _loaded(self) -> tuple[MambaVision, ImageTransform]:
+        if isinstance(self.weights, MambaVision):
+            model, known = self.weights, None
+        else:
+            pretrained = read_pretrained(self.weights)
+            model, known = pretrained.model, pretrained.images
+        images = self.images or (ImageTransform(**known) if known else None)
+        if images is None:
+            raise InputError(
+                "MambaVisionFeatures: the weights do not say how their images were prepared; give"
+                f" images=mvnp.data.ImageTransform(size=…, mean=…, std=…, channels={model.in_chans})"
+            )
+        if images.channels != model.in_chans:
+            raise InputError(
+                f"MambaVisionFeatures: images has {images.channels} channels, but the model takes {model.in_chans}"
+            )
+        return model, images
+
+    def _features(self, batch: list[np.ndarray]) -> np.ndarray:
+        """float32 (B, features) of prepared images."""
+        x, model = from_numpy(np.stack(batch)), self.model_
+        if tuple(self.stages) == (POOLED,):
+            return to_numpy(model.pooled(x))
+        maps = model.features(x)
+        means: dict[int | str, Any] = {index: stage.mean(axis=(2, 3)) for index, stage in enumerate(maps)}
+        if POOLED in self.stages:
+            means[POOLED] = model.avgpool(model.norm(maps[-1].transpose(0, 2, 3, 1)))
+        return np.concatenate([to_numpy(means[stage]) for stage in self.stages], axis=1)
+
+
+def _pictures(X: Any) -> Iterator[Any]:
+    """The pictures of X, one by one. Raises InputError where X is no collection of them."""
+    if isinstance(X, str | os.PathLike):
+        raise InputError(
+            f"X is one path, {os.fspath(X)!r}; expected a list of them: mvnp.data.image_files gives those of a folder"
+        )
+    if hasattr(X, "iloc"):  # a column of a table, or a table of one column, as pandas has them
+        X = X.to_numpy()
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OUST":
+        X = X[:, 0]
+    if not hasattr(X, "__len__"):
+        raise InputError(f"X is a {type(X).__name__}, expected a list of paths or pictures, or an array of them")
+    if len(X) == 0:
+        raise InputError("X is empty, expected at least one picture")
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OUST" and X.ndim not in (3, 4):
+        raise InputError(
+            f"X is an array of shape {X.shape}, expected (n, H, W), (n, H, W, C) or (n, C, H, W);"
+            " pictures that were made flat are restored by X.reshape(len(X), H, W)"
+        )
+    yield from X
+
+
+def _opened(picture: Any) -> Any:
+    """A picture as ImageTransform takes it."""
+    if isinstance(picture, str | os.PathLike):
+        return open_image(picture)
+    if (
+        isinstance(picture, np.ndarray)
+        and picture.ndim == 3
+        and picture.shape[2] not in (1, 3, 4)
+        and picture.shape[0] in (1, 3)
+    ):
+        return picture.transpose(1, 2, 0)
+    return picture

@@ -1,0 +1,236 @@
+"""The twin of mvnp/layers/conv2d.py: X is made for some rows of outputs at a time, in memory that is used again, and multiplied
+while it is in the cache.
+
+Kernels index with unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from ...backend import Array
+from ...execution.parallel import run, threads
+from ...execution.workspace import workspace
+from ...layers.conv2d import output_size
+from .jit import kernel
+from .lanes import LANES, copy_lanes
+from .mathematics import type_of
+
+U = np.uintp
+BLOCK_BYTES = 2 << 20  # of X in memory at once
+LEAST = 1 << 24  # multiplications, below which a second core is not woken
+
+Pair = tuple[int, int]
+
+
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0)
+) -> tuple[Array, tuple]:
+    """As in mvnp/layers/conv2d.py."""
+    if not _takes(x, weight, bias):
+        return NotImplemented
+    y = np.empty(output_size(x.shape, weight.shape, stride, padding), x.dtype)
+    O, I, Kh, Kw = weight.shape
+    M = workspace(np, "conv2d.M", (Kh * Kw * I, O), x.dtype)
+    _inputs_last(np.ascontiguousarray(weight).reshape(O, -1), M, Kh * Kw)
+    offset = None if bias is None else np.ascontiguousarray(bias)
+    geometry = _Geometry(np.ascontiguousarray(x), y.shape, (Kh, Kw), stride, padding)
+    lines = len(geometry)
+    cores = threads() if lines * y.shape[2] * M.size >= LEAST else 1
+    edges = [lines * core // cores for core in range(cores + 1)]
+    run([partial(_multiply, geometry, slice(*edges[core : core + 2]), M, offset, y) for core in range(cores)])
+    return y, (x, weight, bias is not None, stride, padding)
+
+
+def _multiply(geometry: _Geometry, lines: slice, M: Array, bias: Array | None, y: Array) -> None:
+    """(2) for some lines of y."""
+    for block in geometry.blocks(lines, _block_bytes(M)):
+        Y = geometry.rows(y, block)
+        np.matmul(geometry.im2col(block), M, out=Y)
+        if bias is not None:
+            _add_to_rows(Y, bias)
+
+
+def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
+    """As in mvnp/layers/conv2d.py."""
+    x, weight, has_bias, stride, padding = cache
+    if not _takes(x, weight, None) or dy.dtype != x.dtype or dy.shape != output_size(x.shape, weight.shape, stride, padding):
+        return NotImplemented
+    O, I, Kh, Kw = weight.shape
+    geometry = _Geometry(np.ascontiguousarray(x), dy.shape, (Kh, Kw), stride, padding)
+    dy = np.ascontiguousarray(dy)
+    M = workspace(np, "conv2d.M", (O, Kh * Kw * I), x.dtype)  # transposed
+    _taps_first(np.ascontiguousarray(weight).reshape(O, -1), M, Kh * Kw)
+    dM = workspace(np, "conv2d.dM", M.shape[::-1], x.dtype)
+    dM_of_block = workspace(np, "conv2d.dM of a block", dM.shape, x.dtype)
+    dx = np.zeros(x.shape, x.dtype) if inputs else None
+    sums = np.zeros(O, np.float64)
+    for block in geometry.blocks(slice(0, len(geometry)), _block_bytes(M)):
+        dY, X = geometry.rows(dy, block), geometry.im2col(block)
+        np.matmul(X.T, dY, out=dM_of_block if block.start else dM)
+        if block.start:
+            dM += dM_of_block
+        if has_bias:
+            _add_up_rows(dY, sums)
+        if dx is not None:
+            geometry.col2im(np.matmul(dY, M, out=X), block, dx)  # X has served: its memory takes dX
+    dweight = np.empty(weight.shape, x.dtype)
+    _inputs_first(dM, dweight.reshape(O, -1), Kh * Kw)
+    return dx, dweight, sums.astype(x.dtype) if has_bias else None
+
+
+def _block_bytes(M: Array) -> int:
+    """Of X at once. The products of few columns are faster in small blocks; and a block's dM, which is added to that of the
+    others, should not be larger than the block."""
+    return max(2 * M.nbytes, min(BLOCK_BYTES, 32 * M.nbytes))
+
+
+def _takes(x: Array, weight: Array, bias: Array | None) -> bool:
+    fits = x.ndim == 4 and weight.ndim == 4 and x.shape[3] == weight.shape[1] and x.size > 0 and weight.size > 0
+    same = weight.dtype == x.dtype and (bias is None or (bias.dtype == x.dtype and bias.shape == weight.shape[:1]))
+    return fits and same and x.dtype in (np.float32, np.float64)
+
+
+class _Geometry:
+    """Which pixels of x each patch has. A line is a row of output pixels (b, h); there are B·H' of them."""
+
+    def __init__(self, x: Array, y: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> None:
+        self.x, self.y = x, y
+        self.sizes = (*x.shape[1:], *y[1:3], *kernel, *stride, *padding)
+        self.patch = kernel[0] * kernel[1] * x.shape[3]
+
+    def __len__(self) -> int:
+        return self.y[0] * self.y[1]
+
+    def blocks(self, lines: slice, size: int) -> list[slice]:
+        """Cuts lines so that the patches of each block stay within `size` bytes."""
+        count = lines.stop - lines.start
+        most = max(1, size // (self.y[2] * self.patch * self.x.itemsize))
+        number = -(-count // most)
+        edges = [lines.start + count * block // number for block in range(number + 1)]
+        return [slice(*edges[block : block + 2]) for block in range(number)]
+
+    def rows(self, y: Array, block: slice) -> Array:
+        """The output pixels of some lines, (rows, O): a view."""
+        return y.reshape(-1, y.shape[2] * y.shape[3])[block].reshape(-1, y.shape[3])
+
+    def im2col(self, block: slice) -> Array:
+        """The rows of X of (2) that belong to some lines."""
+        rows = (block.stop - block.start) * self.y[2]
+        X = workspace(np, "conv2d.X", (rows * self.patch + int(LANES),), self.x.dtype)
+        _im2col(self.x.reshape(-1), X, block.start, block.stop, self.sizes)
+        return X[: rows * self.patch].reshape(rows, self.patch)
+
+    def col2im(self, dX: Array, block: slice, dx: Array) -> None:
+        """(4): dX of some lines is added to dx."""
+        _col2im(dX.reshape(-1), dx.reshape(-1), block.start, block.stop, self.sizes)
+
+
+@kernel
+def _im2col(x, X, start, stop, sizes):  # type: ignore[no-untyped-def]
+    """X has LANES numbers more than its rows: what lies inside the image is copied so many at a time, and what that writes too
+    much the next copy overwrites."""
+    H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
+    zero = type_of(x[0])(0)
+    to, row, apart = U(0), U(Kw * I), U(W * I)
+    last = x.size - int(LANES) - (Kh - 1) * W * I - Kw * I  # where a patch may begin whose copies stay within x
+    for line in range(start, stop):
+        n = line // Ho
+        top = (line - n * Ho) * sh - ph
+        for wo in range(Wo):
+            left = wo * sw - pw
+            corner = ((n * H + top) * W + left) * I
+            if top >= 0 and top + Kh <= H and left >= 0 and left + Kw <= W and corner <= last:
+                at = U(corner)
+                for _ in range(Kh):
+                    for c in range(U(0), row, LANES):
+                        copy_lanes(X, to + c, x, at + c)
+                    to += row
+                    at += apart
+                continue
+            for i in range(Kh):
+                for j in range(Kw):
+                    h, w = top + i, left + j
+                    if 0 <= h < H and 0 <= w < W:
+                        at = U(((n * H + h) * W + w) * I)
+                        for c in range(U(I)):
+                            X[to + c] = x[at + c]
+                    else:
+                        for c in range(U(I)):
+                            X[to + c] = zero
+                    to += U(I)
+
+
+@kernel
+def _col2im(dX, dx, start, stop, sizes):  # type: ignore[no-untyped-def]
+    H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
+    for line in range(start, stop):
+        n = line // Ho
+        top = (line - n * Ho) * sh - ph
+        for i in range(Kh):
+            h = top + i
+            if h < 0 or h >= H:
+                continue
+            for wo in range(Wo):
+                left = wo * sw - pw
+                first, last = max(0, -left), min(Kw, W - left)
+                if first < last:
+                    at = U(((n * H + h) * W + left + first) * I)
+                    begin = U(((((line - start) * Wo + wo) * Kh + i) * Kw + first) * I)
+                    for c in range(U((last - first) * I)):
+                        dx[at + c] += dX[begin + c]
+
+
+@kernel
+def _inputs_last(weight, M, taps):  # type: ignore[no-untyped-def]
+    """M of (2), (Kh·Kw·I, O), of the kernel (O, I·Kh·Kw): 16 outputs at a time, so that both are gone through in whole lines of
+    the cache."""
+    O, T = U(weight.shape[0]), U(taps)
+    I = U(weight.shape[1]) // T
+    for start in range(U(0), O, U(16)):
+        stop = min(O, start + U(16))
+        for i in range(I):
+            for tap in range(T):
+                for o in range(start, stop):
+                    M[tap * I + i, o] = weight[o, i * T + tap]
+
+
+@kernel
+def _taps_first(weight, M, taps):  # type: ignore[no-untyped-def]
+    """Mᵀ, (O, Kh·Kw·I), of the kernel (O, I·Kh·Kw)."""
+    O, T = U(weight.shape[0]), U(taps)
+    I = U(weight.shape[1]) // T
+    for o in range(O):
+        for tap in range(T):
+            for i in range(I):
+                M[o, tap * I + i] = weight[o, i * T + tap]
+
+
+@kernel
+def _inputs_first(M, weight, taps):  # type: ignore[no-untyped-def]
+    """The reverse of `_inputs_last`."""
+    O, T = U(weight.shape[0]), U(taps)
+    I = U(weight.shape[1]) // T
+    for start in range(U(0), O, U(16)):
+        stop = min(O, start + U(16))
+        for i in range(I):
+            for tap in range(T):
+                for o in range(start, stop):
+                    weight[o, i * T + tap] = M[tap * I + i, o]
+
+
+@kernel
+def _add_to_rows(y, bias):  # type: ignore[no-untyped-def]
+    for row in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            y[row, c] += bias[c]
+
+
+@kernel
+def _add_up_rows(dy, sums):  # type: ignore[no-untyped-def]
+    """In float64: a sum of many float32 numbers keeps its digits."""
+    for row in range(dy.shape[0]):
+        for c in range(dy.shape[1]):
+            sums[c] += dy[row, c]

@@ -1,0 +1,81 @@
+"""The twin of mvnp/layers/layernorm.py: a row is read from memory once, and stays in a core's cache for all that is done with it.
+
+A number in brackets is an equation of the layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...backend import Array
+from .operands import flat, rows_of, taken, total
+from .jit import kernel
+from .mathematics import type_of
+from .rows import BLOCK, blocks_of, over_rows
+
+FORWARD, BACKWARD = 0.3, 0.6  # nanoseconds for a number
+
+
+def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, tuple]:
+    axes = x.ndim - weight.ndim
+    if not taken(x, weight, bias) or axes < 0 or x.shape[axes:] != weight.shape or bias.shape != weight.shape:
+        return NotImplemented
+    rows, C = rows_of(x, weight.size), weight.size
+    y = np.empty(x.shape, x.dtype)
+    mean, rstd = np.empty((2, len(rows), 1), x.dtype)
+    arrays = rows, y.reshape(rows.shape), mean, rstd
+    over_rows(_forward, arrays, flat(weight), flat(bias), x.dtype.type(eps), cost=FORWARD * C)
+    return y, (x, weight, mean, rstd)
+
+
+def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
+    x, weight, mean, rstd = cache
+    if not taken(dy, x, weight, mean, rstd) or dy.shape != x.shape:
+        return NotImplemented
+    rows, C = rows_of(x, weight.size), weight.size
+    dx = np.empty(x.shape, x.dtype)
+    sums = np.zeros((blocks_of(len(rows)), 2, C), x.dtype)
+    arrays = rows_of(dy, C), rows, np.ascontiguousarray(mean), np.ascontiguousarray(rstd), dx.reshape(rows.shape)
+    over_rows(_backward, arrays, flat(weight), cost=BACKWARD * C, sums=(sums,))
+    dweight, dbias = total(sums)
+    return dx, dweight.reshape(weight.shape), dbias.reshape(weight.shape)
+
+
+@kernel
+def _forward(x: Any, y: Any, mean: Any, rstd: Any, weight: Any, bias: Any, eps: Any) -> None:
+    T = type_of(eps)
+    R, C = x.shape
+    for i in range(R):
+        differences = T(0)  # from the first number: none in a constant row, whose mean is exact so
+        for c in range(C):
+            differences += x[i, c] - x[i, 0]
+        m = x[i, 0] + differences / T(C)
+        squares = T(0)
+        for c in range(C):
+            squares += (x[i, c] - m) * (x[i, c] - m)
+        r = T(1) / np.sqrt(squares / T(C) + eps)
+        mean[i, 0], rstd[i, 0] = m, r
+        for c in range(C):
+            y[i, c] = weight[c] * ((x[i, c] - m) * r) + bias[c]  # (1)
+
+
+@kernel
+def _backward(dy: Any, x: Any, mean: Any, rstd: Any, dx: Any, sums: Any, weight: Any) -> None:
+    T = type_of(weight[0])
+    R, C = x.shape
+    for block in range(len(sums)):
+        for i in range(block * BLOCK, min(block * BLOCK + BLOCK, R)):
+            m, r = mean[i, 0], rstd[i, 0]
+            sum_g = sum_g_x_hat = T(0)
+            for c in range(C):
+                g = weight[c] * dy[i, c]
+                sum_g += g
+                sum_g_x_hat += g * (x[i, c] - m)
+            mean_g, mean_g_x_hat = sum_g / T(C), sum_g_x_hat * r / T(C)
+            for c in range(C):
+                x_hat = (x[i, c] - m) * r
+                dx[i, c] = r * (weight[c] * dy[i, c] - mean_g - x_hat * mean_g_x_hat)  # (2)
+                sums[block, 0, c] += dy[i, c] * x_hat  # (3)
+                sums[block, 1, c] += dy[i, c]

@@ -1,0 +1,55 @@
+"""What a twin asks of its arrays before its kernel takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .jit import kernel
+from .rows import over_rows
+
+
+def taken(*arrays: Any) -> bool:
+    """Whether all are NumPy arrays with something in them, of one dtype that kernels are compiled for."""
+    if not all(isinstance(array, np.ndarray) and array.size for array in arrays):
+        return False
+    return arrays[0].dtype in (np.float32, np.float64) and all(array.dtype == arrays[0].dtype for array in arrays)
+
+
+def rows_of(x: np.ndarray, C: int | None = None) -> np.ndarray:
+    """x as (rows, C), by default the last axis, in row-major order; a copy only where it lies otherwise."""
+    return np.ascontiguousarray(x).reshape(-1, x.shape[-1] if C is None else C)
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """x as (numbers,), in row-major order."""
+    return np.ascontiguousarray(x).reshape(-1)
+
+
+def each_number(loop: Callable[..., None], *arrays: np.ndarray, cost: float) -> Any:
+    """y of loop(*arrays, y), whose numbers depend on the same number of each array; NotImplemented where these do not fit.
+
+    cost    nanoseconds that one number takes on one core, roughly
+    """
+    x = arrays[0]
+    if not taken(*arrays) or any(array.shape != x.shape for array in arrays):
+        return NotImplemented
+    y = np.empty(x.shape, x.dtype)
+    over_rows(loop, (*map(flat, arrays), y.reshape(-1)), cost=cost)
+    return y
+
+
+def total(sums: np.ndarray) -> np.ndarray:
+    """Σ over the blocks, (blocks, ...) to (...), in float64; given back in the dtype of the sums."""
+    result = np.zeros(sums[0].size)
+    _total(sums.reshape(len(sums), -1), result)
+    return result.reshape(sums.shape[1:]).astype(sums.dtype)
+
+
+@kernel
+def _total(sums: Any, result: Any) -> None:
+    for block in range(len(sums)):
+        for c in range(sums.shape[1]):
+            result[c] += np.float64(sums[block, c])

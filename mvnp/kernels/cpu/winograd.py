@@ -1,0 +1,404 @@
+"""The twin of mvnp/layers/winograd.py: the transforms in one dimension after the other, some tiles at a time, so that V and Y
+stay in the cache between the transforms and the products. Padding is read as zeros, what hangs over is not written, and the bias
+is added on the way.
+
+The letters are those of the page. d Tᵀ takes a row of six numbers to six others, T d a column, and so both are one function of
+six numbers, `_times_T`; its 36 products are 16 by 1, since T has many zeros and its points come in pairs ±p.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...backend import Array
+from ...execution.workspace import workspace
+from ...layers.winograd import PATCH, TAPS, TILE, winograd_size
+from .jit import inline, kernel
+from .mathematics import type_of
+
+# Channels that a tile is transformed with at a time: 36 rows of them stay in a core's first-level cache. Kernels index with
+# unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
+U = np.uintp
+CHANNELS = U(96)
+BLOCK_BYTES = 1 << 20  # of V in memory at once
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+Pair = tuple[int, int]
+
+
+def winograd_forward(
+    x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)
+) -> tuple[Array, tuple]:
+    """As in mvnp/layers/winograd.py."""
+    cache = x, weight, bias is not None, padding
+    if not _takes(x, weight) or (bias is not None and (bias.dtype != x.dtype or bias.shape != weight.shape[:1])):
+        return NotImplemented
+    y = np.empty(winograd_size(x.shape, weight.shape, padding), x.dtype)
+    offset = np.zeros(len(weight), x.dtype) if bias is None else np.ascontiguousarray(bias)
+    _convolve(np.ascontiguousarray(x), weight, False, offset, y, padding)
+    return y, cache
+
+
+def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
+    """As in mvnp/layers/winograd.py."""
+    x, weight, has_bias, padding = cache
+    if not _takes(x, weight) or dy.dtype != x.dtype or dy.shape != winograd_size(x.shape, weight.shape, padding):
+        return NotImplemented
+    O, I = weight.shape[:2]
+    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+    dU = workspace(np, "winograd.dU", (PATCH**2, O, I), x.dtype)
+    once_more = workspace(np, "winograd.dU of a block", dU.shape, x.dtype)
+    sums = np.zeros(O, np.float64)
+    tmp = _scratch(x.dtype)
+    for first, count in _blocks(dy, max(I, O)):
+        V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
+        dY = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
+        _transform_patches(x, V, tmp, first, _tiles(dy), *padding)
+        _transform_gradients(dy, dY, tmp, sums, first)
+        np.matmul(dY.swapaxes(1, 2), V, out=dU if first == 0 else once_more)
+        if first:
+            dU += once_more
+    dweight = np.empty((O, I * TAPS**2), x.dtype)
+    _transform_kernel_gradient(dU, dweight, tmp)
+    dx = None
+    if inputs:
+        dx = np.empty(x.shape, x.dtype)
+        around = (TAPS - 1 - padding[0], TAPS - 1 - padding[1])
+        _convolve(dy, weight, True, np.zeros(I, x.dtype), dx, around)
+    return dx, dweight.reshape(weight.shape), sums.astype(x.dtype) if has_bias else None
+
+
+def _takes(x: Array, weight: Array) -> bool:
+    fits = x.ndim == 4 and weight.ndim == 4 and weight.shape[2:] == (TAPS, TAPS) and x.shape[3] == weight.shape[1]
+    return fits and x.dtype in DTYPES and weight.dtype == x.dtype and x.size > 0 and weight.size > 0
+
+
+def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
+    """(1) for all tiles, block by block; of the kernel of (4) where it is turned."""
+    I, O, tmp = x.shape[3], y.shape[3], _scratch(x.dtype)
+    transformed = workspace(np, "winograd.U", (PATCH**2, I, O), x.dtype)
+    _transform_kernel(np.ascontiguousarray(weight).reshape(-1), turned, transformed, tmp)
+    for first, count in _blocks(y, max(I, O)):
+        V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
+        Y = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
+        _transform_patches(x, V, tmp, first, _tiles(y), *padding)
+        np.matmul(V, transformed, out=Y)
+        _transform_products(Y, bias, y, tmp, first)
+
+
+def _tiles(y: Array) -> Pair:
+    """How many rows and columns of tiles a map has."""
+    return -(-y.shape[1] // TILE), -(-y.shape[2] // TILE)
+
+
+def _blocks(y: Array, channels: int) -> list[Pair]:
+    """The first tile, and the number of tiles, of blocks whose V stays within BLOCK_BYTES."""
+    total = len(y) * math.prod(_tiles(y))
+    most = max(1, BLOCK_BYTES // (PATCH**2 * channels * y.dtype.itemsize))
+    number = -(-total // most)
+    edges = [total * block // number for block in range(number + 1)]
+    return [(edges[i], edges[i + 1] - edges[i]) for i in range(number)]
+
+
+def _scratch(dtype: Any) -> Array:
+    return workspace(np, "winograd.tile", (PATCH**2 * int(CHANNELS),), dtype)
+
+
+@inline
+def _times_T(d0, d1, d2, d3, d4, d5):  # type: ignore[no-untyped-def]
+    """T d for six numbers, with the points 0, ±3/4, ±3/2, ∞ of mvnp/layers/winograd.py."""
+    T = type_of(d0)
+    even, odd = d4 - T(2.25) * d2, T(0.75) * d3 - T(1.6875) * d1
+    further, wide = d4 - T(0.5625) * d2, T(1.5) * d3 - T(0.84375) * d1
+    return (
+        T(1.265625) * d0 - T(2.8125) * d2 + d4,
+        even + odd,
+        even - odd,
+        further + wide,
+        further - wide,
+        T(1.265625) * d1 - T(2.8125) * d3 + d5,
+    )
+
+
+@inline
+def _times_A_transposed(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
+    """Aᵀ m for six numbers."""
+    T = type_of(m0)
+    s, t, u, v = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return (
+        m0 + s + u,
+        T(0.75) * t + T(1.5) * v,
+        T(0.5625) * s + T(2.25) * u,
+        T(0.421875) * t + T(3.375) * v + m5,
+    )
+
+
+@inline
+def _times_A(a, b, c, d):  # type: ignore[no-untyped-def]
+    """A a for four numbers."""
+    T = type_of(a)
+    even, odd = a + T(0.5625) * c, T(0.75) * b + T(0.421875) * d
+    further, wide = a + T(2.25) * c, T(1.5) * b + T(3.375) * d
+    return a, even + odd, even - odd, further + wide, further - wide, d
+
+
+@inline
+def _times_G(a, b, c):  # type: ignore[no-untyped-def]
+    """G a for three numbers."""
+    T = type_of(a)
+    even, odd = T(-1 / 1.8984375) * (a + T(0.5625) * c), T(-0.75 / 1.8984375) * b
+    further, wide = T(1 / 7.59375) * (a + T(2.25) * c), T(1.5 / 7.59375) * b
+    return T(1 / 1.265625) * a, even + odd, even - odd, further + wide, further - wide, c
+
+
+@inline
+def _times_G_transposed(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
+    """Gᵀ m for six numbers."""
+    T = type_of(m0)
+    s, t = T(-1 / 1.8984375) * (m1 + m2), T(-0.75 / 1.8984375) * (m1 - m2)
+    u, v = T(1 / 7.59375) * (m3 + m4), T(1.5 / 7.59375) * (m3 - m4)
+    return T(1 / 1.265625) * m0 + s + u, t + v, T(0.5625) * s + T(2.25) * u + m5
+
+
+@kernel
+def _transform_kernel(weight, turned, transformed, tmp):  # type: ignore[no-untyped-def]
+    """U = G w Gᵀ of (1), (36, I, O), of the kernel (O·I·9); of the kernel of (4), (36, O, I), where it is turned."""
+    _, rows, columns = transformed.shape
+    # How far apart in the kernel two rows of U are, and two columns.
+    down, along = (U(columns) * U(9), U(9)) if turned else (U(9), U(rows) * U(9))
+    for row in range(U(0), U(rows)):
+        for start in range(U(0), U(columns), CHANNELS):
+            channels = min(CHANNELS, U(columns) - start)
+            for i in range(U(3)):
+                tap = U(8) - U(3) * i if turned else U(3) * i
+                at = row * down + start * along + tap
+                to = i * U(6) * CHANNELS
+                for c in range(channels):
+                    one = at + c * along
+                    if turned:
+                        q0, q1, q2, q3, q4, q5 = _times_G(weight[one], weight[one - U(1)], weight[one - U(2)])
+                    else:
+                        q0, q1, q2, q3, q4, q5 = _times_G(weight[one], weight[one + U(1)], weight[one + U(2)])
+                    tmp[to + c] = q0
+                    tmp[to + CHANNELS + c] = q1
+                    tmp[to + U(2) * CHANNELS + c] = q2
+                    tmp[to + U(3) * CHANNELS + c] = q3
+                    tmp[to + U(4) * CHANNELS + c] = q4
+                    tmp[to + U(5) * CHANNELS + c] = q5
+            for j in range(U(6)):
+                column = j * CHANNELS
+                for c in range(channels):
+                    q0, q1, q2, q3, q4, q5 = _times_G(
+                        tmp[column + c], tmp[column + U(6) * CHANNELS + c], tmp[column + U(12) * CHANNELS + c]
+                    )
+                    tmp[column + c] = q0
+                    tmp[column + U(6) * CHANNELS + c] = q1
+                    tmp[column + U(12) * CHANNELS + c] = q2
+                    tmp[column + U(18) * CHANNELS + c] = q3
+                    tmp[column + U(24) * CHANNELS + c] = q4
+                    tmp[column + U(30) * CHANNELS + c] = q5
+            for k in range(U(36)):
+                for c in range(channels):
+                    transformed[k, row, start + c] = tmp[k * CHANNELS + c]
+
+
+@kernel
+def _transform_kernel_gradient(dU, dweight, tmp):  # type: ignore[no-untyped-def]
+    """dw = Gᵀ dU G of (3), (O, I·9), from dU (36, O, I)."""
+    _, O, I = dU.shape
+    for o in range(O):
+        for start in range(U(0), U(I), CHANNELS):
+            channels = min(CHANNELS, U(I) - start)
+            for j in range(U(6)):
+                column = j * CHANNELS
+                for c in range(channels):
+                    p0, p1, p2 = _times_G_transposed(
+                        dU[j, o, start + c],
+                        dU[U(6) + j, o, start + c],
+                        dU[U(12) + j, o, start + c],
+                        dU[U(18) + j, o, start + c],
+                        dU[U(24) + j, o, start + c],
+                        dU[U(30) + j, o, start + c],
+                    )
+                    tmp[column + c] = p0
+                    tmp[column + U(6) * CHANNELS + c] = p1
+                    tmp[column + U(12) * CHANNELS + c] = p2
+            for i in range(U(3)):
+                row = i * U(6) * CHANNELS
+                for c in range(channels):
+                    p0, p1, p2 = _times_G_transposed(
+                        tmp[row + c],
+                        tmp[row + CHANNELS + c],
+                        tmp[row + U(2) * CHANNELS + c],
+                        tmp[row + U(3) * CHANNELS + c],
+                        tmp[row + U(4) * CHANNELS + c],
+                        tmp[row + U(5) * CHANNELS + c],
+                    )
+                    at = (start + c) * U(9) + i * U(3)
+                    dweight[o, at] = p0
+                    dweight[o, at + U(1)] = p1
+                    dweight[o, at + U(2)] = p2
+
+
+@kernel
+def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-untyped-def]
+    """V = T d Tᵀ of (1) for the tiles from `first` on: (36, tiles, I)."""
+    _, H, W, I = x.shape
+    zero = type_of(tmp[0])(0)
+    rows, columns = tiles
+    for tile in range(V.shape[1]):
+        n = (first + tile) // (rows * columns)
+        rest = (first + tile) - n * (rows * columns)
+        top, left = rest // columns * 4 - ph, rest % columns * 4 - pw
+        for start in range(U(0), U(I), CHANNELS):
+            channels = min(CHANNELS, U(I) - start)
+            for i in range(6):
+                h = top + i
+                row = U(i) * U(6) * CHANNELS
+                if 0 <= h < H and left >= 0 and left + 6 <= W:
+                    for c in range(channels):
+                        q0, q1, q2, q3, q4, q5 = _times_T(
+                            x[n, h, left, start + c],
+                            x[n, h, left + 1, start + c],
+                            x[n, h, left + 2, start + c],
+                            x[n, h, left + 3, start + c],
+                            x[n, h, left + 4, start + c],
+                            x[n, h, left + 5, start + c],
+                        )
+                        tmp[row + c] = q0
+                        tmp[row + CHANNELS + c] = q1
+                        tmp[row + U(2) * CHANNELS + c] = q2
+                        tmp[row + U(3) * CHANNELS + c] = q3
+                        tmp[row + U(4) * CHANNELS + c] = q4
+                        tmp[row + U(5) * CHANNELS + c] = q5
+                else:
+                    for j in range(6):
+                        w = left + j
+                        if 0 <= h < H and 0 <= w < W:
+                            for c in range(channels):
+                                tmp[row + U(j) * CHANNELS + c] = x[n, h, w, start + c]
+                        else:
+                            for c in range(channels):
+                                tmp[row + U(j) * CHANNELS + c] = zero
+                    for c in range(channels):
+                        _in_place(tmp, row + c, CHANNELS)
+            for j in range(6):
+                for c in range(channels):
+                    _in_place(tmp, U(j) * CHANNELS + c, U(6) * CHANNELS)
+            for k in range(36):
+                for c in range(channels):
+                    V[k, tile, start + c] = tmp[U(k) * CHANNELS + c]
+
+
+@inline
+def _in_place(tmp, at, step):  # type: ignore[no-untyped-def]
+    q0, q1, q2, q3, q4, q5 = _times_T(
+        tmp[at], tmp[at + step], tmp[at + U(2) * step], tmp[at + U(3) * step], tmp[at + U(4) * step], tmp[at + U(5) * step]
+    )
+    tmp[at] = q0
+    tmp[at + step] = q1
+    tmp[at + U(2) * step] = q2
+    tmp[at + U(3) * step] = q3
+    tmp[at + U(4) * step] = q4
+    tmp[at + U(5) * step] = q5
+
+
+@kernel
+def _transform_products(Y, bias, y, tmp, first):  # type: ignore[no-untyped-def]
+    """y = Aᵀ Y A + b of (1) for the tiles from `first` on, written where they belong."""
+    _, H, W, O = y.shape
+    rows, columns = (H + 3) // 4, (W + 3) // 4
+    for tile in range(Y.shape[1]):
+        n = (first + tile) // (rows * columns)
+        rest = (first + tile) - n * (rows * columns)
+        top, left = rest // columns * 4, rest % columns * 4
+        for start in range(U(0), U(O), CHANNELS):
+            channels = min(CHANNELS, U(O) - start)
+            for j in range(6):
+                column = U(j) * CHANNELS
+                for c in range(channels):
+                    p0, p1, p2, p3 = _times_A_transposed(
+                        Y[j, tile, start + c],
+                        Y[6 + j, tile, start + c],
+                        Y[12 + j, tile, start + c],
+                        Y[18 + j, tile, start + c],
+                        Y[24 + j, tile, start + c],
+                        Y[30 + j, tile, start + c],
+                    )
+                    tmp[column + c] = p0
+                    tmp[column + U(6) * CHANNELS + c] = p1
+                    tmp[column + U(12) * CHANNELS + c] = p2
+                    tmp[column + U(18) * CHANNELS + c] = p3
+            for i in range(min(4, H - top)):
+                row = U(i) * U(6) * CHANNELS
+                for c in range(channels):
+                    p0, p1, p2, p3 = _times_A_transposed(
+                        tmp[row + c],
+                        tmp[row + CHANNELS + c],
+                        tmp[row + U(2) * CHANNELS + c],
+                        tmp[row + U(3) * CHANNELS + c],
+                        tmp[row + U(4) * CHANNELS + c],
+                        tmp[row + U(5) * CHANNELS + c],
+                    )
+                    tmp[row + c] = p0
+                    tmp[row + CHANNELS + c] = p1
+                    tmp[row + U(2) * CHANNELS + c] = p2
+                    tmp[row + U(3) * CHANNELS + c] = p3
+                for j in range(min(4, W - left)):
+                    for c in range(channels):
+                        y[n, top + i, left + j, start + c] = tmp[row + U(j) * CHANNELS + c] + bias[start + c]
+
+
+@kernel
+def _transform_gradients(dy, dY, tmp, sums, first):  # type: ignore[no-untyped-def]
+    """dY = A dy Aᵀ of (3) for the tiles from `first` on, and the sum of dy over them."""
+    _, H, W, O = dy.shape
+    zero = type_of(tmp[0])(0)
+    rows, columns = (H + 3) // 4, (W + 3) // 4
+    for tile in range(dY.shape[1]):
+        n = (first + tile) // (rows * columns)
+        rest = (first + tile) - n * (rows * columns)
+        top, left = rest // columns * 4, rest % columns * 4
+        for start in range(U(0), U(O), CHANNELS):
+            channels = min(CHANNELS, U(O) - start)
+            for i in range(4):
+                row = U(i) * U(6) * CHANNELS
+                for j in range(4):
+                    if top + i < H and left + j < W:
+                        for c in range(channels):
+                            tmp[row + U(j) * CHANNELS + c] = dy[n, top + i, left + j, start + c]
+                    else:
+                        for c in range(channels):
+                            tmp[row + U(j) * CHANNELS + c] = zero
+                for c in range(channels):
+                    a, b = tmp[row + c], tmp[row + CHANNELS + c]
+                    e, d = tmp[row + U(2) * CHANNELS + c], tmp[row + U(3) * CHANNELS + c]
+                    sums[start + c] += a + b + e + d
+                    q0, q1, q2, q3, q4, q5 = _times_A(a, b, e, d)
+                    tmp[row + c] = q0
+                    tmp[row + CHANNELS + c] = q1
+                    tmp[row + U(2) * CHANNELS + c] = q2
+                    tmp[row + U(3) * CHANNELS + c] = q3
+                    tmp[row + U(4) * CHANNELS + c] = q4
+                    tmp[row + U(5) * CHANNELS + c] = q5
+            for j in range(6):
+                column = U(j) * CHANNELS
+                for c in range(channels):
+                    q0, q1, q2, q3, q4, q5 = _times_A(
+                        tmp[column + c],
+                        tmp[column + U(6) * CHANNELS + c],
+                        tmp[column + U(12) * CHANNELS + c],
+                        tmp[column + U(18) * CHANNELS + c],
+                    )
+                    tmp[column + c] = q0
+                    tmp[column + U(6) * CHANNELS + c] = q1
+                    tmp[column + U(12) * CHANNELS + c] = q2
+                    tmp[column + U(18) * CHANNELS + c] = q3
+                    tmp[column + U(24) * CHANNELS + c] = q4
+                    tmp[column + U(30) * CHANNELS + c] = q5
+            for k in range(36):
+                for c in range(channels):
+                    dY[k, tile, start + c] = tmp[U(k) * CHANNELS + c]

@@ -1,0 +1,1 @@
+"""Twins in CUDA C++, compiled by CuPy when first used; launch.py says how."""

@@ -1,0 +1,87 @@
+"""The twins of mvnp/layers/conv2d.py: X is made and gathered block by block, by the kernels of conv2d.cu; cuBLAS does the
+products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...backend import Array, array_module
+from ...layers.conv2d import output_size
+from .launch import Kernels, contiguous
+
+KERNELS = Kernels("conv2d")
+BLOCK_BYTES = 256 << 20  # of X in memory at once: a small block costs launches, and no cache would hold one
+
+Pair = tuple[int, int]
+
+
+def conv2d_forward(
+    x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0)
+) -> tuple[Array, tuple]:
+    """As in mvnp/layers/conv2d.py."""
+    if x.ndim != 4 or x.dtype.kind != "f" or 0 in x.shape or x.shape[3] != weight.shape[1]:
+        return NotImplemented
+    xp, O = array_module(x, weight, bias), weight.shape[0]
+    y = xp.empty(output_size(x.shape, weight.shape, stride, padding), x.dtype)
+    M = _matrix(weight)
+    for samples, rows in _blocks(y, len(M)):
+        part = y[samples, rows].reshape(-1, O)  # a view: whole samples, or rows of one
+        xp.matmul(im2col(x[samples], weight.shape[2:], stride, padding, rows), M, out=part)
+        if bias is not None:
+            part += bias
+    return y, (x, weight, bias is not None, stride, padding)
+
+
+def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
+    """As in mvnp/layers/conv2d.py."""
+    x, weight, has_bias, stride, padding = cache
+    if dy.shape != output_size(x.shape, weight.shape, stride, padding) or dy.dtype.kind != "f":
+        return NotImplemented
+    xp = array_module(dy, x)
+    (O, I, Kh, Kw), (ph, pw), (B, H, W, _) = weight.shape, padding, x.shape
+    M = _matrix(weight)
+    dM = xp.zeros_like(M)
+    dpadded = xp.zeros((B, H + 2 * ph, W + 2 * pw, I), x.dtype) if inputs else None
+    for samples, rows in _blocks(dy, len(M)):
+        part = dy[samples, rows]
+        flat = part.reshape(-1, O)
+        X = im2col(x[samples], (Kh, Kw), stride, padding, rows)
+        dM += X.T @ flat
+        if dpadded is not None:
+            dX = xp.matmul(flat, M.T, out=X)  # X has served: its memory takes dX
+            col2im(dX.reshape(*part.shape[:3], Kh, Kw, I), dpadded[samples], rows.start * stride[0], stride)
+    dx = None if dpadded is None else dpadded[:, ph : ph + H, pw : pw + W]
+    dweight = dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)
+    return dx, dweight, dy.reshape(-1, O).sum(axis=0) if has_bias else None
+
+
+def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -> Array:
+    """The rows of X of (2) that belong to some rows of output pixels."""
+    x, (n, H, W, I), Ho = contiguous(x), x.shape, rows.stop - rows.start
+    Wo = (W + 2 * padding[1] - kernel[1]) // stride[1] + 1
+    X = array_module(x).empty((n * Ho * Wo, kernel[0] * kernel[1] * I), x.dtype)
+    KERNELS.each("im2col", X.size, x, X, H, W, I, Ho, Wo, *kernel, *stride, *padding, rows.start)
+    return X
+
+
+def col2im(dX: Array, dpadded: Array, top: int, stride: Pair) -> None:
+    """(4) for some rows of X: what each patch has is added where it was read in the padded image, from row `top` on."""
+    n, Ho, Wo, Kh, Kw, I = dX.shape
+    height, (_, padded_height, width, _) = (Ho - 1) * stride[0] + Kh, dpadded.shape
+    sizes = height, padded_height, width, I, Ho, Wo, Kh, Kw, *stride, top
+    KERNELS.each("col2im", n * height * width * I, contiguous(dX), dpadded, *sizes)
+
+
+def _matrix(weight: Array) -> Array:
+    return weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
+
+
+def _blocks(y: Array, patch_size: int) -> Iterator[tuple[slice, slice]]:
+    """Cuts y (B, H', W', O) so that the patches of each block stay within BLOCK_BYTES: slices of the samples and of the rows,
+    several samples, or some rows of one."""
+    B, H, W = y.shape[:3]
+    row_bytes = W * patch_size * y.dtype.itemsize
+    samples, rows = max(1, BLOCK_BYTES // (H * row_bytes)), max(1, min(H, BLOCK_BYTES // row_bytes))
+    for start in range(0, B, samples):
+        for row in range(0, H, rows):
+            yield slice(start, min(start + samples, B)), slice(row, min(row + rows, H))

@@ -1,0 +1,122 @@
+"""Checkpointed scan: the selective scan with the memory of √l tokens, for one more forward's work.
+
+Arguments, results and letters are those of selective_scan.py. Its backward needs every state h_t,
+b·l·n·d numbers. This one cuts time into blocks of K tokens and keeps h before each of them only:
+
+    forward     h_(t−1) is kept for t = 0, K, 2K, …                                     (1)
+    backward    for the blocks from the last to the first:
+                its states again, from the one kept at its start                        (2)
+                its gradients, from  c = exp(Δ_(t+1) A) g_(t+1), t the block's last     (3)
+                c for the block before it                                               (4)
+
+c is what the future wants of the last state of a block. So there are l/K states kept and K states
+of one block in memory. l/K + K is smallest for K = √l.
+
+A block is a recurrence with a start, linear_recurrence.py, eq. 1, and (3) and (4) are its backward:
+c is a part of the gradient of its last state, and the next c the gradient of its start.
+
+Chen et al.: Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from ..backend import Array, array_module
+from ..errors import InputError, check_array
+from .linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
+from .selective_scan import check_inputs, decays, over_tokens
+from .softplus import softplus_backward, softplus_forward
+
+
+class CheckpointedCache(NamedTuple):
+    """What the backward needs."""
+
+    x: Array
+    delta: Array
+    A: Array
+    B: Array
+    C: Array
+    D: Array
+    kept: list[Array]  # (1), each (b, n, d)
+    keep_every: int
+    method: str
+    softplus: bool
+    has_bias: bool
+
+
+def checkpointed_scan_forward(
+    x: Array,
+    dt: Array,
+    A: Array,
+    B: Array,
+    C: Array,
+    D: Array,
+    dt_bias: Array | None = None,
+    *,
+    softplus: bool = True,
+    keep_every: int | None = None,
+    method: str = "sequential",
+) -> tuple[Array, CheckpointedCache]:
+    """y (b, l, d) of the selective scan, and the cache for `checkpointed_scan_backward`.
+
+    softplus      as in selective_scan.py
+    keep_every    K; None: the square root of l, rounded up
+    method        how a block is solved, a name of linear_recurrence.py
+
+    Raises InputError as the selective scan does, for a K below 1, and for an unknown method.
+    """
+    check_inputs(x, dt, A, B, C, D, dt_bias)
+    xp, (b, l, d), n = array_module(x), x.shape, A.shape[1]
+    if keep_every is not None and keep_every < 1:
+        raise InputError(f"checkpointed_scan: keep_every is {keep_every}, expected at least 1")
+    K = keep_every or math.isqrt(l - 1) + 1
+    delta = dt if dt_bias is None else dt + dt_bias
+    delta = softplus_forward(delta)[0] if softplus else delta
+    cache = CheckpointedCache(x, delta, A, B, C, D, [], K, method, softplus, dt_bias is not None)
+    y, h = xp.empty_like(x), xp.zeros((b, n, d), x.dtype)
+    for start in range(0, l, K):
+        block = slice(start, start + K)
+        cache.kept.append(h)  # (1)
+        states, _ = _states(cache, block, h)
+        y[:, block] = xp.einsum("bln,lbnd->bld", C[:, block], states) + D * x[:, block]
+        h = states[-1].copy()  # a view would keep all states of the block alive
+    return y, cache
+
+
+def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Array, ...]:
+    """dx, ddt, dA, dB, dC, dD, ddt_bias; the last is None where there was no bias."""
+    x, _, A, _, _, D, kept, K, _, softplus, has_bias = cache
+    check_array("checkpointed_scan", "dy", dy, x.shape)
+    xp, c = array_module(dy, x), array_module(x).zeros_like(kept[0])
+    dx, ddt, dB, dC = (xp.empty_like(v) for v in (x, x, cache.B, cache.C))
+    dA, dD = xp.zeros_like(A), xp.zeros_like(D)
+    for index in reversed(range(len(kept))):
+        block = slice(index * K, (index + 1) * K)
+        x_b, delta, dy_b, B, C = (v[:, block] for v in (x, cache.delta, dy, cache.B, cache.C))
+        h, recurrence = _states(cache, block, kept[index])  # (2)
+        dh = (C[..., None] * dy_b[:, :, None, :]).swapaxes(0, 1)
+        dh[-1] = dh[-1] + c  # (3)
+        da, g, c = linear_recurrence_backward(dh, recurrence)  # (4)
+        e = da * recurrence[0]
+        dA = dA + over_tokens(e * delta.swapaxes(0, 1)[:, :, None, :]).T
+        dD = dD + over_tokens(dy_b * x_b)
+        dB[:, block] = xp.einsum("lbnd,bld->bln", g, delta * x_b)
+        dC[:, block] = xp.einsum("bld,lbnd->bln", dy_b, h)
+        g_B = xp.einsum("lbnd,bln->bld", g, B)
+        dx[:, block] = delta * g_B + D * dy_b
+        ddelta = xp.einsum("lbnd,nd->bld", e, A.T) + x_b * g_B
+        ddt[:, block] = softplus_backward(ddelta, delta) if softplus else ddelta
+    return dx, ddt, dA, dB, dC, dD, over_tokens(ddt) if has_bias else None
+
+
+def _states(cache: CheckpointedCache, block: slice, start: Array) -> tuple[Array, tuple]:
+    """The states of a block of tokens, (K, b, n, d), and what the backward of its recurrence needs.
+
+    Time comes first, as linear_recurrence.py has it.
+    """
+    x, delta, B = (v[:, block] for v in (cache.x, cache.delta, cache.B))
+    decay = decays(delta, cache.A).swapaxes(0, 1)
+    inputs = (B[..., None] * (delta * x)[:, :, None, :]).swapaxes(0, 1)
+    return linear_recurrence_forward(decay, inputs, start, cache.method)

@@ -1,0 +1,27 @@
+"""What is computed: arrays and records of a model and an image, without matplotlib."""
+
+from .attention_entropy import entropy
+from .geometry import WindowGeometry
+from .hidden_attention import channel_groups, hidden_attention, hidden_attention_of, mean_hidden_attention
+from .internals import AttentionRecord, Internals, ScanRecord, internals
+from .lrp import Relevance, relevance
+from .token_to_token import block_diagonal, level_matrices, rollout, token_matrix
+
+__all__ = [
+    "AttentionRecord",
+    "Internals",
+    "Relevance",
+    "ScanRecord",
+    "WindowGeometry",
+    "block_diagonal",
+    "channel_groups",
+    "entropy",
+    "hidden_attention",
+    "hidden_attention_of",
+    "internals",
+    "level_matrices",
+    "mean_hidden_attention",
+    "relevance",
+    "rollout",
+    "token_matrix",
+]

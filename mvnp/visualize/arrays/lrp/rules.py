@@ -1,0 +1,127 @@
+"""The rules of MambaLRP: what each layer holds constant while relevance passes through it.
+
+A layer that is a matrix times its input, y = W(x) x + b, is treated as if W did not depend on x: [·] below is held constant.
+The layer is then affine, and its "gradient times input" conserves: Σ x dx + Σ b db = Σ y dy, whatever dy is.
+
+    SiLU           y = x [σ(x)]                                     dx = dy σ(x)                                   (1)
+    GELU           y = x [Φ(x)]                                     dx = dy Φ(x)                                   (2)
+    LayerNorm      y = γ (x − ⟨x⟩) [r] + β                          g = γ dy,  dx = r (g − ⟨g⟩)                    (3)
+    attention      o = [a] v                                        dv = aᵀ do,  dq = dk = 0                       (4)
+    scan           h_t = [Ā_t] h_(t−1) + [Δ_t B_t] x_t              g_t = C_t dy_t + Ā_(t+1) g_(t+1)
+                   y_t = [C_t] h_t + D x_t                          dx_t = Δ_t Σ_n B_t g_t + D dy_t                (5)
+
+Convolution, linear layer, layer scale, pooling, window cutting, residual sum and BatchNorm in evaluation are affine as they
+are, and ReLU is x [x > 0], which its own gradient treats so: they keep their backwards, whose gradient times input is LRP-0.
+Mamba's product of two branches needs one more rule, half the relevance to each; MambaVision concatenates its branches, and
+has no such product.
+
+Each class is a layer with another backward. The tape is popped in the order of the layer's own.
+
+(1), (5): Jafari, Montavon, Müller, Eberle: MambaLRP, arXiv:2406.07592. (3), (4): Ali et al.: XAI for Transformers: Better
+Explanations through Conservative Propagation, arXiv:2202.07304. (2) is (1) with another gate.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ....backend import Array, array_module, erf
+from ....core import Layer, Tape
+from ....execution.blockwise import sum_rows
+from ....layers.attention import AttentionCache, MultiHeadAttention
+from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
+from ....layers.gelu import CUBIC, GELU, SQRT_2_OVER_PI
+from ....layers.layernorm import LayerNorm
+from ....layers.selective_scan import selective_scan_backward
+from ....models.mixer import MambaVisionMixer
+
+
+def silu_gate(x: Array) -> Array:
+    """σ(x) of (1)."""
+    return 0.5 * (1.0 + array_module(x).tanh(0.5 * x))
+
+
+def gelu_gate(x: Array, approximate: str) -> Array:
+    """Φ(x) of (2), exact ("none") or by its tanh."""
+    if approximate == "none":
+        return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+    return 0.5 * (1.0 + array_module(x).tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
+
+
+def layernorm_relevance(dy: Array, cache: tuple) -> tuple[Array, Array]:
+    """dx of (3) and dβ, from the cache of `layernorm_forward`."""
+    _, weight, _, rstd = cache
+    g = (dy * weight).reshape(len(rstd), -1)
+    return (rstd * (g - g.mean(axis=-1, keepdims=True))).reshape(dy.shape), sum_rows(lambda rows: rows, dy)
+
+
+def attention_relevance(do: Array, cache: AttentionCache) -> Array:
+    """dv of (4), from the cache of `attention_forward`."""
+    return cache.weights.swapaxes(-1, -2) @ do
+
+
+class GatedConv1d(Conv1d):
+    """A depthwise convolution, whose SiLU, where it has one, is (1)."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        if not self.silu:
+            return super().backward(dy, tape)
+        v, of_v = conv1d_forward(*tape.pop(self))  # x, weight and bias
+        dx, dweight, dbias = conv1d_backward(dy * silu_gate(v), of_v)
+        tape.accumulate(self.weight, dweight)
+        if self.bias is not None:
+            tape.accumulate(self.bias, dbias)
+        return dx
+
+
+class GatedGELU(GELU):
+    """GELU with (2)."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        return dy * gelu_gate(tape.pop(self), self.approximate)
+
+
+class FixedScaleLayerNorm(LayerNorm):
+    """LayerNorm with (3)."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        dx, dbias = layernorm_relevance(dy, tape.pop(self))
+        tape.accumulate(self.bias, dbias)
+        return dx
+
+
+class FixedWeightAttention(MultiHeadAttention):
+    """Attention with (4): relevance reaches a token through its value, never through query and key."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        B, L, C = dy.shape
+        dmerged = self.proj.backward(self.proj_drop.backward(dy, tape), tape)
+        dv = attention_relevance(dmerged.reshape(B, L, self.heads, -1).transpose(0, 2, 1, 3), tape.pop(self))
+        for norm in (self.k_norm, self.q_norm):
+            if norm is not None:
+                tape.pop(norm)
+        dqkv = array_module(dy).zeros((B, L, 3, self.heads, C // self.heads), dy.dtype)
+        dqkv[:, :, 2] = dv.transpose(0, 2, 1, 3)
+        return self.qkv.backward(dqkv.reshape(B, L, 3 * C), tape)
+
+
+class FixedStepMixer(MambaVisionMixer):
+    """The mixer with (5): relevance passes through what is scanned, never through the Δ, B and C that were made from it."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        xp = array_module(dy)
+        ds, dz = xp.split(self.out_proj.backward(dy, tape), 2, axis=-1)
+        mask = tape.pop(self)
+        du, *_ = selective_scan_backward(ds, tape.pop(self))  # dx of a scan is its gradient at fixed Δ, B and C: (5)
+        tape.pop(self.dt_proj)
+        tape.pop(self.x_proj)
+        return self._branches_backward(du, dz, mask, tape)
+
+
+RULES: dict[type[Layer], type[Layer]] = {
+    Conv1d: GatedConv1d,
+    GELU: GatedGELU,
+    LayerNorm: FixedScaleLayerNorm,
+    MultiHeadAttention: FixedWeightAttention,
+    MambaVisionMixer: FixedStepMixer,
+}

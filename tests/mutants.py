@@ -1,0 +1,213 @@
+"""Does the suite notice when somebody breaks a formula? Every fault that can be made from the source is tried.
+
+    python tests/mutants.py                      layers, models and the kernels for the CPU
+    python tests/mutants.py softmax core         modules of that stem, and those of a room
+    python tests/mutants.py --sample 50 --seed 1     some of them, drawn at random
+    python tests/mutants.py softmax --list       what would be tried
+
+Each fault (support/mutants.py) runs against the tests of its module, and where they stay green, against those of its twin and of
+the models (support/mutant_trial.py). A fault that none of them notices is reported as missed, unless equivalent_mutants.py says
+why it cannot be noticed. The exit status is 0 where nothing was missed and that list is right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from equivalent_mutants import EQUIVALENT
+
+from support.mutant_trial import ROOT, Outcome, Stage, outcome, preload, start
+from support.mutants import PACKAGE, Mutant, mutants
+
+ROOMS = ("layers", "models", "kernels/cpu")
+# Machinery around the kernels, with tests of processes and files.
+NO_TWINS = ("kernels/cpu/__init__", "kernels/cpu/jit", "kernels/cpu/cache")
+COMPOSITES = tuple(
+    f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "blocks", "stages", "mambavision", "edifice", "reference")
+)
+
+WAITS_FOR_EVER = 900  # seconds by the clock, for what uses no processor time
+
+
+def modules(wanted: Iterable[str] = ()) -> list[str]:
+    """Modules of the package by stem, path or room; without any, those of the three rooms."""
+    every = [str(path.relative_to(PACKAGE).with_suffix("")) for path in sorted(PACKAGE.rglob("*.py"))]
+    wanted = list(wanted)
+    found = []
+    for name in wanted or ROOMS:
+        matching = [module for module in every if module == name or module.startswith(f"{name}/")]
+        if name in ROOMS:
+            matching = [module for module in matching if module not in NO_TWINS]
+        if not matching:
+            of_stem = [module for module in every if module.rpartition("/")[2] == name]
+            matching = [module for module in of_stem if module.rpartition("/")[0] in ROOMS] or of_stem
+        if not matching:
+            raise SystemExit(f"mutants.py: no module or room of mvnp is called {name!r}")
+        found += [module for module in matching if module not in found]
+    return found
+
+
+def stages(module: str) -> list[Stage]:
+    """The tests that should notice a fault in a module, the nearest first."""
+    room, _, stem = module.rpartition("/")
+    near = _test_files(room, stem)
+    composites = tuple(file for file in COMPOSITES if file not in near and (ROOT / file).exists())
+    twins = _existing(f"tests/kernels/cpu/test_{stem}.py")
+    if room == "layers":
+        found = [Stage(near, "off"), Stage(twins, "on"), Stage(composites, "off")]
+    elif room == "models":
+        found = [Stage(near, "off"), Stage(composites, "off")]
+    elif room == "kernels/cpu":
+        found = [Stage(twins, "on"), Stage(_existing(f"tests/layers/test_{stem}.py"), "on"), Stage(composites, "on")]
+    else:
+        found = [Stage(near, "on")]
+    return [stage for stage in found if stage.files]
+
+
+def _existing(*files: str) -> tuple[str, ...]:
+    return tuple(file for file in files if (ROOT / file).exists())
+
+
+def _test_files(room: str, stem: str) -> tuple[str, ...]:
+    """The test files of a module: that in the same place or above it, or else wherever one of its stem is."""
+    for folder in (Path("tests") / room, *(Path("tests") / room).parents):
+        if found := _existing(str(folder / f"test_{stem}.py")):
+            return found
+    return tuple(sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob(f"test_{stem}.py")))
+
+
+class Trials:
+    """Runs mutants through their stages, several at a time."""
+
+    def __init__(self, chosen: list[Mutant], jobs: int, folder: Path, seconds: int, tests: tuple[str, ...] = ()) -> None:
+        self.jobs, self.folder, self.seconds = jobs, folder, seconds
+        self.stages = {module: stages(module) for module in dict.fromkeys(mutant.module for mutant in chosen)}
+        if tests:
+            self.stages = {module: [Stage(tests, found[0].kernels)] for module, found in self.stages.items()}
+        self.ready: deque[tuple[Mutant | None, Stage, int]] = deque(
+            (m, s[0], 0) for m in chosen if (s := self.stages[m.module])
+        )
+        self.untested = [m for m in chosen if not self.stages[m.module]]
+        self.limits: dict[Stage, int] = {}
+        self.waiting: dict[Stage, list[tuple[Mutant | None, Stage, int]]] = {}
+        self.running: dict[int, tuple[Mutant | None, Stage, int, Path, float]] = {}
+        self.started = 0
+
+    def run(self) -> Iterator[tuple[Mutant, Stage, Outcome]]:
+        """(mutant, last stage, its outcome), as they come. "passed" is a mutant that nothing noticed."""
+        try:
+            while self.ready or self.running:
+                while self.ready and len(self.running) < self.jobs:
+                    self._start(*self.ready.popleft())
+                ended = self._ended()
+                if ended is None:
+                    continue
+                mutant, stage, number, result = ended
+                if result.how == "broken" or (mutant is None and result.how != "passed"):
+                    what = "no fault in it" if mutant is None else str(mutant)
+                    raise SystemExit(f"{result.log}\nmutants.py: {stage} cannot be used, with {what}: {result.how}")
+                if mutant is None:
+                    # Room for machines and examples that take longer, and for kernels that come from the cache here.
+                    self.limits[stage] = int(self.seconds + 5 * result.seconds)
+                    self.ready.extendleft(reversed(self.waiting.pop(stage)))
+                elif result.how == "passed" and number + 1 < len(self.stages[mutant.module]):
+                    self.ready.appendleft((mutant, self.stages[mutant.module][number + 1], number + 1))
+                else:
+                    yield mutant, stage, result
+        finally:
+            for child in self.running:
+                os.killpg(child, signal.SIGKILL)
+
+    def _start(self, mutant: Mutant | None, stage: Stage, number: int) -> None:
+        if mutant is not None and stage not in self.limits:
+            # First without any fault: the tests must pass, and it says how long they take.
+            first = stage not in self.waiting
+            self.waiting.setdefault(stage, []).append((mutant, stage, number))
+            if first:
+                self.ready.appendleft((None, stage, 0))
+            return
+        self.started += 1
+        folder = self.folder / str(self.started)
+        child = start(stage, mutant, folder, self.limits.get(stage, WAITS_FOR_EVER))
+        self.running[child] = mutant, stage, number, folder, time.monotonic()
+
+    def _ended(self) -> tuple[Mutant | None, Stage, int, Outcome] | None:
+        """The next child that has ended; None where another look is needed."""
+        for child, (*_, since) in self.running.items():
+            if time.monotonic() - since > WAITS_FOR_EVER:
+                os.killpg(child, signal.SIGKILL)
+        child, status, usage = os.wait4(-1, os.WNOHANG)
+        if child == 0:
+            time.sleep(0.01)
+            return None
+        mutant, stage, number, folder, _ = self.running.pop(child)
+        result = outcome(status, usage.ru_utime + usage.ru_stime, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        return mutant, stage, number, result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("stem", nargs="*", help="modules by stem or path, or rooms; without: layers, models, kernels/cpu")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time (default: one a core)")
+    parser.add_argument("--sample", type=int, metavar="N", help="try N of the faults")
+    parser.add_argument("--seed", type=int, default=0, help="which N (default 0)")
+    parser.add_argument("--seconds", type=int, default=60, help="of processor time that a trial gets at least (default 60)")
+    parser.add_argument("--tests", nargs="+", default=(), metavar="FILE", help="these test files in place of a module's own")
+    parser.add_argument("--list", action="store_true", help="list the faults and end")
+    arguments = parser.parse_args()
+    chosen = [mutant for module in modules(arguments.stem) for mutant in mutants(module)]
+    if arguments.sample is not None and arguments.sample < len(chosen):
+        chosen = sorted(random.Random(arguments.seed).sample(chosen, arguments.sample), key=chosen.index)
+    if arguments.list:
+        print(*chosen, sep="\n")
+        return 0
+    since = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with tempfile.TemporaryDirectory() as folder:
+        trials = Trials(chosen, arguments.jobs, Path(folder), arguments.seconds, tuple(arguments.tests))
+        preload(any(s.kernels == "on" for stages in trials.stages.values() for s in stages), Path(folder) / "kernels")
+        return report(chosen, trials, since)
+
+
+def report(chosen: list[Mutant], trials: Trials, since: float) -> int:
+    """Print what comes of each fault, then a table by module; the exit status."""
+    missed, stale, ends = list(trials.untested), [], Counter()
+    equivalent = {mutant for mutant in chosen if mutant.key in EQUIVALENT.get(mutant.module, {})}
+    for mutant, stage, result in trials.run():
+        ends[result.how] += 1
+        if result.how == "passed" and mutant not in equivalent:
+            missed.append(mutant)
+            print(f"MISSED {mutant}", flush=True)
+        elif result.how != "passed" and mutant in equivalent:
+            stale.append(mutant)
+            print(f"NOT EQUIVALENT, noticed by {stage}: {mutant}", flush=True)
+    for mutant in trials.untested:
+        print(f"MISSED, as mvnp/{mutant.module}.py has no test file: {mutant}")
+    print(f"\n{'':<32}{'mutants':>9}{'caught':>9}{'equivalent':>12}{'missed':>9}")
+    rooms = list(dict.fromkeys(mutant.module.rpartition("/")[0] for mutant in chosen))
+    lines = [*dict.fromkeys(mutant.module for mutant in chosen), *(f"{room}/" for room in rooms), ""]
+    for name in lines:
+        counts = [
+            sum(m.module == name or (name[-1:] in ("/", "") and m.module.startswith(name)) for m in group)
+            for group in (chosen, equivalent, missed)
+        ]
+        caught = counts[0] - counts[1] - counts[2]
+        print(f"{name or 'all':<32}{counts[0]:>9}{caught:>9}{counts[1]:>12}{counts[2]:>9}")
+    print(f"by a failed test {ends['failed']}, by time {ends['out of time']}, by a crash {ends['crashed']};", end=" ")
+    print(f"{time.monotonic() - since:.0f} s, {trials.jobs} at a time")
+    return 1 if missed or stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
