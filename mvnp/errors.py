@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import numbers
 from collections.abc import Iterable
+from signal import Signals
 from types import EllipsisType
 from typing import Any
 
@@ -44,6 +45,14 @@ class MissingPackageError(MvnpError, ImportError):
 
 class TrainingError(MvnpError, RuntimeError):
     """Training cannot go on: a loss that is not finite, a run folder that does not fit."""
+
+
+class TrainingInterrupted(TrainingError):
+    """Training was asked to stop, and has saved everything. `signal` says by what; a shell expects status 128 + signal."""
+
+    def __init__(self, message: str, signal: Signals) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 class ExportError(MvnpError, RuntimeError):

@@ -73,9 +73,8 @@ def batchnorm_backward(
     # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves mean and spread
     # of all the others. Summed against g = γ dy over i this is (2), and γ is a constant there:
     # ⟨g⟩ = γ dβ / n and ⟨g x̂⟩ = γ dγ / n, of the whole batch.
-    mean_g_x_hat, mean_g = (
-        weight * sum(v) / n for v in zip(*all_gather((dweight, dbias)), strict=True)
-    )
+    dweight_all, dbias_all = map(sum, zip(*all_gather((dweight, dbias)), strict=True))
+    mean_g, mean_g_x_hat = weight * dbias_all / n, weight * dweight_all / n
     return input_gradient(dy, x, mean, rstd, weight, mean_g, mean_g_x_hat), dweight, dbias
 
 
@@ -136,8 +135,8 @@ def merged(shares: list[Moments]) -> Moments:
     Σ (x − m)² = Σ (x − m_i)² + n_i (m_i − m)². Nothing large is subtracted. Chan, Golub, LeVeque:
     Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979).
     """
-    n = sum(n_i for n_i, _, _ in shares)
-    m = sum(n_i / n * m_i for n_i, m_i, _ in shares)
+    n, m_0 = sum(n_i for n_i, _, _ in shares), shares[0][1]
+    m = m_0 + sum(n_i / n * (m_i - m_0) for n_i, m_i, _ in shares)
     return n, m, sum(squares + n_i * (m_i - m) ** 2 for n_i, m_i, squares in shares)
 
 
