@@ -69,9 +69,8 @@ _ROWS = [
 
 
 def _variant(name: str, *arguments: Any) -> Variant:
-    *widths, drop_path_rate, layer_scale, size, crop_pct, crop_mode, parameters = arguments
-    prepared = drop_path_rate, layer_scale, size, crop_pct, crop_mode, parameters
-    return Variant(f"mamba_vision_{name}", *widths, WINDOWS[size], *prepared)
+    windows = WINDOWS[arguments[6]]
+    return Variant(f"mamba_vision_{name}", *arguments[:4], windows, *arguments[4:])
 
 
 VARIANTS = {variant.name: variant for variant in (_variant(*row) for row in _ROWS)}
