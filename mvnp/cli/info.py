@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from .. import __version__
+    from ..version import __version__
     from ..backend import backend_name
     from ..execution.parallel import threads
     from ..kernels import kernels_on

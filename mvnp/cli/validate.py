@@ -110,7 +110,7 @@ def _write_report(
 ) -> None:
     from dataclasses import asdict
 
-    from .. import __version__
+    from ..version import __version__
     from ..atomic import write_bytes
 
     about = {

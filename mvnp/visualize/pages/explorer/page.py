@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .... import __version__
+from ....version import __version__
 from ....atomic import make_folder, remove_stale, write_bytes
 from ....backend import Array, backend_name
 from ....errors import InputError
