@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from mvnp.errors import InputError
-from mvnp.gradcheck import Report
+from mvnp.check.gradcheck import Report
 from mvnp.layer_checks import select_cases
 
 
