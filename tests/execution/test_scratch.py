@@ -65,7 +65,7 @@ print(sum(pages() for _ in range(5)))
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_memory_is_kept():
     def page_faults(how):
-        ended = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
+        ended = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, encoding="utf-8", check=True)
         return int(ended.stdout)
 
     assert page_faults("keep") < 100 < page_faults("let go")

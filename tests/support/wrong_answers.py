@@ -6,6 +6,15 @@ once) becomes `wrong`. One of the hints has to be of this kind and hold this tex
 
 Wrong = tuple[str, str, str, str]
 
+_WINDOWS = "tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2])"
+_COL2IM = "dX[:, k * I : (k + 1) * I]"
+_CONV2D_DW = "dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)"
+_CONV1D_DX = "dx = sum(weight[:, 0, K - 1 - k] * dy_padded[:, k : k + L] for k in range(K))  # (2)"
+_CONV1D_OVERWRITTEN = """dx = xp.zeros(x.shape)
+    for k in range(K):
+        t = np.arange(max(0, p - k), min(L, L + p - k))
+        dx[:, t + k - p] = weight[:, 0, k] * dy[:, t]"""
+
 _LINEAR_RETURN = "return dx, dweight, sum_rows(dy) if has_bias else None"
 _LINEAR_DW = "dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])"
 _RELU = "return dy * array_module(dy, y).sign(y)  # (2)"
@@ -19,8 +28,6 @@ _DROP = "return mask * dy  # (2)"
 _LAYERNORM_DX = "rstd * (g - row_mean(g) - x_hat * row_mean(g * x_hat))"
 _LAYERNORM_X_HAT = "(x.reshape(-1, weight.size) - mean) * rstd"
 _BATCH_DX = "input_gradient(dy, x, mean, rstd, weight, mean_g, mean_g_x_hat)"
-_WINDOW = ".transpose(0, 1, 3, 2, 4, 5)\n    return"
-_CROP = "tokens.shape[2])[:, :H, :W]"
 _DQ, _DK, _DV, _DS = (
     "dq = ds @ k / math.sqrt(q.shape[-1])",
     "dk = transposed(ds) @ q / math.sqrt(q.shape[-1])",
@@ -393,44 +400,49 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ),
     ],
     "window": [
-        (_WINDOW, "\n    return", "mistake", "reshaped without a transposition"),
-        (_WINDOW, ".transpose(0, 1, 4, 2, 3, 5)\n    return", "mistake", "rows and columns inside a window are exchanged"),
-        (_CROP, "tokens.shape[2])", "too large", "the padding is not cropped"),
-        (_CROP, "tokens.shape[2])[:, Hp - H :, Wp - W :]", "mistake", "cropped elsewhere"),
-        (_CROP, "tokens.shape[2])[:, :H, Wp - W :]", "mistake", "cropped elsewhere"),
-        (_CROP, "tokens.shape[2])[:, :H, :W][:, ::-1]", "reversed", "along H"),
         (
-            "tokens.reshape(-1, Hp // P, Wp // P, P, P,",
-            "tokens[:, ::-1].reshape(-1, Hp // P, Wp // P, P, P,",
+            "windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp",
+            "windows.reshape(-1, Hp",
+            "mistake",
+            "reshaped without a transposition",
+        ),
+        (
+            "windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp",
+            "windows.transpose(0, 1, 4, 2, 3, 5).reshape(-1, Hp",
+            "mistake",
+            "rows and columns inside a window are exchanged",
+        ),
+        ("return x_padded[:, :H, :W]", "return x_padded", "too large", "the padding is not cropped"),
+        ("return x_padded[:, :H, :W]", "return x_padded[:, Hp - H :, Wp - W :]", "mistake", "cropped elsewhere"),
+        ("return x_padded[:, :H, :W]", "return x_padded[:, :H, Wp - W :]", "mistake", "cropped elsewhere"),
+        ("return x_padded[:, :H, :W]", "return x_padded[:, :H, :W][:, ::-1]", "reversed", "along H"),
+        (
+            "windows = tokens.reshape(",
+            "windows = tokens[:, ::-1].reshape(",
             "mistake",
             "the order of the pixels in a window is reversed",
         ),
         (
-            "tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2]).transpose(0, 1, 3, 2, 4, 5)",
-            "tokens.reshape(-1, Wp // P, Hp // P, P, P, tokens.shape[2]).transpose(0, 2, 3, 1, 4, 5)",
+            _WINDOWS,
+            _WINDOWS.replace("Hp // P, Wp // P", "Wp // P, Hp // P") + ".transpose(0, 2, 1, 3, 4, 5)",
             "mistake",
             "column by column",
         ),
         (
-            "tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2]).transpose(0, 1, 3, 2, 4, 5)",
-            "tokens.reshape(Hp // P, Wp // P, -1, P, P, tokens.shape[2]).transpose(2, 0, 3, 1, 4, 5)",
+            _WINDOWS,
+            _WINDOWS.replace("-1, Hp // P, Wp // P", "Hp // P, Wp // P, -1") + ".transpose(2, 0, 1, 3, 4, 5)",
             "mistake",
             "the batch is taken for the fastest axis",
         ),
+        ("return x_padded[:, :H, :W]", "return -x_padded[:, :H, :W]", "sign", "has the wrong sign"),
+        ("return x_padded[:, :H, :W]", "return x_padded[:, :H, :W] / P**2", "factor", "1/4 (P·P or B·C)"),
         (
-            "    return x.reshape(-1, Hp, Wp, tokens.shape[2])[:, :H, :W]",
-            "    return -x.reshape(-1, Hp, Wp, tokens.shape[2])[:, :H, :W]",
-            "sign",
-            "has the wrong sign",
+            "return x_padded[:, :H, :W]",
+            "return x_padded[::-1, :H, :W]",
+            "mistake",
+            "the images of the batch are in reverse order",
         ),
-        (_CROP, "tokens.shape[2])[:, :H, :W] / P**2", "factor", "1/4 (P·P or B·C)"),
-        (_CROP, "tokens.shape[2])[::-1, :H, :W]", "mistake", "the images of the batch are in reverse order"),
-        (
-            "    return x.reshape(-1, Hp, Wp, tokens.shape[2])[:, :H, :W]",
-            "    return np.swapaxes(x.reshape(-1, Hp, Wp, tokens.shape[2])[:, :H, :W], 1, 2)",
-            "transposed",
-            "it is transposed",
-        ),
+        ("return x_padded[:, :H, :W]", "return np.swapaxes(x_padded[:, :H, :W], 1, 2)", "transposed", "it is transposed"),
     ],
     "attention": [
         (f"{_DQ}\n    {_DK}", "dq, dk = ds @ k, transposed(ds) @ q", "mistake", "the factor 1/√d of the scores is missing"),
@@ -465,152 +477,62 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_DV, _DV.replace("@ do", "@ v"), "mixed up", "v stands where do belongs"),
     ],
     "conv1d": [
+        ("weight[:, 0, K - 1 - k] * dy", "weight[:, 0, k] * dy", "mistake", "the kernel runs the wrong way round"),
+        (_CONV1D_DX, _CONV1D_DX.replace("range(K)", "range(K - 1)"), "missing term", "of tap k = 0 is missing"),
+        (_CONV1D_DX, _CONV1D_OVERWRITTEN, "mistake", "the taps overwrite each other"),
+        (_CONV1D_DX, _CONV1D_DX.replace("weight", "(-1) ** (k == K - 1) * weight"), "sign", "of tap k = 0 has the wrong sign"),
+        (_CONV1D_DX, _CONV1D_DX.replace("range(K)", "range(K) if k != K - 2"), "missing term", "of tap k = 1 is missing"),
         (
-            "dx[samples, read] += dy[samples, written] * weight[:, 0, k]",
-            "dx[samples, written] += dy[samples, read] * weight[:, 0, k]",
-            "mistake",
-            "the kernel runs the wrong way round",
-        ),
-        ("dx[samples, read] += dy[samples, written] * weight[:, 0, k]", "pass", "missing term", "of tap k = 0 is missing"),
-        (
-            "dx[samples, read] += dy[samples, written] * weight[:, 0, k]",
-            "dx[samples, read] = dy[samples, written] * weight[:, 0, k]",
-            "mistake",
-            "the taps overwrite each other",
-        ),
-        (
-            "dx[samples, read] += dy[samples, written] * weight[:, 0, k]",
-            "dx[samples, read] -= dy[samples, written] * weight[:, 0, k]",
-            "sign",
-            "of tap k = 0 has the wrong sign",
-        ),
-        (
-            "        xp.multiply(dy[samples], weight[:, 0, middle], out=dx[samples])\n",
-            "        dx[samples] = 0\n",
+            "sum_rows(dy * x_padded[:, k : k + L])",
+            "sum_rows(dy * (x_padded[:, k : k + L] if k != 1 else 0 * x))",
             "missing term",
             "of tap k = 1 is missing",
         ),
         (
-            "        dweight[:, 0, middle] += column_sums((dy[samples] * x[samples]).reshape(-1, D))\n",
-            "",
-            "missing term",
-            "of tap k = 1 is missing",
-        ),
-        (
-            "dweight[:, 0, k] += column_sums((dy[samples, written] * x[samples, read]).reshape(-1, D))",
-            "dweight[:, 0, k] += column_sums((dy[samples, read] * x[samples, written]).reshape(-1, D))",
+            "sum_rows(dy * x_padded[:, k : k + L])",
+            "sum_rows(x * dy_padded[:, k : k + L])",
             "mistake",
             "the kernel runs the wrong way round",
         ),
-        ("    return dx, dweight, sum_rows", "    return dx, dweight / (len(x) * L), sum_rows", "factor", "1/10 (B·L)"),
         (
-            "return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None",
-            "return dx, dweight, dy if has_bias else None",
-            "missing sum",
-            "the sum over the axes B and L is missing",
-        ),
-        (
-            "return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None",
-            "return dx, dweight, dy.sum(axis=1) if has_bias else None",
-            "missing sum",
-            "the sum over the axis 0 of this array is missing",
-        ),
-        (
-            "return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None",
-            "return dx, dweight, dy.mean(axis=(0, 1)) if has_bias else None",
+            "    return dx, xp.stack(dw, axis=1)[:, None],",
+            "    return dx, xp.stack(dw, axis=1)[:, None] / (len(x) * L),",
             "factor",
             "1/10 (B·L)",
         ),
+        ("sum_rows(dy) if has_bias", "dy if has_bias", "missing sum", "the sum over the axes B and L is missing"),
         (
-            "return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None",
-            "return dx, dweight[:, 0], sum_rows(lambda rows: rows, dy) if has_bias else None",
-            "shape",
-            "reshape them",
+            "sum_rows(dy) if has_bias",
+            "dy.sum(axis=1) if has_bias",
+            "missing sum",
+            "the sum over the axis 0 of this array is missing",
         ),
-        ("    return dx, dweight, sum_rows", "    return -dx, dweight, sum_rows", "sign", "has the wrong sign"),
-        (
-            "dy[samples, written] * weight[:, 0, k]",
-            "dy[samples, written] * weight[:, 0, middle]",
-            "mistake",
-            "the middle tap is used for all",
-        ),
+        ("sum_rows(dy) if has_bias", "dy.mean(axis=(0, 1)) if has_bias", "factor", "1/10 (B·L)"),
+        ("xp.stack(dw, axis=1)[:, None], sum_rows", "xp.stack(dw, axis=1), sum_rows", "shape", "reshape them"),
+        ("    return dx, xp.stack", "    return -dx, xp.stack", "sign", "has the wrong sign"),
+        ("weight[:, 0, K - 1 - k] * dy", "weight[:, 0, p] * dy", "mistake", "the middle tap is used for all"),
     ],
     "conv2d": [
-        ("dM += X.T @ flat", "dM += 2 * X.T @ flat", "factor", "a factor"),
-        ("dM += X.T @ flat", "dM -= X.T @ flat", "sign", "has the wrong sign"),
-        ("dM += X.T @ flat", "dM += X.T @ flat / len(flat)", "factor", "a mean stands where a sum belongs"),
+        (".T @ dY  # (3)", ".T @ dY * 2", "factor", "a factor"),
+        (".T @ dY  # (3)", ".T @ -dY", "sign", "has the wrong sign"),
+        (".T @ dY  # (3)", ".T @ dY / len(dY)", "factor", "a mean stands where a sum belongs"),
+        ("target += dX", "target[...] = dX", "mistake", "the last one overwrites the others"),
+        (_COL2IM, "dX[:, (kernel[0] * kernel[1] - 1 - k) * I :][:, :I]", "mistake", "turned by 180°"),
         (
-            "target[:, rows, columns] += dX[:, :, :, i, j]",
-            "target[:, rows, columns] = dX[:, :, :, i, j]",
-            "mistake",
-            "the last one overwrites the others",
-        ),
-        (
-            "target[:, rows, columns] += dX[:, :, :, i, j]",
-            "target[:, rows, columns] += dX[:, :, :, Kh - 1 - i, Kw - 1 - j]",
-            "mistake",
-            "turned by 180°",
-        ),
-        (
-            "target[:, rows, columns] += dX[:, :, :, i, j]",
-            "target[:, rows, columns] += dX[:, :, :, j, i]",
+            _COL2IM,
+            "dX[:, (k % kernel[1] * kernel[0] + k // kernel[1]) * I :][:, :I]",
             "mistake",
             "rows and columns i and j are exchanged",
         ),
-        (
-            "dx[samples] = dpadded[:, ph : ph + x.shape[1], pw : pw + x.shape[2]]",
-            "dx[samples] = dpadded[:, : x.shape[1], : x.shape[2]]",
-            "mistake",
-            "cropped at the wrong place",
-        ),
-        (
-            "dx[samples] = dpadded[:, ph : ph + x.shape[1], pw : pw + x.shape[2]]",
-            "dx[samples] = dpadded[:, 2 * ph :, 2 * pw :]",
-            "mistake",
-            "cropped at the wrong place",
-        ),
-        (
-            "dx[samples] = dpadded[:, ph : ph + x.shape[1], pw : pw + x.shape[2]]",
-            "dx = dpadded.copy()",
-            "too large",
-            "the padding is not cropped",
-        ),
-        (
-            "dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)",
-            "dM.reshape(Kh, Kw, I, O).transpose(3, 2, 1, 0)",
-            "mistake",
-            "rows and columns i and j are exchanged",
-        ),
-        (
-            "dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)",
-            "dM.reshape(Kh, Kw, I, O).transpose(2, 3, 0, 1)",
-            "transposed",
-            "it is transposed",
-        ),
-        (
-            "dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)",
-            "dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)[:, :, ::-1, ::-1]",
-            "mistake",
-            "turned by 180°",
-        ),
-        (
-            "return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None",
-            "return dx, dweight, dy if has_bias else None",
-            "missing sum",
-            "the sum over the axes B, H and W is missing",
-        ),
-        (
-            "return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None",
-            "return dx, dweight, dy.sum(axis=0) if has_bias else None",
-            "missing sum",
-            "the sum over the axes 0 and 1 of this array is missing",
-        ),
-        (
-            "X = patches(x[samples], (Kh, Kw), stride, padding, rows)",
-            "X = patches(x[samples][:, ::-1], (Kh, Kw), stride, padding, rows)",
-            "reversed",
-            "x is read the wrong way round along its axis 1",
-        ),
+        ("dpadded[:, ph : ph + H, pw : pw + W]", "dpadded[:, :H, :W]", "mistake", "cropped at the wrong place"),
+        ("dpadded[:, ph : ph + H, pw : pw + W]", "dpadded[:, 2 * ph :, 2 * pw :]", "mistake", "cropped at the wrong place"),
+        ("dpadded[:, ph : ph + H, pw : pw + W]", "dpadded", "too large", "the padding is not cropped"),
+        (_CONV2D_DW, _CONV2D_DW.replace("3, 2, 0, 1", "3, 2, 1, 0"), "mistake", "rows and columns i and j are exchanged"),
+        (_CONV2D_DW, _CONV2D_DW.replace("3, 2, 0, 1", "2, 3, 0, 1"), "transposed", "it is transposed"),
+        (_CONV2D_DW, _CONV2D_DW + "[:, :, ::-1, ::-1]", "mistake", "turned by 180°"),
+        ("sum_rows(dY) if", "dy if", "missing sum", "the sum over the axes B, H and W is missing"),
+        ("sum_rows(dY) if", "dy.sum(axis=0) if", "missing sum", "the sum over the axes 0 and 1 of this array is missing"),
+        ("dM = im2col(x, (", "dM = im2col(x[:, ::-1], (", "reversed", "x is read the wrong way round along its axis 1"),
         ("return dx, dweight, sum_rows", "return dx, None, sum_rows", "kind", "is None, expected an array"),
     ],
     "winograd": [
@@ -640,8 +562,8 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "too large",
             "the padding is not cropped",
         ),
-        ("        dU += xp.matmul(", "        dU -= xp.matmul(", "sign", "has the wrong sign"),
-        ("(G.T @ dU.reshape(PATCH**2, -1))", "(2 * G.T @ dU.reshape(PATCH**2, -1))", "factor", "a factor"),
+        ("dU = V.swapaxes(1, 2) @ dY", "dU = -V.swapaxes(1, 2) @ dY", "sign", "has the wrong sign"),
+        ("dw = G.T @ dU", "dw = 2 * G.T @ dU", "factor", "a factor"),
         (
             ".reshape(TAPS, TAPS, I, O).transpose(3, 2, 0, 1)",
             ".reshape(TAPS, TAPS, I, O).transpose(3, 2, 1, 0)",
@@ -661,18 +583,18 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "turned by 180°",
         ),
         (
-            "return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None",
+            "return dx, dweight, sum_rows(dy) if has_bias else None",
             "return dx, dweight, dy if has_bias else None",
             "missing sum",
             "the sum over the axes B, H and W is missing",
         ),
         (
-            "return dx, dweight, sum_rows(lambda rows: rows, dy) if has_bias else None",
+            "return dx, dweight, sum_rows(dy) if has_bias else None",
             "return dx, dweight, dy.mean(axis=(0, 1, 2)) if has_bias else None",
             "factor",
             "has a factor",
         ),
-        ("(G.T @ dU.reshape", "(G @ dU.reshape", "product", "a transposition is missing"),
+        ("dw = G.T @ dU", "dw = G @ dU", "product", "a transposition is missing"),
     ],
     "linear_recurrence": [
         (_ADJOINT, "g = dh", "missing term", "the term a_(t+1) g_(t+1) is missing"),
@@ -740,10 +662,10 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("dh[-1] = dh[-1] + c", "pass", "mistake", "nothing comes back over the border of two blocks"),
         ("dh[-1] = dh[-1] + c", "dh[-1] = dh[-1] - c", "mistake", "over the border of two blocks has the wrong sign"),
         ("e = da * recurrence[0]", "e = da", "mistake", "the factor exp(Δ_t A) of e_t is missing"),
-        ("delta * g_B + D * dy_b", "delta * g_B", "missing term", "the term D dy_t is missing"),
+        ("delta_b * g_B + D * dy_b", "delta_b * g_B", "missing term", "the term D dy_t is missing"),
         ("e, A.T) + x_b * g_B", "e, A.T)", "missing term", "the term x_t Σ_n g_t B_t is missing"),
-        ("softplus_backward(ddelta, delta) if softplus else ddelta", "ddelta", "mistake", "the slope 1 − e^−Δ of softplus"),
-        ("g, delta * x_b)", "g, x_b)", "missing factor", "the factor Δ_t is missing"),
+        ("softplus_backward(ddelta, delta_b) if softplus else ddelta", "ddelta", "mistake", "the slope 1 − e^−Δ of softplus"),
+        ("g, delta_b * x_b)", "g, x_b)", "missing factor", "the factor Δ_t is missing"),
         ("dy_b, h)", "dy_b, g)", "mixed up", "g stands where h_t belongs"),
         ("over_tokens(dy_b * x_b)", "over_tokens(dy_b)", "missing factor", "the factor x is missing"),
         ("over_tokens(ddt) if has_bias", "ddt if has_bias", "missing sum", "the sum over the axes b and l is missing"),
