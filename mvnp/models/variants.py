@@ -69,8 +69,8 @@ _ROWS = [
 
 
 def _variant(name: str, *arguments: Any) -> Variant:
-    windows = WINDOWS[arguments[6]]
-    return Variant(f"mamba_vision_{name}", *arguments[:4], windows, *arguments[4:])
+    fields = (f"mamba_vision_{name}", *arguments[:4], WINDOWS[arguments[6]], *arguments[4:])
+    return Variant(*fields)
 
 
 VARIANTS = {variant.name: variant for variant in (_variant(*row) for row in _ROWS)}
