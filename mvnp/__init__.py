@@ -21,8 +21,7 @@ from .models.edifice import (
 )
 from .models.mambavision import MambaVision
 from .models.variants import create_model, list_models
-
-__version__ = "0.1.0"
+from .version import __version__
 
 # Rooms that are imported when they are first asked for: `mvnp.visualize` brings matplotlib, which few need.
 ROOMS = (
@@ -48,6 +47,7 @@ __all__ = [
     "MambaVision",
     "Param",
     "Tape",
+    "__version__",
     "backend_name",
     "base_config",
     "build",
@@ -77,4 +77,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *ROOMS, "__version__"])
+    return sorted([*__all__, *ROOMS])

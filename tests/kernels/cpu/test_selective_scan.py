@@ -21,7 +21,7 @@ def inputs_of(b, l, d, n, bias=True, seed=0):
     return [x, dt, -np.exp(0.5 * A), B, C, D, *([dt_bias] if bias else [])]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 30), st.integers(1, 40), st.integers(1, 9)),
     bias=st.booleans(),
