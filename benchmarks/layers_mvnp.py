@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 from layers import BATCH, BY_NAME, repetitions
 
+from mvnp.core import Layer, Tape
 from mvnp.execution.parallel import run
-from mvnp.layers.attention import attention_backward, attention_forward
+from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
 from mvnp.layers.batchnorm import (
     batchnorm_backward,
     batchnorm_eval_backward,
@@ -34,6 +36,8 @@ from mvnp.layers.silu import silu_backward, silu_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
 from mvnp.layers.softplus import softplus_backward, softplus_forward
 from mvnp.layers.window import window_partition, window_reverse
+from mvnp.models.mixer import MambaVisionMixer
+from mvnp.models.mlp import Mlp
 
 Pair = tuple[Callable[[], tuple[Any, Any]], Callable[[Any, Any], Any]]  # forward() gives y and cache; backward(dy, cache)
 
@@ -109,7 +113,35 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
             A, skip, bias = -np.arange(1, N + 1, dtype=np.float32) * np.ones((D, 1), np.float32), random(D), random(D)
             forward, backward = SCANS[kind]
             return lambda: forward(x, dt, A, B, C, skip, bias), backward
+        case (("mixer" | "attention_layer" | "mlp"), (L, C)):
+            return whole(PARTS[kind](C), random(batch, L, C))
     raise ValueError(f"no layer is called {kind!r}")
+
+
+PARTS: dict[str, Callable[[int], Layer]] = {
+    "mixer": MambaVisionMixer,
+    "attention_layer": lambda C: MultiHeadAttention(C, 8, qkv_bias=True),
+    "mlp": lambda C: Mlp(C, 4 * C),
+}
+
+
+def whole(layer: Any, x: np.ndarray) -> Pair:
+    """Of a part of the model, which keeps its caches on a tape; that, as the forward has left it, is the cache here."""
+
+    def forward() -> tuple[Any, Tape]:
+        tape = Tape()
+        return layer(x, tape), tape
+
+    return forward, lambda dy, tape: layer.backward(dy, unwound(tape))
+
+
+def unwound(tape: Tape) -> Tape:
+    """A tape with the same records, that a backward may take off."""
+    again = copy.copy(tape)
+    for name, value in vars(tape).items():
+        if isinstance(value, list | dict):
+            setattr(again, name, value.copy())
+    return again
 
 
 def time_layers(names: list[str], threads: int) -> dict[str, dict[str, float]]:

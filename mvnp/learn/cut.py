@@ -90,7 +90,7 @@ def _header(source: _Source) -> str:
         f"    mvnp learn check {exercise.stem:<20} compares your gradients with differences of the forward",
         f"    mvnp learn solution {exercise.stem:<17} shows how the layer does it",
         "",
-        f"docs/layers/{exercise.stem}.md has the derivation, answer included.",
+        f"{exercise.page} has the derivation, answer included.",
     ]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 

@@ -67,10 +67,13 @@ _ROWS = [
     ("L3_512_21k", 256, 64, (3, 3, 20, 10), WIDE, 0.5, 1e-5, 512, 0.93, "squash", 739_570_472),
 ]
 
-VARIANTS = {
-    f"mamba_vision_{name}": Variant(f"mamba_vision_{name}", *widths, WINDOWS[rest[2]], *rest)  # type: ignore[arg-type]
-    for name, *widths, rest in ((*row[:5], row[5:]) for row in _ROWS)
-}
+
+def _variant(name: str, *arguments: Any) -> Variant:
+    fields = (f"mamba_vision_{name}", *arguments[:4], WINDOWS[arguments[6]], *arguments[4:])
+    return Variant(*fields)
+
+
+VARIANTS = {variant.name: variant for variant in (_variant(*row) for row in _ROWS)}
 
 
 def list_models() -> list[str]:

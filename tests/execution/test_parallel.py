@@ -15,6 +15,7 @@ from mvnp.errors import InputError
 from mvnp.execution import parallel, shares
 from mvnp.execution.parallel import ThreadGroup, run, run_briefly, threads, use_threads
 from support.checks import normal
+from support.patience import HANGS
 from support.tiny import tiny
 
 
@@ -33,7 +34,7 @@ def test_results_are_in_order():
 
 
 def test_tasks_run_at_the_same_time():
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=HANGS)
     assert sorted(run([both.wait, both.wait])) == [0, 1]
 
 
@@ -68,7 +69,7 @@ def test_the_matrix_library_is_held_to_one_thread_and_let_go():
 
 
 def test_error_states_hold_in_threads():
-    both = threading.Barrier(2, timeout=30)  # so that each thread takes one
+    both = threading.Barrier(2, timeout=HANGS)  # so that each thread takes one
 
     def overflow():
         both.wait()
@@ -120,7 +121,7 @@ def test_calls_from_several_threads_take_turns():
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(timeout=60)
+        caller.join(timeout=HANGS)
     assert results == [[[index, -index]] * 2 for index in range(4)]
 
 
@@ -131,7 +132,7 @@ def test_a_forked_child_makes_its_own_threads():
     child = os.fork()
     if child == 0:
         os._exit(0 if run([lambda: 1, lambda: 2]) == [1, 2] else 1)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert ended == (child, 0)

@@ -18,6 +18,7 @@ from mvnp.layers.batchnorm import BatchNorm
 from support.checks import normal, relative
 from support.randomise import randomised
 from support.tiny import TINY
+from support.tolerance import assert_close
 
 
 def model_of(**options):
@@ -51,6 +52,27 @@ def results_of(model, x, training, method="forward", seed=3):
     found |= {f"after {key}": value for key, value in model.state_dict().items()}
     model.load_state_dict(state)
     return {**found, "draw": tape.rng.random(3)}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_tape_goes_when_nobody_holds_it(cut, threads):
+    """At once, with all its gradients: one that waits for the garbage collector is a step's memory for each step."""
+    cut(threads)
+    model, x = model_of(), normal((4, 3, 32, 32), seed=1)
+
+    def step() -> weakref.ref:
+        tape = Tape()
+        model.backward(normal(model(x, tape).shape, seed=2), tape)
+        tape.commit()
+        return weakref.ref(tape)
+
+    step()
+    gc.collect()
+    gc.disable()
+    try:
+        assert step()() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("method", ["forward", "pooled", "features"])
@@ -124,14 +146,14 @@ def test_batchnorm_of_shares_is_that_of_the_batch(monkeypatch):
     ]
     y = run([lambda p=p, t=t: norm(x[p], t) for p, t in zip(parts, tapes, strict=True)], group)
     dx = run([lambda p=p, t=t: norm.backward(dy[p], t) for p, t in zip(parts, tapes, strict=True)], group)
-    np.testing.assert_allclose(np.concatenate(y), want, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(np.concatenate(dx), dwant, rtol=1e-11, atol=1e-12)
+    assert_close(np.concatenate(y), want)
+    assert_close(np.concatenate(dx), dwant)
     for key, gradient in norm.gradients(whole).items():
-        np.testing.assert_allclose(gradient, norm.gradients(tape)[key], rtol=1e-12)
+        assert_close(gradient, norm.gradients(tape)[key])
     for _, buffer in norm.named_state():
         if not buffer.trainable:
             for share in tapes:
-                np.testing.assert_allclose(share.pending(buffer), tape.pending(buffer), rtol=1e-12)
+                assert_close(share.pending(buffer), tape.pending(buffer))
 
 
 def test_a_share_that_fails_is_reported(cut):

@@ -3,8 +3,10 @@
 import ast
 import inspect
 import re
+import tomllib
 import types
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +15,10 @@ from mvnp.kernels import dispatch
 from mvnp.learn import EXERCISES, exercise_text, find_exercise, solution
 from mvnp.learn.cut import solved_text
 from mvnp.learn.docstring import hidden_equations, without_answer
+from mvnp.learn.exercise import PACKAGE
 from support.kernel_checks import by_the_book
 
+ROOT = Path(__file__).parents[2]
 STEMS = [exercise.stem for exercise in EXERCISES]
 
 
@@ -88,7 +92,20 @@ def test_the_head_says_what_to_do(stem):
         for name in part.returns:
             assert f"#     d{name}" in head
     assert f"mvnp learn check {stem} " in head
-    assert f"docs/layers/{stem}.md" in head
+    assert f"# {exercise.page} has the derivation" in head
+    assert (PACKAGE.parent / exercise.page).is_file()  # an absolute path where the package is not in a checkout
+    assert (PACKAGE.parent / exercise.source).is_file()
+
+
+def test_an_installed_package_has_the_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr("mvnp.learn.exercise.PACKAGE", tmp_path / "site-packages" / "mvnp")
+    page = tmp_path / "site-packages" / "mvnp" / "learn" / "pages" / "relu.md"
+    assert find_exercise("relu").page == str(page)
+    assert f"# {page} has the derivation" in exercise_text(find_exercise("relu"))
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    assert included["force-include"] == {"docs/layers": "mvnp/learn/pages"}
 
 
 def test_the_head_of_linear():

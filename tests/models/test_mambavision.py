@@ -19,6 +19,7 @@ from mvnp.models.mixer import MambaVisionMixer
 from support.checks import normal, relative
 from support.randomise import randomised
 from support.tiny import TINY, image_off_kinks, tiny
+from support.tolerance import assert_close
 
 
 def image(*shape, seed=1):
@@ -233,8 +234,8 @@ def test_drop_path_rises_over_all_blocks():
     model = tiny(depths=(2, 1, 3, 2), drop_path_rate=0.7)
     convolutions = [block.drop_path.rate for level in model.levels[:2] for block in level.blocks]
     hybrids = [(block.drop_path1.rate, block.drop_path2.rate) for level in model.levels[2:] for block in level.blocks]
-    np.testing.assert_allclose(convolutions, [0.0, 0.1, 0.2])
-    np.testing.assert_allclose(hybrids, [(rate, rate) for rate in (0.3, 0.4, 0.5, 0.6, 0.7)])
+    assert_close(convolutions, [0.0, 0.1, 0.2])
+    assert_close(hybrids, [(rate, rate) for rate in (0.3, 0.4, 0.5, 0.6, 0.7)])
 
 
 def test_each_dropout_rate_reaches_its_place():

@@ -11,7 +11,9 @@ from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forw
 from support.checks import relative
 from support.strict_cupy import installed
 
-TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text()) | {"drop_path_rate": 0.2}
+TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text(encoding="utf-8")) | {
+    "drop_path_rate": 0.2
+}
 SIZES = {"even": (64, 64), "padded": (72, 56)}
 VARIANTS = {
     "official": {},

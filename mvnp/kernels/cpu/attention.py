@@ -21,10 +21,11 @@ from ...execution.parallel import run, threads
 from ...layers.attention import AttentionCache, check_inputs, transposed
 from .jit import kernel
 from .mathematics import exp, row_max
+from .operands import taken
 from .rows import LEAST
 
 SCORES = 1 << 17  # how many are worked on at once: half of a core's second cache
-FORWARD, BACKWARD = 1.3, 2.5  # nanoseconds that a score takes, roughly
+COST = 2.0  # nanoseconds that a score takes, roughly
 
 Heads = tuple[slice, slice]  # of the axes B and h
 
@@ -35,7 +36,7 @@ def attention_forward(
     """o of (1) and its cache."""
     check_inputs(q, k, v, mask, dropout)
     (B, h, L, d), dtype = q.shape, q.dtype
-    if not _taken(q, dropout):
+    if not taken(q, *([] if dropout is None else [dropout])):
         return NotImplemented
     o = np.empty((B, L, h, d), dtype).transpose(0, 2, 1, 3)  # in memory as the next layer wants it
     a = np.empty((B, h, L, L), dtype) if keep else None
@@ -48,7 +49,7 @@ def attention_forward(
         _softmax(a_some.reshape(-1, L, L), np.repeat(hidden[heads[0]], a_some.shape[1], axis=0), scale)
         np.matmul(a_some if dropout is None else dropout[heads] * a_some, v[heads], out=o[heads])
 
-    _over_heads(work, q, FORWARD)
+    _over_heads(work, q)
     return o, None if a is None else AttentionCache(q, k, v, a, dropout)
 
 
@@ -56,7 +57,7 @@ def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, 
     """dq, dk, dv of (3) and (4)."""
     q, k, v, a, dropout = cache
     (B, h, L, d), dtype = q.shape, q.dtype
-    if not _taken(q, k, v, a, do, dropout) or do.shape != q.shape:
+    if not taken(do, q, a, *([] if dropout is None else [dropout])) or do.shape != q.shape:
         return NotImplemented
     # In memory as the projection that they came from: (B, L, 3, h, d).
     dq, dk, dv = np.empty((B, L, 3, h, d), dtype).transpose(2, 0, 3, 1, 4)
@@ -72,7 +73,7 @@ def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, 
         np.matmul(ds, k[heads], out=dq[heads])  # (4)
         np.matmul(transposed(ds), q[heads], out=dk[heads])
 
-    _over_heads(work, q, BACKWARD)
+    _over_heads(work, q)
     return dq, dk, dv
 
 
@@ -110,21 +111,16 @@ def _softmax_gradient(da: Any, a: Any, scale: Any) -> None:
                 da[i, j, c] = a[i, j, c] * (da[i, j, c] - total) * scale
 
 
-def _taken(q: Array, *others: Array | None) -> bool:
-    """Whether all are arrays of float32, or all of float64."""
-    return q.dtype in (np.float32, np.float64) and all(x is None or x.dtype == q.dtype for x in others)
-
-
-def _over_heads(work: Callable[[Heads], None], q: Array, cost: float) -> None:
+def _over_heads(work: Callable[[Heads], None], q: Array) -> None:
     """work(heads) for all heads, so many at a time: some of one sample, or all of some samples.
 
     Where the threads are free they share them, each with one thread of the matrix library, for whose own threads these products
-    are too small. cost: nanoseconds for a score.
+    are too small.
     """
     B, h, L, _ = q.shape
-    cores = threads() if B * h * L * L * cost >= LEAST else 1
+    cores = threads() if B * h * L * L * COST >= LEAST else 1
     heads = min(h, max(1, SCORES // (L * L)))
-    if B < cores:
+    if cores > B:
         heads = -(-h // (cores * -(-h // (cores * heads))))  # as much for each
     samples = min(-(-B // cores), max(1, SCORES // (h * L * L)))
     run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...backend import Array
-from ...execution.workspace import workspace
+from ...execution.scratch import workspace
 from ...layers.conv2d import output_size
 from .jit import kernel
 from .lanes import LANES, copy_lanes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from ...execution.workspace import workspace
+from ...execution.scratch import workspace
 from ...layers.winograd import PATCH, TAPS, TILE, winograd_size
 from .jit import inline, kernel
 from .mathematics import type_of

@@ -31,12 +31,8 @@ from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ....layers.gelu import GELU, cdf, tanh_u
 from ....layers.layernorm import LayerNorm
 from ....layers.selective_scan import selective_scan_backward
+from ....layers.silu import sigmoid
 from ....models.mixer import MambaVisionMixer
-
-
-def silu_gate(x: Array) -> Array:
-    """σ(x) of (1)."""
-    return 0.5 * (1.0 + array_module(x).tanh(0.5 * x))
 
 
 def gelu_gate(x: Array, approximate: str) -> Array:
@@ -63,7 +59,7 @@ class GatedConv1d(Conv1d):
         if not self.silu:
             return super().backward(dy, tape)
         v, of_v = conv1d_forward(*tape.pop(self))  # x, weight and bias
-        dx, dweight, dbias = conv1d_backward(dy * silu_gate(v), of_v)
+        dx, dweight, dbias = conv1d_backward(dy * sigmoid(v), of_v)
         tape.accumulate(self.weight, dweight)
         if self.bias is not None:
             tape.accumulate(self.bias, dbias)
