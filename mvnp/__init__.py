@@ -21,7 +21,7 @@ from .models.edifice import (
 )
 from .models.mambavision import MambaVision
 from .models.variants import create_model, list_models
-from .version import __version__
+from .version import __version__ as __version__
 
 # Rooms that are imported when they are first asked for: `mvnp.visualize` brings matplotlib, which few need.
 ROOMS = (
@@ -47,7 +47,6 @@ __all__ = [
     "MambaVision",
     "Param",
     "Tape",
-    "__version__",
     "backend_name",
     "base_config",
     "build",
@@ -77,4 +76,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *ROOMS])
+    return sorted([*__all__, *ROOMS, "__version__"])

@@ -103,7 +103,7 @@ def test_models_have_a_face():
 
 
 def test_the_house_shows_public_names_and_rooms():
-    assert dir(mvnp) == sorted([*mvnp.__all__, *mvnp.ROOMS])
+    assert dir(mvnp) == sorted([*mvnp.__all__, *mvnp.ROOMS, "__version__"])
     for room in mvnp.ROOMS:
         assert room in drawing()
 

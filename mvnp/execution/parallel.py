@@ -44,11 +44,13 @@ class ThreadGroup:
 
     def __init__(self, size: int, outside: Callable[[Any], list[Any]] = lambda values: [values]) -> None:
         self.size = size
-        values = self._values = [None] * size
-        gathered = self._gathered = []  # type: list[Any]
+        values: list[Any] = [None] * size
+        gathered: list[list[Any]] = [[]]
 
         def gather() -> None:  # the last to come does it, before anyone goes on
-            gathered[:] = [[value for values_of_group in outside(list(values)) for value in values_of_group]]
+            gathered[0] = [value for of_a_group in outside(list(values)) for value in of_a_group]
+
+        self._values, self._gathered = values, gathered
 
         # Not a method: a group that is part of a cycle would keep its tapes until Python looks for cycles.
         self._barrier = threading.Barrier(size, gather)

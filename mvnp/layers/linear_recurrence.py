@@ -103,7 +103,7 @@ def _associative(a: Array, u: Array, h: Array) -> Array:
     xp = array_module(u)
     if len(u) == 1:
         return a * h + u
-    first, second = slice(0, len(u) - 1, 2), slice(1, None, 2)
+    first, second = slice(0, -1, 2), slice(1, None, 2)
     late = _associative(a[first] * a[second], a[second] * u[first] + u[second], h)  # (5)
     before = xp.concatenate([h[None], late])[: len(u[::2])]
     states = xp.empty_like(u)

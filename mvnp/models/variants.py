@@ -69,9 +69,8 @@ _ROWS = [
 
 
 def _variant(name: str, *arguments: Any) -> Variant:
-    *widths, drop_path_rate, layer_scale, size, crop_pct, crop_mode, parameters = arguments
-    prepared = drop_path_rate, layer_scale, size, crop_pct, crop_mode, parameters
-    return Variant(f"mamba_vision_{name}", *widths, WINDOWS[size], *prepared)
+    fields = (f"mamba_vision_{name}", *arguments[:4], WINDOWS[arguments[6]], *arguments[4:])
+    return Variant(*fields)
 
 
 VARIANTS = {variant.name: variant for variant in (_variant(*row) for row in _ROWS)}

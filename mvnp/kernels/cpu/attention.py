@@ -25,7 +25,7 @@ from .operands import taken
 from .rows import LEAST
 
 SCORES = 1 << 17  # how many are worked on at once: half of a core's second cache
-FORWARD, BACKWARD = 1.3, 2.5  # nanoseconds that a score takes, roughly
+COST = 2.0  # nanoseconds that a score takes, roughly
 
 Heads = tuple[slice, slice]  # of the axes B and h
 
@@ -49,7 +49,7 @@ def attention_forward(
         _softmax(a_some.reshape(-1, L, L), np.repeat(hidden[heads[0]], a_some.shape[1], axis=0), scale)
         np.matmul(a_some if dropout is None else dropout[heads] * a_some, v[heads], out=o[heads])
 
-    _over_heads(work, q, FORWARD)
+    _over_heads(work, q)
     return o, None if a is None else AttentionCache(q, k, v, a, dropout)
 
 
@@ -73,7 +73,7 @@ def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, 
         np.matmul(ds, k[heads], out=dq[heads])  # (4)
         np.matmul(transposed(ds), q[heads], out=dk[heads])
 
-    _over_heads(work, q, BACKWARD)
+    _over_heads(work, q)
     return dq, dk, dv
 
 
@@ -111,14 +111,14 @@ def _softmax_gradient(da: Any, a: Any, scale: Any) -> None:
                 da[i, j, c] = a[i, j, c] * (da[i, j, c] - total) * scale
 
 
-def _over_heads(work: Callable[[Heads], None], q: Array, cost: float) -> None:
+def _over_heads(work: Callable[[Heads], None], q: Array) -> None:
     """work(heads) for all heads, so many at a time: some of one sample, or all of some samples.
 
     Where the threads are free they share them, each with one thread of the matrix library, for whose own threads these products
-    are too small. cost: nanoseconds for a score.
+    are too small.
     """
     B, h, L, _ = q.shape
-    cores = threads() if B * h * L * L * cost >= LEAST else 1
+    cores = threads() if B * h * L * L * COST >= LEAST else 1
     heads = min(h, max(1, SCORES // (L * L)))
     if cores > B:
         heads = -(-h // (cores * -(-h // (cores * heads))))  # as much for each
