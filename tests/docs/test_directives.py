@@ -26,16 +26,18 @@ def build(tmp_path):
     def make(page, **modules):
         source = tmp_path / "docs"
         (source / "measured").mkdir(exist_ok=True, parents=True)
-        (source / "measured" / "models.json").write_text('{"rows": [{"key": "t1", "mvnp": {"seconds": 0.0625}}]}')
+        (source / "measured" / "models.json").write_text(
+            '{"rows": [{"key": "t1", "mvnp": {"seconds": 0.0625}}]}', encoding="utf-8"
+        )
         for name, text in {"conf": CONF, **modules}.items():
-            (source / f"{name}.py").write_text(text)
-        (source / "index.md").write_text(f"# Page\n\n{page}")
+            (source / f"{name}.py").write_text(text, encoding="utf-8")
+        (source / "index.md").write_text(f"# Page\n\n{page}", encoding="utf-8")
         said = io.StringIO()
         with docutils_namespace():
             folders = (source, source, tmp_path / "html", tmp_path / "trees")
             app = Sphinx(*folders, "html", status=None, warning=said, freshenv=True)
             app.build()
-        return (tmp_path / "html" / "index.html").read_text(), said.getvalue()
+        return (tmp_path / "html" / "index.html").read_text(encoding="utf-8"), said.getvalue()
 
     return make
 
