@@ -29,9 +29,7 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 Pair = tuple[int, int]
 
 
-def winograd_forward(
-    x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)
-) -> tuple[Array, tuple]:
+def winograd_forward(x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)) -> tuple[Array, tuple]:
     """As in mvnp/layers/winograd.py."""
     cache = x, weight, bias is not None, padding
     if not _takes(x, weight) or (bias is not None and (bias.dtype != x.dtype or bias.shape != weight.shape[:1])):
