@@ -20,6 +20,7 @@ from mvnp.layers.batchnorm import (
     batchnorm_eval_forward,
     batchnorm_forward,
 )
+from mvnp.layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from mvnp.layers.conv2d import Conv2d
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
@@ -50,6 +51,11 @@ ONE_INPUT = {
     "softplus": (softplus_forward, softplus_backward),
     "softmax": (softmax_forward, softmax_backward),
     "pool": (pool_forward, pool_backward),
+}
+
+SCANS = {
+    "scan": (selective_scan_forward, selective_scan_backward),
+    "checkpointed_scan": (checkpointed_scan_forward, checkpointed_scan_backward),
 }
 
 
@@ -102,10 +108,11 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "cross_entropy", (classes,):
             x, labels = random(batch, classes), np.arange(batch)
             return lambda: cross_entropy_forward(x, labels), cross_entropy_backward
-        case "scan", (L, D, N, _):
+        case (("scan" | "checkpointed_scan"), (L, D, N, *_)):
             x, dt, B, C = random(batch, L, D), random(batch, L, D), random(batch, L, N), random(batch, L, N)
             A, skip, bias = -np.arange(1, N + 1, dtype=np.float32) * np.ones((D, 1), np.float32), random(D), random(D)
-            return lambda: selective_scan_forward(x, dt, A, B, C, skip, bias), selective_scan_backward
+            forward, backward = SCANS[kind]
+            return lambda: forward(x, dt, A, B, C, skip, bias), backward
         case (("mixer" | "attention_layer" | "mlp"), (L, C)):
             return whole(PARTS[kind](C), random(batch, L, C))
     raise ValueError(f"no layer is called {kind!r}")

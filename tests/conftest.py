@@ -1,8 +1,10 @@
-"""Fixtures that any test can ask for."""
+"""Fixtures that any test can ask for, and what holds for all tests: their names, their tiers, and what Hypothesis may try."""
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
+import hypothesis
 import pytest
 
 from support.host_events import Recorder
@@ -11,6 +13,29 @@ from support.strict_cupy import installed
 # A shell starts what runs in the background with Ctrl-C ignored; the tests that press it need it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples on every machine, however slow it is, and no file in the checkout.
+hypothesis.settings.register_profile(
+    "the same everywhere",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("the same everywhere")
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: Any, argname: str) -> str | None:
+    """Bytes are named by their argument and a number: what is in them, such as the time in a gzip header, may change."""
+    return argname if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is slow says why."""
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            if mark.args or mark.kwargs.keys() != {"reason"} or not mark.kwargs["reason"].strip():
+                raise pytest.UsageError(f"{item.nodeid}: write @pytest.mark.slow(reason='why it takes long')")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mvnp.atomic import remove_stale, write_bytes
+from support.patience import HANGS
 
 # Writes b"old", then dies at a chosen moment while b"new new" is being written over it.
 DIE = """
@@ -65,7 +66,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 @pytest.mark.parametrize(("moment", "left"), [("half", b"old"), ("synced", b"old"), ("renamed", b"new new")])
 def test_killed_while_writing(tmp_path, moment, left):
     target = tmp_path / "file"
-    child = subprocess.run([sys.executable, "-c", DIE, str(target), moment], timeout=60)
+    child = subprocess.run([sys.executable, "-c", DIE, str(target), moment], timeout=HANGS)
     assert child.returncode == -9
     assert target.read_bytes() == left
     stale = [path for path in tmp_path.iterdir() if path != target]

@@ -13,6 +13,7 @@ import mvnp
 from mvnp import backend
 from mvnp.backend import array_module, current_module, erf, from_numpy, moved_to, to_numpy, use_backend
 from mvnp.errors import BackendError, MvnpError
+from support.tolerance import assert_close
 
 
 @pytest.fixture
@@ -35,7 +36,9 @@ def fake_cupy(count, version: str = "14.2.0") -> ModuleType:
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
     """`code` in a fresh interpreter, where nothing has been chosen or imported."""
     clean = {name: value for name, value in os.environ.items() if name != "MVNP_BACKEND"}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean | environment, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=clean | environment, check=False
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- the choice
@@ -127,7 +130,7 @@ def test_without_cupy(undecided):
 def test_with_a_cupy_that_is_broken(undecided, tmp_path):
     # As CuPy does it: the reason is the cause of an error with a page of advice, and one line is all that is wanted here.
     cause, advice = "ImportError('libnvrtc.so.13: cannot open shared object file')", "ImportError('=====\\nFailed\\n=====')"
-    (tmp_path / "cupy.py").write_text(f"raise {advice} from {cause}")
+    (tmp_path / "cupy.py").write_text(f"raise {advice} from {cause}", encoding="utf-8")
     undecided.syspath_prepend(tmp_path)
     undecided.delitem(sys.modules, "cupy", raising=False)
     with pytest.raises(
@@ -173,7 +176,7 @@ SPY = "import sys; sys.path.insert(0, {folder!r})\n"
 
 @pytest.mark.parametrize("value", ["numpy", None])
 def test_cupy_is_not_imported_unless_chosen(tmp_path, value):
-    (tmp_path / "cupy.py").write_text("raise SystemExit('cupy was imported')")
+    (tmp_path / "cupy.py").write_text("raise SystemExit('cupy was imported')", encoding="utf-8")
     code = (
         SPY.format(folder=str(tmp_path))
         + "import numpy as np, mvnp, mvnp.backend as b\n"
@@ -190,7 +193,7 @@ def test_cupy_is_not_imported_unless_chosen(tmp_path, value):
 
 
 def test_cupy_is_imported_when_chosen(tmp_path):
-    (tmp_path / "cupy.py").write_text("raise SystemExit('cupy was imported')")
+    (tmp_path / "cupy.py").write_text("raise SystemExit('cupy was imported')", encoding="utf-8")
     finished = run_python(SPY.format(folder=str(tmp_path)) + "import mvnp; mvnp.backend_name()", MVNP_BACKEND="cupy")
     assert finished.stderr.strip() == "cupy was imported"
 
@@ -290,7 +293,7 @@ def test_erf(dtype, tolerance):
 
 def test_erf_keeps_every_digit_of_small_values():
     x = np.array([1e-3, 1e-8, 1e-300])
-    np.testing.assert_allclose(erf(x), [math.erf(value) for value in x], rtol=1e-15)
+    assert_close(erf(x), [math.erf(value) for value in x], terms=16)
 
 
 def test_erf_of_nan_is_nan():

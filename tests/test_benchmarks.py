@@ -426,7 +426,7 @@ def test_the_step_whose_memory_is_measured_runs():
     )
     for settings in (["2", "0", "full"], ["4", "2", "mixed"]):
         done = subprocess.run(
-            [sys.executable, "-c", text, *settings], capture_output=True, text=True, check=False, cwd=ROOT / "benchmarks"
+            [sys.executable, "-c", text, *settings], capture_output=True, encoding="utf-8", check=False, cwd=ROOT / "benchmarks"
         )
         assert done.returncode == 0, done.stderr
         assert int(done.stdout) > 0

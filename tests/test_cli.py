@@ -24,6 +24,7 @@ from mvnp.models.variants import VARIANTS
 from mvnp.training import TrainingConfig, read_checkpoint
 from mvnp.training.presets import PRESETS, find_preset
 from support.command_line import assert_refused, runner
+from support.patience import HANGS
 
 DEFAULTS = PRESETS["demo"].config()
 NEEDED = {  # arguments that a command cannot do without
@@ -59,7 +60,7 @@ def data(tmp_path):
 def process(*arguments, **options):
     """A command line in a process of its own."""
     command = [sys.executable, "-m", "mvnp", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=HANGS, **options)
 
 
 # Help
@@ -104,7 +105,7 @@ def test_help_loads_nothing_heavy():
         "import sys; from mvnp.cli import main; main(['--help']);"
         "heavy = {'matplotlib', 'PIL', 'scipy', 'tqdm', 'huggingface_hub', 'cupy'} & set(sys.modules); sys.exit(bool(heavy))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=HANGS).returncode == 0
 
 
 # models, info, check, demo
@@ -201,7 +202,7 @@ def test_demo(call, tmp_path):
     status, out, _ = call("demo", "--out", tmp_path / "demo", "--quick", "--quiet")
     assert status == 0
     assert out == f"open {tmp_path / 'demo' / 'index.html'} in a browser\n"
-    assert (tmp_path / "demo" / "index.html").read_text().lstrip().lower().startswith("<!doctype html>")
+    assert (tmp_path / "demo" / "index.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
 
 
 # train
@@ -382,12 +383,12 @@ def test_train_options_arrive(config_of, data, monkeypatch):
 
 def test_ctrl_c_saves_and_the_run_goes_on(data, tmp_path):
     command = ["train", "--data", data, "--out", tmp_path / "run", *TINY, "--epochs", 200]
-    running = subprocess.Popen([sys.executable, "-m", "mvnp", *map(str, command)], stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen([sys.executable, "-m", "mvnp", *map(str, command)], stderr=subprocess.PIPE, encoding="utf-8")
     log, begin = tmp_path / "run" / "log.jsonl", time.monotonic()
-    while not (log.exists() and log.stat().st_size) and time.monotonic() - begin < 60:
+    while not (log.exists() and log.stat().st_size) and time.monotonic() - begin < HANGS:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=HANGS)
     assert running.returncode == 130
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("mvnp: stopped by Ctrl-C after step ")
@@ -503,16 +504,16 @@ def test_empty_image_folder(folders, part, call, tmp_path):
 
 
 def test_file_in_place_of_a_data_folder(call, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     assert_refused(call("train", "--data", tmp_path / "file", "--out", tmp_path / "run"), "is a file")
 
 
 @pytest.mark.parametrize("command", ["train", "demo"])
 def test_output_folder_that_cannot_be_written(command, call, tmp_path):
-    (tmp_path / "file").write_text("kept")
+    (tmp_path / "file").write_text("kept", encoding="utf-8")
     assert_refused(call(command, "--out", tmp_path / "file"), tmp_path / "file", "choose another folder")
     assert_refused(call(command, "--out", tmp_path / "file" / "run"), tmp_path / "file", "choose another folder")
-    assert (tmp_path / "file").read_text() == "kept"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "kept"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
@@ -581,8 +582,8 @@ def run_into(stdout, *arguments):
         [sys.executable, "-m", "mvnp", *arguments],
         stdout=stdout,
         stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
+        encoding="utf-8",
+        timeout=HANGS,
         env={**os.environ, "PYTHONUNBUFFERED": ""},
     )
 
@@ -606,7 +607,7 @@ def test_full_disk():
 def test_closed_streams():
     for closed in (">&-", "2>&-", ">&- 2>&-"):
         command = f"{sys.executable} -m mvnp models {closed}"
-        assert subprocess.run(command, shell=True, capture_output=True, timeout=60).returncode == 0
+        assert subprocess.run(command, shell=True, capture_output=True, timeout=HANGS).returncode == 0
 
 
 def test_terminal_that_lacks_letters():

@@ -7,6 +7,7 @@ import importlib
 import io
 import re
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -229,6 +230,22 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
     namespace: dict = {"__name__": "a_page"}
     for line, code in python_blocks(page):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+def test_readme_on_a_package_index_has_no_link_into_the_repository():
+    """Where it is shown without the repository, pyproject.toml takes its pictures and its links to files away."""
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))
+    readme = project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    assert readme["fragments"] == [{"path": "README.md"}]
+    shown = text_of(ROOT / "README.md")
+    for substitution in readme["substitutions"]:
+        assert re.search(substitution["pattern"], shown), f"nothing to replace: {substitution['pattern']}"
+        shown = re.sub(substitution["pattern"], substitution["replacement"], shown)
+    targets = re.findall(r"\]\(([^()\s]*)\)", FENCE.sub("", shown))
+    assert targets
+    assert [target for target in targets if not target.startswith("https://")] == []
+    assert "`mvnp/layers/linear.py`" in shown
+    assert all(url.startswith("https://") for url in project["project"]["urls"].values())
 
 
 def test_readme_and_ci_run_the_same_tests():

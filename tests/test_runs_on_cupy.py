@@ -16,6 +16,7 @@ import mvnp
 import mvnp.layers
 from mvnp import from_numpy, to_numpy
 from mvnp.core import Initializer, Layer
+from mvnp.kernels import dispatch
 from mvnp.layers.dropout import Dropout, draw_mask
 from mvnp.layers.linear import Linear
 from mvnp.layers.linear_recurrence import METHODS
@@ -27,8 +28,17 @@ from support.checks import normal
 from support.cupy_names import exists
 from support.host_events import Recorder
 from support.strict_cupy import installed
+from support.tolerance import assert_close
 
 PACKAGE = Path(mvnp.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def array_code(monkeypatch):
+    """On the host, too, what CuPy runs: the same roundings."""
+    monkeypatch.setattr(dispatch, "_chosen", "off")
+
+
 GIVE_A_MODULE = ("array_module", "current_module")  # the functions of backend.py that return NumPy or CuPy
 
 
@@ -76,7 +86,11 @@ def test_finds_the_names():
 
 
 def test_every_name_exists_in_cupy():
-    found = {path: names_used(path.read_text()) for path in sorted(PACKAGE.rglob("*.py")) if path.name != "backend.py"}
+    found = {
+        path: names_used(path.read_text(encoding="utf-8"))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name != "backend.py"
+    }
     missing = [
         f"{path.relative_to(PACKAGE.parent)}:{line}: xp.{name}"
         for path, names in found.items()
@@ -286,4 +300,4 @@ def test_a_training_step_waits_once(strict_cupy):
         assert got.loss == want.loss
         assert got.grad_norm == pytest.approx(want.grad_norm, rel=1e-12)
     for name, want in want_weights.items():
-        np.testing.assert_allclose(weights[name], want, rtol=1e-12, err_msg=name)
+        assert_close(weights[name], want, message=name)

@@ -20,6 +20,7 @@ from mvnp.checkpoint import save_pretrained
 from mvnp.data import ImageTransform
 from mvnp.errors import DataError, InputError
 from mvnp.inference.sklearn import MambaVisionFeatures
+from support.patience import HANGS
 from support.tiny import tiny
 
 IMAGES = {"size": 32, "crop_pct": 1.0, "crop_mode": "center", "mean": [0.4] * 3, "std": [0.2] * 3, "channels": 3}
@@ -215,9 +216,9 @@ def test_without_scikit_learn():
         "except MvnpError as error: assert isinstance(error, ImportError) and \"'mvnp[sklearn]'\" in str(error)\n"
         "else: raise AssertionError"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANGS)
 
 
 def test_importing_mvnp_does_not_import_scikit_learn():
     code = "import sys, mvnp, mvnp.training; sys.exit('sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=HANGS).returncode == 0

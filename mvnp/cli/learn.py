@@ -228,6 +228,6 @@ def _solution(folder: Folder, marks: dict[str, Mark], exercise: Exercise) -> int
     if not mark.solved and not mark.looked:
         mark.looked = True
         folder.write_score(marks)
-    print(f"mvnp/layers/{exercise.stem}.py, derived in docs/layers/{exercise.stem}.md\n")
+    print(f"{exercise.source}, derived in {exercise.page}\n")
     print(solution(exercise))
     return 0

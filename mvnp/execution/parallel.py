@@ -17,7 +17,6 @@ import contextlib
 import contextvars
 import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -44,23 +43,23 @@ class ThreadGroup:
     """
 
     def __init__(self, size: int, outside: Callable[[Any], list[Any]] = lambda values: [values]) -> None:
-        self.size, self._outside = size, outside
-        self._values: list[Any] = [None] * size
-        self._all: list[Any] = []
-        # By a weak reference: in a circle with its barrier the group, and the tape behind `outside`, would wait for the
-        # garbage collector, with all their gradients.
-        collect = weakref.WeakMethod(self._collect)
-        self._barrier = threading.Barrier(size, lambda: collect()())  # type: ignore[misc]
+        self.size = size
+        values: list[Any] = [None] * size
+        gathered: list[list[Any]] = [[]]
+
+        def gather() -> None:  # the last to come does it, before anyone goes on
+            gathered[0] = [value for of_a_group in outside(list(values)) for value in of_a_group]
+
+        self._values, self._gathered = values, gathered
+
+        # Not a method: a group that is part of a cycle would keep its tapes until Python looks for cycles.
+        self._barrier = threading.Barrier(size, gather)
 
     def all_gather(self, rank: int, value: T) -> list[T]:
         """The values of all tasks, in their order."""
         self._values[rank] = value
         self._barrier.wait()
-        return self._all  # replaced at the next exchange, for which everyone has to have come back
-
-    def _collect(self) -> None:
-        """The last to come does it, before anyone goes on."""
-        self._all = [value for values in self._outside(list(self._values)) for value in values]
+        return self._gathered[0]  # replaced at the next exchange, for which everyone has to have come back
 
     def abort(self) -> None:
         """Nobody waits any longer: those who do get a BrokenBarrierError."""

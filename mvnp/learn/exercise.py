@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+PACKAGE = Path(__file__).parents[1]
 
 Inputs = Mapping[str, np.ndarray]
 Ingredients = dict[str, Any]
@@ -30,6 +33,11 @@ class Mistake:
     text: str
     instead: Mapping[str, Any] = field(default_factory=dict)
     gradients: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def _in_checkout(path: str) -> str | None:
+    """The path, where the package lies in a checkout."""
+    return path if (PACKAGE.parent / "docs" / "layers").is_dir() else None
 
 
 def _nothing(inputs: Inputs) -> dict[str, Any]:
@@ -112,6 +120,16 @@ class Exercise:
     about: str
     parts: tuple[Part, ...]
     also: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where the layer's code lies: as it is called in a checkout, or the file in an installed package."""
+        return _in_checkout(f"mvnp/layers/{self.stem}.py") or str(PACKAGE / "layers" / f"{self.stem}.py")
+
+    @property
+    def page(self) -> str:
+        """Where the page with the derivation lies: in a checkout, or the copy that an installed package has."""
+        return _in_checkout(f"docs/layers/{self.stem}.md") or str(PACKAGE / "learn" / "pages" / f"{self.stem}.md")
 
     @property
     def backwards(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from support.torch_files import Tensor
 from support.torch_files import write_torch as write_foreign
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-TINY = json.loads((REFERENCE / "tiny_even.json").read_text())
+TINY = json.loads((REFERENCE / "tiny_even.json").read_text(encoding="utf-8"))
 CUT = {"num_heads": TINY["num_heads"], "window_size": TINY["window_size"]}
 
 # Half a unit in the last place, of weights and so of logits, with room for what a few layers make of it.

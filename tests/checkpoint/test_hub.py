@@ -26,7 +26,7 @@ def in_process(code, **environment):
     code = f"try:\n    {code}\nexcept MvnpError as error:\n    print('refused:', error)"
     code = f"import mvnp\nfrom mvnp.errors import MvnpError\n{code}"
     child = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", code], env=environment, capture_output=True, text=True
+        [sys.executable, "-W", "error::UserWarning", "-c", code], env=environment, capture_output=True, encoding="utf-8"
     )
     assert child.returncode == 0, child.stderr
     return child.stdout.strip()
@@ -40,12 +40,14 @@ def cache(tmp_path):
     snapshot.mkdir(parents=True)
     (repository / "blobs").mkdir()
     (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(REVISION)
+    (repository / "refs" / "main").write_text(REVISION, encoding="utf-8")
     model = mvnp.MambaVision(**SIZES, num_classes=3, seed=5)
     save_file({f"model.{key}": array for key, array in model.state_dict().items()}, repository / "blobs" / "abc")
     (snapshot / "model.safetensors").symlink_to(Path("../../blobs/abc"))
     labels = {"0": "cat", "1": "dog", "2": "tench"}
-    (snapshot / "config.json").write_text(json.dumps({"model_type": "mambavision", **SIZES, "id2label": labels}))
+    (snapshot / "config.json").write_text(
+        json.dumps({"model_type": "mambavision", **SIZES, "id2label": labels}), encoding="utf-8"
+    )
     return tmp_path
 
 

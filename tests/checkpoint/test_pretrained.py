@@ -17,9 +17,9 @@ from mvnp.models.variants import VARIANTS
 from support.checks import relative
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-TINY = json.loads((REFERENCE / "tiny_even.json").read_text())
+TINY = json.loads((REFERENCE / "tiny_even.json").read_text(encoding="utf-8"))
 CUT = {"num_heads": TINY["num_heads"], "window_size": TINY["window_size"]}  # what the shapes do not tell
-SHAPES = json.loads((REFERENCE / "state_dict_shapes.json").read_text())
+SHAPES = json.loads((REFERENCE / "state_dict_shapes.json").read_text(encoding="utf-8"))
 
 
 def small(**changes):
@@ -280,11 +280,11 @@ def test_config_beside_the_file(tmp_path):
     save_file(small(num_classes=2).state_dict(), tmp_path / "model.safetensors")
     config = {"model_type": "mambavision", "num_heads": [1, 1, 2, 4], "window_size": [2, 2, 2, 2], "torch_dtype": "float32"}
     for text in ("{", "[]", json.dumps({**config, "model_type": "bert"}), json.dumps({**config, "num_heads": [1, "x"]})):
-        (tmp_path / "config.json").write_text(text)
+        (tmp_path / "config.json").write_text(text, encoding="utf-8")
         with pytest.raises(CheckpointError, match="of no released variant"):
             load_pretrained(tmp_path)
     for labels, classes in (({"0": "cat", "1": "dog"}, ("cat", "dog")), ({"0": "LABEL_0", "1": "LABEL_1"}, None)):
-        (tmp_path / "config.json").write_text(json.dumps({**config, "id2label": labels}))
+        (tmp_path / "config.json").write_text(json.dumps({**config, "id2label": labels}), encoding="utf-8")
         got = read_pretrained(tmp_path)
         assert got.classes == classes
         np.testing.assert_array_equal(got.model(image()), small(num_classes=2)(image()))
@@ -293,12 +293,12 @@ def test_config_beside_the_file(tmp_path):
 def test_config_and_classes_of_something_else(tmp_path):
     save_file(small().state_dict(), tmp_path / "model.safetensors")
     config = {"model_type": "mambavision", "dim": 80, "num_heads": [2, 4, 8, 16], "window_size": [8, 8, 14, 7]}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(CheckpointError, match="of no released variant"):  # and not a model with the heads of another
         load_pretrained(tmp_path)
     labels = {str(index): f"name {index}" for index in range(5)}
     config = {"model_type": "mambavision", "num_heads": [1, 1, 2, 4], "window_size": [2, 2, 2, 2], "id2label": labels}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     assert read_pretrained(tmp_path).classes is None  # five names for three classes
 
 

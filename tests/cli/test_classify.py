@@ -149,8 +149,8 @@ def test_a_broken_picture_among_many(call, weights, files):
     folder = files[0].parent
     whole = call("classify", folder, "--weights", weights)
     (folder / "2b.png").write_bytes(files[2].read_bytes()[:200])
-    (folder / "2a.jpg").write_text("no picture")
-    (folder / "notes.txt").write_text("passed over")
+    (folder / "2a.jpg").write_text("no picture", encoding="utf-8")
+    (folder / "notes.txt").write_text("passed over", encoding="utf-8")
     status, out, err = call("classify", folder, "--weights", weights, "--batch", 3)
     assert (status, out) == (1, whole[1])
     reason = "cannot be read as a picture (not a picture of a known format); replace or remove it"
@@ -167,7 +167,7 @@ def test_a_broken_picture_among_many(call, weights, files):
 def test_a_whole_batch_of_broken_pictures(call, weights, files, tmp_path):
     save_small(weights)
     for name in ("0a.png", "0b.png"):
-        (files[0].parent / name).write_text("no picture")
+        (files[0].parent / name).write_text("no picture", encoding="utf-8")
     assert call("classify", files[0].parent, "--weights", weights, "--batch", 1)[0] == 1
     for file in files:
         file.unlink()

@@ -75,9 +75,10 @@ def test_solved_stays_solved(call, folder):
 
 
 def test_a_look_at_the_solution_is_counted_before_it_is_solved(call, folder):
+    softmax = find_exercise("softmax")
     status, out, err = call("learn", "solution", "softmax")
     assert (status, err) == (0, "")
-    assert out.startswith("mvnp/layers/softmax.py, derived in docs/layers/softmax.md\n\n    backward    dx = y (dy")
+    assert out.startswith(f"{softmax.source}, derived in {softmax.page}\n\n    backward    dx = y (dy")
     call("learn", "open", "softmax")
     solve(folder, "softmax")
     assert "1 of 21 solved: 1 after a look at the solution." in call("learn", "check", "softmax")[1]
@@ -86,7 +87,7 @@ def test_a_look_at_the_solution_is_counted_before_it_is_solved(call, folder):
     solve(folder, "relu")
     call("learn", "check", "relu")
     call("learn", "solution", "relu")
-    assert not json.loads((folder / "score.json").read_text())["exercises"]["relu"]["looked"]
+    assert not json.loads((folder / "score.json").read_text(encoding="utf-8"))["exercises"]["relu"]["looked"]
 
 
 @pytest.mark.parametrize("name", ["relu", "2", "02_relu.py", "mvnp-learn/02_relu.py"])
@@ -120,10 +121,10 @@ def test_what_cannot_be_done(call, folder):
 
 def test_a_damaged_score_stops_everything(call, folder):
     call("learn", "open")
-    (folder / "score.json").write_text("{")
+    (folder / "score.json").write_text("{", encoding="utf-8")
     for arguments in ([], ["open", "relu"], ["check"], ["solution", "relu"]):
         assert_refused(call("learn", *arguments), "mvnp-learn/score.json: the score cannot be read")
-    assert (folder / "score.json").read_text() == "{"
+    assert (folder / "score.json").read_text(encoding="utf-8") == "{"
     assert sorted(file.name for file in folder.iterdir()) == ["01_linear.py", "score.json"]
 
 

@@ -47,7 +47,7 @@ def expected(model, photos, names=NAMES):
 
 
 def report(tmp_path):
-    return json.loads((tmp_path / "mvnp-validate.json").read_text())
+    return json.loads((tmp_path / "mvnp-validate.json").read_text(encoding="utf-8"))
 
 
 def test_counts(call, weights, photos, tmp_path):
@@ -81,7 +81,7 @@ def test_counts(call, weights, photos, tmp_path):
 def test_confusion(call, weights, photos, tmp_path):
     model = save_small(weights)
     assert call("validate", photos, "--weights", weights, "--confusion", tmp_path / "c.csv")[0] == 0
-    header, *rows = csv.reader(io.StringIO((tmp_path / "c.csv").read_text()))
+    header, *rows = csv.reader(io.StringIO((tmp_path / "c.csv").read_text(encoding="utf-8")))
     assert header == ["", "cat", "Cup_of coffee", "dog", "(no folder)"]
     want = np.zeros((3, 4), int)
     for label, best, _ in expected(model, photos).values():
@@ -116,9 +116,12 @@ def test_broken_pictures_do_not_count(call, weights, photos, tmp_path):
     assert content["pictures"] == 12
     assert content["top1"] == sum(rank == 0 for *_, rank in want) / 12
     assert list(content["left_out"]) == [str(broken)]
-    assert sum(int(n) for line in (tmp_path / "c.csv").read_text().splitlines()[1:] for n in line.split(",")[1:]) == 12
+    assert (
+        sum(int(n) for line in (tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()[1:] for n in line.split(",")[1:])
+        == 12
+    )
     for file in photos.rglob("*.png"):
-        file.write_text("no picture")
+        file.write_text("no picture", encoding="utf-8")
     status, out, err = call("validate", photos, "--weights", weights)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1] == f"mvnp: error: none of the 13 pictures below {photos} could be read"
@@ -131,7 +134,7 @@ def test_broken_pictures_do_not_count(call, weights, photos, tmp_path):
 def interrupted(call, weights, photos, monkeypatch):
     """A validation of twelve pictures, stopped by Ctrl-C in its second batch of five. The value: what has been read."""
     save_small(weights)
-    (photos / "cat" / "3.png").write_text("no picture")
+    (photos / "cat" / "3.png").write_text("no picture", encoding="utf-8")
     read, pressed = [], []
 
     def open_image(path, plain=pictures.open_image):
@@ -172,7 +175,7 @@ def test_is_not_gone_on_with_where_something_changed(interrupted, call, weights,
     before = state.read_bytes()
     command = ["validate", photos, "--weights", weights]
     assert_refused(call(*command, "--size", 40), state.name, "how pictures are prepared (--size) changed", "--restart")
-    (tmp_path / "names.txt").write_text("\n".join(["cat", "dog", "cup of coffee", *NAMES[3:]]))
+    (tmp_path / "names.txt").write_text("\n".join(["cat", "dog", "cup of coffee", *NAMES[3:]]), encoding="utf-8")
     assert_refused(call(*command, "--classes", tmp_path / "names.txt"), "since then the classes changed")
     moved = photos / "cat" / "4.png"
     stat = moved.stat()
@@ -224,7 +227,7 @@ def test_state_is_saved_now_and_then(call, weights, photos, tmp_path, monkeypatc
 
 def test_refused(call, weights, photos, tmp_path):
     save_small(weights)
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     (tmp_path / "empty").mkdir()
     command = ["validate", photos, "--weights", weights]
     for arguments, parts in (

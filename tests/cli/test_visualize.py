@@ -77,8 +77,8 @@ def test_models_that_cannot_stand_side_by_side(call, weights, files, tmp_path):
 def test_wrong_input(call, weights, files, tmp_path):
     save_small(weights, images=BIG)
     broken = tmp_path / "broken.png"
-    broken.write_text("no picture")
-    (tmp_path / "file").write_text("")
+    broken.write_text("no picture", encoding="utf-8")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     right = {"image": files[0], "weights": weights, "out": tmp_path / "out"}
     for changed, parts in (
         ({"image": tmp_path / "gone.png"}, ["gone.png: cannot be read as a picture"]),

@@ -16,6 +16,7 @@ from mvnp.layers.layer_scale import LayerScale
 from mvnp.layers.layernorm import LayerNorm
 from mvnp.layers.linear import Linear
 from support.checks import normal, relative
+from support.patience import HANGS
 from support.randomise import randomised
 
 
@@ -487,7 +488,7 @@ def test_two_threads_share_a_model():
         meet()
         return {"y": y, "dx": dx, **model.gradients(tape)}
 
-    barrier, results, failures = threading.Barrier(2, timeout=30), {}, []
+    barrier, results, failures = threading.Barrier(2, timeout=HANGS), {}, []
 
     def work(number):
         try:

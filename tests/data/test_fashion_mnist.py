@@ -93,7 +93,7 @@ def test_chosen_is_balanced_and_ascending():
 
 def test_command_refuses_a_folder_without_the_files(tmp_path):
     command = [sys.executable, "-m", "mvnp.data.fashion_mnist.make_subset", str(tmp_path), "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert done.stderr.startswith(f"make_subset: {tmp_path / 'train-images-idx3-ubyte.gz'}: no such file")
     assert "Traceback" not in done.stderr

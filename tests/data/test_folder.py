@@ -61,9 +61,9 @@ def test_natural_order_of_classes_and_files(tmp_path):
 def test_hidden_and_other_files_are_passed_over(tmp_path):
     for name in ("cat/1.png", "cat/2.png", "cat/._1.png", "dog/1.png", "dog/2.png", ".cache/1.png"):
         save(tmp_path / name)
-    (tmp_path / "cat/notes.txt").write_text("no picture")
+    (tmp_path / "cat/notes.txt").write_text("no picture", encoding="utf-8")
     (tmp_path / "cat/folder.png").mkdir()
-    (tmp_path / "README.md").write_text("no class")
+    (tmp_path / "README.md").write_text("no class", encoding="utf-8")
     both = found(tmp_path)
     assert sorted(both["train"]["cat"] + both["test"]["cat"]) == ["1.png", "2.png"]
     assert list(both["train"]) == ["cat", "dog"]
@@ -256,7 +256,7 @@ def unreadable(path):
 
 def test_no_picture(tmp_path):
     path = tmp_path / "x.png"
-    path.write_text("hello")
+    path.write_text("hello", encoding="utf-8")
     assert "(not a picture of a known format)" in unreadable(path)
     path.write_bytes(b"")
     assert "(the file is empty)" in unreadable(path)

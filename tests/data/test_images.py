@@ -443,7 +443,7 @@ def test_files_and_folders(tmp_path):
     names = ["b/10.png", "b/9.PNG", "a.jpeg", "b/deeper/1.png", ".hidden/1.png", "b/.2.png", "10.png", "9.png"]
     for name in names:
         save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
     (tmp_path / "folder.png").mkdir()
     want = ["9.png", "10.png", "a.jpeg", "b/9.PNG", "b/10.png", "b/deeper/1.png"]
     assert image_files(tmp_path) == [tmp_path / name for name in want]
@@ -479,7 +479,7 @@ def test_nothing_there(tmp_path):
         DataError, match=r"gone\.png: there is no such file or folder; expected a picture, or a folder of pictures"
     ):
         image_files(tmp_path / "gone.png")
-    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "notes.txt").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match=r"no pictures in this folder; expected files that end in \.png, \.jpg"):
         image_files([tmp_path])
     with pytest.raises(DataError, match="no pictures were given"):

@@ -10,6 +10,7 @@ from mvnp.data import Dataset, ImageFiles, load_dataset, write_idx
 from mvnp.data.dataset import in_channels
 from mvnp.data.fashion_mnist import CLASSES, FULL, MEAN, STD, SUBSET
 from mvnp.errors import DataError, InputError
+from support.tolerance import assert_close
 
 RNG = np.random.default_rng(0)
 IMAGES = {"train": RNG.integers(0, 256, (20, 6, 6), np.uint8), "t10k": RNG.integers(0, 256, (8, 6, 6), np.uint8)}
@@ -100,7 +101,7 @@ def test_idx_folder(tmp_path, separator, ending):
     np.testing.assert_array_equal(test.images[..., 0], IMAGES["t10k"])
     np.testing.assert_array_equal(test.labels, LABELS["t10k"])
     assert train.classes == test.classes == ("0", "1", "2", "3")
-    np.testing.assert_allclose(train.mean, (IMAGES["train"] / 255).mean())
+    assert_close(train.mean, (IMAGES["train"] / 255).mean())
     assert test.mean == train.mean  # of the training images, in both
 
 
@@ -182,7 +183,7 @@ def test_picture_folder(tmp_path):
 def test_grey_picture_folder(tmp_path):
     train, test = load_dataset(picture_folder(tmp_path / "pets"), image_size=8, channels=1)
     assert train.images.shape == (8, 8, 8, 1)
-    np.testing.assert_allclose(train.mean, (train.images / 255).mean())
+    assert_close(train.mean, (train.images / 255).mean())
     assert test.mean == train.mean
 
 

@@ -6,13 +6,14 @@ from PIL import Image
 
 from mvnp.data.transforms import crop, flip, prepare, resize, resize_matrix
 from mvnp.errors import InputError
+from support.tolerance import assert_close
 
 
 def test_resize_by_hand():
     # Two pixels become four: their centres lie at −¼, ¼, ¾, 1¼ of the old ones, and the edge repeats.
-    np.testing.assert_allclose(resize_matrix(2, 4), [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
+    assert_close(resize_matrix(2, 4), [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
     # Four become two: s = 2, and pixel 0 weighs 1 − |j − ½|/2 = ¾, ¾, ¼ over their sum, 7/4.
-    np.testing.assert_allclose(resize_matrix(4, 2), np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7)
+    assert_close(resize_matrix(4, 2), np.array([[3, 3, 1, 0], [0, 1, 3, 3]]) / 7)
     np.testing.assert_array_equal(resize_matrix(5, 5), np.eye(5))
 
 

@@ -20,9 +20,9 @@ def site(tmp_path):
 
     def build(old="", new="", css="body { background: url(picture.png) }"):
         assert not old or old in GOOD
-        (tmp_path / "index.html").write_text(GOOD.replace(old, new, 1) if old else GOOD)
-        (tmp_path / "other.html").write_text(OTHER)
-        (tmp_path / "style.css").write_text(css)
+        (tmp_path / "index.html").write_text(GOOD.replace(old, new, 1) if old else GOOD, encoding="utf-8")
+        (tmp_path / "other.html").write_text(OTHER, encoding="utf-8")
+        (tmp_path / "style.css").write_text(css, encoding="utf-8")
         (tmp_path / "picture.png").write_bytes(b"")
         return list(pages.problems(tmp_path))
 
@@ -96,8 +96,8 @@ def colours(tmp_path):
 
         (tmp_path / "_static" / "styles").mkdir(parents=True, exist_ok=True)
         sheet = rule("body", {**names, **(day or {})}) + rule('body[data-theme="dark"]', {**night, **(dark or {})})
-        (tmp_path / "_static" / "styles" / "furo.css").write_text(sheet)
-        (tmp_path / "_static" / "site.css").write_text("")
+        (tmp_path / "_static" / "styles" / "furo.css").write_text(sheet, encoding="utf-8")
+        (tmp_path / "_static" / "site.css").write_text("", encoding="utf-8")
         dark_code = 'body[data-theme="dark"] .highlight { background: #111; color: #eee }\n'
         (tmp_path / "_static" / "pygments.css").write_text(
             f".highlight {{ background: #f2f2f2; color: #111 }}\n.highlight .k {{ color: {code} }} /* Keyword */\n{dark_code}"

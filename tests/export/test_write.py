@@ -73,9 +73,9 @@ def test_the_weights_file_is_named_after_its_content(tmp_path):
 def test_files_of_others_are_left_alone(tmp_path):
     others = ["model.onnx.data", "other.onnx.0123456789abcdef.data", "model.onnx.0123456789abcdeg.data"]
     for name in others:
-        (tmp_path / name).write_text("kept")
+        (tmp_path / name).write_text("kept", encoding="utf-8")
     export(tmp_path, external_data=True)
-    assert all((tmp_path / name).read_text() == "kept" for name in others)
+    assert all((tmp_path / name).read_text(encoding="utf-8") == "kept" for name in others)
 
 
 @pytest.mark.parametrize("external", [False, True])

@@ -9,7 +9,11 @@ from support import nvrtc
 
 STEMS = sorted(path.stem for path in FOLDER.glob("*.cu"))
 CUPYS = ("-ftz=true", "--device-as-default-execution-space")  # what CuPy adds to the options
-ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_120")  # Turing, Ampere, Hopper, Blackwell
+ALSO = pytest.mark.slow(reason="the compiler takes a while for each generation of GPUs, and finds the same in most")
+ARCHITECTURES = (
+    "sm_90",
+    *(pytest.param(name, marks=ALSO) for name in ("sm_75", "sm_80", "sm_120")),
+)  # Hopper; Turing, Ampere, Blackwell
 
 needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.NEEDS_NVRTC)
 

@@ -253,8 +253,8 @@ def test_every_twin_is_used(device):
 
 def test_every_kernel_is_launched():
     for path in launch.FOLDER.glob("*.cu"):
-        kernels = re.findall(r'extern "C" __global__ void\s+(\w+)\(', path.read_text())
-        python = path.with_suffix(".py").read_text()
+        kernels = re.findall(r'extern "C" __global__ void\s+(\w+)\(', path.read_text(encoding="utf-8"))
+        python = path.with_suffix(".py").read_text(encoding="utf-8")
         assert kernels
         assert not [name for name in kernels if f'"{name}"' not in python], path.name
 

@@ -64,6 +64,7 @@ FAULTS = {
 
 
 @needs_compiler
+@pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize(("kind", "fault"), [(kind, fault) for kind in FAULTS for fault in FAULTS[kind]])
 def test_fault_is_caught(kind, fault):
     assert_caught("gelu", *FAULTS[kind][fault], lambda way: check_pair(*PAIRS[kind], [normal((33,), 1)], "float64", way))

@@ -10,10 +10,13 @@ import mvnp
 from mvnp.kernels.cuda import launch
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from support.cuda_on_cpu import running
-from support.kernel_checks import needs_compiler
+from support.kernel_checks import AGAIN, needs_compiler
 from support.strict_cupy import installed
+from support.tolerance import DEEP, assert_close
 
-TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text()) | {"drop_path_rate": 0.2}
+TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text(encoding="utf-8")) | {
+    "drop_path_rate": 0.2
+}
 
 
 def step(dtype: str, watch=None) -> dict[str, np.ndarray]:
@@ -34,7 +37,7 @@ def step(dtype: str, watch=None) -> dict[str, np.ndarray]:
 
 
 @needs_compiler
-@pytest.mark.parametrize("way", ["in order", "in reverse"])
+@pytest.mark.parametrize("way", ["in order", pytest.param("in reverse", marks=AGAIN)])
 def test_training_step(way, monkeypatch):
     launched = set()
     monkeypatch.setattr(launch.Kernels, "launch", _noting(launched))
@@ -42,9 +45,11 @@ def test_training_step(way, monkeypatch):
     assert not launched
     with installed(kernels=True) as recorder, running(way):
         got = step("float64", recorder)
+    # Of a gradient that is zero, as of the bias in front of a norm, there is rounding noise: of all of them one is the scale.
+    steepest = max(np.abs(array).max() for name, array in want.items() if name.startswith("gradient of "))
     for name, array in want.items():
-        # The bias before a BatchNorm has no gradient, but for rounding.
-        np.testing.assert_allclose(got[name], array, rtol=1e-9, atol=1e-12, err_msg=name)
+        scale = steepest if name.startswith("gradient of ") else None
+        assert_close(got[name], array, terms=DEEP, scale=scale, message=name)
     assert launched >= {"batchnorm", "conv1d", "conv2d", "gelu", "layernorm", "selective_scan", "softmax"}
 
 

@@ -10,7 +10,8 @@ from mvnp.errors import InputError
 from mvnp.kernels.cuda import selective_scan as twins
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward, selective_scan_states
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler, run_on_device
+from support.kernel_checks import DTYPES, EVERY_WAY, ON_THIS_MACHINE, assert_caught, check_pair, needs_compiler, run_on_device
+from support.tolerance import assert_close
 
 WAYS_OVER_TIME = {"one pass": False, "in parallel": True}
 
@@ -96,8 +97,8 @@ def test_nothing_kept(distance, over_time, monkeypatch):
         assert cache is None
         return [y]
 
-    for way in EVERY_WAY:
-        np.testing.assert_allclose(run_on_device(forward, arrays, way)[0], want, rtol=1e-12, atol=1e-13)
+    for way in ON_THIS_MACHINE:
+        assert_close(run_on_device(forward, arrays, way)[0], want)
 
 
 @needs_compiler
@@ -105,7 +106,7 @@ def test_states_from_what_the_twin_leaves(over_time):
     arrays = inputs(2, 37, 5, 8)
     want = selective_scan_states(selective_scan_forward.book(*arrays)[1])
     got = run_on_device(lambda *a: [selective_scan_states(selective_scan_forward(*a)[1])], arrays, "in order")
-    np.testing.assert_allclose(got[0], want, rtol=1e-12, atol=1e-13)
+    assert_close(got[0], want)
 
 
 @needs_compiler
@@ -188,6 +189,7 @@ FAULTS = {
 
 
 @needs_compiler
+@pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault, monkeypatch):
     def checks(way):

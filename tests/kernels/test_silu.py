@@ -39,6 +39,7 @@ FAULTS = {
 
 
 @needs_compiler
+@pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault):
     said = assert_caught(

@@ -10,6 +10,7 @@ from mvnp.errors import InputError
 from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.randomise import randomised
+from support.tolerance import assert_close
 
 SHAPES = [(1, 1, 1, 1), (2, 1, 3, 4), (1, 3, 4, 2), (2, 2, 5, 1), (3, 2, 1, 2)]  # B, h, L, d
 
@@ -35,16 +36,16 @@ def test_by_hand():
     q, k, v = (np.zeros((1, 1, 2, 4)) for _ in range(3))
     q[0, 0, 0, 0], k[0, 0, 0, 0], v[0, 0, :, 0] = 2 * math.log(3), 1.0, (4.0, 8.0)
     output, cache = attention_forward(q, k, v)
-    np.testing.assert_allclose(cache.weights[0, 0], [[0.75, 0.25], [0.5, 0.5]])
-    np.testing.assert_allclose(output[0, 0, :, 0], [5.0, 6.0])
+    assert_close(cache.weights[0, 0], [[0.75, 0.25], [0.5, 0.5]])
+    assert_close(output[0, 0, :, 0], [5.0, 6.0])
     # do = (1, 0): dv = a_0 = (3/4, 1/4). da_0 = (4, 8), Σ da a = 5, ds_0 = (3/4·(4 − 5), 1/4·(8 − 5)) = (−3/4, 3/4).
     # dq_0 = (−3/4 k_0 + 3/4 k_1)/2 = −3/8, dk = ds_0 q_0/2 = ∓3/4 ln 3.
     doutput = np.zeros_like(q)
     doutput[0, 0, 0, 0] = 1.0
     dq, dk, dv = attention_backward(doutput, cache)
-    np.testing.assert_allclose(dv[0, 0, :, 0], [0.75, 0.25])
-    np.testing.assert_allclose(dq[0, 0, :, 0], [-0.375, 0.0])
-    np.testing.assert_allclose(dk[0, 0, :, 0], [-0.75 * math.log(3), 0.75 * math.log(3)])
+    assert_close(dv[0, 0, :, 0], [0.75, 0.25])
+    assert_close(dq[0, 0, :, 0], [-0.375, 0.0])
+    assert_close(dk[0, 0, :, 0], [-0.75 * math.log(3), 0.75 * math.log(3)])
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -86,9 +87,9 @@ def test_as_in_torch(shape, masked):
     expected = torch.nn.functional.scaled_dot_product_attention(*theirs, attn_mask=theirs_mask)
     expected.backward(torch.tensor(doutput))
     output, cache = attention_forward(*inputs.values(), mask)
-    np.testing.assert_allclose(output, expected.detach(), rtol=1e-12, atol=1e-13)
+    assert_close(output, expected.detach())
     for got, want in zip(attention_backward(doutput, cache), theirs, strict=True):
-        np.testing.assert_allclose(got, want.grad, rtol=1e-12, atol=1e-13)
+        assert_close(got, want.grad)
 
 
 def test_masked_keys_are_not_seen():
@@ -96,7 +97,7 @@ def test_masked_keys_are_not_seen():
     output, cache = attention_forward(*inputs.values(), mask)
     hidden = ~mask[:, None, None, :] & np.ones((2, 2, 4, 1), bool)
     assert (cache.weights[hidden] == 0).all()
-    np.testing.assert_allclose(cache.weights.sum(-1), 1.0)
+    assert_close(cache.weights.sum(-1), 1.0)
     for name in ("k", "v"):
         changed = {**inputs, name: np.where(mask[:, None, :, None], inputs[name], 1e6)}
         np.testing.assert_array_equal(attention_forward(*changed.values(), mask)[0], output)
@@ -184,7 +185,7 @@ def test_a_bias_on_the_keys_changes_nothing():
     np.testing.assert_allclose(gradients["k_norm.bias"], 0.0, atol=1e-14)
     assert np.abs(gradients["q_norm.bias"]).min() > 1e-3
     layer.k_norm.bias.data = layer.k_norm.bias.data + 5
-    np.testing.assert_allclose(layer(x), y, rtol=1e-12)
+    assert_close(layer(x), y)
 
 
 def test_layer_as_in_torch():

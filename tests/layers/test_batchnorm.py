@@ -15,6 +15,7 @@ from mvnp.layers.batchnorm import (
 )
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.randomise import randomised
+from support.tolerance import assert_close
 
 SHAPES = [(2, 1), (5, 3), (3, 2, 4), (1, 2, 2, 3), (2, 3, 3, 4), (3, 1, 2, 1)]
 
@@ -32,21 +33,21 @@ def test_by_hand():
     # x = (4, 4, 6, 6): μ = 5, σ² = 1, x̂ = (−1, −1, 1, 1). With γ = 2, β = 10: y = (8, 8, 12, 12).
     x = np.array([4.0, 4.0, 6.0, 6.0]).reshape(2, 2, 1)
     y, cache = batchnorm_forward(x, np.array([2.0]), np.array([10.0]), eps=0.0)
-    np.testing.assert_allclose(y.ravel(), [8.0, 8.0, 12.0, 12.0])
+    assert_close(y.ravel(), [8.0, 8.0, 12.0, 12.0])
     # dy = (1, 0, 0, 0): g = (2, 0, 0, 0), ⟨g⟩ = 1/2, ⟨g x̂⟩ = −1/2, dx = g − 1/2 + x̂/2 = (1, −1, 0, 0).
     dx, dweight, dbias = batchnorm_backward(np.array([1.0, 0.0, 0.0, 0.0]).reshape(2, 2, 1), cache)
-    np.testing.assert_allclose(dx.ravel(), [1.0, -1.0, 0.0, 0.0], atol=1e-15)
-    np.testing.assert_allclose(dweight, [-1.0])
-    np.testing.assert_allclose(dbias, [1.0])
+    assert_close(dx.ravel(), [1.0, -1.0, 0.0, 0.0], terms=16)
+    assert_close(dweight, [-1.0])
+    assert_close(dbias, [1.0])
 
 
 def test_evaluation_by_hand():
     # μ = 1, σ² = 4: x = 5 is x̂ = 2; with γ = 3, β = 1: y = 7. dy = 2: dx = 2·3/2 = 3, dγ = 2·2 = 4, dβ = 2.
     one = np.ones(1)
     y, cache = batchnorm_eval_forward(np.array([[5.0]]), 3 * one, one, mean=one, variance=4 * one, eps=0.0)
-    np.testing.assert_allclose(y, [[7.0]])
+    assert_close(y, [[7.0]])
     for got, want in zip(batchnorm_eval_backward(np.array([[2.0]]), cache), ([[3.0]], [4.0], [2.0]), strict=True):
-        np.testing.assert_allclose(got, want)
+        assert_close(got, want)
 
 
 def test_running_statistics_by_hand():
@@ -55,8 +56,8 @@ def test_running_statistics_by_hand():
     layer(np.array([4.0, 4.0, 6.0, 6.0]).reshape(4, 1), tape)
     assert layer.running_mean.data == 0.0, "a forward alone must not change the statistics"
     tape.commit()
-    np.testing.assert_allclose(layer.running_mean.data, [0.5])
-    np.testing.assert_allclose(layer.running_var.data, [0.9 + 0.4 / 3])
+    assert_close(layer.running_mean.data, [0.5])
+    assert_close(layer.running_var.data, [0.9 + 0.4 / 3])
     assert layer.num_batches_tracked.data == 1
     assert layer.num_batches_tracked.dtype == np.int64
     assert layer.num_batches_tracked.shape == ()
@@ -81,7 +82,7 @@ def test_eps_counts_where_the_variance_is_small():
     # σ² = 1e-6 against ε = 1e-4: forgetting ε, or taking it outside the root, would be seen here.
     x = 1e-3 * normal((6, 2), seed=6)
     y, _ = batchnorm_forward(x, np.ones(2), np.zeros(2), eps=1e-4)
-    np.testing.assert_allclose(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-4), rtol=1e-12)
+    assert_close(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-4))
 
 
 def test_oracle():
@@ -135,7 +136,7 @@ def test_several_steps_as_in_torch():
             assert relative(gradient, getattr(other, name).grad) < 1e-12
         tape.commit()
         for key, value in other.state_dict().items():
-            np.testing.assert_allclose(layer.state_dict()[key], value.numpy(), rtol=1e-13)
+            assert_close(layer.state_dict()[key], value.numpy(), terms=16)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -162,7 +163,7 @@ def test_what_evaluation_sees():
     before, tape = layer.state_dict(), Tape(training=False)
     y = layer(x)
     np.testing.assert_array_equal(layer(x, tape), y)
-    np.testing.assert_allclose(layer(x[:1]), y[:1])  # a batch of one is fine: nothing of it is measured
+    assert_close(layer(x[:1]), y[:1])  # a batch of one is fine: nothing of it is measured
     tape.commit()
     for key, value in layer.state_dict().items():
         np.testing.assert_array_equal(value, before[key])
@@ -175,11 +176,11 @@ def test_used_twice_on_one_tape():
     first, second = 1 + normal((5, 2), seed=1), 3 + 2 * normal((4, 2), seed=2)
     layer(first, tape), layer(second, tape)
     layer.backward(np.ones((4, 2)), tape), layer.backward(np.ones((5, 2)), tape)
-    np.testing.assert_allclose(layer.gradients(tape)["bias"], [9.0, 9.0])
+    assert_close(layer.gradients(tape)["bias"], [9.0, 9.0])
     tape.commit()
-    np.testing.assert_allclose(layer.running_mean.data, 0.9 * (0.1 * first.mean(0)) + 0.1 * second.mean(0))
+    assert_close(layer.running_mean.data, 0.9 * (0.1 * first.mean(0)) + 0.1 * second.mean(0))
     variance = 0.9 * (0.9 + 0.1 * first.var(0, ddof=1)) + 0.1 * second.var(0, ddof=1)
-    np.testing.assert_allclose(layer.running_var.data, variance)
+    assert_close(layer.running_var.data, variance)
     assert layer.num_batches_tracked.data == 2
 
 
@@ -213,7 +214,7 @@ def of_several_levels() -> np.ndarray:
 
 def assert_same(got, want):
     for one, other in zip(got, want, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
+        assert_close(one, other)
 
 
 def test_shares_have_the_statistics_of_the_batch(monkeypatch):

@@ -9,6 +9,7 @@ from mvnp import gradcheck_layer
 from mvnp.errors import InputError
 from mvnp.layers.conv1d import Conv1d, conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
+from support.tolerance import assert_close
 
 CASES = [(length, kernel) for length in (1, 2, 7) for kernel in (1, 2, 3, 4, 5)]
 
@@ -28,18 +29,18 @@ def test_by_hand():
     # K = 3, p = 1: y_t = 1 x_(t−1) + 10 x_t + 100 x_(t+1) + 5, with x = (1, 2, 3) and zeros around it.
     x, weight = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1), np.array([1.0, 10.0, 100.0]).reshape(1, 1, 3)
     y, cache = conv1d_forward(x, weight, np.array([5.0]))
-    np.testing.assert_allclose(y.ravel(), [0 + 10 + 200 + 5, 1 + 20 + 300 + 5, 2 + 30 + 0 + 5])
+    assert_close(y.ravel(), [0 + 10 + 200 + 5, 1 + 20 + 300 + 5, 2 + 30 + 0 + 5])
     # dy = (1, 0, 0) asks how y_0 = 10 x_0 + 100 x_1 + b changes: dx = (10, 100, 0), dw = (x_(−1), x_0, x_1) = (0, 1, 2).
     dx, dweight, dbias = conv1d_backward(np.array([1.0, 0.0, 0.0]).reshape(1, 3, 1), cache)
-    np.testing.assert_allclose(dx.ravel(), [10.0, 100.0, 0.0])
-    np.testing.assert_allclose(dweight.ravel(), [0.0, 1.0, 2.0])
-    np.testing.assert_allclose(dbias, [1.0])
+    assert_close(dx.ravel(), [10.0, 100.0, 0.0])
+    assert_close(dweight.ravel(), [0.0, 1.0, 2.0])
+    assert_close(dbias, [1.0])
 
 
 def test_even_kernel_by_hand():
     # K = 2: p = 0, the one zero of padding stands on the right: y_t = 1 x_t + 10 x_(t+1).
     x, weight = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1), np.array([1.0, 10.0]).reshape(1, 1, 2)
-    np.testing.assert_allclose(conv1d_forward(x, weight)[0].ravel(), [1 + 20, 2 + 30, 3 + 0])
+    assert_close(conv1d_forward(x, weight)[0].ravel(), [1 + 20, 2 + 30, 3 + 0])
 
 
 def test_channels_do_not_mix():
@@ -47,7 +48,7 @@ def test_channels_do_not_mix():
     y, _ = conv1d_forward(x, weight)
     for c in range(4):
         alone, _ = conv1d_forward(x[..., c : c + 1], weight[c : c + 1])
-        np.testing.assert_allclose(y[..., c : c + 1], alone)
+        assert_close(y[..., c : c + 1], alone)
 
 
 @pytest.mark.parametrize(("length", "kernel"), CASES)
@@ -94,7 +95,7 @@ def test_same_padding_as_in_torch(length, kernel):
     y, cache = conv1d_forward(*inputs.values())
     assert relative(y, expected.detach()) < 1e-13
     for got, want in zip(conv1d_backward(dy, cache), (x, weight, bias), strict=True):
-        np.testing.assert_allclose(got, want.grad, rtol=1e-12, atol=1e-13)
+        assert_close(got, want.grad)
 
 
 def test_float32():
@@ -112,7 +113,7 @@ def test_with_silu():
     inputs = inputs_of(7, 3)
     y, _ = conv1d_silu_forward(*inputs.values())
     v, _ = conv1d_forward(*inputs.values())
-    np.testing.assert_allclose(y, v / (1 + np.exp(-v)), atol=1e-15)
+    assert_close(y, v / (1 + np.exp(-v)), terms=16)
     assert_gradients(conv1d_silu_forward, conv1d_silu_backward, inputs)
     assert_gradients(conv1d_silu_forward, silu_without_bias, inputs_of(4, 4, bias=False))
 

@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from mvnp.backend import from_numpy
 from mvnp.errors import InputError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
+from support.tolerance import assert_close
 
 SHAPES = [(4, 3), (1, 5), (3, 1), (1, 1), (6, 2)]  # B, C
 
@@ -31,35 +33,35 @@ def test_by_hand():
     z = np.array([[0.0, math.log(3)]])
     for label, loss, gradient in [(0, math.log(4), [[-0.75, 0.75]]), (1, math.log(4 / 3), [[0.25, -0.25]])]:
         value, cache = cross_entropy_forward(z, np.array([label]))
-        np.testing.assert_allclose(value, loss, rtol=1e-15)
-        np.testing.assert_allclose(cross_entropy_backward(1.0, cache), gradient, rtol=1e-15)
+        assert_close(value, loss, terms=16)
+        assert_close(cross_entropy_backward(1.0, cache), gradient, terms=16)
 
 
 def test_mean_over_the_batch_by_hand():
     # Both labels at once: the mean (ln 4 + ln 4/3)/2, gradients halved; dloss = 10 scales them.
     z = np.array([[0.0, math.log(3)]] * 2)
     loss, cache = cross_entropy_forward(z, np.array([0, 1]))
-    np.testing.assert_allclose(loss, (math.log(4) + math.log(4 / 3)) / 2, rtol=1e-15)
-    np.testing.assert_allclose(cross_entropy_backward(10.0, cache), [[-3.75, 3.75], [1.25, -1.25]], rtol=1e-15)
+    assert_close(loss, (math.log(4) + math.log(4 / 3)) / 2, terms=16)
+    assert_close(cross_entropy_backward(10.0, cache), [[-3.75, 3.75], [1.25, -1.25]], terms=16)
 
 
 def test_smoothing_by_hand():
     # s = 1/2, C = 2, label 0: p = 1/2 (1, 0) + 1/4 (1, 1) = (3/4, 1/4), loss = 3/4 ln 4 + 1/4 ln 4/3, dz = q − p = (−1/2, 1/2).
     loss, cache = cross_entropy_forward(np.array([[0.0, math.log(3)]]), np.array([0]), smoothing=0.5)
-    np.testing.assert_allclose(loss, 0.75 * math.log(4) + 0.25 * math.log(4 / 3), rtol=1e-15)
-    np.testing.assert_allclose(cross_entropy_backward(1.0, cache), [[-0.5, 0.5]], rtol=1e-15)
+    assert_close(loss, 0.75 * math.log(4) + 0.25 * math.log(4 / 3), terms=16)
+    assert_close(cross_entropy_backward(1.0, cache), [[-0.5, 0.5]], terms=16)
 
 
 def test_soft_target_by_hand():
     # p = (1/2, 1/2): loss = (ln 4 + ln 4/3)/2, dz = (1/4 − 1/2, 3/4 − 1/2).
     loss, cache = cross_entropy_forward(np.array([[0.0, math.log(3)]]), np.array([[0.5, 0.5]]))
-    np.testing.assert_allclose(loss, (math.log(4) + math.log(4 / 3)) / 2, rtol=1e-15)
-    np.testing.assert_allclose(cross_entropy_backward(1.0, cache), [[-0.25, 0.25]], rtol=1e-15)
+    assert_close(loss, (math.log(4) + math.log(4 / 3)) / 2, terms=16)
+    assert_close(cross_entropy_backward(1.0, cache), [[-0.25, 0.25]], terms=16)
 
 
 def test_knowing_nothing_costs_log_c():
     loss, _ = cross_entropy_forward(np.full((3, 10), 2.5), np.array([0, 4, 9]))
-    np.testing.assert_allclose(loss, math.log(10), rtol=1e-15)
+    assert_close(loss, math.log(10), terms=16)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -176,3 +178,11 @@ def test_wrong_input(logits, target, message):
 def test_wrong_smoothing(smoothing):
     with pytest.raises(InputError, match=r"CrossEntropy: smoothing is .*, expected a probability in \[0, 1\)"):
         cross_entropy_forward(np.zeros((2, 3)), np.array([0, 1]), smoothing)
+
+
+def test_labels_on_a_device_are_not_looked_at(strict_cupy):
+    """To look at them would be to wait for the device."""
+    logits, labels = from_numpy(normal((2, 3), seed=1)), from_numpy(np.array([0, 2]))
+    strict_cupy.clear()
+    cross_entropy_forward(logits, labels)
+    strict_cupy.assert_no_syncs("cross_entropy_forward")

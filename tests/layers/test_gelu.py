@@ -9,6 +9,7 @@ from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
 from mvnp.layers.gelu import GELU, gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
+from support.tolerance import assert_close
 
 EXACT, TANH = (gelu_forward, gelu_backward), (gelu_tanh_forward, gelu_tanh_backward)
 both = pytest.mark.parametrize("pair", [EXACT, TANH], ids=["exact", "tanh"])
@@ -19,9 +20,9 @@ def test_exact_by_hand():
     # At 1: y = 1 Φ(1), y' = Φ(1) + 1 φ(1) = 1.083315470587686. At 0: y = 0, y' = Φ(0) = 1/2.
     # At −1: y = −(1 − Φ(1)), y' = 1 − Φ(1) − φ(1) = −0.083315470587686.
     y, cache = gelu_forward(np.array([1.0, -1.0, 0.0]))
-    np.testing.assert_allclose(y, [0.841344746068543, -0.158655253931457, 0.0], atol=1e-15)
+    assert_close(y, [0.841344746068543, -0.158655253931457, 0.0], terms=16)
     dx = gelu_backward(np.array([1.0, 10.0, 1.0]), cache)
-    np.testing.assert_allclose(dx, [1.083315470587686, -0.83315470587686, 0.5], atol=1e-14)
+    assert_close(dx, [1.083315470587686, -0.83315470587686, 0.5], terms=16)
 
 
 def test_tanh_by_hand():
@@ -31,10 +32,10 @@ def test_tanh_by_hand():
     u = 0.797884560802865 * 1.044715
     tanh = (math.exp(2 * u) - 1) / (math.exp(2 * u) + 1)
     y, cache = gelu_tanh_forward(np.array([1.0, 0.0]))
-    np.testing.assert_allclose(y, [(1 + tanh) / 2, 0.0], rtol=1e-14)
+    assert_close(y, [(1 + tanh) / 2, 0.0], terms=16)
     assert abs(y[0] - 0.841191990608277) < 1e-14
     dx = gelu_tanh_backward(np.array([1.0, 1.0]), cache)
-    np.testing.assert_allclose(dx, [(1 + tanh + (1 - tanh * tanh) * 0.904916785211765) / 2, 0.5], rtol=1e-14)
+    assert_close(dx, [(1 + tanh + (1 - tanh * tanh) * 0.904916785211765) / 2, 0.5], terms=16)
     assert abs(dx[0] - 1.082964084) < 1e-9
 
 
@@ -83,9 +84,9 @@ def test_what_it_adds_to_its_mirror_image_is_x(pair):
     """y(x) − y(−x) = x, since Φ(x) + Φ(−x) = 1; the slopes at x and −x sum to one."""
     x = np.linspace(-5, 5, 101)
     (y, cache), (mirrored, mirrored_cache) = pair[0](x), pair[0](-x)
-    np.testing.assert_allclose(y - mirrored, x, atol=1e-14)
+    assert_close(y - mirrored, x, terms=16)
     ones = np.ones_like(x)
-    np.testing.assert_allclose(pair[1](ones, cache) + pair[1](ones, mirrored_cache), ones, atol=1e-14)
+    assert_close(pair[1](ones, cache) + pair[1](ones, mirrored_cache), ones, terms=16)
 
 
 @both

@@ -3,8 +3,10 @@
 import ast
 import inspect
 import re
+import tomllib
 import types
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ from mvnp.kernels import dispatch
 from mvnp.learn import EXERCISES, exercise_text, find_exercise, solution
 from mvnp.learn.cut import solved_text
 from mvnp.learn.docstring import hidden_equations, without_answer
+from mvnp.learn.exercise import PACKAGE
+from support.kernel_checks import by_the_book
 
+ROOT = Path(__file__).parents[2]
 STEMS = [exercise.stem for exercise in EXERCISES]
 
 
@@ -33,7 +38,8 @@ def test_the_file_runs_and_its_forward_is_the_layers(stem, monkeypatch):
         inputs = setting.inputs()
         options = setting.options(inputs)
         ours, theirs = part.functions(real, options)[0], part.functions(module, options)[0]
-        np.testing.assert_array_equal(theirs(*inputs.values())[0], ours(*inputs.values())[0])
+        with by_the_book():
+            np.testing.assert_array_equal(theirs(*inputs.values())[0], ours(*inputs.values())[0])
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -86,7 +92,20 @@ def test_the_head_says_what_to_do(stem):
         for name in part.returns:
             assert f"#     d{name}" in head
     assert f"mvnp learn check {stem} " in head
-    assert f"docs/layers/{stem}.md" in head
+    assert f"# {exercise.page} has the derivation" in head
+    assert (PACKAGE.parent / exercise.page).is_file()  # an absolute path where the package is not in a checkout
+    assert (PACKAGE.parent / exercise.source).is_file()
+
+
+def test_an_installed_package_has_the_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr("mvnp.learn.exercise.PACKAGE", tmp_path / "site-packages" / "mvnp")
+    page = tmp_path / "site-packages" / "mvnp" / "learn" / "pages" / "relu.md"
+    assert find_exercise("relu").page == str(page)
+    assert f"# {page} has the derivation" in exercise_text(find_exercise("relu"))
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    assert included["force-include"] == {"docs/layers": "mvnp/learn/pages"}
 
 
 def test_the_head_of_linear():
@@ -104,7 +123,7 @@ def test_the_head_of_linear():
 def test_helpers_of_the_backward_are_left_out():
     assert "_slope" in solution(find_exercise("silu"))
     assert "_slope" not in exercise_text(find_exercise("silu"))
-    assert "_collect" not in exercise_text(find_exercise("conv2d"))
+    assert "col2im" not in exercise_text(find_exercise("conv2d"))
     assert "def _sigmoid" in exercise_text(find_exercise("silu"))
     assert "def _sigmoid" not in solution(find_exercise("silu"))
     assert "def selective_scan_states" in exercise_text(find_exercise("selective_scan"))
@@ -120,7 +139,7 @@ def test_the_solution_has_the_equations_and_the_function():
 def test_drop_path_is_dropout_by_another_name():
     text = exercise_text(find_exercise("drop_path"))
     assert "def drop_path_forward(x: Array, mask: Array)" in text
-    assert "return dy * cache" in solution(find_exercise("drop_path"))
+    assert "return mask * dy" in solution(find_exercise("drop_path"))
     assert "Drop path (stochastic depth)" in text
 
 

@@ -13,6 +13,7 @@ from mvnp.learn.examine import Finding
 from mvnp.learn.hint import Probe
 from mvnp.learn.neighbours import evaluate
 from support.answers import edited, findings_of, hints_to
+from support.tolerance import DEEP, assert_close
 from support.wrong_answers import SIMPLE_SCAN, WRONG_ANSWERS, WRONG_SIMPLE_SCANS
 
 STEMS = [exercise.stem for exercise in EXERCISES]
@@ -79,7 +80,7 @@ def test_terms_add_up_to_the_gradient(stem):
             for trial in probe.trials:
                 for name in probe.present():
                     total = sum(evaluate(term, trial.have) for term in part.terms[name].values())
-                    np.testing.assert_allclose(total, trial.right[name], rtol=1e-10, atol=1e-12)
+                    assert_close(total, trial.right[name], terms=DEEP)
 
 
 @pytest.mark.parametrize("stem", STEMS)

@@ -20,19 +20,19 @@ def test_open_writes_the_exercise_once(folder):
     assert new
     assert file == folder.path / "05_softmax.py"
     assert file.read_text(encoding="utf-8") == exercise_text(softmax)
-    file.write_text("# my work")
+    file.write_text("# my work", encoding="utf-8")
     assert folder.open(softmax) == (file, False)
-    assert file.read_text() == "# my work"
+    assert file.read_text(encoding="utf-8") == "# my work"
 
 
 def test_an_answer_is_found_under_an_old_number(folder):
     folder.path.mkdir(parents=True)
-    (folder.path / "03_softmax.py").write_text("# my work")
+    (folder.path / "03_softmax.py").write_text("# my work", encoding="utf-8")
     assert folder.open(find_exercise("softmax")) == (folder.path / "03_softmax.py", False)
 
 
 def test_a_file_in_place_of_the_folder(tmp_path):
-    (tmp_path / "answers").write_text("")
+    (tmp_path / "answers").write_text("", encoding="utf-8")
     folder = Folder(tmp_path / "answers")
     with pytest.raises(InputError, match=r"answers is a file, expected a folder for the answers; choose another with --folder"):
         folder.open(EXERCISES[0])
@@ -89,4 +89,4 @@ def test_a_score_that_cannot_be_written_leaves_the_old_one(folder, monkeypatch):
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
         folder.write_score({"linear": Mark(tries=2)})
-    assert json.loads(folder.score_file.read_text())["exercises"]["linear"]["tries"] == 1
+    assert json.loads(folder.score_file.read_text(encoding="utf-8"))["exercises"]["linear"]["tries"] == 1

@@ -10,6 +10,7 @@ from mvnp.layers.conv2d import Conv2d
 from mvnp.models.folding import conv_norm
 from support.checks import normal, relative
 from support.randomise import randomised
+from support.tolerance import assert_close
 
 
 def layers(bias: bool, dtype: str = "float64", channels: int = 4):
@@ -22,7 +23,7 @@ def layers(bias: bool, dtype: str = "float64", channels: int = 4):
 def test_folded_is_one_after_the_other(bias):
     (conv, norm), x = layers(bias), normal((2, 5, 6, 3), seed=1)
     expected = norm(conv(x))
-    np.testing.assert_allclose(conv_norm(conv, norm, x, None), expected, rtol=1e-12, atol=1e-12)
+    assert_close(conv_norm(conv, norm, x, None), expected)
     np.testing.assert_array_equal(conv_norm(conv, norm, x, Tape(training=False)), expected)
 
 

@@ -19,6 +19,7 @@ from mvnp.models.mixer import MambaVisionMixer
 from support.checks import normal, relative
 from support.randomise import randomised
 from support.tiny import TINY, image_off_kinks, tiny
+from support.tolerance import assert_close
 
 
 def image(*shape, seed=1):
@@ -233,8 +234,8 @@ def test_drop_path_rises_over_all_blocks():
     model = tiny(depths=(2, 1, 3, 2), drop_path_rate=0.7)
     convolutions = [block.drop_path.rate for level in model.levels[:2] for block in level.blocks]
     hybrids = [(block.drop_path1.rate, block.drop_path2.rate) for level in model.levels[2:] for block in level.blocks]
-    np.testing.assert_allclose(convolutions, [0.0, 0.1, 0.2])
-    np.testing.assert_allclose(hybrids, [(rate, rate) for rate in (0.3, 0.4, 0.5, 0.6, 0.7)])
+    assert_close(convolutions, [0.0, 0.1, 0.2])
+    assert_close(hybrids, [(rate, rate) for rate in (0.3, 0.4, 0.5, 0.6, 0.7)])
 
 
 def test_each_dropout_rate_reaches_its_place():
@@ -452,7 +453,7 @@ def test_nan_passes_through():
         ({"drop_path_rate": None}, r"drop_path_rate is None, expected a number"),
         ({"drop_rate": -0.1}, r"drop_rate is -0\.1, expected a probability in \[0, 1\)"),
         ({"attn_drop_rate": "a"}, r"attn_drop_rate is 'a', expected a number"),
-        ({"layer_scale": "x"}, r"layer_scale is 'x', expected a number, or None for no gain"),
+        ({"layer_scale": "x"}, r"layer_scale is 'x', expected a number, or None for no layer scale"),
         ({"dtype": "float16"}, r"dtype is 'float16', expected one of float32, float64"),
         ({"dtype": "floaty"}, r"dtype is 'floaty', expected one of float32, float64"),
     ],

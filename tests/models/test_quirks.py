@@ -11,6 +11,7 @@ from mvnp.models.mixer import MambaVisionMixer
 from mvnp.models.quirks import CHOICES, PRESETS, Quirks, resolve
 from support.checks import normal, relative
 from support.tiny import TINY, tiny
+from support.tolerance import DEEP, assert_close
 
 X = normal((2, 3, 40, 33), seed=1).astype(np.float32)  # maps of 3x3 and 2x2 in the hybrid stages: one is padded
 DT_BIAS = "levels.2.blocks.0.mixer.dt_proj.bias"
@@ -66,7 +67,7 @@ def test_the_doubled_bias_has_two_gradient_paths():
         gradients[dt_bias] = model.gradients(tape)
     for key, gradient in gradients["twice"].items():
         paths = 2 if key.endswith("dt_proj.bias") else 1
-        np.testing.assert_allclose(gradient, paths * gradients["once"][key], rtol=1e-8, atol=1e-12)
+        assert_close(gradient, paths * gradients["once"][key], terms=DEEP)
     assert np.abs(gradients["once"][DT_BIAS]).min() > 1e-9
 
 

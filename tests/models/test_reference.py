@@ -24,7 +24,7 @@ CASES = [(case, dtype) for case in ("tiny_even", "tiny_padded") for dtype in TOL
 def run(request):
     """Everything that one case and precision gives, worked out once."""
     case, dtype = request.param
-    config = json.loads((REFERENCE / f"{case}.json").read_text())
+    config = json.loads((REFERENCE / f"{case}.json").read_text(encoding="utf-8"))
     model = MambaVision(**config, dtype=dtype)
     weights = load_file(REFERENCE / "tiny.safetensors")
     model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items()})

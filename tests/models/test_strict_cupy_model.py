@@ -11,7 +11,9 @@ from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forw
 from support.checks import relative
 from support.strict_cupy import installed
 
-TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text()) | {"drop_path_rate": 0.2}
+TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text(encoding="utf-8")) | {
+    "drop_path_rate": 0.2
+}
 SIZES = {"even": (64, 64), "padded": (72, 56)}
 VARIANTS = {
     "official": {},
@@ -72,7 +74,7 @@ def test_training_step(variant, size):
 
 def _assert_uploads_are_draws(uploads: list) -> None:
     """Random masks, the masks of padded tokens and the labels are made on the host; nothing else may be sent."""
-    allowed = ("draw_mask", "window_mask", "_distribution")
+    allowed = ("draw_mask", "window_mask", "distribution")
     others = [str(event) for event in uploads if not any(f" {function}" in event.where for function in allowed)]
     assert not others, "\n".join(others)
     assert any("draw_mask" in event.where for event in uploads)

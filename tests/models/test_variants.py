@@ -11,7 +11,7 @@ from mvnp import MambaVision, create_model, list_models
 from mvnp.errors import InputError
 from mvnp.models.variants import VARIANTS
 
-SHAPES = json.loads((Path(__file__).parent.parent / "reference" / "state_dict_shapes.json").read_text())
+SHAPES = json.loads((Path(__file__).parent.parent / "reference" / "state_dict_shapes.json").read_text(encoding="utf-8"))
 
 PARAMETERS = {
     "mamba_vision_T": 31_794_248,

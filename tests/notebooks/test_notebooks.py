@@ -12,6 +12,7 @@ import nbclient
 import pytest
 
 from support.notebook_answers import RIGHT, WRONG
+from support.patience import HANGS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 spec = importlib.util.spec_from_file_location("questions", NOTEBOOKS / "questions.py")
@@ -19,8 +20,8 @@ assert spec is not None
 assert spec.loader is not None
 questions = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(questions)
+IN_A_KERNEL = pytest.mark.slow(reason="starts a Jupyter kernel and runs a whole notebook in it")
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]_*.py"))
-LIMIT = 180  # seconds
 
 
 def run(source: str, folder: Path) -> list[str]:
@@ -29,7 +30,7 @@ def run(source: str, folder: Path) -> list[str]:
         shutil.copy(path, folder)
     notebook = jupytext.reads(source, fmt="py:percent")
     # What a cell prints comes in pieces, however it likes: as one text of it.
-    options = {"timeout": LIMIT, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
+    options = {"timeout": HANGS, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
     nbclient.NotebookClient(notebook, **options).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
@@ -54,12 +55,14 @@ def test_every_notebook_has_answers():
     assert len(NAMES) == 5
 
 
+@IN_A_KERNEL
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_unanswered(name, tmp_path):
     lines = run((NOTEBOOKS / f"{name}.py").read_text(encoding="utf-8"), tmp_path)
     assert sum(line.startswith("No answer yet") for line in lines) == len(RIGHT[name])
 
 
+@IN_A_KERNEL
 @pytest.mark.parametrize("name", NAMES)
 def test_right_answers_are_right(name, tmp_path):
     lines = run(answered(name, RIGHT[name]), tmp_path)
@@ -67,6 +70,7 @@ def test_right_answers_are_right(name, tmp_path):
     assert [line.split(".")[0] for line in verdicts] == ["Right"] * len(RIGHT[name])
 
 
+@IN_A_KERNEL
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_answers_get_a_hint(name, tmp_path):
     lines = run(answered(name, WRONG[name]), tmp_path)

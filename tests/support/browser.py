@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from .patience import HANGS
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE = 60.0  # seconds for any one thing, on a busy machine
 
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions", "--disable-dev-shm-usage",
@@ -128,7 +129,7 @@ class Browser:
         return answer["result"]
 
     def _next(self) -> dict[str, Any]:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + HANGS
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._from], [], [], max(0.0, end - time.monotonic()))
             assert ready, "Chromium does not answer"
@@ -174,7 +175,7 @@ class Browser:
 
     def until(self, condition: str) -> None:
         """Wait until an expression is true."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + HANGS
         while not self.run(condition):
             assert time.monotonic() < end, f"never came: {condition}"
             time.sleep(0.02)

@@ -10,6 +10,7 @@ address sanitizer, which ends at the first access outside of an array or of shar
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -21,6 +22,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,6 @@ import numpy as np
 from support.strict_array import ndarray
 
 HERE = Path(__file__).parent
-BUILT = HERE.parents[1] / ".pytest_cache" / "kernels"  # by the hash of all that goes in: compiled once, not at every run
 LEAST = 12 if platform.machine() == "x86_64" else 13  # the first g++ that has _Float16
 NEEDS_COMPILER = f"needs Linux and g++ {LEAST} or newer, to run CUDA kernels on the CPU (Debian and Ubuntu: apt install g++)"
 
@@ -45,9 +46,25 @@ WAYS = {
 _way = "in order"
 
 
+@functools.cache
+def _folder() -> Path:
+    """Where what is compiled is kept, by the hash of all that goes in: from run to run, where the checkout can be written."""
+    kept = HERE.parents[1] / ".pytest_cache" / "kernels"
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=kept):
+            return kept
+    except OSError:
+        folder = tempfile.mkdtemp(prefix="mvnp-kernels-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+
 def _compiler() -> str | None:
     found = shutil.which("g++") if sys.platform == "linux" else None
-    version = subprocess.run([found, "-dumpversion"], capture_output=True, text=True, check=True).stdout if found else "0"
+    version = (
+        subprocess.run([found, "-dumpversion"], capture_output=True, encoding="utf-8", check=True).stdout if found else "0"
+    )
     return found if int(version.split(".")[0]) >= LEAST else None
 
 
@@ -149,12 +166,11 @@ def _built(code: str, names: tuple[str, ...], flags: tuple[str, ...]) -> Path:
     ends = [(HERE / f"cuda_on_cpu{end}.h").read_text(encoding="utf-8") for end in ("", "_end")]
     text = "\n".join([ends[0], "#line 1", code.replace('extern "C"', "static"), f"#define KERNELS(X) {listed}", ends[1]])
     digest = hashlib.sha256(" ".join([COMPILER, *FLAGS, *flags, text]).encode()).hexdigest()[:24]
-    built = BUILT / digest
+    built = _folder() / digest
     if not built.exists():
-        BUILT.mkdir(parents=True, exist_ok=True)
-        unfinished = BUILT / f"{digest}.{os.getpid()}"
+        unfinished = _folder() / f"{digest}.{os.getpid()}"
         command = [COMPILER, *FLAGS, *flags, "-x", "c++", "-", "-o", str(unfinished)]
-        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+        done = subprocess.run(command, input=text, encoding="utf-8", capture_output=True, check=False)
         if done.returncode:
             raise KernelError(f"g++ refuses the kernels {', '.join(names)}:\n{done.stderr}")
         unfinished.replace(built)

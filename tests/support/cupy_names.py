@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-NAMES: dict[str, Any] = json.loads(Path(__file__).with_name("cupy_names.json").read_text())
+NAMES: dict[str, Any] = json.loads(Path(__file__).with_name("cupy_names.json").read_text(encoding="utf-8"))
 VERSION: str = NAMES["version"]
 MODULES: dict[str, dict[str, str]] = NAMES["modules"]
 NDARRAY: dict[str, str] = NAMES["ndarray"]

@@ -27,7 +27,9 @@ from support.host_events import Recorder
 from support.strict_cupy import installed
 
 ON_GPU = "on a GPU"
-EVERY_WAY = [*WAYS, *([ON_GPU] if os.environ.get("MVNP_BACKEND") == "cupy" else [])]
+ON_THIS_MACHINE = [*WAYS, *([ON_GPU] if os.environ.get("MVNP_BACKEND") == "cupy" else [])]
+AGAIN = pytest.mark.slow(reason="the same kernels again in another order, or in a process of their own under the sanitizer")
+EVERY_WAY = [pytest.param(way, marks=AGAIN) if way in ("in reverse", "sanitized") else way for way in ON_THIS_MACHINE]
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason=NEEDS_COMPILER)
 

@@ -113,7 +113,7 @@ def main() -> None:
         "may_synchronise": synchronising(cupy),
     }
     path = pathlib.Path(__file__).with_name("cupy_names.json")
-    path.write_text(json.dumps(names, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(names, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     print(f"CuPy {cupy.__version__}: {sum(map(len, names['modules'].values()))} names in {path}")
 
 

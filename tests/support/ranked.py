@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from mvnp.execution import parallel, shares
 from mvnp.training import AdamW, Ranks, Trainer, evaluate, join, open_run, train_step
 from mvnp.training import trainer as trainer_module
 
+from .patience import HANGS
 from .randomise import randomised
 from .tiny import TINY
 from .toy_training import ToyModel, toy_config, toy_data, toy_loaders
@@ -69,17 +71,24 @@ def run(out: Path, resume: bool, ranks: Ranks) -> None:
         Trainer(ToyModel(config.seed, "float64"), *toy_loaders(config), folder, quiet=True, ranks=ranks).run()
 
 
-def slow_down(ranks: Ranks, wait: float) -> None:
-    """A pause before each step and, where the environment says so, an error in it."""
-    original = trainer_module.train_step
+def disturb(ranks: Ranks, hold: int, noted: Path) -> None:
+    """From step `hold` on wait for a signal, until one rank (which leaves the file `noted`) has it; and, where the environment
+    says so, an error in a step."""
+    original, calls = trainer_module.train_step, 0
 
-    def slowly(*arguments: Any, **options: Any) -> Any:
-        time.sleep(wait)
+    def disturbed(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        installed = signal.getsignal(signal.SIGTERM)  # StopRequest takes it back once a signal has come
+        while 0 < hold <= calls and not noted.exists():
+            time.sleep(0.01)
+            if signal.getsignal(signal.SIGTERM) != installed:
+                noted.touch()
         if os.environ.get("FAIL_ON") == str(ranks.rank):
             raise OSError("the dog ate it")
         return original(*arguments, **options)
 
-    trainer_module.train_step = slowly
+    trainer_module.train_step = disturbed
 
 
 def mpiexec() -> str:
@@ -96,12 +105,12 @@ def start(number: int, *arguments: Any, module: str = "support.ranked", **enviro
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([PACKAGE, TESTS]), "PYTHONWARNINGS": "error", **environment}
     command = [mpiexec(), "-n", str(number), sys.executable, "-P", "-m", module, *map(str, arguments)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, encoding="utf-8")
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Its status, and what it said."""
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=HANGS)
     return process.returncode, out + err
 
 
@@ -111,15 +120,15 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("--threads", action="store_true")
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--wait", type=float, default=0.0)
+    parser.add_argument("--hold", type=int, default=0)
     given = parser.parse_args()
     group = join()
     if given.threads:
         parallel.use_threads(2)
         shares.LEAST_PIXELS = 0
     if given.what == "run":
-        Path(f"{given.out}.rank{group.rank}").write_text(str(os.getpid()))
-        slow_down(group, given.wait)
+        Path(f"{given.out}.rank{group.rank}").write_text(str(os.getpid()), encoding="utf-8")
+        disturb(group, given.hold, Path(f"{given.out}.noted"))
         run(given.out, given.resume, group)
     else:
         arrays = steps(group, micro_batch=2 if given.threads else 0)

@@ -1,6 +1,6 @@
 """A run small enough to be repeated many times, with all that a run can forget: dropout, running statistics, augmentation.
 
-    python toy_training.py OUT [--resume] [--die MOMENT]
+    python toy_training.py OUT [--resume] [--die MOMENT | --die-after SECONDS]
 
 trains it in a process of its own, which can be killed.
 """
@@ -148,7 +148,9 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--die")
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--die-after", type=float, default=0.0, help="seconds of processor time, anywhere in the run")
     options = parser.parse_args()
     if options.die:
         _die_while_writing(options.die, options.count)
+    signal.setitimer(signal.ITIMER_PROF, options.die_after)  # SIGPROF ends a process that does not expect it, and 0 is never
     toy_run(options.out, options.resume, toy_config(epochs=options.epochs))

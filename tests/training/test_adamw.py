@@ -5,10 +5,10 @@ import pytest
 
 from mvnp.core import Initializer, Param
 from mvnp.errors import CheckpointError, InputError
-from mvnp.execution import blockwise
 from mvnp.layers.linear import Linear
 from mvnp.training import AdamW
 from support.checks import normal, relative
+from support.tolerance import assert_close
 
 SHAPES = {"weight": (4, 3), "bias": (3,), "scale": (), "kernel": (2, 3, 3, 3), "A_log": (5, 2)}
 
@@ -30,29 +30,16 @@ def test_by_hand():
     param = Param(np.array([[1.0]]))
     optimizer = AdamW([("w", param)], betas=(0.5, 0.75), eps=1e-300, weight_decay=0.5)
     optimizer.step({"w": np.array([[2.0]])}, lr=0.1)
-    np.testing.assert_allclose(param.data, [[0.85]], rtol=1e-15)
+    assert_close(param.data, [[0.85]], terms=16)
     optimizer.step({"w": np.array([[-4.0]])}, lr=0.1)
-    np.testing.assert_allclose(param.data, [[0.85 * 0.95 + 0.2 / np.sqrt(4.75 / 0.4375)]], rtol=1e-15)
+    assert_close(param.data, [[0.85 * 0.95 + 0.2 / np.sqrt(4.75 / 0.4375)]], terms=16)
 
 
 def test_first_step_is_the_sign_of_the_gradient():
     # m̂ = g and v̂ = g² at t = 1: every weight moves by η, however large its gradient.
     param = Param(np.zeros(3))
     AdamW([("b", param)], eps=1e-300).step({"b": np.array([1e-3, -5.0, 1e4])}, lr=0.01)
-    np.testing.assert_allclose(param.data, [-0.01, 0.01, -0.01], rtol=1e-12)
-
-
-def test_in_blocks_as_in_one(monkeypatch):
-    def after_three_steps(block):
-        monkeypatch.setattr(blockwise, "BLOCK", block)
-        params, optimizer = make(weight_decay=0.1)
-        for step in range(3):
-            optimizer.step(draw(step), lr=0.1)
-        return {name: param.data for name, param in params.items()}
-
-    whole, parts = after_three_steps(1 << 20), after_three_steps(4)
-    for name in SHAPES:
-        np.testing.assert_array_equal(parts[name], whole[name])
+    assert_close(param.data, [-0.01, 0.01, -0.01])
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-14), ("float32", 1e-6)])
@@ -84,7 +71,7 @@ def test_only_matrices_decay():
     before = {name: param.data.copy() for name, param in params.items()}
     optimizer.step({name: np.zeros(shape) for name, shape in SHAPES.items()}, lr=0.5)
     for name, param in params.items():
-        np.testing.assert_allclose(param.data, before[name] * (0.95 if len(SHAPES[name]) >= 2 else 1.0), rtol=1e-15)
+        assert_close(param.data, before[name] * (0.95 if len(SHAPES[name]) >= 2 else 1.0), terms=16)
 
 
 def test_gradients_are_left_alone_and_parameters_updated_in_place():

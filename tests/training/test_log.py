@@ -40,9 +40,9 @@ def test_a_log_that_has_lost_lines(tmp_path):
 
 
 def test_a_line_that_is_not_whole(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"st')
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"st', encoding="utf-8")
     assert read_log(tmp_path / "log.jsonl") == [{"step": 1}]
-    (tmp_path / "log.jsonl").write_text("")
+    (tmp_path / "log.jsonl").write_text("", encoding="utf-8")
     assert read_log(tmp_path / "log.jsonl") == []
 
 

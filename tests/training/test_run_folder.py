@@ -45,7 +45,7 @@ def test_settings_of_the_run_are_taken_where_none_are_given(whole):
 def test_a_folder_with_a_run_is_refused(whole, tmp_path):
     with pytest.raises(TrainingError, match=r"already holds a run \(checkpoint.safetensors\); resume it, or choose another"):
         toy_run(whole)
-    (tmp_path / "log.jsonl").write_text("{}\n")
+    (tmp_path / "log.jsonl").write_text("{}\n", encoding="utf-8")
     with pytest.raises(TrainingError, match=r"already holds a run \(log.jsonl\)"):
         toy_run(tmp_path)
 
@@ -67,7 +67,7 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
 
 
 def test_folders_that_cannot_be_written_to(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(TrainingError, match=r"the output folder .*file is a file; choose another folder"):
         toy_run(tmp_path / "file")
     with pytest.raises(TrainingError, match=r"the output folder .*file/inner cannot be written to \(Not a directory\)"):

@@ -184,11 +184,11 @@ def test_nothing_is_run(tmp_path, function, arguments, named):
 
 def test_nothing_is_imported(tmp_path):
     """Not even modules that exist: importing runs code too."""
-    (tmp_path / "trap.py").write_text("open('sprung', 'w').close()")
+    (tmp_path / "trap.py").write_text("open('sprung', 'w').close()", encoding="utf-8")
     write_torch(tmp_path / "a.pth", None, pickled=b"\x80\x02ctrap\nanything\n.")
     code = "import mvnp.checkpoint as c\ntry: c.load_checkpoint('a.pth')\nexcept Exception as e: print(e)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    child = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    child = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
     assert "asks for 'trap.anything'" in child.stdout
     assert not (tmp_path / "sprung").exists()
 
@@ -340,5 +340,5 @@ def test_a_pickle_with_too_many_instructions(tmp_path, monkeypatch):
 
 def test_torch_is_not_imported():
     code = "import sys, mvnp.checkpoint as c; c.load_checkpoint(sys.argv[1]); print('torch' in sys.modules)"
-    child = subprocess.run([sys.executable, "-c", code, str(REFERENCE / "tiny.pth.tar")], capture_output=True, text=True)
+    child = subprocess.run([sys.executable, "-c", code, str(REFERENCE / "tiny.pth.tar")], capture_output=True, encoding="utf-8")
     assert child.stdout == "False\n"

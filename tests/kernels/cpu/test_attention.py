@@ -31,7 +31,7 @@ def dropout_of(B, h, L, seed):
     return (np.random.default_rng(seed).random((B, h, L, L)) < 0.7) / 0.7
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 40), st.integers(1, 20)),
     views=st.booleans(),

@@ -46,7 +46,11 @@ def run(tmp_path: Path, text: str, **variables: str | None) -> str:
     """What a Python program prints that begins with KERNEL."""
     program = textwrap.dedent(KERNEL) + textwrap.dedent(text)
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(tmp_path, **variables), capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        env=environment(tmp_path, **variables),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -119,7 +123,7 @@ def test_numbas_own_variable_says_where(tmp_path):
 def test_two_processes_at_once(tmp_path):
     program = textwrap.dedent(KERNEL) + "check(); check(dtype='float32')"
     command = [sys.executable, "-c", program]
-    both = [subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE, encoding="utf-8") for _ in range(2)]
     for process in both:
         _, error = process.communicate()
         assert (process.returncode, error) == (0, "")
@@ -132,11 +136,11 @@ def texts(tmp_path, monkeypatch):
     cache = pytest.importorskip("mvnp.kernels.cpu.cache")
     package = tmp_path / "package"
     package.mkdir()
-    (package / "jit.py").write_text("compile = 1\n")
-    (package / "gelu.py").write_text("from .jit import kernel\nfrom .exponential import exp\n")
-    (package / "exponential.py").write_text("    from .constants import log2\n")
-    (package / "constants.py").write_text("log2 = 1\n")
-    (package / "other.py").write_text("1\n")
+    (package / "jit.py").write_text("compile = 1\n", encoding="utf-8")
+    (package / "gelu.py").write_text("from .jit import kernel\nfrom .exponential import exp\n", encoding="utf-8")
+    (package / "exponential.py").write_text("    from .constants import log2\n", encoding="utf-8")
+    (package / "constants.py").write_text("log2 = 1\n", encoding="utf-8")
+    (package / "other.py").write_text("1\n", encoding="utf-8")
     monkeypatch.setattr(cache, "PACKAGE", package)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     return cache, package
@@ -148,9 +152,9 @@ def test_a_change_of_the_text_or_of_what_it_imports_is_another_folder(texts, cha
     cache, package = texts
     before = cache.folder_of("gelu")
     assert before == cache.folder_of("gelu")
-    (package / "other.py").write_text("2\n")
+    (package / "other.py").write_text("2\n", encoding="utf-8")
     assert cache.folder_of("gelu") == before
-    (package / f"{changed}.py").write_text((package / f"{changed}.py").read_text() + "# more\n")
+    (package / f"{changed}.py").write_text((package / f"{changed}.py").read_text(encoding="utf-8") + "# more\n")
     assert cache.folder_of("gelu") != before
 
 
@@ -343,7 +347,11 @@ def test_without_numba_the_book_runs_and_says_so(tmp_path, way):
         pytest.importorskip("numba")
     program = textwrap.dedent(MODEL).format(before=before)
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(tmp_path, **variables), capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        env=environment(tmp_path, **variables),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     told, *info = done.stdout.splitlines()

@@ -12,7 +12,7 @@ from support.twins import assert_near, check_twins, computed, needs_numba, twin_
 pytestmark = needs_numba
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     leading=st.lists(st.integers(1, 12), max_size=3),
     inputs=st.integers(1, 9),

@@ -12,7 +12,7 @@ from support.twins import check_twins, needs_numba, twin_function
 pytestmark = needs_numba
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(k=st.integers(1, 40), rest=st.lists(st.integers(1, 5), max_size=2), start=st.booleans(), seed=st.integers(0, 99))
 def test_numbers(k, rest, start, seed):
     shape = (k, *rest)

@@ -21,7 +21,7 @@ def inputs_of(b, l, d, n, bias=True, seed=0):
     return [x, dt, -np.exp(0.5 * A), B, C, D, *([dt_bias] if bias else [])]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 30), st.integers(1, 40), st.integers(1, 9)),
     bias=st.booleans(),
@@ -33,7 +33,8 @@ def test_numbers(shape, bias, softplus, seed):
     if not softplus:  # dt is a step itself: positive, or states would grow
         inputs[1] = np.abs(inputs[1])
         inputs[6:] = [np.abs(value) for value in inputs[6:]]
-    check_twins(selective_scan_forward, selective_scan_backward, inputs, softplus=softplus)
+    # Of few numbers, sums may be much smaller than what they are of: their roundings are larger beside them.
+    check_twins(selective_scan_forward, selective_scan_backward, inputs, units=512, softplus=softplus)
 
 
 @pytest.mark.parametrize("shape", MODEL, ids=str)

@@ -9,6 +9,7 @@ from mvnp.visualize.arrays.class_evidence import grad_cam_map, gradient_times_in
 from mvnp.visualize.arrays.cut import AboveStage
 from support.figures import image
 from support.tiny import image_off_kinks, tiny
+from support.tolerance import DEEP, assert_close
 
 
 def test_the_gradient_is_that_of_the_logit():
@@ -16,7 +17,7 @@ def test_the_gradient_is_that_of_the_logit():
     x = image_off_kinks(model, (1, 3, 40, 40), training=False)
     target, logit, gradient = logit_gradient(model, x, 1)
     assert target == 1
-    np.testing.assert_allclose(logit, model(x)[0, 1], rtol=1e-11)
+    assert_close(logit, model(x)[0, 1])
     direction = np.random.default_rng(3).standard_normal(x.shape)
     step = 1e-5
     change = (model(x + step * direction)[0, 1] - model(x - step * direction)[0, 1]) / (2 * step)
@@ -27,7 +28,7 @@ def test_gradient_times_input():
     model, x = tiny(dtype="float64"), image()
     _, _, gradient = logit_gradient(model, x, 2)
     expected = sum(gradient[0, colour] * x[0, colour] for colour in range(3))
-    np.testing.assert_allclose(gradient_times_input_map(model, x, 2), expected, rtol=1e-12)
+    assert_close(gradient_times_input_map(model, x, 2), expected)
 
 
 def test_grad_cam_of_the_last_stage_is_the_heads_weights_on_the_map():
@@ -40,7 +41,7 @@ def test_grad_cam_of_the_last_stage_is_the_heads_weights_on_the_map():
     for target in range(3):
         weights = model.head.weight.data[target] * gain / stage[0].size
         found.append(grad_cam_map(model, x, target))
-        np.testing.assert_allclose(found[-1], np.maximum(np.einsum("k,kij->ij", weights, stage), 0), rtol=1e-9, atol=1e-14)
+        assert_close(found[-1], np.maximum(np.einsum("k,kij->ij", weights, stage), 0), terms=DEEP)
     assert (np.array(found) > 0).sum() >= 3
 
 

@@ -8,6 +8,7 @@ from mvnp.errors import InputError
 from mvnp.visualize.arrays.cut import AboveStage, BelowStage
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 
 @pytest.mark.parametrize("stage", range(4))
@@ -15,8 +16,8 @@ def test_both_parts_are_the_model(stage):
     model, x = tiny(dtype="float64"), image()
     below, above = BelowStage(model, stage), AboveStage(model, stage)
     cut = below.forward(x)
-    np.testing.assert_allclose(cut, model.features(x)[stage], rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(above.forward(cut), model(x), rtol=1e-10)
+    assert_close(cut, model.features(x)[stage], terms=DEEP)
+    assert_close(above.forward(cut), model(x), terms=DEEP)
 
 
 @pytest.mark.parametrize("stage", range(4))
@@ -28,7 +29,7 @@ def test_both_backwards_are_the_models(stage):
     dlogits = np.random.default_rng(1).standard_normal(logits.shape)
     dx = below.backward(above.backward(dlogits, upper), lower)
     model(x, whole)
-    np.testing.assert_allclose(dx, model.backward(dlogits, whole), rtol=1e-9, atol=1e-12)
+    assert_close(dx, model.backward(dlogits, whole), terms=DEEP)
     assert lower.entries == upper.entries == []
 
 

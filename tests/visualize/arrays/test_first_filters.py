@@ -5,6 +5,7 @@ import numpy as np
 from mvnp.visualize.arrays.first_filters import first_layer
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 
 def test_kernels_make_the_answers():
@@ -17,5 +18,5 @@ def test_kernels_make_the_answers():
     for row, column in ((0, 0), (3, 7), (15, 15)):
         patch = padded[:, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
         expected = np.maximum((kernels * patch).sum(axis=(1, 2, 3)) + constant, 0)
-        np.testing.assert_allclose(answers[:, row, column], expected, rtol=1e-10, atol=1e-12)
+        assert_close(answers[:, row, column], expected, terms=DEEP)
     assert (answers > 0).any()

@@ -8,6 +8,7 @@ from mvnp.visualize.arrays.cut import AboveStage
 from mvnp.visualize.arrays.gradient_flow import BlockGradient, as_series, gradients_by_block, norm
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 
 def one_hot(logits, target):
@@ -41,7 +42,7 @@ def test_norms_of_parameters_are_those_of_the_models_gradients():
     for block in gradients_by_block(model, x, 1):
         parts = [g for key, g in gradients.items() if key.startswith(f"{block.path}.")]
         assert parts
-        np.testing.assert_allclose(block.parameters, np.sqrt(sum((g**2).sum() for g in parts)), rtol=1e-10)
+        assert_close(block.parameters, np.sqrt(sum((g**2).sum() for g in parts)), terms=DEEP)
 
 
 def test_norms_of_activations_are_gradients_of_the_stages():
@@ -52,7 +53,7 @@ def test_norms_of_activations_are_gradients_of_the_stages():
         above, tape = AboveStage(model, stage), Tape(training=False)
         logits = above.forward(model.features(x)[stage], tape)
         expected = np.sqrt((above.backward(one_hot(logits, 2), tape) ** 2).sum())
-        np.testing.assert_allclose(found[path], expected, rtol=1e-9)
+        assert_close(found[path], expected, terms=DEEP)
     assert found["head"] == 1.0
 
 

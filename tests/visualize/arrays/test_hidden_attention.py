@@ -12,6 +12,7 @@ from mvnp.visualize.arrays.hidden_attention import channel_groups, hidden_attent
 from mvnp.visualize.arrays.internals import internals
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 from support.trained import trained_demo
 
 BLOCK = "levels.2.blocks.0.mixer"
@@ -28,7 +29,7 @@ def test_two_tokens_by_hand():
     delta = np.log([[[2.0], [4.0]]])
     alpha = hidden_attention(delta, np.array([[-1.0]]), np.array([[[1.0], [3.0]]]), np.array([[[5.0], [7.0]]]))
     expected = [[5 * np.log(2), 0], [7 / 4 * np.log(2), 7 * 3 * np.log(4)]]
-    np.testing.assert_allclose(alpha[0, 0], expected, rtol=1e-14)
+    assert_close(alpha[0, 0], expected, terms=16)
 
 
 def test_it_is_the_product_of_the_decays():
@@ -38,7 +39,7 @@ def test_it_is_the_product_of_the_decays():
     for w, d, t, s in np.ndindex(alpha.shape):
         product = decay[w, s + 1 : t + 1, d].prod(axis=0)
         expected = (C[w, t] * product * delta[w, s, d] * B[w, s]).sum() if s <= t else 0.0
-        np.testing.assert_allclose(alpha[w, d, t, s], expected, rtol=1e-10, atol=1e-14)
+        assert_close(alpha[w, d, t, s], expected, terms=DEEP)
 
 
 def scanned(model, x):
@@ -89,11 +90,11 @@ def test_long_windows_and_large_steps_neither_overflow_nor_lose_the_near_past():
     delta, A = 40 * delta, 20 * A  # exponents down to −10⁵; the reciprocal of a product would be infinite
     alpha = hidden_attention(delta, A, B, C)
     assert np.isfinite(alpha).all()
-    np.testing.assert_allclose(alpha[0, :, 299, 299], (C[0, 299] * B[0, 299]).sum() * delta[0, 299], rtol=1e-12)
+    assert_close(alpha[0, :, 299, 299], (C[0, 299] * B[0, 299]).sum() * delta[0, 299])
     slow = hidden_attention(1e-3 * delta, A / 20, B, C)
     decay = np.exp(1e-3 * delta[0, 1:, :, None] * A / 20).prod(axis=0)  # of all tokens after the first
     expected = (C[0, 299] * decay * B[0, 0]).sum(axis=1) * 1e-3 * delta[0, 0]
-    np.testing.assert_allclose(slow[0, :, 299, 0], expected, rtol=1e-10)
+    assert_close(slow[0, :, 299, 0], expected, terms=DEEP)
 
 
 def test_masked_padding_gives_nothing():
@@ -107,9 +108,9 @@ def test_means_are_of_the_whole():
     scan = internals(tiny(dtype="float64"), image()).scans[BLOCK]
     alpha = hidden_attention_of(scan)
     np.testing.assert_array_equal(hidden_attention_of(scan, slice(1, 3)), alpha[1:3])
-    np.testing.assert_allclose(mean_hidden_attention(scan), np.abs(alpha).mean(axis=1))
-    np.testing.assert_allclose(mean_hidden_attention(scan, signed=True), alpha.mean(axis=1))
-    np.testing.assert_allclose(mean_hidden_attention(scan, channels=[5, 2]), np.abs(alpha[:, [2, 5]]).mean(axis=1))
+    assert_close(mean_hidden_attention(scan), np.abs(alpha).mean(axis=1))
+    assert_close(mean_hidden_attention(scan, signed=True), alpha.mean(axis=1))
+    assert_close(mean_hidden_attention(scan, channels=[5, 2]), np.abs(alpha[:, [2, 5]]).mean(axis=1))
 
 
 def test_groups_are_sorted_by_timescale_and_hold_every_channel_once():

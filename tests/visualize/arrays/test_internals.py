@@ -1,5 +1,6 @@
 """What is seen of a forward pass: mvnp/visualize/arrays/internals.py."""
 
+import gc
 import sys
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from mvnp.models.mixer import MambaVisionMixer
 from mvnp.visualize.arrays.internals import choose_block, internals, record_attention, record_scan
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 recording = sys.modules["mvnp.visualize.arrays.internals"]  # the function of that name hides the module
 
@@ -35,8 +37,8 @@ def test_states_are_those_of_the_plain_recurrence(padding):
                     for n in range(len(h[d])):
                         decay = np.exp(scan.delta[window, t, d] * scan.A[d, n])
                         h[d, n] = decay * h[d, n] + scan.delta[window, t, d] * scan.B[window, t, n] * scan.x[window, t, d]
-                        np.testing.assert_allclose(scan.decay[window, t, d, n], decay, rtol=1e-12)
-                np.testing.assert_allclose(scan.states[window, t], h, rtol=1e-10, atol=1e-14)
+                        assert_close(scan.decay[window, t, d, n], decay)
+                assert_close(scan.states[window, t], h, terms=DEEP)
 
 
 def test_every_mixer_and_attention_is_found_under_its_own_path():
@@ -61,7 +63,7 @@ def test_windows_are_those_of_the_maps():
 def test_attention_rows_add_up_to_one():
     for record in internals(tiny(dtype="float64"), image()).attentions.values():
         assert record.weights.shape == (record.windows.count, 2, 4, 4)
-        np.testing.assert_allclose(record.weights.sum(axis=-1), 1.0, rtol=1e-12)
+        assert_close(record.weights.sum(axis=-1), 1.0)
 
 
 def test_masked_padding_gets_no_attention_and_takes_no_step():
@@ -70,7 +72,7 @@ def test_masked_padding_gets_no_attention_and_takes_no_step():
         real = record.windows.real
         assert not real.all()
         on_real = np.where(real[:, None, None], record.weights, 0.0).sum(axis=-1)
-        np.testing.assert_allclose(on_real, 1.0, rtol=1e-12)
+        assert_close(on_real, 1.0)
     for scan in seen.scans.values():
         real = scan.windows.real
         assert (scan.delta[~real] == 0).all()
@@ -82,14 +84,14 @@ def test_timescale():
     # With the mean Δ of the real tokens at each of them, a state is exp(−1) of itself after τ tokens.
     mean_delta = np.mean([scan.delta[w, t] for w, t in np.argwhere(scan.windows.real)], axis=0)
     decay = np.exp(mean_delta[:, None] * scan.A)
-    np.testing.assert_allclose(decay**scan.timescale, np.exp(-1), rtol=1e-10)
+    assert_close(decay**scan.timescale, np.exp(-1), terms=DEEP)
 
 
 def test_looking_changes_nothing():
     model, x = tiny(dtype="float64"), image()
     before, logits = model.state_dict(), model(x)
     seen = internals(model, x)
-    np.testing.assert_allclose(seen.logits, logits[0], rtol=1e-12)  # without a tape, norms are folded into convolutions
+    assert_close(seen.logits, logits[0])  # without a tape, norms are folded into convolutions
     np.testing.assert_array_equal(model(x), logits)
     assert all((value == before[key]).all() for key, value in model.state_dict().items())
 
@@ -165,11 +167,13 @@ def calls_of(work):
     """Every Python function that `work` calls, with how often."""
     counted: Counter = Counter()
     before = sys.getprofile()
+    gc.disable()  # its moments are its own, and others may have asked to be called then
     sys.setprofile(lambda frame, event, _: counted.update([frame.f_code]) if event == "call" else None)
     try:
         work()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return counted
 
 

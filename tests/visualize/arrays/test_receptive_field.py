@@ -20,6 +20,7 @@ from support.checks import normal
 from support.figures import image
 from support.randomise import randomised
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 
 class Stack(Layer):
@@ -85,9 +86,9 @@ def test_a_field_by_hand():
     conv = randomised(Conv2d(3, 4, 1)).astype("float64")
     field = effective_field(Stack(conv), normal((2, 3, 5, 5), 1), 2, 3)
     assert np.argwhere(field).tolist() == [[2, 3]]
-    np.testing.assert_allclose(field[2, 3], np.abs(conv.weight.data).sum(axis=1).mean(), rtol=1e-12)
+    assert_close(field[2, 3], np.abs(conv.weight.data).sum(axis=1).mean())
     some = effective_field(Stack(conv), normal((2, 3, 5, 5), 1), 2, 3, channels=[1, 3])
-    np.testing.assert_allclose(some[2, 3], np.abs(conv.weight.data)[[1, 3]].sum(axis=1).mean(), rtol=1e-12)
+    assert_close(some[2, 3], np.abs(conv.weight.data)[[1, 3]].sum(axis=1).mean())
 
 
 def test_the_mean_over_images_and_channels():
@@ -95,7 +96,7 @@ def test_the_mean_over_images_and_channels():
     images, below = normal((2, 3, 70, 70), 5), BelowStage(model, 2)
     both = effective_field(below, images, 2, 2)
     single = [effective_field(below, images[i : i + 1], 2, 2, [k]) for i in (0, 1) for k in range(16)]
-    np.testing.assert_allclose(both, np.mean(single, axis=0), rtol=1e-9, atol=1e-15)
+    assert_close(both, np.mean(single, axis=0), terms=DEEP)
     assert not np.allclose(single[0], single[16])
 
 

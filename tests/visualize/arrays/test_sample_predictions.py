@@ -4,6 +4,7 @@ import numpy as np
 
 from mvnp.visualize.arrays.sample_predictions import predict
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 
 def images(count=10, channels=3):
@@ -13,4 +14,4 @@ def images(count=10, channels=3):
 def test_probabilities():
     model = tiny(dtype="float64")
     exponentials = np.exp(model(images()))
-    np.testing.assert_allclose(predict(model, images()), exponentials / exponentials.sum(axis=1, keepdims=True))
+    assert_close(predict(model, images()), exponentials / exponentials.sum(axis=1, keepdims=True))

@@ -7,6 +7,7 @@ from mvnp.visualize.arrays.internals import internals
 from mvnp.visualize.arrays.scan_state import mean_steps, path_points, state_norms, states_by_timescale
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 BLOCK = "levels.2.blocks.0.mixer"
 
@@ -20,8 +21,8 @@ def test_the_path_runs_row_by_row_inside_each_window():
 
 def test_norms_and_steps():
     scan = internals(tiny(dtype="float64"), image()).scans[BLOCK]
-    np.testing.assert_allclose(state_norms(scan)[1, 2], np.linalg.norm(scan.states[1, 2]))
-    np.testing.assert_allclose(mean_steps(scan)[1, 2], scan.delta[1, 2].mean())
+    assert_close(state_norms(scan)[1, 2], np.linalg.norm(scan.states[1, 2]))
+    assert_close(mean_steps(scan)[1, 2], scan.delta[1, 2].mean())
 
 
 def test_states_are_sorted_by_timescale():

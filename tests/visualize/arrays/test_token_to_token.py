@@ -12,6 +12,7 @@ from mvnp.visualize.arrays.internals import internals
 from mvnp.visualize.arrays.token_to_token import block_diagonal, level_matrices, rollout, row_normalised, token_matrix
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 from support.trained import trained_demo
 
 
@@ -26,7 +27,7 @@ def test_blocks_of_a_level_in_their_order():
     for path in list(matrices)[:2]:
         np.testing.assert_array_equal(matrices[path], mean_hidden_attention(found.scans[path]))
     for path in list(matrices)[2:]:
-        np.testing.assert_allclose(matrices[path], found.attentions[path].weights.mean(axis=1))
+        assert_close(matrices[path], found.attentions[path].weights.mean(axis=1))
     signed = level_matrices(found, "levels.2", signed=True)
     assert signed["levels.2.blocks.0.mixer"].min() < 0
     np.testing.assert_array_equal(signed["levels.2.blocks.2.mixer"], matrices["levels.2.blocks.2.mixer"])
@@ -47,7 +48,7 @@ def test_attention_weights_times_v_is_what_attention_gives():
         cache = by_path[path]
         assert isinstance(cache, AttentionCache)
         merged = (record.weights @ cache.v).transpose(0, 2, 1, 3)
-        np.testing.assert_allclose(merged.reshape(*merged.shape[:2], -1), by_path[f"{path}.proj"][0], rtol=0, atol=1e-10)
+        assert_close(merged.reshape(*merged.shape[:2], -1), by_path[f"{path}.proj"][0], terms=DEEP)
 
 
 def slow_rollout(matrices):
@@ -72,8 +73,8 @@ def slow_rollout(matrices):
 def test_rollout_is_that_of_the_slow_loop(padding):
     matrices = list(level_matrices(seen(padding=padding, window_size=(8, 8, 3, 2)), "levels.2").values())
     rolled = rollout(matrices)
-    np.testing.assert_allclose(rolled, slow_rollout(matrices), rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(rolled.sum(axis=-1), 1.0, rtol=0, atol=1e-12)
+    assert_close(rolled, slow_rollout(matrices))
+    assert_close(rolled.sum(axis=-1), 1.0)
     assert (rolled >= 0).all()
 
 
@@ -82,19 +83,19 @@ def test_rows_of_a_trained_models_rollout_add_up_to_one():
     found = internals(model, images[:1])
     for level in found.windows:
         rolled = rollout(level_matrices(found, level).values())
-        np.testing.assert_allclose(rolled.sum(axis=-1), 1.0, rtol=0, atol=1e-12)
+        assert_close(rolled.sum(axis=-1), 1.0)
 
 
 def test_rollout_by_hand():
     # Half of each token stays; the other half goes by M: here, both tokens take from the first alone; then each other's.
     first, second = np.array([[[3.0, 0.0], [3.0, 0.0]]]), np.array([[[0.0, 1.0], [1.0, 0.0]]])
-    np.testing.assert_allclose(rollout([first, second]), [[[[1, 0], [0.5, 0.5]]], [[[0.75, 0.25], [0.75, 0.25]]]])
+    assert_close(rollout([first, second]), [[[[1, 0], [0.5, 0.5]]], [[[0.75, 0.25], [0.75, 0.25]]]])
 
 
 def test_a_row_of_nothing_stays_itself():
     M = np.array([[[0.0, 0.0], [1.0, 1.0]]])
-    np.testing.assert_allclose(row_normalised(M), [[[0, 0], [0.5, 0.5]]])
-    np.testing.assert_allclose(rollout([M])[0], [[[1, 0], [0.25, 0.75]]])
+    assert_close(row_normalised(M), [[[0, 0], [0.5, 0.5]]])
+    assert_close(rollout([M])[0], [[[1, 0], [0.25, 0.75]]])
 
 
 def test_windows_stand_on_the_diagonal():
@@ -104,7 +105,7 @@ def test_windows_stand_on_the_diagonal():
 
 def test_entropy():
     p = np.array([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]])
-    np.testing.assert_allclose(entropy(p), [0, np.log(4), np.log(2)], atol=1e-15)
+    assert_close(entropy(p), [0, np.log(4), np.log(2)], terms=16)
     assert not np.signbit(entropy(p)[0]) or entropy(p)[0] == 0
 
 

@@ -7,6 +7,7 @@ from mvnp.visualize.arrays.internals import internals
 from mvnp.visualize.arrays.window_attention import query_weights
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 BLOCK = "levels.2.blocks.1.mixer"
 
@@ -23,9 +24,9 @@ def test_weights_on_the_image_add_up_to_one_inside_the_window(padding):
             top, left = row // 2 * 2, column // 2 * 2
             assert inside[top : top + 2, left : left + 2].all()
             assert inside.sum() == 4
-            np.testing.assert_allclose(np.nansum(maps, axis=(1, 2)), 1.0)
+            assert_close(np.nansum(maps, axis=(1, 2)), 1.0)
             if padding == "masked":
-                np.testing.assert_allclose(np.nansum(maps[:, : windows.H, : windows.W], axis=(1, 2)), 1.0)
+                assert_close(np.nansum(maps[:, : windows.H, : windows.W], axis=(1, 2)), 1.0)
 
 
 def test_a_weight_by_hand():

@@ -10,6 +10,7 @@ from mvnp.visualize.figures.attention_entropy import attention_entropy
 from mvnp.visualize.figures.style import png
 from support.figures import image, marks
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -20,7 +21,7 @@ def test_what_is_drawn_is_what_was_recorded(narrow):
     order = np.argsort(np.nanmean(spread, axis=(1, 2)))
     for axes, head in zip(figure.axes[:2], order, strict=True):
         _, drawn = marks(axes)
-        np.testing.assert_allclose(drawn, spread[head, :5, :5].ravel())
+        assert_close(drawn, spread[head, :5, :5].ravel())
         assert axes.get_title(loc="left") == f"Head {head + 1}: {drawn.mean():.1f} of 4"
     assert png(figure).startswith(b"\x89PNG")
 

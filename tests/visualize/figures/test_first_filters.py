@@ -11,6 +11,7 @@ from mvnp.visualize.figures.first_filters import first_filters, kernel_picture
 from mvnp.visualize.figures.style import png
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -26,7 +27,7 @@ def test_pairs_of_kernel_and_answer(channels, narrow):
     for name, drawn in pictures.items():
         kernel = kernels[int(name)]
         expected = (kernel.transpose(1, 2, 0) / most + 1) / 2 if channels == 3 else kernel[0]
-        np.testing.assert_allclose(drawn, expected, atol=1e-12)
+        assert_close(drawn, expected)
     for drawn in below:
         assert any(np.array_equal(drawn, answer) for answer in answers)
     assert png(figure).startswith(b"\x89PNG")

@@ -9,6 +9,7 @@ from mvnp.visualize.figures.gradient_flow import gradient_flow, short_names
 from mvnp.visualize.figures.style import png
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -22,7 +23,7 @@ def test_the_norms_are_drawn(narrow):
         if name == "activations":
             assert np.isnan(line[-1])  # the head's output is the logit
             line, expected = line[:-1], expected[:-1]
-        np.testing.assert_allclose(line, expected)
+        assert_close(line, expected)
         marked = {marks.get_label(): np.asarray(marks.get_xdata()) for marks in axes.lines[1:]}
         for kind, places in marked.items():
             assert [blocks[place].kind for place in places] == [kind] * len(places)

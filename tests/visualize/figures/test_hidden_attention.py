@@ -11,6 +11,7 @@ from mvnp.visualize.figures.hidden_attention import hidden_attention_groups, hid
 from mvnp.visualize.figures.style import png
 from support.figures import image, marks
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 QUERY = (4, 1)  # of a map of 5x5 in windows of 3: token 4 of window 2, whose last row is padding
 WINDOW, TOKEN = 2, 4
@@ -37,7 +38,7 @@ def test_the_matrix(model, alpha, narrow):
     for axes, expected in zip(figure.axes, (np.abs(alpha).mean(axis=0), alpha.mean(axis=0)), strict=False):
         drawn = axes.images[0].get_array()
         earlier = np.tril(np.ones(drawn.shape, bool))
-        np.testing.assert_allclose(drawn[earlier], expected[earlier])
+        assert_close(drawn[earlier], expected[earlier])
         np.testing.assert_array_equal(np.ma.getmaskarray(drawn) | np.isnan(drawn.filled(np.nan)), ~earlier)
         assert [line.get_ydata()[0] for line in axes.lines] == [TOKEN, TOKEN]
     assert png(figure).startswith(b"\x89PNG")
@@ -55,8 +56,8 @@ def test_the_map_of_a_query(model, alpha, narrow):
         (signed, before, sign[TOKEN, before]),
     ):
         centres, drawn = marks(axes)
-        np.testing.assert_allclose(drawn, values)
-        np.testing.assert_allclose(centres / 16, cells(tokens), atol=1e-9)
+        assert_close(drawn, values)
+        assert_close(centres / 16, cells(tokens), terms=DEEP)
     assert takes.get_title(loc="left").endswith(f"itself {size[TOKEN, TOKEN]:.2g}")
     assert png(figure).startswith(b"\x89PNG")
 
@@ -68,8 +69,8 @@ def test_groups_of_channels(model, alpha, narrow):
     for axes, group, name in zip(figure.axes[:2], groups, ("fast half", "slow half"), strict=True):
         row = np.abs(alpha[group]).mean(axis=0)[TOKEN]
         centres, drawn = marks(axes)
-        np.testing.assert_allclose(drawn, row[:TOKEN] / row.sum())
-        np.testing.assert_allclose(centres / 16, cells(np.arange(TOKEN)), atol=1e-9)
+        assert_close(drawn, row[:TOKEN] / row.sum())
+        assert_close(centres / 16, cells(np.arange(TOKEN)), terms=DEEP)
         assert axes.get_title(loc="left") == f"{name}\nitself {row[TOKEN] / row.sum():.0%}"
     png(figure)
 

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from mvnp.visualize.figures.pixel_maps import around_zero, show_cells, show_signed
 from support.figures import marks
+from support.tolerance import assert_close
 
 
 def test_squares_stand_on_their_cells_and_areas_are_amounts():
@@ -13,10 +14,10 @@ def test_squares_stand_on_their_cells_and_areas_are_amounts():
     axes = Figure().subplots()
     drawn = show_cells(axes, np.zeros((6, 6)), sums, 3)
     centres, values = marks(axes)
-    np.testing.assert_allclose(centres, [(1, 1), (4, 1), (1, 4), (4, 4)])
+    assert_close(centres, [(1, 1), (4, 1), (1, 4), (4, 4)])
     np.testing.assert_array_equal(values, sums.ravel())
     areas = [path.get_extents().width ** 2 for path in drawn.get_paths()]
-    np.testing.assert_allclose(areas, (0.94 * 3) ** 2 * np.abs(sums).ravel() / 4, atol=1e-12)
+    assert_close(areas, (0.94 * 3) ** 2 * np.abs(sums).ravel() / 4)
     reds, blues = drawn.to_rgba([4.0])[0], drawn.to_rgba([-4.0])[0]
     assert reds[0] > reds[2]
     assert blues[2] > blues[0]

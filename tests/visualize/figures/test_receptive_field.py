@@ -13,6 +13,7 @@ from mvnp.visualize.figures.style import png
 from support.checks import normal
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 
 def stages(figure):
@@ -30,7 +31,7 @@ def test_each_stages_field_is_drawn(scale, kind, narrow):
         drawn = axes.images[0].get_array()
         relative = field / field.max()
         np.testing.assert_array_equal(np.ma.getmaskarray(drawn), relative < 1e-4)
-        np.testing.assert_allclose(drawn.compressed(), relative[relative >= 1e-4])
+        assert_close(drawn.compressed(), relative[relative >= 1e-4])
         assert isinstance(axes.images[0].norm, kind)
         cross = axes.lines[-1]
         assert (*cross.get_ydata(), *cross.get_xdata()) == (height // 2 * (4 << stage), width // 2 * (4 << stage))
@@ -43,7 +44,7 @@ def test_the_frame_is_what_the_feature_can_see():
         height, width = model.features(x)[stage].shape[2:]
         top, bottom, left, right = box_through(steps_to(model, stage), (150, 90), height // 2, width // 2)
         frame = axes.patches[-1].get_path().transformed(axes.patches[-1].get_patch_transform()).get_extents()
-        np.testing.assert_allclose(frame.bounds, (left - 0.5, top - 0.5, right - left + 1, bottom - top + 1))
+        assert_close(frame.bounds, (left - 0.5, top - 0.5, right - left + 1, bottom - top + 1))
         shown = ~np.ma.getmaskarray(axes.images[0].get_array())
         assert shown[top : bottom + 1, left : right + 1].sum() == shown.sum() > 0
 
@@ -54,8 +55,8 @@ def test_a_small_field_is_shown_closer():
     closest = stages(receptive_field(model, x))[0]
     assert "4x closer" in closest.get_title(loc="left")
     (bottom, top), (left, right) = closest.get_ylim(), closest.get_xlim()  # rows count downwards
-    np.testing.assert_allclose((bottom - top, right - left), (150 / 4, 130 / 4))
-    np.testing.assert_allclose(((bottom + top) / 2, (left + right) / 2), closest.lines[-1].get_xydata()[0][::-1])
+    assert_close((bottom - top, right - left), (150 / 4, 130 / 4))
+    assert_close(((bottom + top) / 2, (left + right) / 2), closest.lines[-1].get_xydata()[0][::-1])
     whole = stages(receptive_field(model, x))[3]
     assert (whole.get_ylim(), whole.get_xlim()) == ((149.5, -0.5), (-0.5, 129.5))
 

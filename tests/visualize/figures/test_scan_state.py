@@ -13,6 +13,7 @@ from mvnp.visualize.figures.scan_state import scan_path, scan_state, state_heat_
 from mvnp.visualize.figures.style import png
 from support.figures import image, marks
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 BLOCK = "levels.2.blocks.0.mixer"
 
@@ -27,12 +28,12 @@ def test_what_is_drawn_is_what_was_recorded(narrow):
     for title, values in (("State ‖h‖ after each token", state_norms(scan)), ("Step Δ of each token", mean_steps(scan))):
         centres, drawn = marks(panels[title])
         order = np.lexsort(scan.windows.positions.reshape(-1, 2).T[::-1])
-        np.testing.assert_allclose(drawn, values.ravel()[order])
-        np.testing.assert_allclose(centres, path_points(scan.windows).reshape(-1, 2)[order], atol=1e-9)
+        assert_close(drawn, values.ravel()[order])
+        assert_close(centres, path_points(scan.windows).reshape(-1, 2)[order], terms=DEEP)
 
     lines, timescale = states_by_timescale(scan)
     heat = panels["States along the scan"].images[0].get_array()
-    np.testing.assert_allclose(heat * np.abs(lines).max(axis=1, keepdims=True), lines)
+    assert_close(heat * np.abs(lines).max(axis=1, keepdims=True), lines)
     side = next(axes for axes in figure.axes if axes.get_xlabel() == "τ in tokens")
     np.testing.assert_array_equal(side.lines[0].get_xdata(), timescale)
     assert png(figure).startswith(b"\x89PNG")
@@ -45,11 +46,11 @@ def test_the_parts_alone_show_the_same(narrow):
     order = np.lexsort(scan.windows.positions.reshape(-1, 2).T[::-1])
     for draw, values in ((state_map, state_norms(scan)), (step_map, mean_steps(scan))):
         figure = draw(model, x, block="levels.2.blocks.0", narrow=narrow)
-        np.testing.assert_allclose(marks(figure.axes[0])[1], values.ravel()[order])
+        assert_close(marks(figure.axes[0])[1], values.ravel()[order])
         assert "levels.2.blocks.0" in figure.get_suptitle()
     lines, timescale = states_by_timescale(scan)
     heat, side = state_heat_map(model, x, narrow=narrow).axes[:2]
-    np.testing.assert_allclose(heat.images[0].get_array() * np.abs(lines).max(axis=1, keepdims=True), lines)
+    assert_close(heat.images[0].get_array() * np.abs(lines).max(axis=1, keepdims=True), lines)
     np.testing.assert_array_equal(side.lines[0].get_xdata(), timescale)
     png(scan_path(model, x, narrow=narrow))
 
@@ -97,7 +98,7 @@ def test_pictures():
     picture = as_picture(x)
     assert picture.shape == (6, 6, 3)
     assert (picture.min(), picture.max()) == (0, 1)
-    np.testing.assert_allclose(picture[2, 4], (x[0, :, 2, 4] - x.min()) / (x.max() - x.min()))
+    assert_close(picture[2, 4], (x[0, :, 2, 4] - x.min()) / (x.max() - x.min()))
     assert as_picture(x[:, :1]).shape == as_picture(np.zeros((1, 5, 6, 6))).shape == (6, 6)
     assert not as_picture(np.full((1, 1, 6, 6), 3.0)).any()
 

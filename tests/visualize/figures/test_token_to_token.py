@@ -11,6 +11,7 @@ from mvnp.visualize.figures.style import png
 from mvnp.visualize.figures.token_to_token import attention_rollout, token_to_token
 from support.figures import image, marks
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 NAMES = ["0: scan", "1: scan", "2: attention", "3: attention"]
 
@@ -34,12 +35,12 @@ def test_every_block_and_the_rollout(model, matrices, narrow, signed):
         expected = block_diagonal(M if signed else row_normalised(M))
         drawn = np.ma.filled(panels[name].images[0].get_array().astype(float), np.nan)
         seen = np.isfinite(drawn)
-        np.testing.assert_allclose(drawn[seen], expected[seen])
+        assert_close(drawn[seen], expected[seen])
         possible = block_diagonal(np.tril(np.ones_like(M)) if name.endswith("scan") else np.ones_like(M)) > 0
         np.testing.assert_array_equal(seen, possible)
         assert panels[name].lines[-1].get_ydata()[0] == 2 * 9 + 4  # token 4 of window 2
     last = np.ma.filled(panels["Rollout of 4 blocks"].images[0].get_array().astype(float), 0.0)
-    np.testing.assert_allclose(last, block_diagonal(rollout(matrices.values())[-1]))
+    assert_close(last, block_diagonal(rollout(matrices.values())[-1]))
     assert png(figure).startswith(b"\x89PNG")
 
 
@@ -50,13 +51,13 @@ def test_rollout_on_the_image(model, matrices, narrow):
     for axes, name, shares in zip(figure.axes, NAMES, rolled[:, 4], strict=False):
         centres, drawn = marks(axes)
         tokens = [token for token in range(9) if token != 4]
-        np.testing.assert_allclose(drawn, shares[tokens])
-        np.testing.assert_allclose(centres / 16, [(token % 3, 3 + token // 3) for token in tokens], atol=1e-9)
+        assert_close(drawn, shares[tokens])
+        assert_close(centres / 16, [(token % 3, 3 + token // 3) for token in tokens], terms=DEEP)
         assert axes.get_title(loc="left") == f"{name}\nitself {shares[4]:.0%}"
     real = internals(model, image()).windows["levels.2"].real[2]
     _, everyone = marks(figure.axes[4])
-    np.testing.assert_allclose(everyone, rolled[-1][real].mean(axis=0))
-    np.testing.assert_allclose(everyone.sum(), 1.0)
+    assert_close(everyone, rolled[-1][real].mean(axis=0))
+    assert_close(everyone.sum(), 1.0)
     assert png(figure).startswith(b"\x89PNG")
 
 

@@ -8,6 +8,7 @@ from mvnp.visualize.arrays.training_curves import running_mean
 from mvnp.visualize.figures.style import png
 from mvnp.visualize.figures.training_curves import training_curves
 from support.figures import run_log
+from support.tolerance import assert_close
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -15,12 +16,12 @@ def test_what_is_drawn_is_what_was_logged(narrow):
     figure = training_curves(run_log(), narrow=narrow)
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     steps, mean, tests = panels["Loss"].lines
-    np.testing.assert_allclose(steps.get_xydata(), np.stack([np.arange(1, 61), 2.3 / np.arange(1, 61)], axis=1))
-    np.testing.assert_allclose(mean.get_ydata(), running_mean(steps.get_ydata()))
-    np.testing.assert_allclose(tests.get_xydata(), [[20, 1 / 20], [60, 1 / 60]])
-    np.testing.assert_allclose(panels["Test accuracy"].lines[0].get_xydata(), [[20, 0.2], [60, 0.6]])
+    assert_close(steps.get_xydata(), np.stack([np.arange(1, 61), 2.3 / np.arange(1, 61)], axis=1))
+    assert_close(mean.get_ydata(), running_mean(steps.get_ydata()))
+    assert_close(tests.get_xydata(), [[20, 1 / 20], [60, 1 / 60]])
+    assert_close(panels["Test accuracy"].lines[0].get_xydata(), [[20, 0.2], [60, 0.6]])
     assert [text.get_text() for text in panels["Test accuracy"].texts] == ["60.0%"]
-    np.testing.assert_allclose(panels["Learning rate"].lines[0].get_ydata(), 0.001 * np.arange(1, 61))
+    assert_close(panels["Learning rate"].lines[0].get_ydata(), 0.001 * np.arange(1, 61))
     assert panels["Loss"].get_ylim()[1] > 2.3
     assert png(figure).startswith(b"\x89PNG")
 

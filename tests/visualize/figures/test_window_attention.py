@@ -10,6 +10,7 @@ from mvnp.visualize.figures.style import png
 from mvnp.visualize.figures.window_attention import window_attention
 from support.figures import image, marks
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 BLOCK = "levels.2.blocks.1.mixer"
 
@@ -22,8 +23,8 @@ def test_what_is_drawn_is_what_was_recorded(narrow):
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     for head in (0, 1):
         centres, drawn = marks(panels[f"Head {head + 1}"])
-        np.testing.assert_allclose(drawn, record.weights[4, head, 2])
-        np.testing.assert_allclose(centres / 16, [(2, 2), (3, 2), (2, 3), (3, 3)], atol=1e-9)
+        assert_close(drawn, record.weights[4, head, 2])
+        assert_close(centres / 16, [(2, 2), (3, 2), (2, 3), (3, 3)], terms=DEEP)
     assert "Query" in panels
     assert png(figure).startswith(b"\x89PNG")
 
@@ -35,14 +36,14 @@ def test_areas_are_in_proportion_to_weights():
         collection = axes.collections[0]
         squares += [path.get_extents().width ** 2 for path in collection.get_paths()]
         weights += collection.get_array().tolist()
-    np.testing.assert_allclose(np.array(squares) / max(squares), np.array(weights) / max(weights))
+    assert_close(np.array(squares) / max(squares), np.array(weights) / max(weights))
 
 
 def test_the_query_is_the_middle_one_unless_given():
     model, x = tiny(dtype="float64"), image()
     record = internals(model, x).attentions[BLOCK]
     _, drawn = marks(window_attention(model, x).axes[1])
-    np.testing.assert_allclose(drawn, record.weights[record.windows.find(2, 2)[0], 0, 0])
+    assert_close(drawn, record.weights[record.windows.find(2, 2)[0], 0, 0])
 
 
 def test_many_heads(strict_cupy):

@@ -132,7 +132,7 @@ def test_a_folder_of_another_training(tmp_path):
 
 def test_a_folder_that_cannot_be_written_shows_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "__init__", lambda *_, **__: pytest.fail("began"))
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(TrainingError, match=r"the output folder .*file is a file; choose another folder"):
         run_demo(tmp_path / "file", quick=True, quiet=True)
     with pytest.raises(TrainingError, match=r"the output folder .* cannot be written to"):

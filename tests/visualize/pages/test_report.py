@@ -54,6 +54,6 @@ def test_the_page_comes_after_its_pictures(tmp_path, monkeypatch):
 
 
 def test_a_place_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match="file"):
         write_page(tmp_path / "file", page())

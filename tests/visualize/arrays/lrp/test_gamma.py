@@ -15,6 +15,7 @@ from support.checks import normal
 from support.figures import image
 from support.randomise import randomised
 from support.tiny import tiny
+from support.tolerance import DEEP, assert_close
 
 SHAPES = {"same": ((1, 1), (1, 1)), "strided": ((2, 1), (0, 2))}
 
@@ -45,8 +46,8 @@ def test_against_the_formula_term_by_term(shape):
                 expected_bias[o] += f * s
             else:
                 expected[at] += f * weight * s
-    np.testing.assert_allclose(dx, expected, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(db, expected_bias, rtol=1e-9)
+    assert_close(dx, expected, terms=DEEP)
+    assert_close(db, expected_bias, terms=DEEP)
 
 
 @pytest.mark.parametrize("gamma", [0.1, 0.25, 3.0])
@@ -63,8 +64,8 @@ def test_gamma_of_zero_is_the_gradient():
     x, w, b, _, c, cache = case((2, 1), (1, 1))
     dx, db = gamma_relevance(c, x, w, b, (2, 1), (1, 1), 0.0)
     want_dx, _, want_db = conv2d_backward(c, cache)
-    np.testing.assert_allclose(dx, want_dx, rtol=1e-10, atol=1e-13)
-    np.testing.assert_allclose(db, want_db, rtol=1e-10)
+    assert_close(dx, want_dx, terms=DEEP)
+    assert_close(db, want_db, terms=DEEP)
 
 
 def test_what_cancels_gets_less():
@@ -72,8 +73,8 @@ def test_what_cancels_gets_less():
     x, w = np.array([10.0, 9.9]).reshape(1, 1, 1, 2), np.array([1.0, -1.0]).reshape(1, 2, 1, 1)
     c = np.full((1, 1, 1, 1), 10.0)  # y is 0.1
     plain, calmer = (gamma_relevance(c, x, w, None, (1, 1), (0, 0), gamma)[0] * x for gamma in (0.0, 0.25))
-    np.testing.assert_allclose(plain.ravel(), [100, -99], rtol=1e-9)
-    np.testing.assert_allclose(calmer.ravel(), [12.5 / 2.6, -9.9 / 2.6], rtol=1e-9)
+    assert_close(plain.ravel(), [100, -99], terms=DEEP)
+    assert_close(calmer.ravel(), [12.5 / 2.6, -9.9 / 2.6], terms=DEEP)
 
 
 def test_a_feature_of_zero_harms_nothing():
@@ -90,9 +91,7 @@ def test_the_layer_takes_its_record_off_the_tape(monkeypatch):
         y = other(x, tape)
         dy = normal(y.shape, 5)
         dx = other.backward(dy, tape)
-        np.testing.assert_allclose(
-            dx, gamma_relevance(dy, x, conv.weight.data, conv.bias.data, (1, 1), (1, 1), 0.25)[0], rtol=1e-9
-        )
+        assert_close(dx, gamma_relevance(dy, x, conv.weight.data, conv.bias.data, (1, 1), (1, 1), 0.25)[0], terms=DEEP)
         assert tape.entries == []
 
 

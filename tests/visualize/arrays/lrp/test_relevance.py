@@ -12,6 +12,7 @@ from mvnp.visualize.arrays.class_evidence import gradient_times_input_map
 from mvnp.visualize.arrays.lrp import linearised, relevance
 from support.figures import image
 from support.tiny import TINY, tiny
+from support.tolerance import DEEP, assert_close
 
 VARIANTS = {
     "official": {},
@@ -31,10 +32,10 @@ def test_pixels_and_biases_add_up_to_the_logit(variant):
     for target in range(3):
         found = relevance(model, x, target)
         logit = model(x)[0, target]
-        np.testing.assert_allclose(found.logit, logit, rtol=1e-11)
+        assert_close(found.logit, logit)
         total = found.pixels.sum() + sum(found.biases.values())
         assert abs(total - logit) < 1e-11 * sum(map(abs, (*found.biases.values(), found.pixels.sum())))
-        np.testing.assert_allclose(found.error, abs(total - found.logit), atol=1e-12)
+        assert_close(found.error, abs(total - found.logit))
 
 
 def test_without_constants_the_pixels_alone_are_the_logit():
@@ -45,7 +46,7 @@ def test_without_constants_the_pixels_alone_are_the_logit():
             param.data = 0.0 * param.data
     found = relevance(model, image(), 1)
     assert not any(found.biases.values())
-    np.testing.assert_allclose(found.pixels.sum(), found.logit, rtol=1e-10)
+    assert_close(found.pixels.sum(), found.logit, terms=DEEP)
 
 
 def test_the_plain_gradient_does_not_conserve():
@@ -62,8 +63,8 @@ def test_a_bias_that_is_raised_gets_what_the_raise_brings():
     before = relevance(model, x, 2)
     model.head.bias.data[2] += 0.75
     after = relevance(model, x, 2)
-    np.testing.assert_allclose(after.biases["head"] - before.biases["head"], 0.75, rtol=1e-12)
-    np.testing.assert_allclose(after.pixels, before.pixels, rtol=1e-12)
+    assert_close(after.biases["head"] - before.biases["head"], 0.75)
+    assert_close(after.pixels, before.pixels)
 
 
 def test_without_gamma_convolutions_keep_their_own_backward():

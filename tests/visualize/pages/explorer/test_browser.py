@@ -17,9 +17,12 @@ from support.explorer import data_of
 from support.figures import image
 from support.tiny import tiny
 
-pytestmark = pytest.mark.skipif(
-    find_chromium() is None, reason="no Chromium here (Debian: apt-get install chromium; or set CHROMIUM to its path)"
-)
+pytestmark = [
+    pytest.mark.slow(reason="Chromium opens the page, and scripts run in it"),
+    pytest.mark.skipif(
+        find_chromium() is None, reason="no Chromium here (Debian: apt-get install chromium; or set CHROMIUM to its path)"
+    ),
+]
 
 SCAN, ATTENTION, DEEPER = 0, 1, 2  # blocks of the page: two of level 2, with 5x5 tokens in windows of 2, and one of level 3
 

@@ -37,6 +37,7 @@ def frames_of(uri):
         return opened.n_frames
 
 
+@pytest.mark.slow(reason="draws every figure there is, each in three sizes; each has a test of its own")
 def test_it_has_all_figures(tmp_path):
     said = []
     read = assert_sound(write_explorer(tmp_path, [Subject("tiny", tiny())], image(), say=said.append))
@@ -125,7 +126,7 @@ def test_a_file_whose_name_is_no_text(tmp_path):
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    (tmp_path / "visualize.html").write_text("the old one")
+    (tmp_path / "visualize.html").write_text("the old one", encoding="utf-8")
 
     def full(source, target):
         raise OSError(28, "No space left on device")
@@ -133,7 +134,7 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         write_explorer(tmp_path, [Subject("tiny", tiny())], image(), figures=False)
-    assert (tmp_path / "visualize.html").read_text() == "the old one"
+    assert (tmp_path / "visualize.html").read_text(encoding="utf-8") == "the old one"
     assert len(list(tmp_path.iterdir())) == 1
 
 
