@@ -318,9 +318,13 @@ def _instead_of_statement(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt]]
                     ast.Assign([written], value, lineno=statement.lineno),
                 )
         case ast.Assign(targets=[target], value=value):
-            if isinstance(target, ast.Subscript) or (isinstance(target, ast.Attribute) and not _is_self(target)):
-                yield "drop statement", ast.Pass()
-            elif isinstance(target, ast.Name) and any(isinstance(n, ast.Name) and n.id == target.id for n in ast.walk(value)):
+            if (
+                isinstance(target, ast.Subscript)
+                or (isinstance(target, ast.Attribute) and not _is_self(target))
+                or (
+                    isinstance(target, ast.Name) and any(isinstance(n, ast.Name) and n.id == target.id for n in ast.walk(value))
+                )
+            ):
                 yield "drop statement", ast.Pass()
         case ast.Return(value=ast.Tuple(elts=elts)):
             for i in range(len(elts) - 1):
