@@ -34,11 +34,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # this tree's mvnp, installe
 
 from cases import CASES, PEERS
 from layers import chosen
-from machine import machine, processor
+from machine import processor
 from report import as_markdown, as_text
 from results import write_beside
 from rounds import Disagreement, Runner, add_floors
-from workers import WorkerError
+from workers import WorkerError, ask
 
 from mvnp import atomic
 from mvnp.execution import parallel
@@ -78,7 +78,7 @@ def main() -> None:
             found = measure(runner, tuple(arguments.only or GROUPS), arguments.quick, kept)
     except (WorkerError, Disagreement) as error:
         raise SystemExit(f"nothing is reported: {error}") from None
-    about = machine(parallel.threads())
+    about = ask(do="machine", threads=parallel.threads())  # there the matrix library has chosen its kernel
     say(" ".join(f"{name}: {value}." for name, value in about.items()))
     if arguments.out:
         for group, rows in found.items():

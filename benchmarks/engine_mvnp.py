@@ -19,7 +19,7 @@ def images(case: Case) -> np.ndarray:
 def make(case: Case) -> Callable[[], Any]:
     """A call gives the logits, or makes one training step and gives its loss."""
     import mvnp
-    from mvnp.execution.workspace import keep_freed_memory
+    from mvnp.execution.scratch import keep_freed_memory
     from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
     from mvnp.training.adamw import AdamW
 

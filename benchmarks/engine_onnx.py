@@ -1,5 +1,5 @@
-"""ONNX Runtime's and OpenVINO's side of an inference case. There are two files for it: the PyTorch twin's, traced with its scans
-unrolled, and mvnp's own, with the operator Scan. Which of the two is faster depends on the runtime and the processor."""
+"""ONNX Runtime's and OpenVINO's side of an inference case. There are two files for it: the PyTorch twin's, traced with its
+scans unrolled, and mvnp's own, with the operator Scan. Which of the two is faster depends on the runtime and the processor."""
 
 from __future__ import annotations
 

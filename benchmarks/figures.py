@@ -5,30 +5,65 @@ They are drawn when the documentation is built, by the scripts in docs/figures.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cases import PEERS
+from cases import PEERS as EVERY_PEER
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from results import by_processor
 
-COLOUR = {"torch": "#0072B2", "onnx": "#E69F00", "compile": "#009E73", "mvnp": "#D55E00"}
+COLOUR = {
+    "mvnp": "#D55E00",
+    "torch": "#0072B2",
+    "compile": "#009E73",
+    "onnx": "#E69F00",
+    "own": "#CC79A7",
+    "openvino": "#56B4E9",
+}
+MARKERS = "osd^vP"
+PEERS = {peer: name for peer, name in EVERY_PEER.items() if peer in COLOUR}
 PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # behind a number, so that no line runs through it
 PASSES = {"forward": "#0072B2", "backward": "#E69F00"}
 
 
-def model_rows(folder: Path) -> list[dict[str, Any]]:
-    """The rows of all cases of whole models, from the files that compare.py has written."""
-    files = [folder / f"{name}.json" for name in ("models", "training", "without_scan")]
-    return [row for file in files if file.exists() for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
+Rows = list[dict[str, Any]]
 
 
-def models(rows: list[dict[str, Any]]) -> Figure:
+def model_rows(folder: Path) -> dict[str, Rows]:
+    """{processor: the rows of all cases of whole models}, from the files that compare.py has written."""
+    found: dict[str, Rows] = {}
+    for name in ("models", "training", "without_scan"):
+        for processor, result in by_processor(folder / f"{name}.json").items():
+            found.setdefault(processor, []).extend(result["rows"])
+    return found
+
+
+def panels(found: dict[str, Rows], lines: list[int], draw: Callable[[Axes, Rows], None]) -> Figure:
+    """A panel for each processor, one below the other, as high as it has lines. Where there are several, they are named."""
+    figure = Figure(figsize=(9, 0.28 * sum(lines) + 1.4 * len(lines)), layout="constrained")
+    every = figure.subplots(len(found), squeeze=False, height_ratios=lines)[:, 0]
+    for axes, (processor, rows) in zip(every, found.items(), strict=True):
+        draw(axes, rows)
+        if len(found) > 1:
+            axes.set_title(processor, fontsize=10)
+    handles = {label: handle for axes in every for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=3)
+    return figure
+
+
+def models(found: dict[str, Rows]) -> Figure:
     """A bar for each case and peer: mvnp's time over the peer's."""
-    bars = [(row["title"], peer, theirs["ratio"]) for row in rows for peer, theirs in row["peers"].items() if "ratio" in theirs]
-    figure = Figure(figsize=(9, 0.28 * len(bars) + 1.4), layout="constrained")
-    axes = figure.subplots()
+    return panels(found, [len(bars_of(rows)) for rows in found.values()], draw_models)
+
+
+def bars_of(rows: Rows) -> list[tuple[str, str, float]]:
+    return [(row["title"], peer, theirs["ratio"]) for row in rows for peer, theirs in row["peers"].items() if "ratio" in theirs]
+
+
+def draw_models(axes: Axes, rows: Rows) -> None:
+    bars = bars_of(rows)
     for peer, name in PEERS.items():
         chosen = [(i, ratio) for i, (_, engine, ratio) in enumerate(bars) if engine == peer]
         if chosen:
@@ -38,14 +73,15 @@ def models(rows: list[dict[str, Any]]) -> Figure:
         axes.annotate(f"{ratio:.2f}", (ratio, i), (4, 0), textcoords="offset points", va="center", fontsize=8, bbox=PLAIN)
     finish(axes, titles, "mvnp's time / the peer's time (below 1: mvnp is faster)")
     axes.set_xlim(0, 1.12 * max(1.0, *(ratio for _, _, ratio in bars)))
-    return figure
 
 
-def layers(rows: list[dict[str, Any]]) -> Figure:
+def layers(found: dict[str, Rows]) -> Figure:
     """Two dots for each layer: the ratio of the forward and of the backward, on a logarithmic axis."""
+    return panels(found, [len(rows) // 2 for rows in found.values()], draw_layers)
+
+
+def draw_layers(axes: Axes, rows: Rows) -> None:
     names = list(dict.fromkeys(row["layer"] for row in rows))
-    figure = Figure(figsize=(9, 0.28 * len(names) + 1.4), layout="constrained")
-    axes = figure.subplots()
     for (name, colour), marker in zip(PASSES.items(), "os", strict=True):
         chosen = [(row["ratio"], names.index(row["layer"])) for row in rows if row["pass"] == name]
         axes.scatter(*zip(*chosen, strict=True), color=colour, marker=marker, label=name, zorder=3)
@@ -53,17 +89,21 @@ def layers(rows: list[dict[str, Any]]) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     finish(axes, names, "mvnp's time / PyTorch's time (below 1: mvnp is faster)")
     axes.grid(axis="both", alpha=0.3)
+
+
+def scale(found: dict[str, Rows]) -> Figure:
+    """Milliseconds for one image of T: against the batch, and against the pixels. A row of charts for each processor."""
+    figure = Figure(figsize=(9, 3.8 * len(found)), layout="constrained")
+    for every, (processor, rows) in zip(figure.subplots(len(found), 2, squeeze=False), found.items(), strict=True):
+        draw_scale(every, rows, f", {processor}" if len(found) > 1 else "")
     return figure
 
 
-def scale(rows: list[dict[str, Any]]) -> Figure:
-    """Milliseconds for one image of T: against the batch, and against the pixels."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    titles = {"batch": "T, 224x224", "pixels": "T, batch 1"}
-    for axes, (along, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-        for (engine, name), marker in zip({"mvnp": "mvnp", **PEERS}.items(), "osd^", strict=True):
-            points = scale_points(rows, along, engine)
-            if points:
+def draw_scale(every: Iterable[Axes], rows: Rows, where: str) -> None:
+    titles = {"batch": f"T, 224x224{where}", "pixels": f"T, batch 1{where}"}
+    for axes, (along, title) in zip(every, titles.items(), strict=True):
+        for (engine, name), marker in zip({"mvnp": "mvnp", **PEERS}.items(), MARKERS, strict=False):
+            if points := scale_points(rows, along, engine):
                 axes.plot(*zip(*points, strict=True), marker=marker, color=COLOUR[engine], label=name)
         axes.set(title=title, xlabel="images in the batch" if along == "batch" else "thousand pixels")
         axes.set_ylabel("milliseconds per image")
@@ -72,8 +112,7 @@ def scale(rows: list[dict[str, Any]]) -> Figure:
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
         axes.grid(alpha=0.3)
-        axes.legend()
-    return figure
+        axes.legend(fontsize=8)
 
 
 def scale_points(rows: list[dict[str, Any]], along: str, engine: str = "mvnp") -> list[tuple[float, float]]:
@@ -96,4 +135,3 @@ def finish(axes: Axes, names: list[str], label: str) -> None:
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xlabel(label)
     axes.margins(y=0.02)
-    axes.figure.legend(loc="outside upper right", ncols=3)

@@ -49,9 +49,17 @@ def _linear(tokens: int, inputs: int, outputs: int) -> Row:
 
 def _scan(L: int, D: int, loop: str) -> Row:
     """Beside one of PyTorch's two loops."""
-    return Row(
-        f"Selective scan, 8 states, {L}x{D}, {loop} loop", "scan", (L, D, 8, loop), ("selective_scan", "linear_recurrence")
-    )
+    return Row(f"Selective scan, 8 states, {L}x{D}, {loop} loop", "scan", (L, D, 8, loop), ("selective_scan",))
+
+
+def _whole(name: str, kind: str, L: int, C: int, stems: tuple[str, ...], macs: int) -> Row:
+    """Several layers in one: a part of the model, with its parameters. macs: those of one token."""
+    return Row(name, kind, (L, C), stems, L * macs)
+
+
+def _mixer_macs(C: int) -> int:
+    inner, rank = C // 2, math.ceil(C / 16)
+    return 2 * C**2 + inner * (rank + 16) + rank * inner
 
 
 ROWS = [
@@ -85,6 +93,12 @@ ROWS = [
     Row("CrossEntropy, 1000 classes", "cross_entropy", (1000,), ("cross_entropy",)),
     _scan(196, 160, "reference"),
     _scan(196, 160, "lean"),
+    Row("Checkpointed scan, 8 states, 196x160", "checkpointed_scan", (196, 160, 8), ("checkpointed_scan", "linear_recurrence")),
+    _scan(49, 320, "reference"),
+    _whole("Mixer, 196x320", "mixer", 196, 320, ("linear", "conv1d", "selective_scan"), _mixer_macs(320)),
+    _whole("Mixer, 49x640", "mixer", 49, 640, ("linear", "conv1d", "selective_scan"), _mixer_macs(640)),
+    _whole("Attention with its projections, 196x320", "attention_layer", 196, 320, ("attention",), 4 * 320**2 + 2 * 196 * 320),
+    _whole("MLP, 196x320", "mlp", 196, 320, ("linear", "gelu"), 8 * 320**2),
 ]
 BY_NAME = {row.name: row for row in ROWS}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -10,14 +11,16 @@ from typing import Any
 import numpy as np
 from layers import BATCH, BY_NAME, repetitions
 
+from mvnp.core import Layer, Tape
 from mvnp.execution.parallel import run
-from mvnp.layers.attention import attention_backward, attention_forward
+from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
 from mvnp.layers.batchnorm import (
     batchnorm_backward,
     batchnorm_eval_backward,
     batchnorm_eval_forward,
     batchnorm_forward,
 )
+from mvnp.layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from mvnp.layers.conv2d import Conv2d
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
@@ -33,6 +36,8 @@ from mvnp.layers.silu import silu_backward, silu_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
 from mvnp.layers.softplus import softplus_backward, softplus_forward
 from mvnp.layers.window import window_partition, window_reverse
+from mvnp.models.mixer import MambaVisionMixer
+from mvnp.models.mlp import Mlp
 
 Pair = tuple[Callable[[], tuple[Any, Any]], Callable[[Any, Any], Any]]  # forward() gives y and cache; backward(dy, cache)
 
@@ -46,6 +51,11 @@ ONE_INPUT = {
     "softplus": (softplus_forward, softplus_backward),
     "softmax": (softmax_forward, softmax_backward),
     "pool": (pool_forward, pool_backward),
+}
+
+SCANS = {
+    "scan": (selective_scan_forward, selective_scan_backward),
+    "checkpointed_scan": (checkpointed_scan_forward, checkpointed_scan_backward),
 }
 
 
@@ -98,11 +108,40 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "cross_entropy", (classes,):
             x, labels = random(batch, classes), np.arange(batch)
             return lambda: cross_entropy_forward(x, labels), cross_entropy_backward
-        case "scan", (L, D, N, _):
+        case (("scan" | "checkpointed_scan"), (L, D, N, *_)):
             x, dt, B, C = random(batch, L, D), random(batch, L, D), random(batch, L, N), random(batch, L, N)
             A, skip, bias = -np.arange(1, N + 1, dtype=np.float32) * np.ones((D, 1), np.float32), random(D), random(D)
-            return lambda: selective_scan_forward(x, dt, A, B, C, skip, bias), selective_scan_backward
+            forward, backward = SCANS[kind]
+            return lambda: forward(x, dt, A, B, C, skip, bias), backward
+        case (("mixer" | "attention_layer" | "mlp"), (L, C)):
+            return whole(PARTS[kind](C), random(batch, L, C))
     raise ValueError(f"no layer is called {kind!r}")
+
+
+PARTS: dict[str, Callable[[int], Layer]] = {
+    "mixer": MambaVisionMixer,
+    "attention_layer": lambda C: MultiHeadAttention(C, 8, qkv_bias=True),
+    "mlp": lambda C: Mlp(C, 4 * C),
+}
+
+
+def whole(layer: Any, x: np.ndarray) -> Pair:
+    """Of a part of the model, which keeps its caches on a tape; that, as the forward has left it, is the cache here."""
+
+    def forward() -> tuple[Any, Tape]:
+        tape = Tape()
+        return layer(x, tape), tape
+
+    return forward, lambda dy, tape: layer.backward(dy, unwound(tape))
+
+
+def unwound(tape: Tape) -> Tape:
+    """A tape with the same records, that a backward may take off."""
+    again = copy.copy(tape)
+    for name, value in vars(tape).items():
+        if isinstance(value, list | dict):
+            setattr(again, name, value.copy())
+    return again
 
 
 def time_layers(names: list[str], threads: int) -> dict[str, dict[str, float]]:

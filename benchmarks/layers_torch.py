@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from layers import BATCH, BY_NAME, repetitions
 from torch import Tensor
-from torch_twin import SCANS
+from torch_twin import SCANS, Attention, Mixer, Mlp
 
 Built = tuple[Callable[[], Tensor], list[Tensor]]  # the forward, and what its backward gives the gradients of
 
@@ -75,12 +75,22 @@ def build(kind: str, arguments: tuple[Any, ...], batch: int = BATCH) -> Built:
         case "cross_entropy", (classes,):
             x, labels = leaf(batch, classes), torch.arange(batch)
             return lambda: F.cross_entropy(x, labels), [x]
-        case "scan", (L, D, N, which):
+        case (("scan" | "checkpointed_scan"), (L, D, N, *which)):
             x, dt, B, C = leaf(batch, L, D), leaf(batch, L, D), leaf(batch, L, N), leaf(batch, L, N)
             A = (-torch.arange(1.0, N + 1).repeat(D, 1)).requires_grad_()
             skip, bias = leaf(D), leaf(D)
-            return lambda: SCANS[which](x, dt, A, B, C, skip, bias), [x, dt, A, B, C, skip, bias]
+            return lambda: SCANS[which[0] if which else "reference"](x, dt, A, B, C, skip, bias), [x, dt, A, B, C, skip, bias]
+        case (("mixer" | "attention_layer" | "mlp"), (L, C)):
+            x, layer = leaf(batch, L, C), PARTS[kind](C)
+            return lambda: layer(x), [x, *layer.parameters()]
     raise ValueError(f"no layer is called {kind!r}")
+
+
+PARTS: dict[str, Callable[[int], torch.nn.Module]] = {
+    "mixer": lambda C: Mixer(C, "reference"),
+    "attention_layer": lambda C: Attention(C, 8),
+    "mlp": lambda C: Mlp(C, 4 * C),
+}
 
 
 def partition(x: Tensor, P: int) -> Tensor:

@@ -9,7 +9,6 @@ import re
 from datetime import date
 from pathlib import Path
 
-
 LIBRARIES = {"numba": "Numba", "torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 

@@ -32,7 +32,7 @@ import sys
 import numpy as np, mvnp
 from measure import peak_mb
 from mvnp.training import AdamW, train_step
-from mvnp.execution.workspace import keep_freed_memory
+from mvnp.execution.scratch import keep_freed_memory
 batch, micro, precision = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 keep_freed_memory()
 model = mvnp.create_model("{VARIANT}")

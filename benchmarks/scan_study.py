@@ -2,10 +2,10 @@
 
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/scan_study.py [--quick] [--out docs/measured]
 
-Two things are measured, in float32 and on one thread. The recurrence of mvnp/layers/linear_recurrence.py over the whole
-length, 512 at a time: how the four ways differ. And the selective scan that uses it in blocks of √L tokens, one sequence of 64
-channels with 8 states: what is the fastest in a model. Where PyTorch is installed, its token-by-token loop stands beside the
-scan, up to 1,024 tokens.
+Two things are measured, in float32, as array code on one thread. The recurrence of mvnp/layers/linear_recurrence.py over the
+whole length, 512 at a time: how the four ways differ. And the checkpointed scan that uses it in blocks of √L tokens, for one
+sequence of 64 channels with 8 states. Where PyTorch is installed, its token-by-token loop stands beside the scan, up to 1,024
+tokens.
 
 Times are the least of a few, of this thread alone; peaks are of arrays that a call makes (tracemalloc); errors are relative
 to the same in float64, step by step. With --out, scan.json and scan.md are written there.
@@ -24,8 +24,9 @@ import numpy as np
 from machine import machine, sentence
 from results import write_results
 
+from mvnp.kernels import use_kernels
+from mvnp.layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
 from mvnp.layers.linear_recurrence import METHODS, linear_recurrence_backward, linear_recurrence_forward
-from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
 
 LENGTHS = (49, 196, 784, 1024, 4096, 16384)
 CHANNELS, STATES = 64, 8
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="lengths up to 784, two calls each")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    use_kernels("off")
     lengths, calls = (LENGTHS[:3], 2) if arguments.quick else (LENGTHS, 7)
     recurrence = [row for L in lengths for row in recurrence_rows(L, calls)]
     scan = [scan_row(L, calls) for L in lengths]
@@ -93,13 +95,13 @@ def recurrence_rows(L: int, calls: int) -> list[dict[str, Any]]:
 
 
 def scan_row(L: int, calls: int) -> dict[str, Any]:
-    """Forward and backward of the selective scan by each way, and PyTorch's loop."""
+    """Forward and backward of the checkpointed scan by each way, and PyTorch's loop."""
     arrays = scan_inputs(L)
     dy = np.ones_like(arrays[0])
     row: dict[str, Any] = {"L": L}
     for method in METHODS:
         row[method] = least_ms(
-            lambda method=method: selective_scan_backward(dy, selective_scan_forward(*arrays, method=method)[1]), calls
+            lambda method=method: checkpointed_scan_backward(dy, checkpointed_scan_forward(*arrays, method=method)[1]), calls
         )
     row["torch"] = torch_ms(arrays, min(calls, 3)) if L <= TORCH_UP_TO else None
     return row

@@ -20,6 +20,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     match request["do"]:
         case "rate":
             return {"rate": matrix_rate()}
+        case "machine":
+            from machine import machine
+
+            return machine(request["threads"])
         case "weights":
             from engine_torch import save_weights
 

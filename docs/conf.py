@@ -27,7 +27,16 @@ author = "The mvnp authors"
 version = release = mvnp.__version__
 language = "en"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.katex", "plain_docstrings"]
-extensions += ["annotated", "bibliography", "cost_table", "measured", "notebook", "plot", "run_at_build"]  # ours, in _ext
+extensions += [
+    "annotated",
+    "bibliography",
+    "cost_table",
+    "measured",
+    "notebook",
+    "plot",
+    "run_at_build",
+    "twins",
+]  # ours, in _ext
 exclude_patterns = ["_build", "_static", "measured"]
 
 myst_enable_extensions = ["dollarmath", "deflist"]

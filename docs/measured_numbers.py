@@ -6,6 +6,7 @@ content of each file by its stem. A number that is not in a file stands in no se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
@@ -14,12 +15,12 @@ Data = dict[str, Any]
 
 def milliseconds(data: Data, file: str, key: str) -> str:
     """mvnp's time for a case of the benchmark."""
-    return f"{1000 * _row(data, file, key)['mvnp']['seconds']:.0f} ms"
+    return _each(data, file, key, lambda row: f"{1000 * row['mvnp']['seconds']:.0f} ms")
 
 
 def ratio(data: Data, file: str, key: str, peer: str) -> str:
     """mvnp's time over a peer's."""
-    return f"{_row(data, file, key)['peers'][peer]['ratio']:.2f}"
+    return _each(data, file, key, lambda row: f"{row['peers'][peer]['ratio']:.2f}")
 
 
 def accuracy(data: Data, method: str, images: str, steps: str) -> str:
@@ -45,8 +46,12 @@ def export_ratio(data: Data, batch: str) -> str:
     return f"{forms['scan'] / forms['mvnp']:.2f}"
 
 
-def _row(data: Data, file: str, key: str) -> dict[str, Any]:
-    return next(row for row in data[file]["rows"] if row["key"] == key)
+def _each(data: Data, file: str, key: str, text: Callable[[dict[str, Any]], str]) -> str:
+    """The text of a case's row; where several processors have been met, that of each, with the processor's name."""
+    found = {name: text(next(row for row in r["rows"] if row["key"] == key)) for name, r in data[file]["processors"].items()}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return ", ".join(f"{value} on {name.partition(' (')[0]}" for name, value in found.items())
 
 
 def _accuracies(data: Data, method: str, images: str, steps: str) -> list[float]:

@@ -21,8 +21,7 @@ from .models.edifice import (
 )
 from .models.mambavision import MambaVision
 from .models.variants import create_model, list_models
-
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
 # Rooms that are imported when they are first asked for: `mvnp.visualize` brings matplotlib, which few need.
 ROOMS = (

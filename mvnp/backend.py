@@ -95,10 +95,6 @@ def moved_to(x: Array, host: np.ndarray) -> Array:
 def erf(x: Array) -> Array:
     """The error function, 2/√π ∫₀ˣ exp(−t²) dt: the one function of ours that NumPy lacks and CuPy keeps elsewhere."""
     if array_module(x) is np:
-        if x.dtype == np.float32:
-            from .execution.erf import erf32
-
-            return erf32(x)
         from scipy.special import erf as host_erf
 
         return host_erf(x)

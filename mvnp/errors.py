@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from signal import Signals
 from types import EllipsisType
 from typing import Any
 
@@ -46,6 +47,14 @@ class TrainingError(MvnpError, RuntimeError):
     """Training cannot go on: a loss that is not finite, a run folder that does not fit."""
 
 
+class TrainingInterrupted(TrainingError):
+    """Training was asked to stop, and has saved everything. `signal` says by what; a shell expects status 128 + signal."""
+
+    def __init__(self, message: str, signal: Signals) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 class ExportError(MvnpError, RuntimeError):
     """A model that cannot be exported: a layer has no form there, a value no room, or the result does not agree."""
 
@@ -75,12 +84,13 @@ def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
         raise InputError(f"{owner}: {name} is empty, shape {tuple(x.shape)}; expected {render(pattern)} with no axis of size 0")
 
 
-def check_same_dtype(owner: str, arrays: Mapping[str, Any]) -> None:
-    """Raise InputError that names the arrays of each dtype, unless there is only one. None is an array that is absent."""
+def check_arrays(owner: str, **arrays: tuple[Any, Pattern]) -> None:
+    """`check_array` for each name=(array, pattern), and one dtype for all. An array that is None is absent, and passed over."""
     by_dtype: dict[str, list[str]] = {}
-    for name, array in arrays.items():
-        if array is not None:
-            by_dtype.setdefault(str(array.dtype), []).append(name)
+    for name, (x, pattern) in arrays.items():
+        if x is not None:
+            check_array(owner, name, x, pattern)
+            by_dtype.setdefault(str(x.dtype), []).append(name)
     if len(by_dtype) > 1:
         mixed = ", ".join(f"{' and '.join(names)} of {dtype}" for dtype, names in by_dtype.items())
         raise InputError(f"{owner}: dtypes are mixed, {mixed}; convert them to one, for example with .astype('float32')")

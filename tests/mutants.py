@@ -3,11 +3,12 @@
     python tests/mutants.py                      layers, models and the kernels for the CPU
     python tests/mutants.py softmax core         modules of that stem, and those of a room
     python tests/mutants.py --sample 50 --seed 1     some of them, drawn at random
+    python tests/mutants.py layers/softmax:24    those of one line
     python tests/mutants.py softmax --list       what would be tried
 
-Each fault (support/mutants.py) runs against the tests of its module, and where they stay green, against those of its twin and of
-the models (support/mutant_trial.py). A fault that none of them notices is reported as missed, unless equivalent_mutants.py says
-why it cannot be noticed. The exit status is 0 where nothing was missed and that list is right.
+Each fault (support/mutants.py) runs against the tests of its module, and where they stay green, against those of its twin and
+of the models (support/mutant_trial.py). A fault that none of them notices is reported as missed, unless equivalent_mutants.py
+says why it cannot be noticed. The exit status is 0 where nothing was missed and that list is right.
 """
 
 from __future__ import annotations
@@ -32,9 +33,7 @@ from support.mutants import PACKAGE, Mutant, mutants
 ROOMS = ("layers", "models", "kernels/cpu")
 # Machinery around the kernels, with tests of processes and files.
 NO_TWINS = ("kernels/cpu/__init__", "kernels/cpu/jit", "kernels/cpu/cache")
-COMPOSITES = tuple(
-    f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "blocks", "stages", "mambavision", "edifice", "reference")
-)
+COMPOSITES = tuple(f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "quirks", "edifice", "reference"))
 
 WAITS_FOR_EVER = 900  # seconds by the clock, for what uses no processor time
 
@@ -55,6 +54,17 @@ def modules(wanted: Iterable[str] = ()) -> list[str]:
             raise SystemExit(f"mutants.py: no module or room of mvnp is called {name!r}")
         found += [module for module in matching if module not in found]
     return found
+
+
+def faults(wanted: Iterable[str] = ()) -> list[Mutant]:
+    """The mutants of modules, as `modules` names them; "name:24" has those of a line."""
+    lines: dict[str, set[int]] = {}
+    for name in wanted:
+        name, _, line = name.partition(":")
+        for module in modules([name]):
+            lines.setdefault(module, set()).update({int(line)} if line else ())
+    chosen = lines or {module: set() for module in modules()}
+    return [mutant for module, only in chosen.items() for mutant in mutants(module) if not only or mutant.line in only]
 
 
 def stages(module: str) -> list[Stage]:
@@ -98,8 +108,9 @@ class Trials:
             (m, s[0], 0) for m in chosen if (s := self.stages[m.module])
         )
         self.untested = [m for m in chosen if not self.stages[m.module]]
-        self.limits: dict[Stage, int] = {}
-        self.waiting: dict[Stage, list[tuple[Mutant | None, Stage, int]]] = {}
+        self.limits: dict[Stage, int] = {}  # seconds of processor time
+        self.unusable: dict[Stage, str] = {}  # stages that fail without any fault, and what they say
+        self.waiting: dict[Stage, list[tuple[Mutant, Stage, int]]] = {}
         self.running: dict[int, tuple[Mutant | None, Stage, int, Path, float]] = {}
         self.started = 0
 
@@ -113,22 +124,42 @@ class Trials:
                 if ended is None:
                     continue
                 mutant, stage, number, result = ended
-                if result.how == "broken" or (mutant is None and result.how != "passed"):
-                    what = "no fault in it" if mutant is None else str(mutant)
-                    raise SystemExit(f"{result.log}\nmutants.py: {stage} cannot be used, with {what}: {result.how}")
                 if mutant is None:
-                    # Room for machines and examples that take longer, and for kernels that come from the cache here.
-                    self.limits[stage] = int(self.seconds + 5 * result.seconds)
-                    self.ready.extendleft(reversed(self.waiting.pop(stage)))
-                elif result.how == "passed" and number + 1 < len(self.stages[mutant.module]):
-                    self.ready.appendleft((mutant, self.stages[mutant.module][number + 1], number + 1))
-                else:
+                    self._without_fault(stage, result)
+                elif result.how == "broken":
+                    raise SystemExit(f"{result.log}\nmutants.py: {stage} could not be run with {mutant}")
+                elif result.how != "passed" or not self._next(mutant, number):
                     yield mutant, stage, result
         finally:
             for child in self.running:
                 os.killpg(child, signal.SIGKILL)
 
+    def _without_fault(self, stage: Stage, result: Outcome) -> None:
+        """Let the mutants in that waited for how a stage goes without any."""
+        waiting = self.waiting.pop(stage)
+        if result.how == "passed":
+            # Room for examples that take longer, and for kernels that have been compiled before here.
+            self.limits[stage] = int(self.seconds + 5 * result.seconds)
+            self.ready.extendleft(reversed(waiting))
+            return
+        self.unusable[stage] = result.log
+        for mutant, _, number in waiting:
+            if not self._next(mutant, number):
+                self.untested.append(mutant)
+
+    def _next(self, mutant: Mutant, number: int) -> bool:
+        """Make a mutant ready for the first usable stage after this one, if there is one."""
+        for later, stage in enumerate(self.stages[mutant.module]):
+            if later > number and stage not in self.unusable:
+                self.ready.appendleft((mutant, stage, later))
+                return True
+        return False
+
     def _start(self, mutant: Mutant | None, stage: Stage, number: int) -> None:
+        if mutant is not None and stage in self.unusable:
+            if not self._next(mutant, number):
+                self.untested.append(mutant)
+            return
         if mutant is not None and stage not in self.limits:
             # First without any fault: the tests must pass, and it says how long they take.
             first = stage not in self.waiting
@@ -158,7 +189,7 @@ class Trials:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("stem", nargs="*", help="modules by stem or path, or rooms; without: layers, models, kernels/cpu")
+    parser.add_argument("stem", nargs="*", help="a module, by stem or path, with :LINE for one line, or a room")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time (default: one a core)")
     parser.add_argument("--sample", type=int, metavar="N", help="try N of the faults")
     parser.add_argument("--seed", type=int, default=0, help="which N (default 0)")
@@ -166,7 +197,7 @@ def main() -> int:
     parser.add_argument("--tests", nargs="+", default=(), metavar="FILE", help="these test files in place of a module's own")
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     arguments = parser.parse_args()
-    chosen = [mutant for module in modules(arguments.stem) for mutant in mutants(module)]
+    chosen = faults(arguments.stem)
     if arguments.sample is not None and arguments.sample < len(chosen):
         chosen = sorted(random.Random(arguments.seed).sample(chosen, arguments.sample), key=chosen.index)
     if arguments.list:
@@ -182,7 +213,7 @@ def main() -> int:
 
 def report(chosen: list[Mutant], trials: Trials, since: float) -> int:
     """Print what comes of each fault, then a table by module; the exit status."""
-    missed, stale, ends = list(trials.untested), [], Counter()
+    missed, stale, ends = [], [], Counter()
     equivalent = {mutant for mutant in chosen if mutant.key in EQUIVALENT.get(mutant.module, {})}
     for mutant, stage, result in trials.run():
         ends[result.how] += 1
@@ -192,8 +223,11 @@ def report(chosen: list[Mutant], trials: Trials, since: float) -> int:
         elif result.how != "passed" and mutant in equivalent:
             stale.append(mutant)
             print(f"NOT EQUIVALENT, noticed by {stage}: {mutant}", flush=True)
+    for stage, log in trials.unusable.items():
+        print(f"{log}\nNOT USED, as it fails without any fault: {stage}")
     for mutant in trials.untested:
-        print(f"MISSED, as mvnp/{mutant.module}.py has no test file: {mutant}")
+        print(f"NOT TRIED, for want of tests: {mutant}")
+    missed += trials.untested
     print(f"\n{'':<32}{'mutants':>9}{'caught':>9}{'equivalent':>12}{'missed':>9}")
     rooms = list(dict.fromkeys(mutant.module.rpartition("/")[0] for mutant in chosen))
     lines = [*dict.fromkeys(mutant.module for mutant in chosen), *(f"{room}/" for room in rooms), ""]
@@ -206,7 +240,7 @@ def report(chosen: list[Mutant], trials: Trials, since: float) -> int:
         print(f"{name or 'all':<32}{counts[0]:>9}{caught:>9}{counts[1]:>12}{counts[2]:>9}")
     print(f"by a failed test {ends['failed']}, by time {ends['out of time']}, by a crash {ends['crashed']};", end=" ")
     print(f"{time.monotonic() - since:.0f} s, {trials.jobs} at a time")
-    return 1 if missed or stale else 0
+    return 1 if missed or stale or trials.unusable else 0
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def model_row(**changes):
         "mvnp": {"seconds": 0.05, "peak_mb": 200.0},
         "peers": {
             "torch": {"seconds": 0.1, "peak_mb": 400.0, "ratio": 0.5},
-            "onnx": {"reason": "not done after 600 s"},
+            "own": {"reason": "not done after 600 s"},
         },
     }
     return {**row, **changes}
@@ -75,11 +75,14 @@ def test_operations_of_a_case():
     assert 0.99 * one < without < one
 
 
-def test_every_case_of_t_has_one_without_scan():
+def test_the_central_cases_are_timed_without_scan_and_without_kernels():
     from cases import CASES
 
-    of_t = [case.key for case in CASES.values() if case.model.endswith("_T") and case.scan]
-    assert [case.key for case in CASES.values() if case.group == "scan"] == [f"{key}-noscan" for key in of_t]
+    central = ["t1", "t8", "t32", "train8"]
+    assert [case.key for case in CASES.values() if case.group == "scan"] == [f"{key}-noscan" for key in central]
+    assert [case.key for case in CASES.values() if case.group == "book"] == [f"{key}-book" for key in central]
+    assert all(case.book == (case.group == "book") for case in CASES.values())
+    assert CASES["t8"].operations() == CASES["t8-book"].operations()
 
 
 def test_ratio_is_the_median_of_the_rounds_ratios():
@@ -141,13 +144,15 @@ def test_a_quick_run_times_a_row_of_each_kind():
 
 
 def test_every_row_can_be_built_and_run():
+    """Twice backward, as when it is timed."""
     from layers import ROWS
     from layers_mvnp import build
 
     for row in {row.kind: row for row in ROWS}.values():
         forward, backward = build(row.kind, 1, row.arguments) if row.kind != "cross_entropy" else build(row.kind, 2, (5,))
         y, cache = forward()
-        backward(np.ones_like(y), cache)
+        for _ in range(2):
+            backward(np.ones_like(y), cache)
 
 
 def test_without_scan_the_model_still_trains():
@@ -170,7 +175,7 @@ def test_model_table():
     result = {"rows": [model_row()], "rate": 1e11, "rounds": 3, "machine": about()}
     text = as_markdown("models", result)
     assert "| T inference, 224x224, batch 1 | 50.0 | 20.0 | 200 | PyTorch | 100 | 0.50 | 400 |" in text
-    assert "|  |  |  |  | ONNX Runtime | left out: not done after 600 s | – | – |" in text
+    assert "|  |  |  |  | ONNX Runtime, mvnp's export | left out: not done after 600 s | – | – |" in text
     assert "Matrix rate 100 GFLOP/s; 3 rounds." in text
     assert "kernel Haswell" in text
 
@@ -180,15 +185,18 @@ def test_layer_table():
 
     text = as_markdown("layers", {"rows": layer_rows(), "rate": 1e11, "rounds": 3, "machine": about()})
     assert "| GELU | backward | 2.000 | 1.000 | 2.00 | – |" in text
-    assert len(as_text("layers", layer_rows()).splitlines()) == 3
+    assert len(as_text("layers", layer_rows()).splitlines()) == 4
+    assert "| geometric mean | both |  |  | 2.00 |  |" in text
 
 
 def test_figures():
     from figures import layers, models, scale
 
     rows = [model_row(), model_row(batch=8), model_row(height=512, width=512)]
-    for figure in (models(rows), layers(layer_rows()), scale(rows)):
-        assert figure.get_axes()
+    for processors in (["A"], ["A", "B"]):
+        found = dict.fromkeys(processors, rows)
+        for figure, panels in ((models(found), 1), (layers(dict.fromkeys(found, layer_rows())), 1), (scale(found), 2)):
+            assert len(figure.get_axes()) == panels * len(processors)
 
 
 def test_points_are_for_one_image():
@@ -202,14 +210,16 @@ def test_points_are_for_one_image():
 def test_missing_packages_are_named(monkeypatch, capsys):
     import compare
 
-    missing = {"torch", "onnx", "onnxruntime", "onnxscript"}
+    missing = {"torch", "onnxscript", "openvino"}
     monkeypatch.setattr(compare.importlib.util, "find_spec", lambda name: None if name in missing else object())
     with pytest.raises(SystemExit, match=r"needs torch.*pip install -e '\.\[bench\]'"):
         compare.installed(quick=False)
     missing.remove("torch")
-    assert compare.installed(quick=False) == ("torch", "compile")
-    assert compare.installed(quick=True) == ("torch",)
-    assert "ONNX Runtime left out, not installed: onnx, onnxruntime, onnxscript" in capsys.readouterr().err
+    lacking = {"onnx": "not installed: onnxscript", "openvino": "not installed: openvino"}
+    there = {"torch": None, "compile": None, "own": None, "kernels": None}
+    assert compare.installed(quick=False) == {**there, **lacking}
+    assert compare.installed(quick=True, against=ROOT).keys() == {"torch", "own", "openvino", "kernels", "former"}
+    assert "OpenVINO, mvnp's export left out, not installed: openvino" in capsys.readouterr().err
 
 
 def test_a_group_alone_leaves_the_files_of_the_others(tmp_path):
@@ -220,7 +230,89 @@ def test_a_group_alone_leaves_the_files_of_the_others(tmp_path):
     for group, rows in {"layers": layer_rows(), "scan": [model_row(scan=False)]}.items():
         compare.write(folder, group, {"rows": rows, "rate": 1e11, "rounds": 1, "machine": about()})
     assert {path.name for path in folder.iterdir()} == {"layers.json", "layers.md", "without_scan.json", "without_scan.md"}
-    assert [row["scan"] for row in model_rows(folder)] == [False]  # the figure has what there is
+    assert {name: [row["scan"] for row in rows] for name, rows in model_rows(folder).items()} == {"A processor": [False]}
+
+
+def test_another_processor_stands_beside_the_first(tmp_path):
+    import compare
+    from results import by_processor
+
+    def write(processor, ratio):
+        rows = [{**row, "ratio": ratio} for row in layer_rows()]
+        result = {"rows": rows, "rate": 1e11, "rounds": 1, "machine": {**about(), "cpu": processor}}
+        compare.write(tmp_path, "layers", result)
+        return (tmp_path / "layers.md").read_text()
+
+    assert "**" not in write("The second", 3.0)
+    text = write("A first", 2.0)
+    assert text.index("**A first**") < text.index("| 2.00 |") < text.index("**The second**") < text.index("| 3.00 |")
+    assert "| 2.00 |" not in write("A first", 4.0)
+    assert {name: result["rows"][0]["ratio"] for name, result in by_processor(tmp_path / "layers.json").items()} == {
+        "A first": 4.0,
+        "The second": 3.0,
+    }
+
+
+def test_what_is_kept_is_not_measured_again(tmp_path):
+    from compare import keep
+
+    made = []
+
+    def make():
+        made.append(1)
+        return {"seconds": len(made)}
+
+    assert [keep(tmp_path, "a processor", "t1", make) for _ in range(2)] == [{"seconds": 1}] * 2
+    assert keep(tmp_path, "another", "t1", make) == {"seconds": 2}
+    assert keep(None, "a processor", "t1", make) == {"seconds": 3}
+
+
+def runner_with(tmp_path, monkeypatch, answers, **options):
+    """A Runner whose workers give `answers` in turn, and the list of what they were asked."""
+    import rounds
+
+    asked = []
+
+    def ask(limit=None, **request):
+        asked.append(request)
+        if "result" in request:
+            np.save(request["result"], np.ones(3))
+        return answers.pop(0)
+
+    monkeypatch.setattr(rounds, "ask", ask)
+    monkeypatch.setattr(rounds, "PAUSE", 0)
+    return rounds.Runner(tmp_path, 2, 1, say=lambda text: None, **options), asked
+
+
+def test_a_process_that_had_to_compile_is_not_what_is_measured(tmp_path, monkeypatch):
+    from cases import CASES
+
+    answers = [{"seconds": 9.0, "peak_mb": 500.0, "compiled": 12}, {"seconds": 2.0, "peak_mb": 200.0, "compiled": 0}]
+    runner, asked = runner_with(tmp_path, monkeypatch, answers, peers={})
+    row = runner.case(CASES["t1"])
+    assert row["mvnp"] == {"seconds": 2.0, "peak_mb": 200.0}
+    assert len(asked) == 2
+
+
+def test_the_array_code_beside_kernels_and_beside_a_former_tree(tmp_path, monkeypatch):
+    from cases import CASES
+
+    answers = [{"seconds": seconds, "peak_mb": 200.0} for seconds in (3.0, 1.0, 2.0)]
+    former = tmp_path / "former"
+    runner, asked = runner_with(tmp_path, monkeypatch, answers, peers={"kernels": None, "former": None}, former=former)
+    row = runner.case(CASES["t8-book"])
+    assert {peer: found["ratio"] for peer, found in row["peers"].items()} == {"kernels": 3.0, "former": 1.5}
+    assert [request["kernels"] for request in asked] == ["off", "on", "off"]
+    assert [request["tree"] for request in asked] == [str(ROOT), str(ROOT), str(former)]
+    assert {(request["engine"], request["case"]) for request in asked} == {("mvnp", "t8")}
+
+
+def test_a_peer_that_is_not_installed_is_named_in_its_row(tmp_path, monkeypatch):
+    from cases import CASES
+
+    peers = {"openvino": "not installed: openvino"}
+    runner, _ = runner_with(tmp_path, monkeypatch, [{"seconds": 3.0, "peak_mb": 200.0}], peers=peers)
+    assert runner.case(CASES["t32"])["peers"] == {"openvino": {"reason": "not installed: openvino"}}
 
 
 def test_a_failed_worker_shows_its_error():

@@ -16,6 +16,7 @@ import mvnp
 import mvnp.layers
 from mvnp import from_numpy, to_numpy
 from mvnp.core import Initializer, Layer
+from mvnp.kernels import dispatch
 from mvnp.layers.dropout import Dropout, draw_mask
 from mvnp.layers.linear import Linear
 from mvnp.layers.linear_recurrence import METHODS
@@ -30,6 +31,14 @@ from support.strict_cupy import installed
 from support.tolerance import assert_close
 
 PACKAGE = Path(mvnp.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def array_code(monkeypatch):
+    """On the host, too, what CuPy runs: the same roundings."""
+    monkeypatch.setattr(dispatch, "_chosen", "off")
+
+
 GIVE_A_MODULE = ("array_module", "current_module")  # the functions of backend.py that return NumPy or CuPy
 
 

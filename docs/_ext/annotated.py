@@ -16,6 +16,7 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from pygments.lexer import Lexer
 from pygments.lexers import PythonLexer
 from pygments.token import STANDARD_TYPES, Token
 from source_rows import ELSEWHERE, NUMBER, Definition, Mention, Row, cut, first_line, mentions, paragraphs
@@ -43,14 +44,14 @@ class Annotated(SphinxDirective):
         self.env.note_dependency(str(path))
         source = path.read_text(encoding="utf-8")
         stem = module.rpartition(".")[2] if module.startswith("mvnp.layers.") else None
-        view = _View(stem, module.rpartition(".")[2], source)
+        view = View(stem, module.rpartition(".")[2], source)
         docstring, rows = cut(source)
         first, last = 1, source.count("\n") + 1
         if name := self.options.get("object"):
-            span = _span(source, name)
-            if span is None:
+            found = span(source, name)
+            if found is None:
                 raise self.error(f"annotated: there is no {name} in {module}")
-            first, last = span
+            first, last = found
             docstring = ""
         result = nodes.container(classes=["annotated"])
         if docstring:
@@ -66,18 +67,18 @@ class Annotated(SphinxDirective):
         return [result]
 
 
-class _View:
-    """Makes nodes of the rows of one module. `stem`: whose page has the equations, if any has."""
+class View:
+    """Makes nodes of the rows or lines of one file. `stem`: whose page has the equations, if any has."""
 
-    def __init__(self, stem: str | None, name: str, source: str) -> None:
+    def __init__(self, stem: str | None, name: str, source: str, lexer: Lexer | None = None) -> None:
         self.stem, self.name = stem, name
-        self.tokens = dict(enumerate(_coloured_lines(source), start=1))
+        self.tokens = dict(enumerate(_coloured_lines(source, lexer or PythonLexer(stripnl=False)), start=1))
 
     def row(self, row: Row) -> nodes.Node:
         prose, code = nodes.container(classes=["source-prose"]), nodes.container(classes=["source-code", "highlight"])
         prose += [self.paragraph(text) for part in row.prose for text in paragraphs(part)]
         if row.code:
-            code += _preformatted([self.line(number) for number, _ in row.code])
+            code += preformatted([self.line(number) for number, _ in row.code])
         return nodes.container("", prose, code, classes=["source-row"])
 
     def line(self, number: int) -> nodes.Node:
@@ -96,7 +97,7 @@ class _View:
         if ARGUMENT.match(text) and all(ARGUMENT.match(line) or line.startswith(" ") for line in lines):
             return self.arguments(text)
         if 2 * sum(bool(ALIGNED.search(line)) for line in lines) > len(lines):
-            return _preformatted(self.linked(text))
+            return preformatted(self.linked(text))
         return nodes.paragraph("", "", *self.sentence(text))
 
     def sentence(self, text: str) -> list[nodes.Node]:
@@ -132,7 +133,7 @@ class _View:
         return [*result, nodes.Text(text[done:])]
 
 
-def _preformatted(parts: list[nodes.Node]) -> nodes.Node:
+def preformatted(parts: list[nodes.Node]) -> nodes.Node:
     """A block that keeps its spaces. Sphinx leaves one whose source differs from its text as it is, and colours others."""
     return nodes.literal_block("(made of nodes)", "", *parts)
 
@@ -143,10 +144,10 @@ def _equation_link(stem: str, number: str) -> nodes.Node:
     return addnodes.pending_xref("", text, refdomain="math", reftype="eq", reftarget=f"{stem}-{number}", refwarn=True)
 
 
-def _coloured_lines(source: str) -> list[list[tuple]]:
+def _coloured_lines(source: str, lexer: Lexer) -> list[list[tuple]]:
     """(kind, text) of the tokens of each line. The whole file is read at once, as a token can go over several lines."""
     lines: list[list[tuple]] = [[]]
-    for kind, text in PythonLexer(stripnl=False).get_tokens(source):
+    for kind, text in lexer.get_tokens(source):
         for i, part in enumerate(text.split("\n")):
             if i:
                 lines.append([])
@@ -155,7 +156,7 @@ def _coloured_lines(source: str) -> list[list[tuple]]:
     return lines
 
 
-def _span(source: str, name: str) -> tuple[int, int] | None:
+def span(source: str, name: str) -> tuple[int, int] | None:
     """First and last line of a function, class or method, from its decorators on; None where there is none of that name."""
     body: list[ast.stmt] = ast.parse(source).body
     found = None

@@ -139,5 +139,5 @@ def counting() -> Iterator[Count]:
     with contextlib.ExitStack() as stack:
         for name in MAKERS:
             stack.enter_context(mock.patch.object(np, name, counted(getattr(np, name))))
-        stack.enter_context(mock.patch("mvnp.execution.workspace._buffers", threading.local()))
+        stack.enter_context(mock.patch("mvnp.execution.scratch._buffers", threading.local()))
         yield count

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from counted import counting, flat
+
+from mvnp.kernels import kernels_on, use_kernels
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def cost_of(name: str, kind: str, arguments: tuple) -> Cost:
     from layers_mvnp import build
 
     inputs: list[np.ndarray] = []
-    with counting() as count:
+    with counting() as count, _array_code():
 
         def drawn(x: np.ndarray) -> np.ndarray:
             inputs.append(x)
@@ -60,6 +64,17 @@ def cost_of(name: str, kind: str, arguments: tuple) -> Cost:
         back = Pass(count.products - there.products, count.others - there.others, count.bytes - there.bytes)
     own = [x for x in _arrays(kept) if not any(np.may_share_memory(x, given) for given in inputs)]
     return Cost(name, there, back, sum(x.nbytes for x in own))
+
+
+@contextlib.contextmanager
+def _array_code() -> Iterator[None]:
+    """No kernels: only array code knows what its arrays count."""
+    before = "on" if kernels_on() else "off"
+    use_kernels("off")
+    try:
+        yield
+    finally:
+        use_kernels(before)
 
 
 def _arrays(kept: Any) -> list[np.ndarray]:

@@ -19,9 +19,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from mvnp.check.gradcheck import Report
+from mvnp.check.layer_checks import select_cases
 from mvnp.errors import InputError
-from mvnp.gradcheck import Report
-from mvnp.layer_checks import select_cases
 
 
 class Example(SphinxDirective):

@@ -20,7 +20,7 @@ def draw() -> Figure:
     left.legend(fontsize=8, frameon=False, labelcolor=MUTED, handletextpad=0.1)
     set_labels(left, "h after a 1 at token 4", "t")
 
-    # The sweeps of (5), as mvnp/layers/linear_recurrence.py makes them: which position takes in which other.
+    # The joins of (5), from a start of 0: which position takes in which other.
     last, complete, number = [0] * STEPS, {0}, 0
     distances = [1 << j for j in range((STEPS - 1).bit_length())]
     right.scatter(np.arange(STEPS), np.zeros(STEPS), s=14, color=INK, zorder=2)

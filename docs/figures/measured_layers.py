@@ -1,13 +1,13 @@
 """mvnp's time over PyTorch's for each layer."""
 
-import json
 from pathlib import Path
 
 from figures import layers
 from matplotlib.figure import Figure
+from results import by_processor
 
 MEASURED = Path(__file__).parent.parent / "measured" / "layers.json"
 
 
 def draw() -> Figure:
-    return layers(json.loads(MEASURED.read_text(encoding="utf-8"))["rows"])
+    return layers({processor: result["rows"] for processor, result in by_processor(MEASURED).items()})

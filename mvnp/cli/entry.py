@@ -15,11 +15,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .. import __version__
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
-from ..execution.workspace import keep_freed_memory
+from ..execution.scratch import keep_freed_memory
 from ..kernels import kernels_on
+from ..version import __version__
 from . import (
     check,
     classify,

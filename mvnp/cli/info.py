@@ -37,10 +37,10 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from .. import __version__
     from ..backend import backend_name
     from ..execution.parallel import threads
     from ..kernels import kernels_on
+    from ..version import __version__
 
     rows = [
         ("mvnp", f"{__version__}, {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}"),

@@ -110,8 +110,8 @@ def _write_report(
 ) -> None:
     from dataclasses import asdict
 
-    from .. import __version__
     from ..atomic import write_bytes
+    from ..version import __version__
 
     about = {
         "mvnp": __version__,

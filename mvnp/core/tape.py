@@ -97,12 +97,13 @@ class Tape:
         """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses."""
         if tuple(gradient.shape) != param.shape:
             raise TapeError(f"a gradient of shape {tuple(gradient.shape)} for a parameter of shape {param.shape}")
-        self.seal()
-        self.grads[id(param)] = self.add(self.grads.get(id(param)), gradient)
+        self.add(id(param), gradient)
 
-    def add(self, total: Array | None, gradient: Array) -> Array:
-        """The sum of the gradients so far, None before the first, and another one."""
-        return gradient if total is None else total + gradient
+    def add(self, key: int, gradient: Array) -> None:
+        """Add to the gradient of the parameter with this id."""
+        self.seal()
+        total = self.grads.get(key)
+        self.grads[key] = gradient if total is None else total + gradient
 
     def gradient(self, param: Param) -> Array | None:
         """The gradient of `param`, or None where no backward has reached it."""

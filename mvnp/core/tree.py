@@ -42,8 +42,7 @@ def _lines(layer: Layer) -> list[tuple[str, str]]:
     if not children:
         return [(f"{type(layer).__name__}({shapes})", count)]
     lines = [(f"{type(layer).__name__}({shapes}", count)]
-    # An entry of a list has a number behind the list's name.
-    for _, group in groupby(children, key=lambda child: (child[0].rstrip("0123456789"), child[1])):
+    for _, group in groupby(children, key=lambda child: (_list_of(child[0]), child[1])):
         alike = list(group)
         label, ((first, number), *others) = alike[0]
         if len(alike) > 1:
@@ -51,3 +50,9 @@ def _lines(layer: Layer) -> list[tuple[str, str]]:
         lines.append((f"{INDENT}({label}): {first}", number))
         lines += [(INDENT + text, number) for text, number in others]
     return [*lines, (")", "")]
+
+
+def _list_of(name: str) -> str:
+    """The name of the list that `name` is an entry of, as `blocks` for `blocks.3`; any other name is returned as it is."""
+    head, _, last = name.rpartition(".")
+    return head if last.isdigit() else name

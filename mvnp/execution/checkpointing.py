@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..backend import Array
 from ..core import Layer, Tape
-from .share import ShareTape, concatenated, micro_batch_of, reduce_gradients, rows_of, slices
+from .share import ShareTape, concatenated, micro_batch_of, rows_of, slices
 
 Part = TypeVar("Part", bound=Layer)
 
@@ -75,7 +75,6 @@ def checkpointed(*, by_sample: bool) -> Callable[[type[Part]], type[Part]]:
                 share = ShareTape(tape, rows, len(x), rng=before)
                 forward(self, x[rows], share)
                 dx.append(backward(self, rows_of(dy, rows), share))
-                reduce_gradients(tape, [share])
             return concatenated(dx)
 
         part.forward, part.backward = forward_keeping_x, backward_from_x  # type: ignore[method-assign, assignment]

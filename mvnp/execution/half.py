@@ -37,9 +37,12 @@ class HalfTape(Tape):
         """A cache with its float16 arrays in float32."""
         return _mapped(_single, cache)
 
-    def add(self, total: Array | None, gradient: Array) -> Array:
-        """The sum, in float16; gradients in either precision."""
-        return (gradient if total is None else _single(total) + _single(gradient)).astype("float16")
+    def add(self, key: int, gradient: Array) -> None:
+        """Add to the gradient of the parameter with this id."""
+        self.seal()
+        total = self.grads.get(key)
+        total = gradient if total is None else _single(total) + _single(gradient)
+        self.grads[key] = total.astype("float16")
 
 
 def _single(array: Array) -> Array:

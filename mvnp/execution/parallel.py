@@ -43,20 +43,23 @@ class ThreadGroup:
     """
 
     def __init__(self, size: int, outside: Callable[[Any], list[Any]] = lambda values: [values]) -> None:
-        self.size, self._outside = size, outside
-        self._values: list[Any] = [None] * size
-        self._all: list[Any] = []
-        self._barrier = threading.Barrier(size, self._collect)
+        self.size = size
+        values: list[Any] = [None] * size
+        gathered: list[list[Any]] = [[]]
+
+        def gather() -> None:  # the last to come does it, before anyone goes on
+            gathered[0] = [value for of_a_group in outside(list(values)) for value in of_a_group]
+
+        self._values, self._gathered = values, gathered
+
+        # Not a method: a group that is part of a cycle would keep its tapes until Python looks for cycles.
+        self._barrier = threading.Barrier(size, gather)
 
     def all_gather(self, rank: int, value: T) -> list[T]:
         """The values of all tasks, in their order."""
         self._values[rank] = value
         self._barrier.wait()
-        return self._all  # replaced at the next exchange, for which everyone has to have come back
-
-    def _collect(self) -> None:
-        """The last to come does it, before anyone goes on."""
-        self._all = [value for values in self._outside(list(self._values)) for value in values]
+        return self._gathered[0]  # replaced at the next exchange, for which everyone has to have come back
 
     def abort(self) -> None:
         """Nobody waits any longer: those who do get a BrokenBarrierError."""
@@ -156,29 +159,6 @@ def _side_by_side(tasks: Sequence[Callable[[], T]], number: int, group: ThreadGr
     for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
         raise error
     return results
-
-
-def run_briefly(tasks: Sequence[Callable[[], Any]]) -> None:
-    """The tasks side by side, at most one for each thread; one after the other while the threads have others. They multiply no
-    matrices and run no tasks of their own: nothing is set up for that, which is most of what `run` costs.
-
-    What a task raises is raised here, once all have ended.
-    """
-    if len(tasks) < 2 or not _turn.acquire(blocking=False):
-        for task in tasks:
-            task()
-        return
-    try:
-        helpers = [_workers(threads() - 1).submit(task) for task in tasks[1:]]
-        try:
-            tasks[0]()
-        finally:
-            errors = [helper.exception() for helper in helpers]  # which waits
-    finally:
-        _turn.release()
-    for error in errors:
-        if error is not None:
-            raise error
 
 
 def _taken(waiting: deque[Any]) -> Any:

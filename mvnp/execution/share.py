@@ -6,7 +6,7 @@ rounding, as far as layers ask the tape for all that concerns the others:
 
     draws         random masks are drawn for the whole batch by every share, which keeps its own rows
     all_gather    BatchNorm's sums are those of all shares
-    gradients     of the parameters: each share has its summand
+    gradients     of the parameters: each share adds its summand to those of the whole
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Layer, Tape
-from .parallel import run
 
 
 class ShareTape(Tape):
     """The tape of the samples `rows` of a batch of `total`, whose tape is `whole`.
 
-    all_gather     gives the values of all shares for that of this one; None: samples of other shares are asked by `whole`
+    all_gather     gives the values of all shares for that of this one; None: that of `whole`
+    add            takes the id of a parameter and a summand of its gradient; None: that of `whole`
     micro_batch    0, or how many samples at a time checkpointed parts of the network may keep caches for
     rng            the generator, as it was before the first draw; None: that of `whole`
     keep           False: nothing is recorded, for a forward that will run once more
@@ -39,15 +38,16 @@ class ShareTape(Tape):
         rows: slice,
         total: int,
         all_gather: Callable[[Any], list[Any]] | None = None,
+        add: Callable[[int, Array], None] | None = None,
         micro_batch: int = 0,
         rng: Any = None,
         keep: bool = True,
     ) -> None:
         super().__init__(whole.training, inputs=whole.inputs)
         self.rng = RowsOfDraws(copy.deepcopy(whole.rng if rng is None else rng), rows, total)
-        self.updates = list(whole.updates)
+        self.updates, self.grads = list(whole.updates), whole.grads
         self.whole, self.rows, self.micro_batch, self.keep = whole, rows, micro_batch, keep
-        self._gather = all_gather or whole.all_gather
+        self._gather, self._add = all_gather or whole.all_gather, add or whole.add
 
     def all_gather(self, value: Any) -> list[Any]:
         return self._gather(value)
@@ -62,8 +62,9 @@ class ShareTape(Tape):
     def restore(self, cache: Any) -> Any:
         return self.whole.restore(cache)
 
-    def add(self, total: Array | None, gradient: Array) -> Array:
-        return self.whole.add(total, gradient)
+    def add(self, key: int, gradient: Array) -> None:
+        self.seal()
+        self._add(key, gradient)
 
     def advance_whole(self) -> None:
         """After a forward: the whole's generator and statistics move on. Every share has drawn the same numbers and found the
@@ -87,21 +88,6 @@ class RowsOfDraws:
 def micro_batch_of(tape: Tape | None) -> int:
     """How many samples at a time checkpointed parts may keep caches for; 0: all."""
     return tape.micro_batch if isinstance(tape, ShareTape) else 0
-
-
-def reduce_gradients(whole: Tape, shares: Sequence[Tape]) -> None:
-    """Add the gradients of all shares to those of the whole."""
-    whole.seal()
-
-    def reduce(key: int) -> None:
-        total = whole.grads.get(key)
-        for share in shares:
-            if key in share.grads:
-                total = whole.add(total, share.grads.pop(key))
-        whole.grads[key] = total
-
-    keys = dict.fromkeys(key for share in shares for key in share.grads)
-    run([partial(reduce, key) for key in keys])
 
 
 def slices(count: int, number: int) -> list[slice]:

@@ -11,6 +11,9 @@ that the result is that of the whole batch, to rounding.
 from __future__ import annotations
 
 import functools
+import operator
+import threading
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +23,7 @@ import numpy as np
 from ..backend import Array, array_module
 from ..core import Layer, Tape
 from .parallel import ThreadGroup, run, threads
-from .share import ShareTape, concatenated, micro_batch_of, reduce_gradients, rows_of, slices
+from .share import ShareTape, concatenated, micro_batch_of, rows_of, slices
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -31,10 +34,39 @@ LEAST_PIXELS = 2 * 128 * 128
 
 
 class Shares(NamedTuple):
-    """What is kept of a forward: the tapes of the shares, and where they meet."""
+    """What is kept of a forward: the tapes of the shares, where they meet, and where their gradients are summed."""
 
     tapes: list[ShareTape]
     group: ThreadGroup
+    reduction: Reduction
+
+
+class Reduction:
+    """Sums the gradients of all shares as soon as each has its summand, so that there is one set of gradients in memory and
+    not one for each share. The order of the summands is that of the shares: so the sum is the same each time, to the bit."""
+
+    def __init__(self, size: int, add: Callable[[int, Array], None]) -> None:
+        self._size, self._add = size, add
+        self._waiting: dict[int, list[deque[Array]]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, rank: int, key: int, gradient: Array) -> None:
+        """The next summand of one share for a parameter; what is used twice has two of each share."""
+        with self._lock:
+            queues = self._waiting.setdefault(key, [deque() for _ in range(self._size)])
+            queues[rank].append(gradient)
+            if all(queues):
+                self._sum(key, [queue.popleft() for queue in queues])
+
+    def finish(self) -> None:
+        """Sums what is left where one share had more summands than another."""
+        for key, queues in self._waiting.items():
+            self._sum(key, [gradient for queue in queues for gradient in queue])
+        self._waiting.clear()
+
+    def _sum(self, key: int, gradients: list[Array]) -> None:
+        if gradients:
+            self._add(key, functools.reduce(operator.add, gradients))
 
 
 def in_shares(check: Callable[[Any, Any], Any]) -> Callable[[Method], Method]:
@@ -65,20 +97,24 @@ def _forward(model: Layer, forward: Callable[..., Any], x: Array, tape: Tape | N
     group, size = ThreadGroup(len(rows), tape.all_gather), micro_batch_of(tape)
     # Shares run side by side: together they hold a micro-batch.
     size = size and max(1, size // len(rows))
-    tapes = [ShareTape(tape, each, len(x), partial(group.all_gather, rank), size) for rank, each in enumerate(rows)]
+    reduction = Reduction(len(rows), tape.add)
+    tapes = [
+        ShareTape(tape, each, len(x), partial(group.all_gather, rank), partial(reduction.add, rank), size)
+        for rank, each in enumerate(rows)
+    ]
     y = run([partial(forward, x[share.rows], share) for share in tapes], group)
     tapes[0].advance_whole()
-    tape.push(model, Shares(tapes, group))
+    tape.push(model, Shares(tapes, group, reduction))
     return concatenated(y)
 
 
 def _backward(model: Layer, backward: Callable[..., Any], dy: Any, tape: Tape) -> Any:
     if not isinstance(tape.top(model), Shares):
         return backward(dy, tape)
-    tapes, group = tape.pop(model)
+    tapes, group, reduction = tape.pop(model)
     tape.seal()  # of several shares, some may have ended when one fails
     dx = concatenated(run([partial(backward, rows_of(dy, share.rows), share) for share in tapes], group))
-    reduce_gradients(tape, tapes)
+    reduction.finish()
     return dx
 
 

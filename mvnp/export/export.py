@@ -78,7 +78,7 @@ def _made(
     """The file without its weights, and the graph that has them."""
     from onnx import helper
 
-    from .. import __version__
+    from ..version import __version__
     from .graph import IR_VERSION, OPSET, Graph, tensor
     from .model import outputs
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..data import ImageTransform
 from ..errors import DataError, MvnpError
+from ..execution.stopping import StopRequest
 from ..models.mambavision import MambaVision
-from ..training.stopping import StopRequest
 from .class_folders import ClassFolders
 from .classify import check_head, logits_of
 from .pictures import OnBroken, PictureBatch, picture_batches

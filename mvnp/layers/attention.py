@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Tape
-from ..errors import InputError, check_array, check_same_dtype
+from ..errors import InputError, check_array, check_arrays
 from ..kernels import twin
 from .dropout import Dropout
 from .layernorm import LayerNorm
@@ -86,15 +86,15 @@ def transposed(x: Array) -> Array:
 def check_inputs(q: Array, k: Array, v: Array, mask: Array | None, dropout: Array | None) -> None:
     """Raise InputError unless all shapes and dtypes fit those of q."""
     check_array("attention", "q", q, ("B", "h", "L", "d"))
-    check_array("attention", "k", k, q.shape)
-    check_array("attention", "v", v, q.shape)
-    check_same_dtype("attention", {"q": q, "k": k, "v": v})
     B, h, L, _ = q.shape
+    check_arrays(
+        "attention", q=(q, q.shape), k=(k, q.shape), v=(v, q.shape), dropout=(dropout, (B, h, L, L))
+    )
     array_module(q, k, v, mask, dropout)
     if mask is not None and (mask.shape != (B, L) or mask.dtype != bool):
-        raise InputError(f"attention: mask is {mask.dtype} of shape {mask.shape}, expected bool of {(B, L)}")
-    if dropout is not None:
-        check_array("attention", "dropout", dropout, (B, h, L, L))
+        raise InputError(
+            f"attention: mask is {mask.dtype} of shape {mask.shape}, expected bool of {(B, L)}"
+        )
 
 
 class MultiHeadAttention(Layer):
@@ -118,7 +118,9 @@ class MultiHeadAttention(Layer):
         init: Initializer | None = None,
     ) -> None:
         if heads < 1 or channels % heads:
-            raise InputError(f"MultiHeadAttention: {heads} heads do not divide a width of {channels} channels")
+            raise InputError(
+                f"MultiHeadAttention: {heads} heads do not divide a width of {channels} channels"
+            )
         init = init or Initializer()
         self.heads = heads
         self.qkv = Linear(channels, 3 * channels, bias=qkv_bias, init=init)

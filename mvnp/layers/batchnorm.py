@@ -1,6 +1,6 @@
 """BatchNorm: standardise each channel over the batch and all positions, then scale and shift.
 
-    x, y, dx, dy (..., C)    weight γ, bias β, mean μ, variance σ² (C,)    n = product of the leading axes
+    x, y, dx, dy (..., C)    weight γ, bias β, mean μ, variance σ² (C,)    n the number of rows
 
     training      μ, σ² of this batch (σ² biased)      r = (σ² + ε)^(−1/2)
                   x̂ = (x − μ) r                        y = γ x̂ + β                      (1)
@@ -10,7 +10,8 @@
     running       μ_run ← (1 − m) μ_run + m μ          momentum m = 0.1
                   σ²_run ← (1 − m) σ²_run + m σ² n/(n − 1)    unbiased                  (5)
 
-⟨·⟩ is the mean over the leading axes, for each channel. (2) has the form of LayerNorm's, with the other axes.
+⟨·⟩ is the mean over the rows, that is all leading axes, for each channel. (2) has the form of
+LayerNorm's, with the other axes.
 
 Ioffe, Szegedy: Batch Normalization, arXiv:1502.03167, algorithm 1 and section 3.
 """
@@ -54,8 +55,8 @@ def batchnorm_forward(
     n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:
         raise InputError(
-            f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs at"
-            " least two: use a larger batch or image, or evaluation mode"
+            f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs"
+            " at least two: use a larger batch or image, or evaluation mode"
         )
     variance = squares / n
     rstd = 1 / xp.sqrt(variance + eps)
@@ -69,12 +70,11 @@ def batchnorm_backward(
     x, weight, mean, rstd, _, n = cache
     check_array("BatchNorm", "dy", dy, x.shape)
     dweight, dbias = parameter_gradients(dy, x, mean, rstd)
-    # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves mean and spread of
-    # all the others. Summed against g = γ dy over i this is (2), and γ is a constant there:
+    # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves mean and spread
+    # of all the others. Summed against g = γ dy over i this is (2), and γ is a constant there:
     # ⟨g⟩ = γ dβ / n and ⟨g x̂⟩ = γ dγ / n, of the whole batch.
-    mean_g_x_hat, mean_g = (
-        weight * sum(v) / n for v in zip(*all_gather((dweight, dbias)), strict=True)
-    )
+    dweight_all, dbias_all = map(sum, zip(*all_gather((dweight, dbias)), strict=True))
+    mean_g, mean_g_x_hat = weight * dbias_all / n, weight * dweight_all / n
     return input_gradient(dy, x, mean, rstd, weight, mean_g, mean_g_x_hat), dweight, dbias
 
 
@@ -132,19 +132,19 @@ def merged(shares: list[Moments]) -> Moments:
     """The moments of all values together.
 
     Those of share i lie around m_i and not around the common mean m:
-    Σ (x − m)² = Σ (x − m_i)² + n_i (m_i − m)². Chan, Golub, LeVeque: Updating Formulae and a Pairwise
-    Algorithm for Computing Sample Variances (1979). Nothing large is subtracted.
+    Σ (x − m)² = Σ (x − m_i)² + n_i (m_i − m)². Nothing large is subtracted. Chan, Golub, LeVeque:
+    Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979).
     """
-    n = sum(n_i for n_i, _, _ in shares)
-    m = sum(n_i / n * m_i for n_i, m_i, _ in shares)
+    n, m_0 = sum(n_i for n_i, _, _ in shares), shares[0][1]
+    m = m_0 + sum(n_i / n * (m_i - m_0) for n_i, m_i, _ in shares)
     return n, m, sum(squares + n_i * (m_i - m) ** 2 for n_i, m_i, squares in shares)
 
 
 class BatchNorm(Layer):
     """Batch normalisation over all axes but the last, of size `channels`.
 
-    The tape says which statistics count: a training tape the batch's, everything else the running ones. The running
-    statistics change when the tape is committed, never during a forward.
+    The tape says which statistics count: a training tape the batch's, everything else the running
+    ones. The running statistics change when the tape is committed, never during a forward.
     """
 
     def __init__(

@@ -26,24 +26,17 @@ from typing import NamedTuple
 from ..backend import Array, array_module
 from ..errors import InputError, check_array
 from .linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
-from .selective_scan import check_inputs, decays, over_tokens
+from .selective_scan import ScanCache, check_inputs, decays, over_tokens
 from .softplus import softplus_backward, softplus_forward
 
 
 class CheckpointedCache(NamedTuple):
     """What the backward needs."""
 
-    x: Array
-    delta: Array
-    A: Array
-    B: Array
-    C: Array
-    D: Array
+    scan: ScanCache
     kept: list[Array]  # (1), each (b, n, d)
     keep_every: int
     method: str
-    softplus: bool
-    has_bias: bool
 
 
 def checkpointed_scan_forward(
@@ -74,7 +67,8 @@ def checkpointed_scan_forward(
     K = keep_every or math.isqrt(l - 1) + 1
     delta = dt if dt_bias is None else dt + dt_bias
     delta = softplus_forward(delta)[0] if softplus else delta
-    cache = CheckpointedCache(x, delta, A, B, C, D, [], K, method, softplus, dt_bias is not None)
+    scan = ScanCache(x, delta, A, B, C, D, softplus, dt_bias is not None)
+    cache = CheckpointedCache(scan, [], K, method)
     y, h = xp.empty_like(x), xp.zeros((b, n, d), x.dtype)
     for start in range(0, l, K):
         block = slice(start, start + K)
@@ -87,27 +81,27 @@ def checkpointed_scan_forward(
 
 def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Array, ...]:
     """dx, ddt, dA, dB, dC, dD, ddt_bias; the last is None where there was no bias."""
-    x, _, A, _, _, D, kept, K, _, softplus, has_bias = cache
+    (x, delta, A, B, C, D, softplus, has_bias, _), kept, K, _ = cache
     check_array("checkpointed_scan", "dy", dy, x.shape)
     xp, c = array_module(dy, x), array_module(x).zeros_like(kept[0])
-    dx, ddt, dB, dC = (xp.empty_like(v) for v in (x, x, cache.B, cache.C))
+    dx, ddt, dB, dC = (xp.empty_like(v) for v in (x, x, B, C))
     dA, dD = xp.zeros_like(A), xp.zeros_like(D)
     for index in reversed(range(len(kept))):
         block = slice(index * K, (index + 1) * K)
-        x_b, delta, dy_b, B, C = (v[:, block] for v in (x, cache.delta, dy, cache.B, cache.C))
+        x_b, delta_b, B_b, C_b, dy_b = (v[:, block] for v in (x, delta, B, C, dy))
         h, recurrence = _states(cache, block, kept[index])  # (2)
-        dh = (C[..., None] * dy_b[:, :, None, :]).swapaxes(0, 1)
+        dh = (C_b[..., None] * dy_b[:, :, None, :]).swapaxes(0, 1)
         dh[-1] = dh[-1] + c  # (3)
         da, g, c = linear_recurrence_backward(dh, recurrence)  # (4)
         e = da * recurrence[0]
-        dA = dA + over_tokens(e * delta.swapaxes(0, 1)[:, :, None, :]).T
+        dA = dA + over_tokens(e * delta_b.swapaxes(0, 1)[:, :, None, :]).T
         dD = dD + over_tokens(dy_b * x_b)
-        dB[:, block] = xp.einsum("lbnd,bld->bln", g, delta * x_b)
+        dB[:, block] = xp.einsum("lbnd,bld->bln", g, delta_b * x_b)
         dC[:, block] = xp.einsum("bld,lbnd->bln", dy_b, h)
-        g_B = xp.einsum("lbnd,bln->bld", g, B)
-        dx[:, block] = delta * g_B + D * dy_b
+        g_B = xp.einsum("lbnd,bln->bld", g, B_b)
+        dx[:, block] = delta_b * g_B + D * dy_b
         ddelta = xp.einsum("lbnd,nd->bld", e, A.T) + x_b * g_B
-        ddt[:, block] = softplus_backward(ddelta, delta) if softplus else ddelta
+        ddt[:, block] = softplus_backward(ddelta, delta_b) if softplus else ddelta
     return dx, ddt, dA, dB, dC, dD, over_tokens(ddt) if has_bias else None
 
 
@@ -116,7 +110,7 @@ def _states(cache: CheckpointedCache, block: slice, start: Array) -> tuple[Array
 
     Time comes first, as linear_recurrence.py has it.
     """
-    x, delta, B = (v[:, block] for v in (cache.x, cache.delta, cache.B))
-    decay = decays(delta, cache.A).swapaxes(0, 1)
+    x, delta, B = (v[:, block] for v in (cache.scan.x, cache.scan.delta, cache.scan.B))
+    decay = decays(delta, cache.scan.A).swapaxes(0, 1)
     inputs = (B[..., None] * (delta * x)[:, :, None, :]).swapaxes(0, 1)
     return linear_recurrence_forward(decay, inputs, start, cache.method)

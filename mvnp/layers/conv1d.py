@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape
+from ..core.sums import sum_rows
 from ..errors import check_array
 from ..kernels import twin
 from .silu import silu_backward, silu_forward
@@ -48,8 +49,8 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))
     dy_padded = xp.pad(dy, ((0, 0), (K - 1 - p, p), (0, 0)))  # here the kernel is flipped
     dx = sum(weight[:, 0, K - 1 - k] * dy_padded[:, k : k + L] for k in range(K))  # (2)
-    dw = [(dy * x_padded[:, k : k + L]).sum(axis=(0, 1)) for k in range(K)]
-    return dx, xp.stack(dw, axis=1)[:, None], dy.sum(axis=(0, 1)) if has_bias else None
+    dw = [sum_rows(dy * x_padded[:, k : k + L]) for k in range(K)]
+    return dx, xp.stack(dw, axis=1)[:, None], sum_rows(dy) if has_bias else None
 
 
 @twin

@@ -12,8 +12,8 @@ kernel as a (Kh Kw I, O) matrix, this is one product, and so are its gradients:
     backward    dX = dY Mᵀ            dM = Xᵀ dY            db = Σ dY                               (3)
                 dx = col2im(dX)                                                                     (4)
 
-A pixel lies in several patches, and gets the sum of its gradients in all of them. X is Kh Kw/s²
-times as large as x, so it is not kept: the backward makes it again.
+By (4) a pixel, which lies in several patches, gets the sum of its gradients in all of them. X is
+Kh Kw/s² times as large as x, so it is not kept: the backward makes it again.
 
 Chellapilla, Puri, Simard: High Performance Convolutional Neural Networks for Document Processing
 (2006).
@@ -25,6 +25,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape
+from ..core.sums import sum_rows
 from ..errors import InputError, check_array
 from ..kernels import twin
 from .winograd import by_winograd, winograd_backward, winograd_forward
@@ -66,7 +67,7 @@ def conv2d_backward(
     dM = im2col(x, (Kh, Kw), stride, padding).T @ dY  # (3)
     dx = col2im(dY @ _matrix(weight).T, x.shape, (Kh, Kw), stride, padding) if inputs else None
     dweight = dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)
-    return dx, dweight, dY.sum(axis=0) if has_bias else None
+    return dx, dweight, sum_rows(dY) if has_bias else None
 
 
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:

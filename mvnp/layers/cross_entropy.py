@@ -6,9 +6,9 @@
                 loss = −1/B Σ_b Σ_c p_bc log q_bc                                (2)
     backward    dz_bc = dloss/B (q_bc Σ_k p_bk − p_bc)                           (3)
 
-s is the label smoothing; a label stands for the distribution that is 1 at its class. log q is taken as
-z − m − log Σ e^(z − m), m = max z, never as the logarithm of a softmax that may have come out 0. Where p is 0,
-p log q is 0, also where q is.
+s is the label smoothing; a label stands for the distribution that is 1 at its class. log q is
+z − m − log Σ e^(z − m), m = max z, never the logarithm of a softmax that may have come out 0. Where
+p is 0, p log q is 0, also where q is.
 
 Label smoothing: Szegedy et al., arXiv:1512.00567, section 7.
 """
@@ -60,13 +60,15 @@ def distribution(logits: Array, target: Array) -> Array:
     shape = tuple(logits.shape)
     if not hasattr(target, "dtype"):
         raise InputError(
-            f"CrossEntropy: target is a {type(target).__name__}, expected an array of labels or distributions"
+            f"CrossEntropy: target is a {type(target).__name__}, expected an array of labels or"
+            " distributions"
         )
     on_host = isinstance(target, np.ndarray)
     if target.dtype.kind in "iu":
         if tuple(target.shape) != shape[:1]:
             raise InputError(
-                f"CrossEntropy: labels have shape {tuple(target.shape)}, expected {shape[:1]} for logits {shape}"
+                f"CrossEntropy: labels have shape {tuple(target.shape)}, expected {shape[:1]} for"
+                f" logits {shape}"
             )
         if on_host and (target.min() < 0 or target.max() >= shape[1]):
             raise InputError(
@@ -76,11 +78,13 @@ def distribution(logits: Array, target: Array) -> Array:
         target = target[:, None] == array_module(target).arange(shape[1])
     elif target.dtype.kind != "f":
         raise InputError(
-            f"CrossEntropy: target has dtype {target.dtype}, expected integer labels or floating distributions"
+            f"CrossEntropy: target has dtype {target.dtype}, expected integer labels or floating"
+            " distributions"
         )
     elif tuple(target.shape) != shape:
         raise InputError(
-            f"CrossEntropy: target has shape {tuple(target.shape)}, expected that of the logits, {shape}; labels are integers"
+            f"CrossEntropy: target has shape {tuple(target.shape)}, expected that of the logits,"
+            f" {shape}; labels are integers"
         )
     target = target.astype(logits.dtype)
     return moved_to(logits, target) if on_host else target

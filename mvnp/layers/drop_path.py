@@ -2,9 +2,10 @@
 
     x, y, dx, dy (B, ...)    mask m (B, 1, ..., 1)
 
-It is dropout (see dropout.py, eqs 1 and 2) whose mask holds one draw for each sample: in x + drop_path(f(x)) the sample
-either passes through f, scaled by 1/(1 − p), or around it. In the hybrid stages of MambaVision the leading axis counts
-windows, so each *window* is dropped on its own; the official model does the same.
+It is dropout (see dropout.py, eqs 1 and 2) whose mask holds one draw for each sample: in
+x + drop_path(f(x)) the sample either passes through f, scaled by 1/(1 − p), or around it. In the
+hybrid stages of MambaVision the leading axis counts windows, so each *window* is dropped on its
+own; the official model does the same.
 
 Huang et al.: Deep Networks with Stochastic Depth, arXiv:1603.09382.
 """
@@ -19,7 +20,7 @@ drop_path_backward = dropout_backward
 
 
 class DropPath(Dropout):
-    """Drop whole samples with probability `rate` in training; the identity in evaluation and for rate 0."""
+    """Drop whole samples with probability `rate` in training; else the identity."""
 
     def mask_shape(self, x: Array) -> tuple[int, ...]:
         """One draw for each index of the leading axis."""

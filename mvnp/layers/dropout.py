@@ -41,7 +41,7 @@ def dropout_backward(dy: Array, cache: Array) -> Array:
 
 
 class Dropout(Layer):
-    """Drop entries with probability `rate` in training; the identity in evaluation and for rate 0."""
+    """Drop entries with probability `rate` in training; else, and for rate 0, the identity."""
 
     def __init__(self, rate: float) -> None:
         check_rate(type(self).__name__, "rate", rate)
@@ -52,7 +52,7 @@ class Dropout(Layer):
         return tuple(x.shape)
 
     def draw(self, tape: Tape | None, shape: tuple[int, ...], like: Array) -> Array | None:
-        """A mask of `shape`, where `like` is; None where nothing is dropped: in evaluation, and for rate 0."""
+        """A mask of `shape`, where `like` is; None in evaluation and for rate 0: all stays."""
         if tape is None or not tape.training or self.rate == 0.0:
             return None
         return draw_mask(tape.rng, shape, self.rate, like)

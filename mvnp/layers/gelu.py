@@ -9,7 +9,7 @@
               dx = dy/2 (1 + tanh u + x (1 − tanh² u) u')     u' = √(2/π) (1 + 0.134145 x²)    (4)
 
 MambaVision uses (1) in its MLPs and (3) in its convolution blocks; they differ by up to 5e-4.
-Far out, where tanh u is ±1, powers of x would overflow; so (3) and (4) take it no farther than ±100 in u.
+In u, x is taken no farther than ±100, where tanh u has long been ±1: its powers would overflow.
 
 Hendrycks, Gimpel: Gaussian Error Linear Units, arXiv:1606.08415, section 2.
 """

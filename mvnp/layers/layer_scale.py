@@ -5,7 +5,8 @@
     forward     y = γ x                                 (1)
     backward    dx = γ dy        dγ = Σ dy x            (2)
 
-The sum runs over all leading axes. Touvron et al.: Going deeper with Image Transformers, arXiv:2103.17239, eq. 2.
+The sum runs over all leading axes. Touvron et al.: Going deeper with Image Transformers,
+arXiv:2103.17239, eq. 2.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def layer_scale_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
 class LayerScale(Layer):
     """A factor for each of `channels`, all starting at `value`."""
 
-    # The official key of this parameter is the name that the layer has in its block (…gamma_1), with nothing after it.
+    # The official key of this parameter is the name that the layer has in its block (…gamma_1),
+    # with nothing after it.
     key_of = {"gamma": ""}  # noqa: RUF012
 
     def __init__(self, channels: int, value: float, init: Initializer | None = None) -> None:

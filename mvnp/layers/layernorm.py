@@ -6,8 +6,8 @@
     backward    g = γ dy             dx = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩)                     (2)
                 dγ = Σ dy x̂          dβ = Σ dy                                       (3)
 
-⟨·⟩ is the mean over the channels, σ² the biased variance; the sums in (3) run over all leading axes. A weight of several
-axes normalises over that many trailing axes together: the code reads all of them as C.
+⟨·⟩ is the mean over the channels, σ² the biased variance; the sums in (3) run over all leading
+axes. A weight of several axes stands for as many trailing axes, which count as one: C.
 
 Ba, Kiros, Hinton: Layer Normalization, arXiv:1607.06450, eq. 4.
 """
@@ -49,8 +49,8 @@ def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     array_module(dy, x)
     x_hat = (x.reshape(-1, weight.size) - mean) * rstd
     dy = dy.reshape(x_hat.shape)
-    # x̂ depends on x_j directly, through μ and through r:  ∂x̂_i/∂x_j = r (δ_ij − 1/C − x̂_i x̂_j / C),
-    # since ∂μ/∂x_j = 1/C and ∂r/∂x_j = −r² x̂_j / C. Summed against g over i this is (2).
+    # x̂ depends on x_j directly, through μ and through r, with ∂μ/∂x_j = 1/C and
+    # ∂r/∂x_j = −r² x̂_j / C:  ∂x̂_i/∂x_j = r (δ_ij − 1/C − x̂_i x̂_j / C). Summed against g_i, (2).
     g = weight.reshape(-1) * dy
     dx = rstd * (g - row_mean(g) - x_hat * row_mean(g * x_hat))  # (2)
     dweight, dbias = sum_rows(dy * x_hat), sum_rows(dy)  # (3)

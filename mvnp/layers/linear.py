@@ -44,7 +44,9 @@ class Linear(Layer):
     Weights start truncated normal, σ = 0.02; the bias at 0.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True, init: Initializer | None = None) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, bias: bool = True, init: Initializer | None = None
+    ) -> None:
         init = init or Initializer()
         self.weight = Param(init.truncated_normal((outputs, inputs)))
         self.bias = Param(init.full((outputs,), 0.0)) if bias else None

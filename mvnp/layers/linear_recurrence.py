@@ -10,9 +10,9 @@ Every entry of "..." is a recurrence by itself. (2) is (1) again, backwards in t
 decay of the step after: whatever solves the one solves the other.
 
     sequential     (1), step by step: 2k operations in k steps, the reference
-    chunked        P_t = a_t ⋯ a_s, s the start of the chunk of t:   h_t = h'_t + P_t h_(s−1)     (4)
-    associative    (a, u) then (b, v) is (ab, bu + v), in any bracketing: pairs, pairs of pairs   (5)
-    cumulative     S_t = Σ_(s≤t) log a_s:   h_t = exp(S_t) (h_(−1) + Σ_(s≤t) exp(−S_s) u_s)       (6)
+    chunked        P_t = a_t ⋯ a_s, s the start of the chunk of t:   h_t = h'_t + P_t h_(s−1)    (4)
+    associative    (a, u) then (b, v) is (ab, bu + v), in any bracketing: pairs, pairs of pairs  (5)
+    cumulative     S_t = Σ_(s≤t) log a_s:   h_t = exp(S_t) (h_(−1) + Σ_(s≤t) exp(−S_s) u_s)      (6)
 
 h' of (4) is (1) started from 0 in every chunk, all chunks at once. The cumulative way needs a ≥ 0,
 and breaks where the decays of one of its blocks multiply up to more than the number format holds;
@@ -31,7 +31,7 @@ import math
 import numpy as np
 
 from ..backend import Array, array_module
-from ..errors import check_array, check_choice, check_same_dtype
+from ..errors import check_array, check_arrays, check_choice
 from ..kernels import twin
 
 CUMULATIVE_BLOCK = 16  # decays that are multiplied up before the sum starts anew
@@ -46,12 +46,9 @@ def linear_recurrence_forward(
     Raises InputError for shapes or dtypes that differ, and for a method that is not in METHODS.
     """
     check_choice("method of linear_recurrence", method, METHODS)
-    shape = getattr(decay, "shape", ())
-    check_array("linear_recurrence", "decay", decay, (...,) if shape else ("k",))
-    check_array("linear_recurrence", "inputs", inputs, shape)
-    if start is not None:
-        check_array("linear_recurrence", "start", start, shape[1:])
-    check_same_dtype("linear_recurrence", {"decay": decay, "inputs": inputs, "start": start})
+    check_array("linear_recurrence", "decay", decay, (...,) if np.ndim(decay) else ("k",))
+    a = {"decay": (decay, decay.shape), "inputs": (inputs, decay.shape)}
+    check_arrays("linear_recurrence", **a, start=(start, decay.shape[1:]))
     xp = array_module(decay, inputs, start)
     h = METHODS[method](decay, inputs, xp.zeros_like(inputs[0]) if start is None else start)
     return h, (decay, h, start, method)
@@ -106,7 +103,7 @@ def _associative(a: Array, u: Array, h: Array) -> Array:
     xp = array_module(u)
     if len(u) == 1:
         return a * h + u
-    first, second = slice(0, len(u) - 1, 2), slice(1, None, 2)
+    first, second = slice(0, -1, 2), slice(1, None, 2)
     late = _associative(a[first] * a[second], a[second] * u[first] + u[second], h)  # (5)
     before = xp.concatenate([h[None], late])[: len(u[::2])]
     states = xp.empty_like(u)

@@ -23,7 +23,6 @@ def pool_forward(x: Array) -> tuple[Array, tuple[int, ...]]:
     return x.mean(axis=(1, 2), dtype="float64").astype(x.dtype), tuple(x.shape)  # (1)
 
 
-@twin
 def pool_backward(dy: Array, cache: tuple[int, ...]) -> Array:
     """dx of (2): every pixel had the same share in the mean."""
     B, H, W, C = cache

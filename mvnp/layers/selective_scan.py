@@ -35,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, array_module
-from ..errors import InputError, check_array, check_same_dtype
+from ..errors import InputError, check_array, check_arrays
 from ..kernels import twin
 from .softplus import softplus_backward, softplus_forward
 
@@ -86,7 +86,7 @@ def selective_scan_forward(
 
 @twin
 def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
-    """dx, ddt, dA, dB, dC, dD, ddt_bias of (4) to (10); the last is None where there was no bias."""
+    """dx, ddt, dA, dB, dC, dD, ddt_bias of (4) to (10); the last is None if there was no bias."""
     x, delta, A, B, C, D, softplus, has_bias, _ = cache
     check_array("selective_scan", "dy", dy, x.shape)
     xp, decay = array_module(dy, x), decays(delta, A)
@@ -132,18 +132,16 @@ def over_tokens(v: Array) -> Array:
     return v.sum(axis=(0, 1), dtype="float64").astype(v.dtype)
 
 
-def check_inputs(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None) -> None:
+def check_inputs(
+    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None
+) -> None:
     """Raise InputError unless all shapes fit those of x and A, all dtypes that of x, and A < 0."""
-    check_array("selective_scan", "x", x, ("b", "l", "d"))
-    check_array("selective_scan", "A", A, (x.shape[-1], "n"))
+    check_arrays("selective_scan", x=(x, ("b", "l", "d")), A=(A, ("d", "n")))
     (b, l, d), n = x.shape, A.shape[1]
-    shapes = {"dt": (b, l, d), "B": (b, l, n), "C": (b, l, n), "D": (d,), "dt_bias": (d,)}
-    arrays = {"dt": dt, "B": B, "C": C, "D": D, "dt_bias": dt_bias}
-    for name, array in arrays.items():
-        if array is not None:
-            check_array("selective_scan", name, array, shapes[name])
-    array_module(x, A, *arrays.values())
-    check_same_dtype("selective_scan", {"x": x, "A": A, **arrays})
+    tokens, gates = {"dt": (dt, (b, l, d))}, {"B": (B, (b, l, n)), "C": (C, (b, l, n))}
+    vectors = {"D": (D, (d,)), "dt_bias": (dt_bias, (d,))}
+    check_arrays("selective_scan", x=(x, x.shape), A=(A, (d, n)), **tokens, **gates, **vectors)
+    array_module(x, dt, A, B, C, D, dt_bias)
     if array_module(A) is np and (A > 0).any():
         raise InputError(
             f"selective_scan: A is up to {A.max():.3g}, expected negative numbers, or states grow"

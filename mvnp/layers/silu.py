@@ -2,8 +2,8 @@
 
     x, y, dx, dy any shape
 
-    forward     y = x σ(x)                        σ(x) = 1 / (1 + e⁻ˣ) = (1 + tanh(x/2)) / 2        (1)
-    backward    dx = dy σ(x) (1 + x (1 − σ(x)))                                                     (2)
+    forward     y = x σ(x)                     σ(x) = 1 / (1 + e⁻ˣ) = (1 + tanh(x/2)) / 2        (1)
+    backward    dx = dy σ(x) (1 + x (1 − σ(x)))                                                  (2)
 
 The tanh form of σ cannot overflow, and needs no case distinction.
 

@@ -5,8 +5,9 @@
     forward     y_i = e^(x_i − m) / Σ_j e^(x_j − m)        m = max x        (1)
     backward    dx = y (dy − Σ_j dy_j y_j)                                  (2)
 
-m changes nothing (it cancels) but keeps every exponent at or below 0. Entries of −∞ get weight 0 and gradient 0, which is
-how attention masks keys; a row of nothing but −∞ has no softmax and gives NaN.
+m changes nothing (it cancels) but keeps every exponent at or below 0. Entries of −∞ get weight 0
+and gradient 0, which is how attention masks keys; a row of nothing but −∞ has no softmax and gives
+NaN.
 """
 
 from __future__ import annotations

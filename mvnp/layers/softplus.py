@@ -5,8 +5,9 @@
     forward     y = log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|)        (1)
     backward    dx = dy σ(x) = dy (1 − e⁻ʸ)                          (2)
 
-The second form of (1) never overflows and is exact in both tails. The second form of (2) follows from eʸ = 1 + eˣ, so
-1 − e⁻ʸ = eˣ / (1 + eˣ). It needs y alone, and keeps every digit where σ is tiny, as it is for the small Δ of a Mamba.
+The second form of (1) never overflows and is exact in both tails. The second form of (2) follows
+from eʸ = 1 + eˣ, so 1 − e⁻ʸ = eˣ / (1 + eˣ). It needs y alone, and keeps every digit where σ is
+tiny, as it is for the small Δ of a Mamba.
 """
 
 from __future__ import annotations

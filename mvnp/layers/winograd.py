@@ -35,6 +35,7 @@ from types import ModuleType
 import numpy as np
 
 from ..backend import Array, array_module
+from ..core.sums import sum_rows
 from ..errors import InputError, check_array, check_choice
 from ..kernels import twin
 
@@ -91,7 +92,7 @@ def winograd_backward(
     turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
     around = (TAPS - 1 - padding[0], TAPS - 1 - padding[1])
     dx = winograd_forward(dy, turned, None, around)[0] if inputs else None
-    return dx, dweight, dy.sum(axis=(0, 1, 2)) if has_bias else None
+    return dx, dweight, sum_rows(dy) if has_bias else None
 
 
 def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

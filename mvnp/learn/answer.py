@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import mvnp
-
 from ..errors import InputError
 from .examine import Finding
 from .exercise import Exercise
@@ -68,7 +66,7 @@ def check_answer(file: Path, exercise: Exercise, seconds: float = SECONDS, grace
 
 def _run(command: list[str], limit: float) -> tuple[int | None, str]:
     """The exit status, None where the time was over, and the beginning of what was printed."""
-    package = str(Path(mvnp.__file__).parent.parent)
+    package = str(Path(__file__).parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "MVNP_BACKEND": "numpy", "PYTHONIOENCODING": "utf-8"}
     process = subprocess.Popen(

@@ -129,7 +129,7 @@ class _Source:
 
     def __init__(self, exercise: Exercise) -> None:
         self.exercise = exercise
-        text = inspect.getsource(importlib.import_module(f"mvnp.layers.{exercise.stem}"))
+        text = _plain(inspect.getsource(importlib.import_module(f"mvnp.layers.{exercise.stem}")))
         self.docstring = inspect.cleandoc(ast.get_docstring(ast.parse(text), clean=False) or "")
         self.pieces = list(_pieces(self._without_aliases(text)))
 
@@ -140,7 +140,7 @@ class _Source:
         for node in tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and _defined(node) & wanted:
                 other = node.value.id.rpartition("_")[0]
-                theirs = inspect.getsource(importlib.import_module(f"mvnp.layers.{other}"))
+                theirs = _plain(inspect.getsource(importlib.import_module(f"mvnp.layers.{other}")))
                 return theirs.replace(f"{other}_forward", f"{self.exercise.stem}_forward").replace(
                     f"{other}_backward", f"{self.exercise.stem}_backward"
                 )
@@ -189,6 +189,11 @@ class _Source:
                     found.append(piece)
                     open_names |= piece.uses
         return [piece for piece in self.pieces if piece in found]
+
+
+def _plain(text: str) -> str:
+    """Without the decorator for kernels: the reader's own function is to run, and no twin of it."""
+    return text.replace("@twin\n", "")
 
 
 def _pieces(text: str) -> Iterator[_Piece]:

@@ -1,1 +1,46 @@
-"""MambaVision, put together from mvnp/layers."""
+"""MambaVision, put together from mvnp/layers. From the smallest part to the whole:
+
+    mlp, mixer, blocks      the parts of a block, and the two kinds of block
+    stages                  stem, levels, downsampling
+    trunk                   stem and four levels
+    mambavision             the classifier; variants: the released ones
+    backbone                maps for detection and segmentation
+    edifice                 the same network under the option names of Edifice
+    quirks                  where the official release, the paper and good sense part ways
+
+`arguments` checks what a model is made from; `folding` joins convolution and BatchNorm.
+"""
+
+# ruff: noqa: I001
+
+from .mlp import Mlp
+from .mixer import MambaVisionMixer
+from .blocks import Block, ConvBlock
+from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
+from .trunk import Trunk
+from .mambavision import MambaVision
+from .variants import VARIANTS, Variant, create_model, list_models
+from .backbone import Backbone
+from .edifice import build, build_backbone
+from .quirks import Quirks
+
+__all__ = [
+    "VARIANTS",
+    "Backbone",
+    "Block",
+    "ConvBlock",
+    "ConvLevel",
+    "Downsample",
+    "HybridLevel",
+    "MambaVision",
+    "MambaVisionMixer",
+    "Mlp",
+    "PatchEmbed",
+    "Quirks",
+    "Trunk",
+    "Variant",
+    "build",
+    "build_backbone",
+    "create_model",
+    "list_models",
+]

@@ -1,17 +1,21 @@
-"""MambaVision as a backbone for detection and segmentation: maps of several stages, each behind a norm of its own, no head.
+"""MambaVision as a backbone for detection and segmentation: maps of several stages, each behind a
+norm of its own, no head.
 
     image (B, in_chans, H, W)
-      → stage i, before its downsampling      (B, dim·2^i, H/2^(i+2), W/2^(i+2))     for each i in out_indices
-      → outnorm{i}                            LayerNorm over the channels, or BatchNorm
+      → stage i       (B, dim·2^i, H/2^(i+2), W/2^(i+2))     for each i in out_indices
+      → outnorm{i}    LayerNorm over the channels, or BatchNorm
 
-Sizes that do not divide are rounded up. The trunk is the classifier's, with its keys, so its weights fit; the norms of the
-outputs are new and start at the identity of their kind. Levels behind the last output are not made.
+Sizes that do not divide are rounded up. The trunk is the classifier's, with its keys, so its
+weights fit; the norms of the outputs are new and start at the identity of their kind. Levels behind
+the last output are not made.
 
-The official detection models cut windows of 112 and 56 in levels 2 and 3, the segmentation models 64 and 32 (S: 160 and 56):
-with a window as large as the map a level is one window. Smaller maps are padded to a whole one.
+The official detection models cut windows of 112 and 56 in levels 2 and 3, the segmentation models
+64 and 32 (S: 160 and 56): with a window as large as the map a level is one window. Smaller maps are
+padded to a whole one.
 
-Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, section 4; the keys `outnorm{i}` and the windows are those of the official
-release. A feature pyramid on top of such maps: Lin et al., arXiv:1612.03144.
+Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, section 4; the keys `outnorm{i}` and the windows
+are those of the official release. A feature pyramid on top of such maps: Lin et al.,
+arXiv:1612.03144.
 """
 
 from __future__ import annotations
@@ -29,7 +33,11 @@ from .mambavision import MambaVision
 from .quirks import resolve
 from .trunk import Trunk, channel_first, channel_last
 
-NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {"layer": LayerNorm, "batch": BatchNorm, "none": None}
+NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {
+    "layer": LayerNorm,
+    "batch": BatchNorm,
+    "none": None,
+}
 
 _HEAD = ("num_classes", "head_norm")  # arguments of MambaVision that a backbone has no use for
 _SWITCHES = ("dt_bias", "dt_init", "padding")
@@ -39,21 +47,31 @@ class Backbone(Trunk):
     """`backbone(x)` gives a list of maps, one for each of `out_indices`.
 
     out_indices    which of the stages 0 to 3, ascending
-    out_norm       "layer": LayerNorm over the channels, as official; "batch": BatchNorm; "none": the stages as they are
+    out_norm       "layer": LayerNorm over the channels, as official; "batch": BatchNorm; "none":
+                   the stages as they are
     arguments      those of MambaVision but num_classes and head_norm
 
-    `config` has them all: `Backbone(**backbone.config)` is built alike. Raises InputError for arguments that do not fit.
+    `config` has them all: `Backbone(**backbone.config)` is built alike. Raises InputError for
+    arguments that do not fit.
     """
 
     def __init__(
-        self, *, out_indices: Sequence[int] = (0, 1, 2, 3), out_norm: str = "layer", allocate: bool = True, **arguments: Any
+        self,
+        *,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_norm: str = "layer",
+        allocate: bool = True,
+        **arguments: Any,
     ) -> None:
         for name in _HEAD:
             if name in arguments:
-                raise InputError(f"Backbone: {name} is an argument of the classifier; a backbone has no head, leave it out")
+                raise InputError(
+                    f"Backbone: {name} is an argument of the classifier; a backbone has no head,"
+                    " leave it out"
+                )
         indices = _checked_indices(out_indices)
         check_choice("out_norm", out_norm, NORMS)
-        # MambaVision checks the arguments and has their defaults; without memory it costs nothing to make one.
+        # MambaVision checks the arguments and has their defaults; without memory it costs nothing.
         complete = MambaVision(**arguments, num_classes=0, allocate=False).config
         own = {name: value for name, value in complete.items() if name not in _HEAD}
         self.config = {**own, "out_indices": indices, "out_norm": out_norm}
@@ -63,19 +81,28 @@ class Backbone(Trunk):
         self._build_trunk(switches, init, levels=indices[-1] + 1)
         kind = NORMS[out_norm]
         if kind is not None:
-            constants = Initializer(dtype=self.config["dtype"])  # with memory in any case: a classifier's weights lack them
+            constants = Initializer(
+                dtype=self.config["dtype"]
+            )  # with memory in any case: a classifier's weights lack them
             for index in indices:
                 vars(self)[f"outnorm{index}"] = kind(self.channels[index], init=constants)
         self.name_paths()
 
     @classmethod
     def of(
-        cls, model: MambaVision, *, out_indices: Sequence[int] = (0, 1, 2, 3), out_norm: str = "layer", **changes: Any
+        cls,
+        model: MambaVision,
+        *,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_norm: str = "layer",
+        **changes: Any,
     ) -> Backbone:
-        """A backbone with a copy of a classifier's trunk; `changes` are arguments that leave its weights as they are:
-        `window_size` above all, `drop_path_rate`, `padding`."""
+        """A backbone with a copy of a classifier's trunk; `changes` are arguments that leave its
+        weights as they are: `window_size` above all, `drop_path_rate`, `padding`."""
         arguments = {name: value for name, value in model.config.items() if name not in _HEAD}
-        backbone = cls(out_indices=out_indices, out_norm=out_norm, allocate=False, **{**arguments, **changes})
+        backbone = cls(
+            out_indices=out_indices, out_norm=out_norm, allocate=False, **{**arguments, **changes}
+        )
         backbone.load_trunk(model.state_dict(copy=False))
         return backbone
 
@@ -93,7 +120,8 @@ class Backbone(Trunk):
         if len(dy) != len(self.out_indices):
             raise InputError(
                 f"Backbone: backward got {len(dy)} gradients, expected {len(self.out_indices)}, one"
-                f" for each of out_indices {self.out_indices}; zeros for a map that nothing depends on"
+                f" for each of out_indices {self.out_indices};"
+                " zeros for a map that nothing depends on"
             )
         return [
             self.in_precision(f"the gradient of stage {i}", d, ("B", self.channels[i], "H", "W"))
@@ -125,19 +153,27 @@ class Backbone(Trunk):
         return self.stages_backward(dstages, tape)
 
     def load_trunk(self, weights: Mapping[str, Any]) -> None:
-        """Fill the trunk from a classifier's state dict, and the norms of the outputs where it has them.
+        """Fill the trunk from a classifier's state dict, and the norms of the outputs where it has
+        them.
 
-        Weights of a classifier's head and of levels that this backbone does not have are passed over. Raises
-        CheckpointError that lists what is missing or misshapen, and then loads nothing.
+        Weights of a classifier's head and of levels that this backbone does not have are passed
+        over. Raises CheckpointError that lists what is missing or misshapen, and then loads none.
         """
         state = self.state_dict(copy=False)
         norms = {key: array for key, array in state.items() if key.startswith("outnorm")}
-        self.load_state_dict({**norms, **{key: array for key, array in weights.items() if key in state}})
+        self.load_state_dict(
+            {**norms, **{key: array for key, array in weights.items() if key in state}}
+        )
 
 
 def _checked_indices(indices: Any) -> list[int]:
     is_list = isinstance(indices, Sequence) and not isinstance(indices, str)
-    stages = [i for i in indices if i in (0, 1, 2, 3) and not isinstance(i, bool)] if is_list else []
+    stages = (
+        [i for i in indices if i in (0, 1, 2, 3) and not isinstance(i, bool)] if is_list else []
+    )
     if not stages or stages != list(indices) or stages != sorted(set(stages)):
-        raise InputError(f"Backbone: out_indices is {indices!r}, expected some of the stages 0, 1, 2, 3, ascending")
+        raise InputError(
+            f"Backbone: out_indices is {indices!r}, expected some of the stages 0, 1, 2, 3,"
+            " ascending"
+        )
     return [int(index) for index in stages]

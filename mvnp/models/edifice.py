@@ -1,8 +1,8 @@
 """The Edifice face: the same network under the option names of the Elixir library Edifice.
 
-A model that is built here gives features (B, 8·dim) or, with `num_classes`, logits; its head is LayerNorm over the channels,
-global average pool, linear. Everything else is MambaVision as it is: windows with padding, split heads, trainable A = −n,
-the D skip, any image size.
+A model that is built here gives features (B, 8·dim) or, with `num_classes`, logits; its head is
+LayerNorm over the channels, global average pool, linear. Everything else is MambaVision as it is:
+windows with padding, split heads, trainable A = −n, the D skip, any image size.
 
 Options and outputs: Edifice 0.2.0, `Edifice.Vision.MambaVision` and `Edifice.Vision.Backbone`.
 """
@@ -41,24 +41,25 @@ def build(**options: Any) -> MambaVision:
     d_state        8; d_conv 3
     num_classes    None
 
-    `window_size`, `seed` and `dtype` are passed on to MambaVision. Raises InputError for an unknown option.
+    `window_size`, `seed` and `dtype` are passed on to MambaVision. Raises InputError for an unknown
+    option.
     """
-    given = _with_defaults(options)
+    options = _with_defaults(options)
     return MambaVision(
-        dim=given["dim"],
-        in_dim=_stem_width(given["dim"]),
-        depths=given["depths"],
-        num_heads=given["num_heads"],
-        window_size=given.get("window_size", (8, 8, 14, 7)),
-        mlp_ratio=given["mlp_ratio"],
-        drop_path_rate=given["dropout"],
-        drop_rate=given["dropout"],
-        in_chans=given["in_channels"],
-        num_classes=given["num_classes"] or 0,
-        d_state=given["d_state"],
-        d_conv=given["d_conv"],
+        dim=options["dim"],
+        in_dim=_stem_width(options["dim"]),
+        depths=options["depths"],
+        num_heads=options["num_heads"],
+        window_size=options.get("window_size", (8, 8, 14, 7)),
+        mlp_ratio=options["mlp_ratio"],
+        drop_path_rate=options["dropout"],
+        drop_rate=options["dropout"],
+        in_chans=options["in_channels"],
+        num_classes=options["num_classes"] or 0,
+        d_state=options["d_state"],
+        d_conv=options["d_conv"],
         head_norm="layer",
-        **{name: given[name] for name in ("seed", "dtype") if name in given},
+        **{name: options[name] for name in ("seed", "dtype") if name in options},
     )
 
 
@@ -69,8 +70,8 @@ def build_backbone(**options: Any) -> MambaVision:
 
 def output_size(**options: Any) -> int:
     """The width of what `build` with the same options gives."""
-    given = _with_defaults(options)
-    return given["num_classes"] or 8 * given["dim"]
+    options = _with_defaults(options)
+    return options["num_classes"] or 8 * options["dim"]
 
 
 def feature_size(**options: Any) -> int:
@@ -80,8 +81,8 @@ def feature_size(**options: Any) -> int:
 
 def input_shape(**options: Any) -> tuple[None, int, int, int]:
     """(None, in_channels, image_size, image_size); None stands for any batch size."""
-    given = _with_defaults(options)
-    return None, given["in_channels"], given["image_size"], given["image_size"]
+    options = _with_defaults(options)
+    return None, options["in_channels"], options["image_size"], options["image_size"]
 
 
 def tiny_config() -> dict[str, Any]:
@@ -103,17 +104,20 @@ def _with_defaults(options: dict[str, Any]) -> dict[str, Any]:
     known = [*DEFAULTS, *OURS]
     for name in options:
         if name not in known:
-            raise InputError(f"unknown option {name!r}{nearest(name, known)}; options are {', '.join(known)}")
-    given = {**DEFAULTS, **options}
+            raise InputError(
+                f"unknown option {name!r}{nearest(name, known)}; options are {', '.join(known)}"
+            )
+    options = {**DEFAULTS, **options}
     for name in ("image_size", "in_channels", "dim"):
-        check_integer("edifice", name, given[name], least=1)
-    if given["num_classes"] is not None:
-        check_integer("edifice", "num_classes", given["num_classes"], least=0)
-    check_number("edifice", "dropout", given["dropout"])
-    check_rate("edifice", "dropout", given["dropout"])
-    return given
+        check_integer("edifice", name, options[name], least=1)
+    if options["num_classes"] is not None:
+        check_integer("edifice", "num_classes", options["num_classes"], least=0)
+    check_number("edifice", "dropout", options["dropout"])
+    check_rate("edifice", "dropout", options["dropout"])
+    return options
 
 
 def _stem_width(dim: int) -> int:
-    """The width of the stem's first convolution, which is no option here: the released models', else min(dim, 64)."""
+    """The width of the stem's first convolution, which is no option here: the released models',
+    else min(dim, 64)."""
     return 32 if dim == 80 else min(dim, 64)

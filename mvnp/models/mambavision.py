@@ -86,7 +86,9 @@ class MambaVision(Trunk):
             arguments.pop(name, None)
         self.config = plain(arguments)
         check_arguments(self.config)
-        switches = resolve(quirks, dt_bias=dt_bias, dt_init=dt_init, head_norm=head_norm, padding=padding)
+        switches = resolve(
+            quirks, dt_bias=dt_bias, dt_init=dt_init, head_norm=head_norm, padding=padding
+        )
         init = Initializer(seed, self.config["dtype"], allocate)
         self._build_trunk(switches, init)
         norm = BatchNorm if switches.head_norm == "batch" else LayerNorm
@@ -108,11 +110,14 @@ class MambaVision(Trunk):
     def dfeatures(self, dfeatures: Sequence[Array | None]) -> list[Array | None]:
         """All in the model's precision. Raises InputError unless they are like the features."""
         if len(dfeatures) != 4 or dfeatures[3] is None:
-            raise InputError("features_backward: expected four gradients, the last of them an array (zeros where it is unused)")
-        dim = self.config["dim"]
+            raise InputError(
+                "features_backward: expected four gradients, the last of them an array (zeros where"
+                " it is unused)"
+            )
+        widths = [self.config["dim"] * 2**i for i in range(4)]
         return [
-            None if d is None else self.in_precision(f"dfeatures[{i}]", d, ("B", dim * 2**i, "H", "W"))
-            for i, d in enumerate(dfeatures)
+            d if d is None else self.in_precision(f"dfeatures[{i}]", d, ("B", width, "H", "W"))
+            for i, (d, width) in enumerate(zip(dfeatures, widths, strict=True))
         ]
 
     @in_shares(Trunk.images)
@@ -149,7 +154,9 @@ class MambaVision(Trunk):
     @in_shares(dfeatures)
     def features_backward(self, dfeatures: Sequence[Array | None], tape: Tape) -> Array | None:
         """dx, from the gradients of `features`; None: nothing depends on that stage."""
-        return self.stages_backward([None if d is None else channel_last(d) for d in dfeatures], tape)
+        return self.stages_backward(
+            [None if d is None else channel_last(d) for d in dfeatures], tape
+        )
 
     def reset_head(self, num_classes: int, seed: int = 0) -> None:
         """Put a freshly drawn head for `num_classes` classes, 0: none, in place of the present

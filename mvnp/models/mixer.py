@@ -52,7 +52,10 @@ class MambaVisionMixer(Layer):
         init: Initializer | None = None,
     ) -> None:
         if channels < 2 or channels % 2:
-            raise InputError(f"MambaVisionMixer: channels is {channels}, expected an even number: two branches share them")
+            raise InputError(
+                f"MambaVisionMixer: channels is {channels}, expected an even number: two"
+                " branches share them"
+            )
         init, quirks = init or Initializer(), quirks or Quirks()
         D, self.d_state, self.rank = channels // 2, d_state, math.ceil(channels / 16)
         self.bias_twice = quirks.dt_bias == "twice"
@@ -88,7 +91,9 @@ class MambaVisionMixer(Layer):
         if mask is not None:
             dt = xp.where(mask[..., None], dt, NO_STEP)
         A, D, b = -xp.exp(self.A_log.data), self.D.data, self._bias().data  # (3)
-        scan = selective_scan_forward(u, dt, A, B, C, D, b if self.bias_twice else None, keep=tape is not None)
+        scan = selective_scan_forward(
+            u, dt, A, B, C, D, b if self.bias_twice else None, keep=tape is not None
+        )
         s = self.record(tape, scan)  # (4)
         if tape is not None:
             tape.push(self, mask)

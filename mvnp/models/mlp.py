@@ -20,7 +20,9 @@ from ..layers.linear import Linear
 class Mlp(Layer):
     """Two linear layers with an exact GELU between them, and dropout after each."""
 
-    def __init__(self, channels: int, hidden: int, drop: float = 0.0, init: Initializer | None = None) -> None:
+    def __init__(
+        self, channels: int, hidden: int, drop: float = 0.0, init: Initializer | None = None
+    ) -> None:
         self.fc1 = Linear(channels, hidden, init=init)
         self.act = GELU()
         self.drop1 = Dropout(drop)

@@ -31,7 +31,9 @@ from .folding import conv_norm
 class PatchEmbed(Layer):
     """The stem: an image to a map a quarter as high and wide."""
 
-    def __init__(self, in_chans: int, in_dim: int, dim: int, init: Initializer | None = None) -> None:
+    def __init__(
+        self, in_chans: int, in_dim: int, dim: int, init: Initializer | None = None
+    ) -> None:
         self.conv_down: list[Any] = [
             Conv2d(in_chans, in_dim, 3, stride=2, padding=1, bias=False, init=init),
             BatchNorm(in_dim, eps=1e-4, init=init),
@@ -94,7 +96,9 @@ class HybridLevel(Layer):
     out of every mixer; officially they are not, and LayerNorm turns their zeros into its bias.
     """
 
-    def __init__(self, blocks: list[Block], window: int, mask_padding: bool, downsample: Downsample | None) -> None:
+    def __init__(
+        self, blocks: list[Block], window: int, mask_padding: bool, downsample: Downsample | None
+    ) -> None:
         self.blocks = blocks
         self.downsample = downsample
         self.window, self.mask_padding = window, mask_padding

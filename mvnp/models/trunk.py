@@ -89,10 +89,15 @@ class Trunk(Layer):
         config = self.config
         self.in_chans: int = config["in_chans"]
         self.patch_embed = PatchEmbed(config["in_chans"], config["in_dim"], config["dim"], init)
-        self.levels = [_make_level(level, config, switches, init, last=level == levels - 1) for level in range(levels)]
+        self.levels = [
+            _make_level(level, config, switches, init, last=level == levels - 1)
+            for level in range(levels)
+        ]
 
 
-def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Initializer, last: bool) -> ConvLevel | HybridLevel:
+def _make_level(
+    level: int, config: dict[str, Any], switches: Quirks, init: Initializer, last: bool
+) -> ConvLevel | HybridLevel:
     depths, channels = config["depths"], config["dim"] * 2**level
     # Drop path rises over all blocks of the network.
     rates = np.linspace(0.0, config["drop_path_rate"], sum(depths)).tolist()
@@ -120,4 +125,6 @@ def _make_level(level: int, config: dict[str, Any], switches: Quirks, init: Init
     downsample = None if last else Downsample(channels, init)
     if level < 2:
         return ConvLevel(blocks, downsample)
-    return HybridLevel(blocks, config["window_size"][level], switches.padding == "masked", downsample)
+    return HybridLevel(
+        blocks, config["window_size"][level], switches.padding == "masked", downsample
+    )

@@ -15,7 +15,8 @@ from .mambavision import MambaVision
 
 @dataclass(frozen=True)
 class Variant:
-    """One released model: its arguments, how its images were prepared, and its number of parameters (1000 classes)."""
+    """One released model: its arguments, how its images were prepared, and its number of
+    parameters (1000 classes)."""
 
     name: str
     dim: int
@@ -32,32 +33,47 @@ class Variant:
 
     def arguments(self) -> dict[str, Any]:
         """What MambaVision is called with."""
-        names = ("dim", "in_dim", "depths", "num_heads", "window_size", "drop_path_rate", "layer_scale")
+        names = (
+            "dim",
+            "in_dim",
+            "depths",
+            "num_heads",
+            "window_size",
+            "drop_path_rate",
+            "layer_scale",
+        )
         return {name: getattr(self, name) for name in names}
 
 
-# Means and standard deviations of ImageNet's channels, by which the official MambaVision and most others standardise photos.
+# Means and standard deviations of ImageNet's channels, by which the official MambaVision and most
+# others standardise photos.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-HEADS, WIDE_HEADS = (2, 4, 8, 16), (4, 8, 16, 32)
-AT_224, AT_256, AT_512 = (8, 8, 14, 7), (8, 8, 16, 8), (8, 8, 32, 16)
+HEADS, WIDE = (2, 4, 8, 16), (4, 8, 16, 32)
+WINDOWS = {224: (8, 8, 14, 7), 256: (8, 8, 16, 8), 512: (8, 8, 32, 16)}  # of images of this size
 
 _ROWS = [
-    # name, dim, in_dim, depths, heads, windows, drop path, layer scale, input, crop, mode, parameters
-    ("mamba_vision_T", 80, 32, (1, 3, 8, 4), HEADS, AT_224, 0.2, None, 224, 1.0, "center", 31_794_248),
-    ("mamba_vision_T2", 80, 32, (1, 3, 11, 4), HEADS, AT_224, 0.2, None, 224, 0.98, "center", 35_104_008),
-    ("mamba_vision_S", 96, 64, (3, 3, 7, 5), HEADS, AT_224, 0.2, None, 224, 0.93, "center", 50_140_584),
-    ("mamba_vision_B", 128, 64, (3, 3, 10, 5), HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 97_685_288),
-    ("mamba_vision_B_21k", 128, 64, (3, 3, 10, 5), HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 97_685_288),
-    ("mamba_vision_L", 196, 64, (3, 3, 10, 5), WIDE_HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 227_961_048),
-    ("mamba_vision_L_21k", 196, 64, (3, 3, 10, 5), WIDE_HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 227_961_048),
-    ("mamba_vision_L2", 196, 64, (3, 3, 12, 5), WIDE_HEADS, AT_224, 0.3, 1e-5, 224, 1.0, "center", 241_554_824),
-    ("mamba_vision_L2_512_21k", 196, 64, (3, 3, 12, 5), WIDE_HEADS, AT_512, 0.3, 1e-5, 512, 0.93, "squash", 241_554_824),
-    ("mamba_vision_L3_256_21k", 256, 64, (3, 3, 20, 10), WIDE_HEADS, AT_256, 0.5, 1e-5, 256, 1.0, "center", 739_570_472),
-    ("mamba_vision_L3_512_21k", 256, 64, (3, 3, 20, 10), WIDE_HEADS, AT_512, 0.5, 1e-5, 512, 0.93, "squash", 739_570_472),
+    # name, dim, in_dim, depths, heads, drop path, layer scale, size, crop, mode, parameters
+    ("T", 80, 32, (1, 3, 8, 4), HEADS, 0.2, None, 224, 1.0, "center", 31_794_248),
+    ("T2", 80, 32, (1, 3, 11, 4), HEADS, 0.2, None, 224, 0.98, "center", 35_104_008),
+    ("S", 96, 64, (3, 3, 7, 5), HEADS, 0.2, None, 224, 0.93, "center", 50_140_584),
+    ("B", 128, 64, (3, 3, 10, 5), HEADS, 0.3, 1e-5, 224, 1.0, "center", 97_685_288),
+    ("B_21k", 128, 64, (3, 3, 10, 5), HEADS, 0.3, 1e-5, 224, 1.0, "center", 97_685_288),
+    ("L", 196, 64, (3, 3, 10, 5), WIDE, 0.3, 1e-5, 224, 1.0, "center", 227_961_048),
+    ("L_21k", 196, 64, (3, 3, 10, 5), WIDE, 0.3, 1e-5, 224, 1.0, "center", 227_961_048),
+    ("L2", 196, 64, (3, 3, 12, 5), WIDE, 0.3, 1e-5, 224, 1.0, "center", 241_554_824),
+    ("L2_512_21k", 196, 64, (3, 3, 12, 5), WIDE, 0.3, 1e-5, 512, 0.93, "squash", 241_554_824),
+    ("L3_256_21k", 256, 64, (3, 3, 20, 10), WIDE, 0.5, 1e-5, 256, 1.0, "center", 739_570_472),
+    ("L3_512_21k", 256, 64, (3, 3, 20, 10), WIDE, 0.5, 1e-5, 512, 0.93, "squash", 739_570_472),
 ]
 
-VARIANTS = {row[0]: Variant(*row) for row in _ROWS}  # type: ignore[arg-type]
+
+def _variant(name: str, *arguments: Any) -> Variant:
+    fields = (f"mamba_vision_{name}", *arguments[:4], WINDOWS[arguments[6]], *arguments[4:])
+    return Variant(*fields)
+
+
+VARIANTS = {variant.name: variant for variant in (_variant(*row) for row in _ROWS)}
 
 
 def list_models() -> list[str]:
@@ -66,7 +82,8 @@ def list_models() -> list[str]:
 
 
 def create_model(name: str, **overrides: Any) -> MambaVision:
-    """A MambaVision of the named variant, with freshly drawn parameters; `overrides` are any arguments of MambaVision.
+    """A MambaVision of the named variant, with freshly drawn parameters; `overrides` are any
+    arguments of MambaVision.
 
     Raises InputError for an unknown name or argument, with the nearest known one.
     """
@@ -74,5 +91,8 @@ def create_model(name: str, **overrides: Any) -> MambaVision:
     known = list(inspect.signature(MambaVision).parameters)
     for option in overrides:
         if option not in known:
-            raise InputError(f"unknown option {option!r} of {name}{nearest(option, known)}; options are {', '.join(known)}")
+            raise InputError(
+                f"unknown option {option!r} of {name}{nearest(option, known)}; options are"
+                f" {', '.join(known)}"
+            )
     return MambaVision(**{**VARIANTS[name].arguments(), **overrides})

@@ -1,5 +1,6 @@
 """Training: the optimiser, the schedule, the loop, and runs that survive an interruption."""
 
+from ..errors import TrainingInterrupted
 from .adamw import AdamW
 from .clipping import clipped, global_norm
 from .config import TrainingConfig
@@ -14,7 +15,6 @@ from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run
 from .schedule import learning_rate
 from .step import StepResult, train_step
-from .stopping import TrainingInterrupted
 from .trainer import Trainer
 
 __all__ = [

@@ -17,16 +17,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from functools import partial
 
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
 from ..core import Param, mismatches
 from ..errors import CheckpointError, InputError
-from ..execution.blockwise import sample_blocks
-from ..execution.parallel import run
-from ..execution.workspace import workspace
+from ..kernels import twin
+
+
+@twin
+def adamw_update(
+    p: Array, g: Array, m: Array, v: Array, t: int, lr: float, decay: float, betas: tuple[float, float], eps: float
+) -> None:
+    """One step of (1) to (3) of one parameter p = θ, at the learning rate lr = η with the decay λ. Writes p, m and v."""
+    beta1, beta2 = betas
+    m[...] = beta1 * m + (1 - beta1) * g  # (1)
+    v[...] = beta2 * v + (1 - beta2) * g * g
+    m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)  # (2)
+    p[...] = p - lr * decay * p - lr * m_hat / (array_module(p, g).sqrt(v_hat) + eps)  # (3)
 
 
 class AdamW:
@@ -77,35 +86,11 @@ class AdamW:
         """
         self._check(gradients)
         self.steps += 1
-        run([partial(self._update, name, param, gradients[name], lr) for name, param in self.parameters.items()])
-
-    def _update(self, name: str, param: Param, gradient: Array, lr: float) -> None:
-        """One parameter, block by block: what a dozen passes read and write stays in the cache."""
-        lr, decay = lr * self.lr_scales.get(name, 1.0), self.weight_decay if param.ndim >= 2 else 0.0
-        p, g, m, v = param.data, gradient, self.m[name], self.v[name]
-        for part in sample_blocks(p) if p.ndim else (...,):
-            self._update_block(p[part], g[part], m[part], v[part], lr, decay)
-
-    def _update_block(self, p: Array, g: Array, m: Array, v: Array, lr: float, decay: float) -> None:
-        """(1) to (3), in place, with one temporary array."""
-        xp = array_module(p, g, m, v)
-        beta1, beta2 = self.betas
-        work = xp.multiply(g, g, out=workspace(xp, "adamw", p.shape, p.dtype))
-        work *= 1.0 - beta2
-        v *= beta2
-        v += work
-        xp.multiply(g, 1.0 - beta1, out=work)
-        m *= beta1
-        m += work
-        # (2) and (3): the corrections are two numbers, and go where they cost least.
-        xp.sqrt(v, out=work)
-        work *= 1.0 / math.sqrt(1.0 - beta2**self.steps)
-        work += self.eps
-        xp.divide(m, work, out=work)
-        work *= lr / (1.0 - beta1**self.steps)
-        if decay:
-            p *= 1.0 - lr * decay
-        p -= work
+        for name, param in self.parameters.items():
+            decay = self.weight_decay if param.ndim >= 2 else 0.0
+            scaled = lr * self.lr_scales.get(name, 1.0)
+            arrays = param.data, gradients[name], self.m[name], self.v[name]
+            adamw_update(*arrays, self.steps, scaled, decay, self.betas, self.eps)
 
     def _check(self, gradients: Mapping[str, Array]) -> None:
         for name, param in self.parameters.items():

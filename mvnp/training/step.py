@@ -76,7 +76,7 @@ def train_step(
     total = len(labels) if total is None else total
     share = len(labels) / total
     whole = (Tape if loss_scale is None else HalfTape)(training=True, seed=seed, inputs=False)
-    tape = ShareTape(whole, ranks.shard(total), total, ranks.all_gather, micro_batch)
+    tape = ShareTape(whole, ranks.shard(total), total, ranks.all_gather, micro_batch=micro_batch)
     # What overflows ends as a loss or a norm that is not finite, here or in the next step, and is reported once.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logits = model(from_numpy(images), tape)

@@ -18,7 +18,8 @@ import numpy as np
 from ..backend import from_numpy, gpu_memory
 from ..core import Layer
 from ..data import BatchLoader
-from ..errors import TrainingError
+from ..errors import TrainingError, TrainingInterrupted
+from ..execution.stopping import StopRequest
 from .adamw import AdamW
 from .distributed import Ranks
 from .evaluate import Evaluation, evaluate
@@ -29,7 +30,6 @@ from .run_checkpoint import Checkpoint, Position, write_checkpoint
 from .run_folder import RunFolder, TrainingResult, known
 from .schedule import learning_rate
 from .step import HalfOverflowError, NonFiniteError, StepResult, train_step
-from .stopping import StopRequest, TrainingInterrupted
 
 # The tape's generator is keyed by (seed, this, step). The loader's keys have other numbers in second place.
 _TAPE = 3

@@ -11,7 +11,7 @@ pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
 
 
 CONF = """
-extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "measured", "plot", "run_at_build"]
+extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "measured", "plot", "run_at_build", "twins"]
 myst_enable_extensions = ["dollarmath"]
 html_theme = "basic"
 """
@@ -158,3 +158,49 @@ def test_bibliography(build):
     assert "mvnp/layers/layernorm.py</span></code>: eq. 4" in page
     assert "mvnp cites arXiv:2312.00752, and docs/bibliography.md has no line for it" in warnings
     assert "nothing in mvnp names 'Zzyzx'" in build(fence("bibliography", "Zzyzx | A work |"))[1]
+
+
+def test_twins_are_folded_side_by_side(build):
+    page, warnings = build(f"\n$$\nx\n$$ (softplus-1)\n\n$$\nx\n$$ (softplus-2)\n\n{fence('twins softplus')}")
+    assert "twins" not in warnings
+    assert "equation not found" not in warnings
+    folded = page[page.index('<details class="twins">') : page.index("</details>")]
+    assert "The same as a loop for the CPU (Numba) and as a kernel for a GPU (CUDA)" in folded
+    assert folded.index("mvnp/kernels/cpu/softplus.py") < folded.index("mvnp/kernels/cuda/softplus.cu")
+    assert 'id="softplus-cpu-L1"' in folded
+    assert 'id="softplus-cuda-L1"' in folded
+    assert 'href="#equation-softplus-2"' in folded
+
+
+def test_twins_of_a_layer_that_has_none(build):
+    assert "drop_path has none" in build(fence("twins drop_path"))[1]
+
+
+def test_one_function_three_times(build):
+    page, warnings = build(fence("twins layernorm", ":function: layernorm_backward"))
+    assert "twins" not in warnings
+    assert "<details" not in page
+    text = re.sub(r"<[^>]+>", "", page)
+    for part in ("def layernorm_backward", "def _backward", "void layernorm_backward", "void layernorm_parameters"):
+        assert part in text, part
+    assert "def layernorm_forward" not in text
+    assert "void layernorm_forward" not in text
+    columns = [text.index(title) for title in ("Array code", "A loop for the CPU", "A kernel for a GPU")]
+    assert columns == sorted(columns)
+    assert "there is no gone in mvnp/layers/layernorm.py" in build(fence("twins layernorm", ":function: gone"))[1]
+    assert "there is no row_mean in layernorm.py" in build(fence("twins layernorm", ":function: row_mean"))[1]
+
+
+def test_a_kernel_has_its_helpers_and_comments(tmp_path):
+    import twins
+
+    (tmp_path / "gate.py").write_text(
+        'def gate(x):\n    return _launch(x)\n\n\ndef _launch(x):\n    K.each("gate_kernel", x)\n'
+    )
+    (tmp_path / "gate.cu").write_text(
+        "// Of no use.\n__device__ A unused(A x) {\n    return x;\n}\n\n"
+        "// Half of it.\n__device__ A half_of(A x) {\n    return x / 2;\n}\n\n"
+        '// Two lines\n// of words.\nextern "C" __global__ void gate_kernel(\n    const T* x\n) {\n    half_of(x[0]);\n}\n'
+    )
+    assert twins.kernel_lines(tmp_path / "gate.cu", "gate") == [(6, 9), (11, 17)]
+    assert twins.kernel_lines(tmp_path / "gate.cu", "other") == []

@@ -1,16 +1,22 @@
 """Threads: mvnp/execution/parallel.py."""
 
+import gc
 import os
 import threading
 import time
+import weakref
+from functools import partial
 
 import numpy as np
 import pytest
 
+from mvnp import Tape
 from mvnp.errors import InputError
-from mvnp.execution import parallel
-from mvnp.execution.parallel import ThreadGroup, run, threads, use_threads
+from mvnp.execution import parallel, shares
+from mvnp.execution.parallel import ThreadGroup, run, run_briefly, threads, use_threads
+from support.checks import normal
 from support.patience import HANGS
+from support.tiny import tiny
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +157,140 @@ def test_the_environment_says_how_many(monkeypatch):
     monkeypatch.delenv("MVNP_THREADS")
     assert 1 <= threads() <= (os.cpu_count() or 1)
     parallel._default_threads.cache_clear()
+
+
+# Brief tasks
+
+
+def test_brief_tasks_run_side_by_side():
+    both = threading.Barrier(2, timeout=30)
+    assert sorted(run_briefly([both.wait, both.wait])) == [0, 1]
+    assert run_briefly([lambda n=n: n for n in range(5)]) == [0, 1, 2, 3, 4]
+    assert run_briefly([]) == []
+
+
+def test_brief_tasks_do_not_wait_for_cores_that_are_taken():
+    parallel._turn.acquire()
+    try:
+        assert run_briefly([threading.get_ident] * 3) == [threading.get_ident()] * 3
+    finally:
+        parallel._turn.release()
+    assert run([lambda: run_briefly([threading.get_ident] * 2) == [threading.get_ident()] * 2] * 2) == [True, True]
+
+
+def test_what_a_brief_task_raises_is_raised():
+    def fail():
+        raise KeyError("brief")
+
+    for tasks in ([fail, int], [int, fail]):
+        with pytest.raises(KeyError, match="brief"):
+            run_briefly(tasks)
+    assert run_briefly([int, int]) == [0, 0]  # the cores are free again
+
+
+def test_a_task_that_is_interrupted_from_outside(monkeypatch):
+    """Ctrl-C while the caller waits for a helper: the helper is given up, and others take its place."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def long():
+        begun.set()
+        go_on.wait(30)
+
+    class Interrupted(parallel._Worker):
+        def wait(self):
+            begun.wait(30)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel, "_workers", [Interrupted()])
+    main = threading.get_ident()
+    with pytest.raises(KeyboardInterrupt):
+        run([lambda: long() if threading.get_ident() != main else begun.wait(30)] * 2)
+    assert parallel._workers == []
+    both = threading.Barrier(2, timeout=30)
+    assert sorted(run([both.wait, both.wait])) == [0, 1]
+    go_on.set()
+
+
+def test_groups_within_groups():
+    """What other processes have comes by way of the last to arrive, once for all."""
+    asked = []
+
+    def outside(values):
+        asked.append(values)
+        return [["before"], values, ["behind"]]
+
+    group = ThreadGroup(2, outside)
+    expected = ["before", 0, 1, "behind"]
+    assert run([lambda: group.all_gather(0, 0), lambda: group.all_gather(1, 1)], group) == [expected, expected]
+    assert asked == [[0, 1]]
+
+
+def test_a_group_that_cannot_ask_outside():
+    def outside(values):
+        raise OSError("the network is down")
+
+    group = ThreadGroup(2, outside)
+    with pytest.raises(OSError, match="the network is down"):
+        run([lambda: group.all_gather(0, 0), lambda: group.all_gather(1, 1)], group)
+
+
+def test_a_group_is_no_part_of_a_cycle():
+    """It knows the tape of the whole batch, whose gradients would stay until Python looks for cycles."""
+
+    class Outside:
+        def gather(self, values):
+            return [values]
+
+    outside = Outside()
+    group, gone = ThreadGroup(2, outside.gather), weakref.ref(outside)
+    run([partial(group.all_gather, rank, rank) for rank in (0, 1)], group)
+    gc.disable()
+    try:
+        del outside, group
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_of_a_task_has_the_matrix_library_as_it_was():
+    def numbers():
+        return [library["num_threads"] for library in parallel._blas().info()]
+
+    before = numbers()
+
+    def fork():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if numbers() == before and not parallel._turn.locked() else 1)
+        return os.waitpid(child, 0)[1]
+
+    assert run([fork, int]) == [0, 0]
+
+
+def test_eight_threads_use_one_model(monkeypatch):
+    """Some evaluate, some train, at the same time: each gets what it gets alone."""
+    monkeypatch.setattr(shares, "LEAST_PIXELS", 0)
+    model = tiny(drop_path_rate=0.2)
+    inputs = [normal((2 + index % 2, 3, 32, 32), seed=index).astype("f4") for index in range(8)]
+
+    def use(index):
+        tape = Tape(seed=index) if index % 2 else None
+        y = model(inputs[index], tape)
+        return [y] if tape is None else [y, model.backward(y, tape), *model.gradients(tape).values()]
+
+    alone, together = [use(index) for index in range(8)], [None] * 8
+
+    def work(index):
+        together[index] = [use(index) for _ in range(3)]
+
+    users = [threading.Thread(target=work, args=(index,)) for index in range(8)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(timeout=120)
+    for index in range(8):
+        for outcome in together[index]:
+            for got, want in zip(outcome, alone[index], strict=True):
+                np.testing.assert_array_equal(got, want)

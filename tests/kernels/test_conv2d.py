@@ -53,7 +53,7 @@ def test_im2col(dtype, way):
     whole = im2col(x, kernel, stride, padding).reshape(2, 6, 12, -1)
     for rows in (slice(0, 6), slice(2, 5), slice(5, 6)):
         with device(way):
-            got = to_numpy(cuda.im2col(from_numpy(x), kernel, stride, padding, rows))
+            got = to_numpy(cuda._im2col(from_numpy(x), kernel, stride, padding, rows))
         np.testing.assert_array_equal(got, whole[:, rows].reshape(got.shape))
 
 
@@ -71,7 +71,7 @@ def test_col2im(dtype, way):
         )
         with device(way):
             got = from_numpy(padded)
-            cuda.col2im(from_numpy(dX), got, top, stride)
+            cuda._col2im(from_numpy(dX), got, top, stride)
             assert_close(to_numpy(got), want, DTYPES[dtype], f"{top}, {stride}")
             assert np.array_equal(to_numpy(got)[:, :top], padded[:, :top])
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from mvnp.backend import from_numpy
 from mvnp.errors import InputError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
@@ -177,3 +178,11 @@ def test_wrong_input(logits, target, message):
 def test_wrong_smoothing(smoothing):
     with pytest.raises(InputError, match=r"CrossEntropy: smoothing is .*, expected a probability in \[0, 1\)"):
         cross_entropy_forward(np.zeros((2, 3)), np.array([0, 1]), smoothing)
+
+
+def test_labels_on_a_device_are_not_looked_at(strict_cupy):
+    """To look at them would be to wait for the device."""
+    logits, labels = from_numpy(normal((2, 3), seed=1)), from_numpy(np.array([0, 2]))
+    strict_cupy.clear()
+    cross_entropy_forward(logits, labels)
+    strict_cupy.assert_no_syncs("cross_entropy_forward")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mvnp import Tape, gradcheck_layer
-from mvnp.errors import InputError
+from mvnp.backend import from_numpy
+from mvnp.errors import BackendError, InputError
 from mvnp.layers.dropout import Dropout, draw_mask, dropout_backward, dropout_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 
@@ -31,12 +32,12 @@ def test_by_hand():
 @pytest.mark.parametrize("shape", [(), (1,), (20,), (3, 4), (2, 1, 3, 2)])
 def test_gradients(shape):
     forward, _ = apart(shape)
-    assert_gradients(forward, dropout_backward, {"x": normal(shape, seed=1)})
+    assert_gradients(forward, dropout_backward, {"x": normal(shape, seed=1)}, knows_shape=False)
 
 
 def test_gradients_with_a_mask_that_is_broadcast():
     mask = mask_of((3, 1, 2))
-    assert_gradients(lambda x: dropout_forward(x, mask), dropout_backward, {"x": normal((3, 4, 2), seed=1)})
+    assert_gradients(lambda x: dropout_forward(x, mask), dropout_backward, {"x": normal((3, 4, 2), seed=1)}, knows_shape=False)
 
 
 def test_oracle():
@@ -144,3 +145,22 @@ def test_wrong_input(tape):
 def test_wrong_input_of_the_function():
     with pytest.raises(InputError, match="Dropout: x has dtype complex128"):
         dropout_forward(np.zeros(3, np.complex128), np.ones(3))
+    with pytest.raises(InputError, match="Dropout: dy has dtype int64"):
+        dropout_backward(np.zeros(3, np.int64), np.ones(3))
+
+
+def test_host_and_device_do_not_mix(strict_cupy):
+    device, mask = from_numpy(np.ones(3)), np.ones(3)
+    for function in (dropout_forward, dropout_backward):
+        with pytest.raises(BackendError, match="a NumPy array met a CuPy array"):
+            function(device, mask)
+
+
+def test_a_draw_at_the_rate_is_kept():
+    """The draws are the multiples of 2⁻²⁴ from 0 to below 1: as many are below the rate as it says, which itself is not."""
+
+    class Draws:
+        def random(self, shape, dtype):
+            return np.array([0.0, 0.25 - 2**-24, 0.25, 0.75], dtype)
+
+    np.testing.assert_array_equal(draw_mask(Draws(), (4,), 0.25, np.ones(1)), np.array([0, 0, 1, 1]) / 0.75)

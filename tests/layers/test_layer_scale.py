@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mvnp import Layer, gradcheck_layer
+from mvnp.backend import from_numpy
 from mvnp.core import Initializer
-from mvnp.errors import InputError
+from mvnp.errors import BackendError, InputError
 from mvnp.layers.layer_scale import LayerScale, layer_scale_backward, layer_scale_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.randomise import randomised
@@ -82,3 +83,8 @@ def test_wrong_shape():
 def test_wrong_dtype(dtype):
     with pytest.raises(InputError, match=rf"LayerScale: x has dtype {dtype}, expected a floating one"):
         LayerScale(8, 1.0)(np.zeros((2, 8), dtype))
+
+
+def test_host_and_device_do_not_mix(strict_cupy):
+    with pytest.raises(BackendError, match="a NumPy array met a CuPy array"):
+        layer_scale_forward(from_numpy(np.ones((2, 3))), np.ones(3))

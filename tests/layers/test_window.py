@@ -49,10 +49,12 @@ def test_padding_by_hand():
 @pytest.mark.parametrize(("B", "H", "W", "P"), CASES)
 def test_gradients(B, H, W, P):
     """Each is the other's backward."""
-    assert_gradients(partition(P), partition_backward(P), {"x": normal((B, H, W, 2), seed=1)})
+    assert_gradients(partition(P), partition_backward(P), {"x": normal((B, H, W, 2), seed=1)}, knows_shape=False)
     Hp, Wp = padded_size(H, W, P)
     tokens = {"tokens": normal((B * Hp * Wp // P**2, P * P, 2), seed=2)}
-    assert_gradients(lambda tokens: (window_reverse(tokens, P, H, W), None), lambda dx, _: window_partition(dx, P), tokens)
+    assert_gradients(
+        lambda tokens: (window_reverse(tokens, P, H, W), None), lambda dx, _: window_partition(dx, P), tokens, knows_shape=False
+    )
 
 
 @settings(max_examples=60)

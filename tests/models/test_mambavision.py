@@ -453,7 +453,7 @@ def test_nan_passes_through():
         ({"drop_path_rate": None}, r"drop_path_rate is None, expected a number"),
         ({"drop_rate": -0.1}, r"drop_rate is -0\.1, expected a probability in \[0, 1\)"),
         ({"attn_drop_rate": "a"}, r"attn_drop_rate is 'a', expected a number"),
-        ({"layer_scale": "x"}, r"layer_scale is 'x', expected a number, or None for no gain"),
+        ({"layer_scale": "x"}, r"layer_scale is 'x', expected a number, or None for no layer scale"),
         ({"dtype": "float16"}, r"dtype is 'float16', expected one of float32, float64"),
         ({"dtype": "floaty"}, r"dtype is 'floaty', expected one of float32, float64"),
     ],

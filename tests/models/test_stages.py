@@ -122,7 +122,7 @@ def test_windows_do_not_meet():
     """A change in one window stays there: no shift, no overlap."""
     level, x = hybrid_level(), normal((2, 4, 6, 4), seed=1).astype(np.float32)
     changed = x.copy()
-    changed[1, 3, 2] += 1  # image 1, rows 2–3, columns 2–3
+    changed[1, 3, 2, 0] += 1  # image 1, rows 2–3, columns 2–3; all channels alike, and LayerNorm would not see it
     moved = np.abs(level(changed) - level(x)).max(axis=3) > 0
     expected = np.zeros((2, 4, 6), bool)
     expected[1, 2:4, 2:4] = True

@@ -74,7 +74,7 @@ def test_training_step(variant, size):
 
 def _assert_uploads_are_draws(uploads: list) -> None:
     """Random masks, the masks of padded tokens and the labels are made on the host; nothing else may be sent."""
-    allowed = ("draw_mask", "window_mask", "_distribution")
+    allowed = ("draw_mask", "window_mask", "distribution")
     others = [str(event) for event in uploads if not any(f" {function}" in event.where for function in allowed)]
     assert not others, "\n".join(others)
     assert any("draw_mask" in event.where for event in uploads)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import autograd
 import numpy as np
+import pytest
 
 from mvnp.backend import from_numpy, to_numpy
 from mvnp.check.gradcheck import gradcheck
-from support.tolerance import TERMS, rounding
+from mvnp.errors import InputError
 
 
 def normal(shape: tuple[int, ...], seed: int, away_from_zero: float = 0.0) -> np.ndarray:
@@ -18,10 +19,25 @@ def normal(shape: tuple[int, ...], seed: int, away_from_zero: float = 0.0) -> np
     return x + away_from_zero * np.sign(x)
 
 
-def assert_gradients(forward: Callable, backward: Callable, inputs: dict[str, np.ndarray], tolerance: float = 1e-7) -> None:
-    """Every input's gradient against central differences: random directions always, the whole Jacobian where it is small."""
+def assert_gradients(
+    forward: Callable, backward: Callable, inputs: dict[str, np.ndarray], tolerance: float = 1e-7, knows_shape: bool = True
+) -> None:
+    """Every input's gradient against central differences: random directions always, the whole Jacobian where it is small. A
+    backward that `knows_shape` of dy looks at it first."""
+    if knows_shape:
+        assert_dy_is_checked(forward, backward, inputs)
     gradcheck(forward, backward, inputs, tolerance=tolerance).raise_for_error()
     gradcheck(forward, backward, inputs, tolerance=tolerance, jacobian=False, seed=7).raise_for_error()
+
+
+def assert_dy_is_checked(forward: Callable, backward: Callable, inputs: dict[str, np.ndarray]) -> None:
+    """A dy of another shape, without entries or of integers is an error of its name."""
+    y, cache = forward(*(from_numpy(x) for x in inputs.values()))
+    if y.ndim:
+        longer = np.zeros((*y.shape[:-1], y.shape[-1] + 1))
+        for wrong in (longer, np.zeros((2, 2, *y.shape)), np.zeros((*y.shape[:-1], 0)), np.zeros(y.shape, np.int64)):
+            with pytest.raises(InputError, match=r": d\w+ (has|is) "):
+                backward(from_numpy(wrong), cache)
 
 
 def assert_oracle(

@@ -26,7 +26,7 @@ PACKAGE = Path(__file__).parents[2] / "mvnp"
 UNTOUCHED_FUNCTIONS = {"__repr__", "__str__", "__dir__", "__getattr__"}
 UNTOUCHED_NAMES = {"__all__", "__version__"}
 # Options that decide about time, memory or the checking of lengths, and no number.
-UNTOUCHED_OPTIONS = {"strict", "copy", "dtype", "maxsize", "stacklevel"}
+UNTOUCHED_OPTIONS = {"strict", "copy", "cost", "dtype", "maxsize", "stacklevel"}
 
 COMPARISONS: dict[type, type] = {
     ast.Lt: ast.LtE,
@@ -100,7 +100,8 @@ class Mutant:
         return ast.fix_missing_locations(tree)
 
     def __str__(self) -> str:
-        return f"{self.package.name}/{self.module}.py:{self.line}: {self.operator}, in {self.function}: {self.before}  →  {self.after}"
+        place = f"{self.package.name}/{self.module}.py:{self.line}"
+        return f"{place}: {self.operator}, in {self.function}: {self.before}  →  {self.after}"
 
 
 def mutants(module: str, package: Path = PACKAGE) -> list[Mutant]:
@@ -213,10 +214,10 @@ class _Statements:
     def defaults(self, arguments: ast.arguments) -> Iterator[_Change]:
         """The changes of default values; each is shown as an assignment to its argument."""
         named = [*arguments.posonlyargs, *arguments.args][-len(arguments.defaults) or None :]
-        for name, field in ((named, "defaults"), (arguments.kwonlyargs, "kw_defaults")):
-            for index, (argument, default) in enumerate(zip(name, getattr(arguments, field), strict=False)):
+        for names, kind in ((named, "defaults"), (arguments.kwonlyargs, "kw_defaults")):
+            for index, (argument, default) in enumerate(zip(names, getattr(arguments, kind), strict=False)):
                 if default is not None:
-                    yield from self.expression(_Default(argument.arg, arguments, field, index), arguments, field, index)
+                    yield from self.expression(_Default(argument.arg, arguments, kind, index), arguments, kind, index)
 
     def expression(
         self, statement: ast.stmt | _Default, owner: ast.AST, field: str, index: int | None, role: str = ""
@@ -318,13 +319,7 @@ def _instead_of_statement(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt]]
                     ast.Assign([written], value, lineno=statement.lineno),
                 )
         case ast.Assign(targets=[target], value=value):
-            if (
-                isinstance(target, ast.Subscript)
-                or (isinstance(target, ast.Attribute) and not _is_self(target))
-                or (
-                    isinstance(target, ast.Name) and any(isinstance(n, ast.Name) and n.id == target.id for n in ast.walk(value))
-                )
-            ):
+            if _is_update(target, value):
                 yield "drop statement", ast.Pass()
         case ast.Return(value=ast.Tuple(elts=elts)):
             for i in range(len(elts) - 1):
@@ -332,8 +327,12 @@ def _instead_of_statement(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt]]
                 yield "swap results", ast.Return(ast.Tuple(swapped, ast.Load()))
 
 
-def _is_self(target: ast.Attribute) -> bool:
-    return isinstance(target.value, ast.Name) and target.value.id == "self"
+def _is_update(target: ast.expr, value: ast.expr) -> bool:
+    """Whether an assignment changes what was there before: without a first one, nothing could run."""
+    if isinstance(target, ast.Name):
+        return any(isinstance(node, ast.Name) and node.id == target.id for node in ast.walk(value))
+    of_self = isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self"
+    return isinstance(target, ast.Subscript | ast.Attribute) and not of_self
 
 
 def _instead_of(node: ast.expr, role: str) -> Iterator[tuple[str, ast.expr | None]]:
@@ -448,9 +447,15 @@ def _in_its_role(node: ast.expr, role: str) -> Iterator[tuple[str, ast.expr | No
         yield "off by one", _plus(node, 1 if role == "lower" else -1)
     elif role == "step":
         yield "drop reversal" if value == -1 else "lose factor", None
-    elif role == "condition" and not isinstance(node, ast.UnaryOp | ast.BoolOp | ast.Constant):
-        if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], OWN_OPPOSITE)):
-            yield "negate condition", ast.UnaryOp(ast.Not(), node)
+    elif role == "condition" and not _has_opposite(node):
+        yield "negate condition", ast.UnaryOp(ast.Not(), node)
+
+
+def _has_opposite(condition: ast.expr) -> bool:
+    """Whether another operator makes the opposite of a condition, or nearly."""
+    if isinstance(condition, ast.Compare):
+        return len(condition.ops) == 1 and isinstance(condition.ops[0], OWN_OPPOSITE)
+    return isinstance(condition, ast.UnaryOp | ast.BoolOp | ast.Constant)
 
 
 def _within(node: ast.expr, role: str) -> Iterator[tuple[ast.AST, str, int | None, str]]:

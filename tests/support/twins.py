@@ -58,6 +58,73 @@ def check_twins(
                 np.testing.assert_array_equal(after, before, err_msg="an argument was changed")
 
 
+def check_twin(function: Callable, inputs: Sequence[Any], units: float = FLOAT32_UNITS, **options: Any) -> None:
+    """A function that is no half of a pair: its twin, in both dtypes, against the book in float64."""
+    twin, want = twin_function(function), as_tuple(function.book(*inputs, **options))  # type: ignore[attr-defined]
+    for dtype, limit in (("float64", EXACT), ("float32", units * float(np.finfo(np.float32).eps))):
+        results = as_tuple(computed(twin(*(cast(value, dtype) for value in inputs), **options), function))
+        for number, (got, expected) in enumerate(zip(results, want, strict=True)):
+            assert_near(got, expected, dtype, limit, f"{dtype}: result {number}")
+
+
+def check_layouts(forward: Callable, backward: Callable, inputs: Sequence[Any], **options: Any) -> None:
+    """The same numbers, wherever in memory x and dy have them, and also where they cannot be written."""
+    twins = twin_function(forward), twin_function(backward)
+    x, *others = inputs
+    want_y, want_cache = computed(twins[0](x, *others, **options), forward)
+    dy = np.random.default_rng(9).standard_normal(np.shape(want_y))
+    want = as_tuple(computed(twins[1](dy, want_cache), backward))
+    for layout in LAYOUTS:
+        y, cache = computed(twins[0](laid_out(x, layout), *others, **options), forward)
+        np.testing.assert_array_equal(y, want_y, err_msg=layout)
+        for got, expected in zip(as_tuple(twins[1](laid_out(dy, layout), cache)), want, strict=True):
+            np.testing.assert_array_equal(got, expected, err_msg=layout)
+
+
+LAYOUTS = ("by columns", "every second", "backwards", "read only")
+
+
+def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
+    """x with its numbers elsewhere in memory."""
+    if layout == "by columns":
+        return np.asfortranarray(x)
+    if layout == "every second":
+        wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan, x.dtype)
+        wide[..., ::2] = x
+        return wide[..., ::2]
+    if layout == "backwards":
+        return x[::-1].copy()[::-1]
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def check_edges(forward: Callable, backward: Callable, x: np.ndarray, *others: np.ndarray) -> None:
+    """NaN and infinities where the book has them, in both dtypes, for numbers at the edges and a dy with some of them."""
+    twins = twin_function(forward), twin_function(backward)
+    books = forward.book, backward.book  # type: ignore[attr-defined]
+    for dtype in ("float64", "float32"):
+        inputs = [cast(value, dtype) for value in (x, *others)]
+        with np.errstate(all="ignore"):
+            want_y, want_cache = books[0](*inputs)
+            y, cache = computed(twins[0](*inputs), forward)
+            assert_edges(y, want_y, f"{dtype}: y")
+            dy = np.random.default_rng(9).standard_normal(want_y.shape).astype(dtype)
+            want = as_tuple(books[1](dy, want_cache))
+            for number, (got, expected) in enumerate(zip(as_tuple(twins[1](dy, cache)), want, strict=True)):
+                assert_edges(got, expected, f"{dtype}: gradient {number}")
+
+
+def assert_edges(got: np.ndarray, want: np.ndarray, what: str) -> None:
+    """The same NaN and infinities, and near each other where finite, number by number."""
+    np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6, equal_nan=True, err_msg=what)
+
+
+def refused(function: Callable, *arguments: Any) -> None:
+    """The twin leaves these to the book."""
+    assert twin_function(function)(*arguments) is NotImplemented, f"the twin of {function.__name__} took what it should not"
+
+
 def computed(result: Any, function: Callable) -> Any:
     """The result of a twin that has computed one."""
     assert result is not NotImplemented, f"the twin of {function.__name__} does not take these inputs"
@@ -66,7 +133,7 @@ def computed(result: Any, function: Callable) -> Any:
 
 def assert_near(got: Any, want: Any, dtype: str, limit: float, what: str) -> None:
     """As large a difference as `limit` of the largest finite number, and the same infinities and NaN."""
-    if want is None or isinstance(want, int):
+    if want is None or isinstance(want, int | tuple):
         assert got is want or got == want, what
         return
     assert got.shape == want.shape, f"{what} has shape {got.shape}, expected {want.shape}"

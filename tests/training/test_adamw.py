@@ -5,7 +5,6 @@ import pytest
 
 from mvnp.core import Initializer, Param
 from mvnp.errors import CheckpointError, InputError
-from mvnp.execution import blockwise
 from mvnp.layers.linear import Linear
 from mvnp.training import AdamW
 from support.checks import normal, relative
@@ -41,19 +40,6 @@ def test_first_step_is_the_sign_of_the_gradient():
     param = Param(np.zeros(3))
     AdamW([("b", param)], eps=1e-300).step({"b": np.array([1e-3, -5.0, 1e4])}, lr=0.01)
     assert_close(param.data, [-0.01, 0.01, -0.01])
-
-
-def test_in_blocks_as_in_one(monkeypatch):
-    def after_three_steps(block):
-        monkeypatch.setattr(blockwise, "BLOCK", block)
-        params, optimizer = make(weight_decay=0.1)
-        for step in range(3):
-            optimizer.step(draw(step), lr=0.1)
-        return {name: param.data for name, param in params.items()}
-
-    whole, parts = after_three_steps(1 << 20), after_three_steps(4)
-    for name in SHAPES:
-        np.testing.assert_array_equal(parts[name], whole[name])
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-14), ("float32", 1e-6)])

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: mvnp/training/stopping.py."""
+"""Ctrl-C and SIGTERM: mvnp/execution/stopping.py."""
 
 import os
 import signal

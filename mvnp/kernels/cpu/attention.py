@@ -10,20 +10,22 @@ A number in brackets is an equation of the layer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...backend import Array
+from ...execution.parallel import run, threads
 from ...layers.attention import AttentionCache, check_inputs, transposed
 from .jit import kernel
-from .mathematics import exp
-from .rows import over_rows
+from .mathematics import exp, row_max
+from .operands import taken
+from .rows import LEAST
 
 SCORES = 1 << 17  # how many are worked on at once: half of a core's second cache
-FORWARD, BACKWARD = 0.5, 0.3  # nanoseconds that a score takes beside the products, roughly
-WIDE = 16  # maxima that are found side by side
+COST = 2.0  # nanoseconds that a score takes, roughly
 
 Heads = tuple[slice, slice]  # of the axes B and h
 
@@ -34,41 +36,44 @@ def attention_forward(
     """o of (1) and its cache."""
     check_inputs(q, k, v, mask, dropout)
     (B, h, L, d), dtype = q.shape, q.dtype
-    if not _taken(q, dropout):
+    if not taken(q, *([] if dropout is None else [dropout])):
         return NotImplemented
     o = np.empty((B, L, h, d), dtype).transpose(0, 2, 1, 3)  # in memory as the next layer wants it
-    a = np.empty((B, h, L, L) if keep else _at_once(q), dtype)
-    for heads in _some_heads(q):
-        a_some = a[heads] if keep else a[tuple(slice(axis.stop - axis.start) for axis in heads)]
+    a = np.empty((B, h, L, L), dtype) if keep else None
+    hidden = np.zeros((B, 1), bool) if mask is None else ~mask
+    scale = dtype.type(1 / math.sqrt(d))
+
+    def work(heads: Heads) -> None:
+        a_some = np.empty((*q[heads].shape[:2], L, L), dtype) if a is None else a[heads]
         np.matmul(q[heads], transposed(k[heads]), out=a_some)
-        samples, n, _, _ = a_some.shape
-        hidden = np.zeros((samples * n, 1), bool) if mask is None else np.repeat(~mask[heads[0]], n, axis=0)
-        rows = a_some.reshape(-1, L, L), hidden
-        over_rows(_softmax, rows, dtype.type(1 / math.sqrt(d)), cost=FORWARD * L * L)
+        _softmax(a_some.reshape(-1, L, L), np.repeat(hidden[heads[0]], a_some.shape[1], axis=0), scale)
         np.matmul(a_some if dropout is None else dropout[heads] * a_some, v[heads], out=o[heads])
-    return o, AttentionCache(q, k, v, a, dropout) if keep else None
+
+    _over_heads(work, q)
+    return o, None if a is None else AttentionCache(q, k, v, a, dropout)
 
 
 def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
     """dq, dk, dv of (3) and (4)."""
     q, k, v, a, dropout = cache
     (B, h, L, d), dtype = q.shape, q.dtype
-    if not _taken(q, k, v, a, do, dropout) or do.shape != q.shape:
+    if not taken(do, q, a, *([] if dropout is None else [dropout])) or do.shape != q.shape:
         return NotImplemented
     # In memory as the projection that they came from: (B, L, 3, h, d).
     dq, dk, dv = np.empty((B, L, 3, h, d), dtype).transpose(2, 0, 3, 1, 4)
-    scratch = np.empty(_at_once(q), dtype)
-    for heads in _some_heads(q):
-        m = None if dropout is None else dropout[heads]
-        ds = scratch[tuple(slice(axis.stop - axis.start) for axis in heads)]
-        np.matmul(transposed(a[heads] if m is None else m * a[heads]), do[heads], out=dv[heads])  # (3)
-        np.matmul(do[heads], transposed(v[heads]), out=ds)
+    scale = dtype.type(1 / math.sqrt(d))
+
+    def work(heads: Heads) -> None:
+        a_some, m = np.ascontiguousarray(a[heads]), None if dropout is None else dropout[heads]
+        np.matmul(transposed(a_some if m is None else m * a_some), do[heads], out=dv[heads])  # (3)
+        ds = do[heads] @ transposed(v[heads])
         if m is not None:
             np.multiply(m, ds, out=ds)
-        rows = ds.reshape(-1, L, L), np.ascontiguousarray(a[heads]).reshape(-1, L, L)
-        over_rows(_softmax_gradient, rows, dtype.type(1 / math.sqrt(d)), cost=BACKWARD * L * L)
+        _softmax_gradient(ds.reshape(-1, L, L), a_some.reshape(-1, L, L), scale)
         np.matmul(ds, k[heads], out=dq[heads])  # (4)
         np.matmul(transposed(ds), q[heads], out=dk[heads])
+
+    _over_heads(work, q)
     return dq, dk, dv
 
 
@@ -77,22 +82,13 @@ def _softmax(s: Any, hidden: Any, scale: Any) -> None:
     """softmax(s · scale) in place of s (heads, L, L). hidden (heads, L or 1) is true at keys that nobody may see."""
     heads, L, _ = s.shape
     T = s.dtype.type
-    highest = np.empty(WIDE, s.dtype)
     for i in range(heads):
         for j in range(L):
             row = s[i, j]
             if hidden.shape[1] == L:
                 for c in range(L):
                     row[c] = T(-np.inf) if hidden[i, c] else row[c]
-            highest[:] = row[0]
-            for c in range(0, L - WIDE + 1, WIDE):
-                for k in range(WIDE):
-                    highest[k] = max(highest[k], row[c + k])
-            for c in range(L // WIDE * WIDE, L):
-                highest[0] = max(highest[0], row[c])
-            m = highest[0]
-            for k in range(1, WIDE):
-                m = max(m, highest[k])
+            m = row_max(row)
             total = T(0)
             for c in range(L):
                 row[c] = exp((row[c] - m) * scale)
@@ -115,21 +111,22 @@ def _softmax_gradient(da: Any, a: Any, scale: Any) -> None:
                 da[i, j, c] = a[i, j, c] * (da[i, j, c] - total) * scale
 
 
-def _taken(q: Array, *others: Array | None) -> bool:
-    """Whether all are arrays of float32, or all of float64."""
-    return q.dtype in (np.float32, np.float64) and all(x is None or x.dtype == q.dtype for x in others)
+def _over_heads(work: Callable[[Heads], None], q: Array) -> None:
+    """work(heads) for all heads, so many at a time: some of one sample, or all of some samples.
 
-
-def _at_once(q: Array) -> tuple[int, int, int, int]:
-    """The shape of the scores that are worked on at once: some heads of one sample, or all of some samples."""
+    Where the threads are free they share them, each with one thread of the matrix library, for whose own threads these products
+    are too small.
+    """
     B, h, L, _ = q.shape
+    cores = threads() if B * h * L * L * COST >= LEAST else 1
     heads = min(h, max(1, SCORES // (L * L)))
-    return min(B, max(1, SCORES // (h * L * L))), heads, L, L
-
-
-def _some_heads(q: Array) -> Iterator[Heads]:
-    """All heads, so many at a time."""
-    samples, heads, _, _ = _at_once(q)
-    for b in range(0, q.shape[0], samples):
-        for head in range(0, q.shape[1], heads):
-            yield slice(b, min(b + samples, q.shape[0])), slice(head, min(head + heads, q.shape[1]))
+    if cores > B:
+        heads = -(-h // (cores * -(-h // (cores * heads))))  # as much for each
+    samples = min(-(-B // cores), max(1, SCORES // (h * L * L)))
+    run(
+        [
+            partial(work, (slice(b, b + samples), slice(head, head + heads)))
+            for b in range(0, B, samples)
+            for head in range(0, h, heads)
+        ]
+    )

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .operands import rows_of, taken, total
 from .jit import kernel
 from .mathematics import type_of
+from .operands import rows_of, taken, total
 from .rows import BLOCK, blocks_of, over_rows
 
 COST = 0.2  # nanoseconds for a number
@@ -140,10 +140,12 @@ def _merge(of_blocks: Any, R: int, merged: Any) -> None:
     """As `merged` of the layer, in float64."""
     C = of_blocks.shape[2]
     mean, squares = merged[0], merged[1]
-    for block in range(len(of_blocks)):
+    for c in range(C):
+        mean[c] = of_blocks[0, 0, c]
+    for block in range(1, len(of_blocks)):
         n = min(BLOCK, R - block * BLOCK)
         for c in range(C):
-            mean[c] += n / R * np.float64(of_blocks[block, 0, c])
+            mean[c] += n / R * (np.float64(of_blocks[block, 0, c]) - np.float64(of_blocks[0, 0, c]))
     for block in range(len(of_blocks)):
         n = min(BLOCK, R - block * BLOCK)
         for c in range(C):

@@ -12,15 +12,17 @@ import numpy as np
 
 from ...backend import Array
 from ...execution.parallel import run, threads
-from ...execution.workspace import workspace
+from ...execution.scratch import workspace
 from ...layers.conv2d import output_size
 from .jit import kernel
 from .lanes import LANES, copy_lanes
 from .mathematics import type_of
+from .operands import taken
 
 U = np.uintp
 BLOCK_BYTES = 2 << 20  # of X in memory at once
 LEAST = 1 << 24  # multiplications, below which a second core is not woken
+FEW_ROWS = 64
 
 Pair = tuple[int, int]
 
@@ -28,19 +30,26 @@ Pair = tuple[int, int]
 def conv2d_forward(
     x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0)
 ) -> tuple[Array, tuple]:
-    """As in mvnp/layers/conv2d.py."""
-    if not _takes(x, weight, bias):
+    if not _fit(x, weight, bias):
         return NotImplemented
     y = np.empty(output_size(x.shape, weight.shape, stride, padding), x.dtype)
-    O, I, Kh, Kw = weight.shape
-    M = workspace(np, "conv2d.M", (Kh * Kw * I, O), x.dtype)
-    _inputs_last(np.ascontiguousarray(weight).reshape(O, -1), M, Kh * Kw)
+    geometry = _Geometry(np.ascontiguousarray(x), y.shape, weight.shape[2:], stride, padding)
     offset = None if bias is None else np.ascontiguousarray(bias)
-    geometry = _Geometry(np.ascontiguousarray(x), y.shape, (Kh, Kw), stride, padding)
-    lines = len(geometry)
-    cores = threads() if lines * y.shape[2] * M.size >= LEAST else 1
-    edges = [lines * core // cores for core in range(cores + 1)]
-    run([partial(_multiply, geometry, slice(*edges[core : core + 2]), M, offset, y) for core in range(cores)])
+    kernel = np.ascontiguousarray(weight).reshape(len(weight), -1)
+    if geometry.few:
+        Y, X = y.reshape(-1, y.shape[3]), geometry.im2col(slice(0, len(geometry)))
+        if len(X) > FEW_ROWS:
+            np.matmul(X, kernel.T, out=Y)
+        else:  # of so few rows OpenBLAS makes the transpose in two thirds of the time
+            np.copyto(Y, np.matmul(kernel, X.T).T)
+        if offset is not None:
+            _add_to_rows(Y, offset)
+    else:
+        M = workspace(np, "conv2d.M", kernel.shape[::-1], x.dtype)
+        _inputs_last(kernel, M, geometry.taps)
+        cores = threads() if y.size * len(M) >= LEAST else 1
+        edges = [len(geometry) * core // cores for core in range(cores + 1)]
+        run([partial(_multiply, geometry, slice(*edges[core : core + 2]), M, offset, y) for core in range(cores)])
     return y, (x, weight, bias is not None, stride, padding)
 
 
@@ -54,31 +63,42 @@ def _multiply(geometry: _Geometry, lines: slice, M: Array, bias: Array | None, y
 
 
 def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
-    """As in mvnp/layers/conv2d.py."""
     x, weight, has_bias, stride, padding = cache
-    if not _takes(x, weight, None) or dy.dtype != x.dtype or dy.shape != output_size(x.shape, weight.shape, stride, padding):
+    if not _fit(x, weight, None) or not taken(dy, x) or dy.shape != output_size(x.shape, weight.shape, stride, padding):
         return NotImplemented
-    O, I, Kh, Kw = weight.shape
-    geometry = _Geometry(np.ascontiguousarray(x), dy.shape, (Kh, Kw), stride, padding)
-    dy = np.ascontiguousarray(dy)
-    M = workspace(np, "conv2d.M", (O, Kh * Kw * I), x.dtype)  # transposed
-    _taps_first(np.ascontiguousarray(weight).reshape(O, -1), M, Kh * Kw)
-    dM = workspace(np, "conv2d.dM", M.shape[::-1], x.dtype)
-    dM_of_block = workspace(np, "conv2d.dM of a block", dM.shape, x.dtype)
-    dx = np.zeros(x.shape, x.dtype) if inputs else None
-    sums = np.zeros(O, np.float64)
-    for block in geometry.blocks(slice(0, len(geometry)), _block_bytes(M)):
+    geometry = _Geometry(np.ascontiguousarray(x), dy.shape, weight.shape[2:], stride, padding)
+    dy, kernel = np.ascontiguousarray(dy), np.ascontiguousarray(weight).reshape(len(weight), -1)
+    dx, dweight = np.zeros(x.shape, x.dtype) if inputs else None, np.empty(kernel.shape, x.dtype)
+    sums = np.zeros(len(weight), np.float64)
+    if geometry.few:
+        block = slice(0, len(geometry))
         dY, X = geometry.rows(dy, block), geometry.im2col(block)
-        np.matmul(X.T, dY, out=dM_of_block if block.start else dM)
-        if block.start:
-            dM += dM_of_block
-        if has_bias:
-            _add_up_rows(dY, sums)
+        np.matmul(dY.T, X, out=dweight)
         if dx is not None:
-            geometry.col2im(np.matmul(dY, M, out=X), block, dx)  # X has served: its memory takes dX
-    dweight = np.empty(weight.shape, x.dtype)
-    _inputs_first(dM, dweight.reshape(O, -1), Kh * Kw)
-    return dx, dweight, sums.astype(x.dtype) if has_bias else None
+            geometry.col2im(np.matmul(dY, kernel, out=X), block, dx)  # X has served: its memory takes dX
+    else:
+        M = workspace(np, "conv2d.M", kernel.shape, x.dtype)  # transposed
+        _taps_first(kernel, M, geometry.taps)
+        dM = workspace(np, "conv2d.dM", kernel.shape[::-1], x.dtype)
+        dM_of_block = workspace(np, "conv2d.dM of a block", dM.shape, x.dtype)
+        for block in geometry.blocks(slice(0, len(geometry)), _block_bytes(M)):
+            dY, X = geometry.rows(dy, block), geometry.im2col(block)
+            np.matmul(X.T, dY, out=dM_of_block if block.start else dM)
+            if block.start:
+                dM += dM_of_block
+            if dx is not None:
+                geometry.col2im(np.matmul(dY, M, out=X), block, dx)
+        _inputs_first(dM, dweight, geometry.taps)
+    if has_bias:
+        _add_up_rows(dy.reshape(-1, len(weight)), sums)
+    return dx, dweight.reshape(weight.shape), sums.astype(x.dtype) if has_bias else None
+
+
+def _fit(x: Array, weight: Array, bias: Array | None) -> bool:
+    """Whether kernels can take them."""
+    if not taken(*((x, weight) if bias is None else (x, weight, bias))) or x.ndim != 4 or weight.ndim != 4:
+        return False
+    return x.shape[3] == weight.shape[1] and (bias is None or bias.shape == weight.shape[:1])
 
 
 def _block_bytes(M: Array) -> int:
@@ -87,19 +107,16 @@ def _block_bytes(M: Array) -> int:
     return max(2 * M.nbytes, min(BLOCK_BYTES, 32 * M.nbytes))
 
 
-def _takes(x: Array, weight: Array, bias: Array | None) -> bool:
-    fits = x.ndim == 4 and weight.ndim == 4 and x.shape[3] == weight.shape[1] and x.size > 0 and weight.size > 0
-    same = weight.dtype == x.dtype and (bias is None or (bias.dtype == x.dtype and bias.shape == weight.shape[:1]))
-    return fits and same and x.dtype in (np.float32, np.float64)
-
-
 class _Geometry:
     """Which pixels of x each patch has. A line is a row of output pixels (b, h); there are B·H' of them."""
 
     def __init__(self, x: Array, y: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> None:
         self.x, self.y = x, y
         self.sizes = (*x.shape[1:], *y[1:3], *kernel, *stride, *padding)
-        self.patch = kernel[0] * kernel[1] * x.shape[3]
+        self.taps = kernel[0] * kernel[1]
+        self.patch = self.taps * x.shape[3]
+        # Of few patches X is put in the order of the kernel's memory, rather than the kernel in the order of patches.
+        self.few = 2 * y[0] * y[1] * y[2] <= y[3]
 
     def __len__(self) -> int:
         return self.y[0] * self.y[1]
@@ -120,12 +137,13 @@ class _Geometry:
         """The rows of X of (2) that belong to some lines."""
         rows = (block.stop - block.start) * self.y[2]
         X = workspace(np, "conv2d.X", (rows * self.patch + int(LANES),), self.x.dtype)
-        _im2col(self.x.reshape(-1), X, block.start, block.stop, self.sizes)
+        (_im2col_by_channel if self.few else _im2col)(self.x.reshape(-1), X, block.start, block.stop, self.sizes)
         return X[: rows * self.patch].reshape(rows, self.patch)
 
     def col2im(self, dX: Array, block: slice, dx: Array) -> None:
         """(4): dX of some lines is added to dx."""
-        _col2im(dX.reshape(-1), dx.reshape(-1), block.start, block.stop, self.sizes)
+        add = _col2im_by_channel if self.few else _col2im
+        add(dX.reshape(-1), dx.reshape(-1), block.start, block.stop, self.sizes)
 
 
 @kernel
@@ -181,6 +199,44 @@ def _col2im(dX, dx, start, stop, sizes):  # type: ignore[no-untyped-def]
                     begin = U(((((line - start) * Wo + wo) * Kh + i) * Kw + first) * I)
                     for c in range(U((last - first) * I)):
                         dx[at + c] += dX[begin + c]
+
+
+@kernel
+def _im2col_by_channel(x, X, start, stop, sizes):  # type: ignore[no-untyped-def]
+    """X with the numbers of a patch in the order (input channel, i, j)."""
+    H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
+    zero = type_of(x[0])(0)
+    for line in range(start, stop):
+        n = line // Ho
+        for wo in range(Wo):
+            row = ((line - start) * Wo + wo) * Kh * Kw * I
+            for i in range(Kh):
+                for j in range(Kw):
+                    h, w = (line - n * Ho) * sh - ph + i, wo * sw - pw + j
+                    to = U(row + i * Kw + j)
+                    if 0 <= h < H and 0 <= w < W:
+                        at = U(((n * H + h) * W + w) * I)
+                        for c in range(U(I)):
+                            X[to + c * U(Kh * Kw)] = x[at + c]
+                    else:
+                        for c in range(U(I)):
+                            X[to + c * U(Kh * Kw)] = zero
+
+
+@kernel
+def _col2im_by_channel(dX, dx, start, stop, sizes):  # type: ignore[no-untyped-def]
+    H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
+    for line in range(start, stop):
+        n = line // Ho
+        for wo in range(Wo):
+            row = ((line - start) * Wo + wo) * Kh * Kw * I
+            for i in range(Kh):
+                for j in range(Kw):
+                    h, w = (line - n * Ho) * sh - ph + i, wo * sw - pw + j
+                    if 0 <= h < H and 0 <= w < W:
+                        at, to = U(((n * H + h) * W + w) * I), U(row + i * Kw + j)
+                        for c in range(U(I)):
+                            dx[at + c] += dX[to + c * U(Kh * Kw)]
 
 
 @kernel

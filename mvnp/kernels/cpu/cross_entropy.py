@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .operands import taken
 from .jit import kernel
 from .mathematics import exp, row_max, type_of
+from .operands import taken
 
 
 def cross_entropy_forward(logits: Array, target: Array, smoothing: float = 0.0) -> tuple[Array, tuple]:

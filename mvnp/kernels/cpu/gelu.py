@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 from ...backend import Array
-from .operands import each_number
 from .jit import inline, kernel
 from .mathematics import exp, normal_cdf, sigmoid, type_of
+from .operands import each_number
 
 COST = 0.6  # nanoseconds for a number
 SQRT_2_OVER_PI, DENSITY_AT_0 = math.sqrt(2 / math.pi), 1 / math.sqrt(2 * math.pi)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .operands import flat, rows_of, taken, total
 from .jit import kernel
+from .operands import flat, rows_of, taken, total
 from .rows import BLOCK, blocks_of, over_rows
 
 FORWARD, BACKWARD = 0.1, 0.2  # nanoseconds for a number

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .operands import flat, rows_of, taken, total
 from .jit import kernel
 from .mathematics import type_of
+from .operands import flat, rows_of, taken, total
 from .rows import BLOCK, blocks_of, over_rows
 
 FORWARD, BACKWARD = 0.3, 0.6  # nanoseconds for a number

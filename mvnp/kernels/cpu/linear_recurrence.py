@@ -12,6 +12,7 @@ import numpy as np
 
 from ...backend import Array
 from .jit import kernel
+from .operands import taken
 
 
 def linear_recurrence_forward(
@@ -64,6 +65,7 @@ def _start(like: Array, start: Array | None) -> np.ndarray:
 
 
 def _fit(a: Array, u: Array, start: Array | None) -> bool:
-    """Whether the arrays are of one dtype that there is a kernel for, and fit each other."""
-    dtypes = a.dtype == u.dtype and a.dtype in (np.float32, np.float64) and (start is None or start.dtype == a.dtype)
-    return dtypes and a.ndim > 0 and a.size > 0 and a.shape == u.shape and (start is None or start.shape == a.shape[1:])
+    """Whether all are of one dtype that there is a kernel for, and the shapes fit each other."""
+    if not taken(a, u, *([] if start is None else [start])):
+        return False
+    return a.ndim > 0 and a.shape == u.shape and (start is None or start.shape == a.shape[1:])

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .operands import taken
 from .jit import kernel
+from .operands import taken
 from .rows import BLOCK, over_rows
 
 COST = 0.1  # nanoseconds for a number

@@ -22,6 +22,7 @@ from ...backend import Array
 from ...layers.selective_scan import ScanCache, check_inputs
 from .jit import kernel
 from .mathematics import exp, expm1, softplus
+from .operands import taken
 from .rows import over_rows
 
 FORWARD, BACKWARD = 0.3, 0.8  # nanoseconds that a number of a state takes, roughly
@@ -41,7 +42,7 @@ def selective_scan_forward(
 ) -> tuple[Array, ScanCache | None]:
     """y of (1) to (3) and the cache."""
     check_inputs(x, dt, A, B, C, D, dt_bias)
-    if x.dtype not in (np.float32, np.float64):
+    if not taken(x):
         return NotImplemented
     bias = np.zeros_like(D) if dt_bias is None else dt_bias
     x, dt, B, C = (np.ascontiguousarray(array) for array in (x, dt, B, C))
@@ -55,7 +56,7 @@ def selective_scan_forward(
 def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     """dx, ddt, dA, dB, dC, dD, ddt_bias of (4) to (10)."""
     x, delta, A, B, C, D, softplus, has_bias, _ = cache
-    if dy.shape != x.shape or dy.dtype != x.dtype or x.dtype not in (np.float32, np.float64):
+    if not taken(dy, x) or dy.shape != x.shape:
         return NotImplemented
     (b, l, d), n, dtype = x.shape, A.shape[1], x.dtype
     dy, x, delta, B, C = (np.ascontiguousarray(array) for array in (dy, x, delta, B, C))

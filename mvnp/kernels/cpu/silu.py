@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...backend import Array
-from .operands import each_number
 from .jit import kernel
 from .mathematics import sigmoid, type_of
+from .operands import each_number
 
 COST = 0.5  # nanoseconds for a number
 

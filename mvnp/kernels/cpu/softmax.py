@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .operands import rows_of, taken
 from .jit import kernel
 from .mathematics import exp, row_max, type_of
+from .operands import rows_of, taken
 from .rows import over_rows
 
 FORWARD, BACKWARD = 0.6, 0.2  # nanoseconds for a number

@@ -1,110 +1,117 @@
 """The twin of mvnp/layers/winograd.py: the transforms in one dimension after the other, some tiles at a time, so that V and Y
-stay in the cache between the transforms and the products. Padding is read as zeros, what hangs over is not written, and the bias
-is added on the way.
+stay in the cache between the transforms and the products. Padding is read as zeros, what hangs over is not written, and the
+bias is added on the way. A number in brackets is an equation of the layer.
 
-The letters are those of the page. d Tᵀ takes a row of six numbers to six others, T d a column, and so both are one function of
-six numbers, `_times_T`; its 36 products are 16 by 1, since T has many zeros and its points come in pairs ±p.
+d Tᵀ takes a row of six numbers to six others, T d a column, and so both are one function of six numbers, `_times_T`. Its
+matrix takes few products: it has many zeros, and its points come in pairs ±p.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...backend import Array
-from ...execution.workspace import workspace
+from ...execution.parallel import run, threads
+from ...execution.scratch import workspace
 from ...layers.winograd import PATCH, TAPS, TILE, winograd_size
 from .jit import inline, kernel
 from .mathematics import type_of
+from .operands import taken
 
 # Channels that a tile is transformed with at a time: 36 rows of them stay in a core's first-level cache. Kernels index with
 # unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
 U = np.uintp
 CHANNELS = U(96)
 BLOCK_BYTES = 1 << 20  # of V in memory at once
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+LEAST = 1 << 24  # multiplications, below which a second core is not woken
 
 Pair = tuple[int, int]
 
 
-def winograd_forward(
-    x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)
-) -> tuple[Array, tuple]:
-    """As in mvnp/layers/winograd.py."""
-    cache = x, weight, bias is not None, padding
-    if not _takes(x, weight) or (bias is not None and (bias.dtype != x.dtype or bias.shape != weight.shape[:1])):
+def winograd_forward(x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)) -> tuple[Array, tuple]:
+    if not _fit(x, weight) or (bias is not None and not (taken(x, bias) and bias.shape == weight.shape[:1])):
         return NotImplemented
     y = np.empty(winograd_size(x.shape, weight.shape, padding), x.dtype)
     offset = np.zeros(len(weight), x.dtype) if bias is None else np.ascontiguousarray(bias)
     _convolve(np.ascontiguousarray(x), weight, False, offset, y, padding)
-    return y, cache
+    return y, (x, weight, bias is not None, padding)
 
 
 def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
-    """As in mvnp/layers/winograd.py."""
     x, weight, has_bias, padding = cache
-    if not _takes(x, weight) or dy.dtype != x.dtype or dy.shape != winograd_size(x.shape, weight.shape, padding):
+    if not _fit(x, weight) or not taken(dy, x) or dy.shape != winograd_size(x.shape, weight.shape, padding):
         return NotImplemented
     O, I = weight.shape[:2]
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     dU = workspace(np, "winograd.dU", (PATCH**2, O, I), x.dtype)
-    once_more = workspace(np, "winograd.dU of a block", dU.shape, x.dtype)
-    sums = np.zeros(O, np.float64)
-    tmp = _scratch(x.dtype)
-    for first, count in _blocks(dy, max(I, O)):
+    dU_of_block = workspace(np, "winograd.dU of a block", dU.shape, x.dtype)
+    sums, tmp = np.zeros(O, np.float64), _scratch(x.dtype)
+    for first, count in _blocks(dy, 0, _count(dy), max(I, O)):
         V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
         dY = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
-        _transform_patches(x, V, tmp, first, _tiles(dy), *padding)
+        _transform_patches(x, V, tmp, first, _grid(dy), *padding)
         _transform_gradients(dy, dY, tmp, sums, first)
-        np.matmul(dY.swapaxes(1, 2), V, out=dU if first == 0 else once_more)
+        np.matmul(dY.swapaxes(1, 2), V, out=dU_of_block if first else dU)
         if first:
-            dU += once_more
+            dU += dU_of_block
     dweight = np.empty((O, I * TAPS**2), x.dtype)
     _transform_kernel_gradient(dU, dweight, tmp)
-    dx = None
-    if inputs:
-        dx = np.empty(x.shape, x.dtype)
-        around = (TAPS - 1 - padding[0], TAPS - 1 - padding[1])
-        _convolve(dy, weight, True, np.zeros(I, x.dtype), dx, around)
+    dx = np.empty(x.shape, x.dtype) if inputs else None
+    if dx is not None:
+        _convolve(dy, weight, True, np.zeros(I, x.dtype), dx, (TAPS - 1 - padding[0], TAPS - 1 - padding[1]))
     return dx, dweight.reshape(weight.shape), sums.astype(x.dtype) if has_bias else None
 
 
-def _takes(x: Array, weight: Array) -> bool:
-    fits = x.ndim == 4 and weight.ndim == 4 and weight.shape[2:] == (TAPS, TAPS) and x.shape[3] == weight.shape[1]
-    return fits and x.dtype in DTYPES and weight.dtype == x.dtype and x.size > 0 and weight.size > 0
+def _fit(x: Array, weight: Array) -> bool:
+    """Whether kernels can take them."""
+    return taken(x, weight) and x.ndim == 4 and weight.ndim == 4 and weight.shape[1:] == (x.shape[3], TAPS, TAPS)
 
 
 def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
-    """(1) for all tiles, block by block; of the kernel of (4) where it is turned."""
+    """(1) for all tiles; of the kernel of (4) where it is turned."""
+    tiles, kernel = _count(y), np.ascontiguousarray(weight).reshape(-1)
+    cores = threads() if tiles * PATCH**2 * x.shape[3] * y.shape[3] >= LEAST else 1
+    edges = [tiles * core // cores for core in range(cores + 1)]
+    run([partial(_convolve_tiles, x, kernel, turned, bias, y, padding, *edges[core : core + 2]) for core in range(cores)])
+
+
+def _convolve_tiles(x: Array, kernel: Array, turned: bool, bias: Array, y: Array, padding: Pair, start: int, stop: int) -> None:
     I, O, tmp = x.shape[3], y.shape[3], _scratch(x.dtype)
     transformed = workspace(np, "winograd.U", (PATCH**2, I, O), x.dtype)
-    _transform_kernel(np.ascontiguousarray(weight).reshape(-1), turned, transformed, tmp)
-    for first, count in _blocks(y, max(I, O)):
+    _transform_kernel(kernel, turned, transformed, tmp)
+    for first, count in _blocks(y, start, stop, max(I, O)):
         V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
         Y = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
-        _transform_patches(x, V, tmp, first, _tiles(y), *padding)
+        _transform_patches(x, V, tmp, first, _grid(y), *padding)
         np.matmul(V, transformed, out=Y)
         _transform_products(Y, bias, y, tmp, first)
 
 
-def _tiles(y: Array) -> Pair:
+def _grid(y: Array) -> Pair:
     """How many rows and columns of tiles a map has."""
     return -(-y.shape[1] // TILE), -(-y.shape[2] // TILE)
 
 
-def _blocks(y: Array, channels: int) -> list[Pair]:
-    """The first tile, and the number of tiles, of blocks whose V stays within BLOCK_BYTES."""
-    total = len(y) * math.prod(_tiles(y))
+def _count(y: Array) -> int:
+    """How many tiles all maps have."""
+    return len(y) * math.prod(_grid(y))
+
+
+def _blocks(y: Array, start: int, stop: int, channels: int) -> list[Pair]:
+    """Cuts tiles into blocks whose V stays within BLOCK_BYTES: the first tile of each, and how many there are."""
     most = max(1, BLOCK_BYTES // (PATCH**2 * channels * y.dtype.itemsize))
-    number = -(-total // most)
-    edges = [total * block // number for block in range(number + 1)]
-    return [(edges[i], edges[i + 1] - edges[i]) for i in range(number)]
+    number = -(-(stop - start) // most)
+    edges = [start + (stop - start) * block // number for block in range(number + 1)]
+    return [(edges[block], edges[block + 1] - edges[block]) for block in range(number)]
 
 
 def _scratch(dtype: Any) -> Array:
-    return workspace(np, "winograd.tile", (PATCH**2 * int(CHANNELS),), dtype)
+    """Room for the 36 numbers of a tile."""
+    return workspace(np, "winograd.tile", (PATCH**2 * int(CHANNELS),), np.dtype(dtype))
 
 
 @inline

@@ -26,7 +26,7 @@ def conv2d_forward(
     M = _matrix(weight)
     for samples, rows in _blocks(y, len(M)):
         part = y[samples, rows].reshape(-1, O)  # a view: whole samples, or rows of one
-        xp.matmul(im2col(x[samples], weight.shape[2:], stride, padding, rows), M, out=part)
+        xp.matmul(_im2col(x[samples], weight.shape[2:], stride, padding, rows), M, out=part)
         if bias is not None:
             part += bias
     return y, (x, weight, bias is not None, stride, padding)
@@ -45,17 +45,17 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array
     for samples, rows in _blocks(dy, len(M)):
         part = dy[samples, rows]
         flat = part.reshape(-1, O)
-        X = im2col(x[samples], (Kh, Kw), stride, padding, rows)
+        X = _im2col(x[samples], (Kh, Kw), stride, padding, rows)
         dM += X.T @ flat
         if dpadded is not None:
             dX = xp.matmul(flat, M.T, out=X)  # X has served: its memory takes dX
-            col2im(dX.reshape(*part.shape[:3], Kh, Kw, I), dpadded[samples], rows.start * stride[0], stride)
+            _col2im(dX.reshape(*part.shape[:3], Kh, Kw, I), dpadded[samples], rows.start * stride[0], stride)
     dx = None if dpadded is None else dpadded[:, ph : ph + H, pw : pw + W]
     dweight = dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)
     return dx, dweight, dy.reshape(-1, O).sum(axis=0) if has_bias else None
 
 
-def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -> Array:
+def _im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -> Array:
     """The rows of X of (2) that belong to some rows of output pixels."""
     x, (n, H, W, I), Ho = contiguous(x), x.shape, rows.stop - rows.start
     Wo = (W + 2 * padding[1] - kernel[1]) // stride[1] + 1
@@ -64,7 +64,7 @@ def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -> 
     return X
 
 
-def col2im(dX: Array, dpadded: Array, top: int, stride: Pair) -> None:
+def _col2im(dX: Array, dpadded: Array, top: int, stride: Pair) -> None:
     """(4) for some rows of X: what each patch has is added where it was read in the padded image, from row `top` on."""
     n, Ho, Wo, Kh, Kw, I = dX.shape
     height, (_, padded_height, width, _) = (Ho - 1) * stride[0] + Kh, dpadded.shape

@@ -33,7 +33,8 @@ def test_numbers(shape, bias, softplus, seed):
     if not softplus:  # dt is a step itself: positive, or states would grow
         inputs[1] = np.abs(inputs[1])
         inputs[6:] = [np.abs(value) for value in inputs[6:]]
-    check_twins(selective_scan_forward, selective_scan_backward, inputs, softplus=softplus)
+    # Of few numbers, sums may be much smaller than what they are of: their roundings are larger beside them.
+    check_twins(selective_scan_forward, selective_scan_backward, inputs, units=512, softplus=softplus)
 
 
 @pytest.mark.parametrize("shape", MODEL, ids=str)

@@ -23,36 +23,28 @@ Explanations through Conservative Propagation, arXiv:2202.07304. (2) is (1) with
 
 from __future__ import annotations
 
-import math
-
-from ....backend import Array, array_module, erf
+from ....backend import Array, array_module
 from ....core import Layer, Tape
-from ....execution.blockwise import sum_rows
+from ....core.sums import sum_rows
 from ....layers.attention import AttentionCache, MultiHeadAttention
 from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
-from ....layers.gelu import CUBIC, GELU, SQRT_2_OVER_PI
+from ....layers.gelu import GELU, cdf, tanh_u
 from ....layers.layernorm import LayerNorm
 from ....layers.selective_scan import selective_scan_backward
+from ....layers.silu import sigmoid
 from ....models.mixer import MambaVisionMixer
-
-
-def silu_gate(x: Array) -> Array:
-    """σ(x) of (1)."""
-    return 0.5 * (1.0 + array_module(x).tanh(0.5 * x))
 
 
 def gelu_gate(x: Array, approximate: str) -> Array:
     """Φ(x) of (2), exact ("none") or by its tanh."""
-    if approximate == "none":
-        return 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
-    return 0.5 * (1.0 + array_module(x).tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
+    return cdf(x) if approximate == "none" else (1 + tanh_u(x)) / 2
 
 
 def layernorm_relevance(dy: Array, cache: tuple) -> tuple[Array, Array]:
     """dx of (3) and dβ, from the cache of `layernorm_forward`."""
     _, weight, _, rstd = cache
     g = (dy * weight).reshape(len(rstd), -1)
-    return (rstd * (g - g.mean(axis=-1, keepdims=True))).reshape(dy.shape), sum_rows(lambda rows: rows, dy)
+    return (rstd * (g - g.mean(axis=-1, keepdims=True))).reshape(dy.shape), sum_rows(dy)
 
 
 def attention_relevance(do: Array, cache: AttentionCache) -> Array:
@@ -67,7 +59,7 @@ class GatedConv1d(Conv1d):
         if not self.silu:
             return super().backward(dy, tape)
         v, of_v = conv1d_forward(*tape.pop(self))  # x, weight and bias
-        dx, dweight, dbias = conv1d_backward(dy * silu_gate(v), of_v)
+        dx, dweight, dbias = conv1d_backward(dy * sigmoid(v), of_v)
         tape.accumulate(self.weight, dweight)
         if self.bias is not None:
             tape.accumulate(self.bias, dbias)

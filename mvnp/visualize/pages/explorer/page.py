@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from .... import __version__
 from ....atomic import make_folder, remove_stale, write_bytes
 from ....backend import Array, backend_name
 from ....errors import InputError
 from ....layers.softmax import softmax_forward
 from ....models.mambavision import MambaVision
+from ....version import __version__
 from ...arrays.internals import Internals, internals
 from ...arrays.picture import as_picture
 from .data import explorer_data

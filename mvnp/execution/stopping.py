@@ -9,16 +9,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from ..errors import TrainingError
-
-
-class TrainingInterrupted(TrainingError):
-    """Training was asked to stop, and has saved everything. `signal` says by what; a shell expects status 128 + signal."""
-
-    def __init__(self, message: str, signal: signal.Signals) -> None:
-        super().__init__(message)
-        self.signal = signal
-
 
 class StopRequest:
     """While this context lasts, SIGINT (Ctrl-C) and SIGTERM are noted in `signal` instead of ending the program.

@@ -1,4 +1,4 @@
-"""Scratch memory that is used again: mvnp/execution/workspace.py."""
+"""Scratch memory that is used again: mvnp/execution/scratch.py."""
 
 import platform
 import subprocess
@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from mvnp.execution.workspace import workspace
+from mvnp.execution.scratch import workspace
 
 F4, F8 = np.dtype("float32"), np.dtype("float64")
 
@@ -48,7 +48,7 @@ def test_on_cupy_it_is_new(strict_cupy):
 FAULTS = """
 import resource, sys
 import numpy as np
-from mvnp.execution.workspace import keep_freed_memory
+from mvnp.execution.scratch import keep_freed_memory
 
 assert keep_freed_memory() if sys.argv[1] == "keep" else True
 def pages():  # 64 MB, written and dropped

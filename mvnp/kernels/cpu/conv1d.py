@@ -1,0 +1,153 @@
+"""The twin of mvnp/layers/conv1d.py: the taps of a token, and the SiLU behind them, while its numbers are in the cache. A number
+in brackets is an equation of the layer.
+
+x and dy are often some columns of a wider array. They are read where they stand: as all of the memory that they lie in, with
+the distances of two samples and of two tokens. Kernels index it with unsigned integers, which do not count from the end: so the
+compiler makes vector code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...backend import Array
+from .jit import inline, kernel
+from .mathematics import sigmoid, type_of
+from .operands import taken, total
+from .rows import blocks_of
+
+U = np.uintp
+BLOCK = 64  # tokens whose share of dw and db is summed in one go
+
+
+def conv1d_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
+    y = _convolved(x, weight, bias, False)
+    return NotImplemented if y is NotImplemented else (y, (x, weight, bias is not None))
+
+
+def conv1d_silu_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
+    y = _convolved(x, weight, bias, True)
+    return NotImplemented if y is NotImplemented else (y, (x, weight, bias))
+
+
+def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
+    x, weight, has_bias = cache
+    return _gradients(dy, x, weight, None, has_bias, False)
+
+
+def conv1d_silu_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
+    x, weight, bias = cache
+    return _gradients(dy, x, weight, bias, bias is not None, True)
+
+
+def _convolved(x: Array, weight: Array, bias: Array | None, silu: bool) -> Any:
+    if not _fit(x, weight, bias):
+        return NotImplemented
+    y = np.empty(x.shape, x.dtype)
+    _forward(*_memory(x), *_parameters(weight, bias), y, silu)
+    return y
+
+
+def _gradients(dy: Array, x: Array, weight: Array, bias: Array | None, has_bias: bool, silu: bool) -> Any:
+    if not _fit(x, weight, bias) or not taken(dy, x) or dy.shape != x.shape:
+        return NotImplemented
+    B, L, D = x.shape
+    w, b = _parameters(weight, bias)
+    dx, dv = np.empty(x.shape, x.dtype), np.empty((L, D), x.dtype)
+    sums = np.zeros((B, blocks_of(L, BLOCK), len(w) + 1, D), x.dtype)
+    _backward(*_memory(dy), *_memory(x), w, b, dv, dx, sums, silu)
+    sums = total(sums.reshape(-1, *sums.shape[2:]))
+    return dx, sums[:-1].T[:, None], sums[-1] if has_bias else None
+
+
+def _fit(x: Array, weight: Array, bias: Array | None) -> bool:
+    """Whether kernels can take them."""
+    arrays = (x, weight) if bias is None else (x, weight, bias)
+    if not taken(*arrays) or x.ndim != 3 or weight.ndim != 3 or weight.shape[:2] != (x.shape[2], 1):
+        return False
+    return bias is None or bias.shape == x.shape[2:]
+
+
+def _parameters(weight: Array, bias: Array | None) -> tuple[Array, Array]:
+    """The taps (K, D), and a bias in any case."""
+    D = len(weight)
+    return np.ascontiguousarray(weight[:, 0].T), np.zeros(D, weight.dtype) if bias is None else np.ascontiguousarray(bias)
+
+
+def _memory(x: Array) -> tuple[Array, int, int]:
+    """All of the memory that x (B, L, D) lies in, on one axis, and how far apart two samples and two tokens are; of a copy
+    where the channels of a token are no neighbours."""
+    if x.strides[2] != x.itemsize or min(x.strides) < 0 or any(stride % x.itemsize for stride in x.strides):
+        x = np.ascontiguousarray(x)
+    samples, tokens = x.strides[0] // x.itemsize, x.strides[1] // x.itemsize
+    span = (x.shape[0] - 1) * samples + (x.shape[1] - 1) * tokens + x.shape[2]
+    return np.lib.stride_tricks.as_strided(x, (span,), (x.itemsize,)), samples, tokens
+
+
+@inline
+def _taps(x: Any, start: Any, apart: Any, t: Any, L: Any, weight: Any, bias: Any, v: Any) -> None:
+    """v of (1) for token t of the sample that begins at `start`."""
+    K, D = weight.shape
+    for d in range(D):
+        v[d] = bias[d]
+    for k in range(K):
+        s = t + k - (K - 1) // 2
+        if 0 <= s < L:
+            at = U(start + s * apart)
+            for d in range(U(D)):
+                v[d] += weight[k, d] * x[at + d]
+
+
+@kernel
+def _forward(x: Any, samples: Any, apart: Any, weight: Any, bias: Any, y: Any, silu: Any) -> None:
+    B, L, D = y.shape
+    for n in range(B):
+        for t in range(L):
+            v = y[n, t]
+            _taps(x, n * samples, apart, t, L, weight, bias, v)  # (1)
+            if silu:
+                for d in range(D):
+                    v[d] = v[d] * sigmoid(v[d])  # (4)
+
+
+@kernel
+def _backward(
+    dy: Any, dy_samples: Any, dy_apart: Any, x: Any, samples: Any, apart: Any,
+    weight: Any, bias: Any, dv: Any, dx: Any, sums: Any, silu: Any,
+) -> None:  # fmt: skip
+    B, L, D = dx.shape
+    K, p = len(weight), (len(weight) - 1) // 2
+    one, zero = type_of(dv[0, 0])(1), type_of(dv[0, 0])(0)
+    for n in range(B):
+        for t in range(L):
+            at, v = U(n * dy_samples + t * dy_apart), dv[t]
+            if silu:
+                _taps(x, n * samples, apart, t, L, weight, bias, v)
+                for d in range(U(D)):
+                    gate = sigmoid(v[d])
+                    v[d] = dy[at + d] * gate * (one + v[d] * (one - gate))  # (4)
+            else:
+                for d in range(U(D)):
+                    v[d] = dy[at + d]
+        for s in range(L):
+            here = dx[n, s]
+            for d in range(D):
+                here[d] = zero
+            for k in range(K):
+                t = s - k + p
+                if 0 <= t < L:
+                    v = dv[t]
+                    for d in range(D):
+                        here[d] += weight[k, d] * v[d]  # (2)
+        for t in range(L):
+            v, to = dv[t], sums[n, t // BLOCK]
+            for k in range(K):
+                s = t + k - p
+                if 0 <= s < L:
+                    at = U(n * samples + s * apart)
+                    for d in range(U(D)):
+                        to[k, d] += v[d] * x[at + d]
+            for d in range(D):
+                to[K, d] += v[d]  # (3)

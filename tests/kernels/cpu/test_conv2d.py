@@ -1,0 +1,140 @@
+"""The CPU twin of the convolution over patches: mvnp/kernels/cpu/conv2d.py."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mvnp.execution import parallel
+from mvnp.layers.conv2d import conv2d_backward, conv2d_forward
+from support.checks import normal
+from support.twins import check_twins, needs_numba, twin_function
+
+pytestmark = needs_numba
+
+# x (B, H, W, I), (O, Kh, Kw), stride, padding: the stem, a block and two downsamplings in small, and what they are not.
+CASES = [
+    ((2, 12, 10, 3), (8, 3, 3), (2, 2), (1, 1)),
+    ((1, 7, 6, 16), (16, 3, 3), (1, 1), (1, 1)),
+    ((2, 8, 8, 20), (40, 3, 3), (2, 2), (1, 1)),
+    ((2, 3, 3, 20), (40, 3, 3), (2, 2), (1, 1)),  # fewer patches than outputs
+    ((1, 1, 1, 1), (1, 1, 1), (1, 1), (0, 0)),
+    ((1, 1, 1, 33), (2, 3, 3), (1, 1), (1, 1)),  # patches of one pixel and padding
+    ((3, 5, 7, 2), (3, 2, 4), (1, 2), (0, 3)),
+    ((1, 11, 13, 1), (2, 3, 1), (3, 2), (2, 0)),
+    ((1, 6, 9, 2), (2, 2, 2), (3, 3), (0, 0)),  # pixels that no patch has
+    ((1, 3, 3, 2), (19, 3, 3), (1, 1), (3, 3)),  # patches of nothing but padding
+]
+
+
+def inputs(image, kernel, stride, padding, bias=True):
+    O, *size = kernel
+    return [normal(image, 1), normal((O, image[3], *size), 2), normal((O,), 3) if bias else None, stride, padding]
+
+
+def without_none(dy, cache):
+    dx, dweight, dbias = conv2d_backward(dy, cache)
+    assert dbias is None
+    return dx, dweight
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_numbers(case):
+    check_twins(conv2d_forward, conv2d_backward, inputs(*case))
+    check_twins(conv2d_forward, conv2d_backward, inputs(*case, bias=False))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_geometry(data):
+    def number(low, high):
+        return data.draw(st.integers(low, high))
+
+    kernel, stride, padding = ((number(1, 4), number(1, 4)), (number(1, 3), number(1, 3)), (number(0, 2), number(0, 2)))
+    height, width = (number(max(1, kernel[axis] - 2 * padding[axis]), 9) for axis in (0, 1))
+    image = (number(1, 3), height, width, number(1, 35))
+    check_twins(
+        conv2d_forward, conv2d_backward, inputs(image, (number(1, 40), *kernel), stride, padding, bias=data.draw(st.booleans()))
+    )
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+@pytest.mark.parametrize("lines", [1, 2, 5])
+def test_in_blocks(monkeypatch, lines, cores):
+    """X is made for some rows of outputs at a time, on several cores; how many must not matter."""
+    twin = twin_function(conv2d_forward).__globals__
+    monkeypatch.setattr(parallel, "_chosen", cores)
+    monkeypatch.setitem(twin, "LEAST", 1)
+    for image, kernel, stride, padding in CASES[:3]:
+        case = inputs(image, kernel, stride, padding)
+        y, _ = conv2d_forward.book(*case)
+        monkeypatch.setitem(twin, "_block_bytes", lambda M, y=y: lines * y.shape[2] * len(M) * M.itemsize)
+        check_twins(conv2d_forward, conv2d_backward, case)
+
+
+def test_any_layout():
+    """Every array may lie otherwise in memory: as maps that are NCHW, kernels turned round, columns of a wider array."""
+    x, weight, bias = normal((2, 5, 9, 8), 1).transpose(0, 3, 2, 1), normal((6, 5, 3, 3), 2)[:, :, ::-1, ::-1], normal((12,), 3)
+    check_twins(conv2d_forward, conv2d_backward, [x, weight, bias[::2], (2, 1), (1, 1)])
+    y, cache = conv2d_forward.book(x, weight, bias[::2], (2, 1), (1, 1))
+    dy = normal((*y.shape[:3], 12), 4)[..., ::2]
+    for got, want in zip(twin_function(conv2d_backward)(dy, cache), conv2d_backward.book(dy, cache), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+def test_memory_that_is_used_again_does_not_show():
+    large, small = inputs((2, 20, 20, 30), (30, 3, 3), (1, 1), (1, 1)), inputs((1, 5, 6, 30), (30, 3, 3), (2, 2), (1, 1))
+    y, cache = conv2d_forward(*large)
+    conv2d_backward(y, cache)
+    check_twins(conv2d_forward, conv2d_backward, small)
+
+
+@pytest.mark.parametrize("case", CASES[:4], ids=str)
+def test_nan_and_infinity_go_where_they_go_in_the_book(case):
+    x, weight, bias, stride, padding = inputs(*case)
+    x[0, 1, 1, 0], x[-1, -1, -1, -1] = np.nan, np.inf
+    want, cache = conv2d_forward.book(x, weight, bias, stride, padding)
+    got, _ = twin_function(conv2d_forward)(x, weight, bias, stride, padding)
+    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    assert np.isnan(got).any()
+    dy = normal(want.shape, 4)
+    dy[0, 0, 0, 0] = np.nan
+    for got, want in zip(twin_function(conv2d_backward)(dy, cache), conv2d_backward.book(dy, cache), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+def test_the_sum_of_many_gradients_keeps_its_digits():
+    x, weight = np.ones((1, 400, 300, 1), np.float32), np.ones((1, 1, 1, 1), np.float32)
+    _, cache = conv2d_forward(x, weight, np.zeros(1, np.float32))
+    dy = np.full((1, 400, 300, 1), 0.1, np.float32)
+    _, _, dbias = twin_function(conv2d_backward)(dy, cache)
+    assert abs(dbias[0] / (120_000 * np.float64(np.float32(0.1))) - 1) < 1e-6
+
+
+def test_gradient_of_the_input_can_be_left_out():
+    for case in (CASES[0], CASES[3]):
+        y, cache = conv2d_forward(*inputs(*case))
+        dx, dweight, dbias = twin_function(conv2d_backward)(y, cache, False)
+        assert dx is None
+        _, *others = twin_function(conv2d_backward)(y, cache)
+        np.testing.assert_array_equal(dweight, others[0])
+        np.testing.assert_array_equal(dbias, others[1])
+
+
+def test_what_it_does_not_take():
+    forward, backward = twin_function(conv2d_forward), twin_function(conv2d_backward)
+    x, weight = np.zeros((1, 5, 5, 2), np.float32), np.zeros((3, 2, 3, 3), np.float32)
+    y, cache = forward(x, weight)
+    for wrong in (
+        (x.astype("float16"), weight.astype("float16")),
+        (x, weight.astype("float64")),
+        (x[0], weight),
+        (x[..., :1], weight),
+        (x[:0], weight),
+        (x, weight[0]),
+        (x, weight, np.zeros(2, np.float32)),
+        (x, weight, np.zeros(3)),
+    ):
+        assert forward(*wrong) is NotImplemented
+    for dy in (y.astype("float64"), y[:, 1:]):
+        assert backward(dy, cache) is NotImplemented

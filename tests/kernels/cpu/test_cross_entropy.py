@@ -1,0 +1,79 @@
+"""The CPU twin of cross-entropy: mvnp/kernels/cpu/cross_entropy.py."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from support.checks import normal
+from support.twins import CROSSWISE, EXACT, assert_near, cast, computed, needs_numba, refused, twin_function
+
+pytestmark = needs_numba
+
+FORWARD, BACKWARD = cross_entropy_forward, cross_entropy_backward
+
+
+def check(logits, target, smoothing, dloss=0.7):
+    want, cache = FORWARD.book(logits, target, smoothing)
+    want_dlogits = BACKWARD.book(dloss, cache)
+    twins = twin_function(FORWARD), twin_function(BACKWARD)
+    for dtype, limit in (("float64", EXACT), ("float32", 4e-6)):
+        for first, second in CROSSWISE.values():
+            forward, backward = (twins if first else (FORWARD.book,))[0], twins[1] if second else BACKWARD.book
+            loss, cache = computed(forward(cast(logits, dtype), cast(target, dtype), smoothing), FORWARD)
+            assert loss.shape == ()
+            assert_near(loss, want, dtype, limit, "loss")
+            assert_near(computed(backward(dloss, cache), BACKWARD), want_dlogits, dtype, limit, "dlogits")
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    B=st.integers(1, 9),
+    C=st.integers(1, 40),
+    soft=st.booleans(),
+    smoothing=st.sampled_from([0.0, 0.1]),
+    seed=st.integers(0, 99),
+)
+def test_numbers(B, C, soft, smoothing, seed):
+    rng = np.random.default_rng(seed)
+    check(3 * normal((B, C), seed), rng.random((B, C)) if soft else rng.integers(0, C, B), smoothing)
+
+
+def test_many_samples_and_classes():
+    check(3 * normal((300, 1000), 1), np.arange(300), 0.1)
+
+
+def test_layouts():
+    wide, labels = normal((10, 12), 1), np.arange(20)[::4]
+    check(wide[::2, ::3], labels % 4, 0.0)
+    check(np.asfortranarray(wide), np.asfortranarray(np.abs(wide)), 0.0)
+
+
+@pytest.mark.parametrize("functions", [(FORWARD, BACKWARD), (FORWARD.book, BACKWARD.book)], ids=["twin", "book"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_minus_infinity_at_another_class_is_finite(functions, dtype):
+    logits = np.array([[0.0, np.log(3), -np.inf], [-np.inf, 0.0, 0.0]], dtype)
+    loss, cache = functions[0](logits, np.array([0, 2]))
+    np.testing.assert_allclose(loss, (np.log(4) + np.log(2)) / 2, rtol=1e-6)
+    dlogits = functions[1](1.0, cache)
+    np.testing.assert_allclose(dlogits, [[-0.375, 0.375, 0], [0, 0.25, -0.25]], rtol=1e-6)
+    assert functions[0](logits, np.array([2, 1]))[0] == np.inf, "the target is impossible"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nan_shows_in_the_loss(dtype):
+    logits = normal((3, 30), 1).astype(dtype)
+    logits[1, 20] = np.nan
+    loss, cache = FORWARD(logits, np.array([0, 1, 2]))
+    assert np.isnan(loss)
+    np.testing.assert_array_equal(np.isnan(BACKWARD(1.0, cache)).all(axis=1), [False, True, False])
+
+
+def test_what_it_leaves_to_the_book():
+    logits = normal((3, 5), 1)
+    for target in ([0, 1, 2], np.array([0, 1]), np.array([0, 1, 5]), np.array([-1, 0, 0]), np.ones((3, 4)), np.ones(3, bool)):
+        refused(FORWARD, logits, target)
+    refused(FORWARD, logits, np.array([0, 1, 2]), 1.5)
+    refused(FORWARD, logits[0], np.array([0, 1, 2]))
+    refused(BACKWARD, np.ones(3), FORWARD(logits, np.array([0, 1, 2]))[1])

@@ -1,0 +1,141 @@
+"""The CPU twin of Winograd's convolution: mvnp/kernels/cpu/winograd.py."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mvnp.execution import parallel
+from mvnp.layers.conv2d import conv2d_backward, conv2d_forward
+from mvnp.layers.winograd import winograd_backward, winograd_forward
+from support.checks import normal
+from support.twins import check_twins, needs_numba, twin_function
+
+pytestmark = needs_numba
+
+# In float32, of the largest output: the transforms add numbers of different sizes, and 36 sums of them are rounded.
+UNITS = 128
+
+# x (B, H, W, I), outputs, padding
+CASES = [
+    ((1, 1, 1, 1), 1, (1, 1)),  # a single pixel in a single tile
+    ((2, 4, 8, 3), 2, (1, 1)),  # whole tiles
+    ((2, 5, 7, 2), 3, (1, 1)),  # tiles that hang over
+    ((1, 6, 5, 2), 2, (0, 2)),
+    ((1, 3, 4, 1), 2, (2, 0)),
+    ((1, 3, 3, 2), 1, (0, 0)),  # a single output
+    ((1, 9, 10, 100), 97, (1, 1)),  # more channels than are transformed at a time
+    ((1, 7, 14, 97), 193, (1, 1)),
+]
+
+
+def inputs(shape, outputs, padding, bias=True):
+    I = shape[3]
+    return [normal(shape, 1), normal((outputs, I, 3, 3), 2), normal((outputs,), 3) if bias else None, padding]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_numbers(case):
+    check_twins(winograd_forward, winograd_backward, inputs(*case), UNITS)
+    check_twins(winograd_forward, winograd_backward, inputs(*case, bias=False), UNITS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    B=st.integers(1, 3), H=st.integers(1, 13), W=st.integers(1, 13), I=st.integers(1, 20), O=st.integers(1, 20),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)), bias=st.booleans(),
+)  # fmt: skip
+def test_any_size(B, H, W, I, O, padding, bias):
+    H, W = max(H, 3 - 2 * padding[0]), max(W, 3 - 2 * padding[1])
+    check_twins(winograd_forward, winograd_backward, inputs((B, H, W, I), O, padding, bias), UNITS)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+@pytest.mark.parametrize("tiles", [1, 2, 7])
+def test_in_blocks(monkeypatch, tiles, cores):
+    """Tiles are transformed and multiplied some at a time, on several cores; how many must not matter. A block may begin in one
+    sample and end in the next."""
+    twin = twin_function(winograd_forward).__globals__
+    monkeypatch.setattr(parallel, "_chosen", cores)
+    monkeypatch.setitem(twin, "LEAST", 1)
+    monkeypatch.setitem(twin, "BLOCK_BYTES", tiles * 36 * 3 * 8)
+    case = inputs((3, 9, 6, 3), 2, (1, 1))
+    assert len(twin["_blocks"](normal((3, 9, 6, 2), 1), 0, 18, 3)) == -(-18 // tiles)
+    check_twins(winograd_forward, winograd_backward, case, UNITS)
+
+
+def test_any_layout():
+    x, weight, bias = normal((2, 5, 9, 8), 1).transpose(0, 3, 2, 1), normal((6, 5, 3, 3), 2)[:, :, ::-1, ::-1], normal((12,), 3)
+    check_twins(winograd_forward, winograd_backward, [x, weight, bias[::2], (1, 1)], UNITS)
+    y, cache = winograd_forward.book(x, weight, bias[::2])
+    dy = normal((*y.shape[:3], 12), 4)[..., ::2]
+    for got, want in zip(twin_function(winograd_backward)(dy, cache), winograd_backward.book(dy, cache), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-11)
+
+
+def test_memory_that_is_used_again_does_not_show():
+    for case in (((2, 20, 20, 30), 20, (1, 1)), ((1, 5, 6, 20), 30, (1, 1))):
+        check_twins(winograd_forward, winograd_backward, inputs(*case), UNITS)
+
+
+@pytest.mark.parametrize("channels", [80, 160])
+def test_float32_error_is_as_documented(channels):
+    """Largest error over largest output, at the sizes of the model's blocks: about 2e-6, also of dx."""
+    size = 4480 // channels
+    x, weight = normal((1, size, size, channels), 1), normal((channels, channels, 3, 3), 2) / (3 * channels**0.5)
+    dy = normal(x.shape, 3)
+    y, cache = conv2d_forward.book(x, weight, None, (1, 1), (1, 1))
+    want = [y, *conv2d_backward.book(dy, cache)[:2]]
+    y, cache = twin_function(winograd_forward)(x.astype("float32"), weight.astype("float32"))
+    got = [y, *twin_function(winograd_backward)(dy.astype("float32"), cache)[:2]]
+    for ours, exact in zip(got, want, strict=True):
+        assert np.abs(ours - exact).max() / np.abs(exact).max() < 4e-6
+
+
+def test_nan_spoils_the_tiles_that_it_is_in():
+    """As in the book: every output that sees it is NaN, and so are others of its tiles."""
+    x, weight, bias, padding = inputs((2, 12, 12, 3), 2, (1, 1))
+    x[0, 5, 6, 1] = np.nan
+    want, cache = winograd_forward.book(x, weight, bias, padding)
+    got, _ = twin_function(winograd_forward)(x, weight, bias, padding)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    assert np.isnan(got[0, 4:7, 5:8]).all()
+    assert not np.isnan(got[1]).any()
+    dy = normal(want.shape, 4)
+    for ours, theirs in zip(twin_function(winograd_backward)(dy, cache), winograd_backward.book(dy, cache), strict=True):
+        np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
+
+
+def test_the_sum_of_many_gradients_keeps_its_digits():
+    x, weight = np.ones((1, 400, 300, 1), np.float32), np.ones((1, 1, 3, 3), np.float32)
+    _, cache = winograd_forward(x, weight, np.zeros(1, np.float32))
+    _, _, dbias = twin_function(winograd_backward)(np.full((1, 400, 300, 1), 0.1, np.float32), cache)
+    assert abs(dbias[0] / (120_000 * np.float64(np.float32(0.1))) - 1) < 1e-6
+
+
+def test_gradient_of_the_input_can_be_left_out():
+    y, cache = winograd_forward(*inputs((2, 5, 5, 2), 3, (1, 1)))
+    dx, dweight, dbias = twin_function(winograd_backward)(y, cache, False)
+    assert dx is None
+    _, *others = twin_function(winograd_backward)(y, cache)
+    np.testing.assert_array_equal(dweight, others[0])
+    np.testing.assert_array_equal(dbias, others[1])
+
+
+def test_what_it_does_not_take():
+    forward, backward = twin_function(winograd_forward), twin_function(winograd_backward)
+    x, weight = np.zeros((1, 5, 5, 2), np.float32), np.zeros((3, 2, 3, 3), np.float32)
+    y, cache = forward(x, weight)
+    for wrong in (
+        (x.astype("float16"), weight.astype("float16")),
+        (x, weight.astype("float64")),
+        (x[0], weight),
+        (x[..., :1], weight),
+        (x[:0], weight),
+        (x, weight[..., :2]),
+        (x, weight, np.zeros(2, np.float32)),
+        (x, weight, np.zeros(3)),
+    ):
+        assert forward(*wrong) is NotImplemented
+    for dy in (y.astype("float64"), y[:, 1:]):
+        assert backward(dy, cache) is NotImplemented
