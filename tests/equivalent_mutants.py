@@ -12,6 +12,14 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "loss = -(p * xp.where(p == 0, 1, log_q)).sum() / len(logits)",
         ): "any finite number will do where it is multiplied by p = 0",
     },
+    "layers/gelu": {
+        (
+            "",
+            "off by one",
+            "FAR = 100",
+            "FAR = 101",
+        ): "tanh is 1 to the last digit from far below it, and the cube of either is finite",
+    },
     "layers/layernorm": {
         (
             "layernorm_forward",
