@@ -55,6 +55,12 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
             "x_padded = xp.pad(x, ((0, 0), (p, K - p), (0, 0)))",
         ): LONGER,
+        (
+            "conv1d_backward",
+            "drop term",
+            "dx = sum((weight[:, 0, K - 1 - k] * dy_padded[:, k:k + L] for k in range(K)))",
+            "dx = sum((weight[:, 0, -1 - k] * dy_padded[:, k:k + L] for k in range(K)))",
+        ): "an index from the end, which is K further, is the same place",
     },
     "layers/cross_entropy": {
         (
