@@ -78,14 +78,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "FAR = 101",
         ): "tanh is 1 to the last digit from far below it, and the cube of either is finite",
     },
-    "layers/layernorm": {
-        (
-            "layernorm_forward",
-            "swap operands",
-            "rstd = 1 / xp.sqrt(row_mean((rows - mean) ** 2) + eps)",
-            "rstd = 1 / xp.sqrt(row_mean((mean - rows) ** 2) + eps)",
-        ): "a square does not know the sign",
-    },
     "layers/window": {
         (
             "window_mask",
