@@ -136,18 +136,18 @@ def test_block_gradients(mixer, options, training):
 
 @pytest.mark.parametrize("mixer", ["attention", "scan"])
 def test_block_gradients_with_masked_tokens(mixer):
-    real = np.array([[True, True, False], [True, False, False]])
-    gradcheck_layer(WithMask(block(mixer), real), normal((2, 3, 4), seed=1), directions=2).raise_for_error()
+    mask = np.array([[True, True, False], [True, False, False]])
+    gradcheck_layer(WithMask(block(mixer), mask), normal((2, 3, 4), seed=1), directions=2).raise_for_error()
 
 
 @pytest.mark.parametrize("mixer", ["attention", "scan"])
 def test_block_hands_the_mask_to_its_mixer(mixer):
     """What stands at a masked token changes no real one; without the mask it does."""
     ours, x = block(mixer), normal((2, 3, 4), seed=1).astype(np.float32)
-    real = np.array([[True, True, False], [True, False, False]])
-    changed = np.where(real[..., None], x, x * [3, -2, 1, 5]).astype(np.float32)
-    np.testing.assert_array_equal(ours.forward(changed, None, real)[real], ours.forward(x, None, real)[real])
-    assert relative(ours(changed)[real], ours(x)[real]) > 1e-3
+    mask = np.array([[True, True, False], [True, False, False]])
+    changed = np.where(mask[..., None], x, x * [3, -2, 1, 5]).astype(np.float32)
+    np.testing.assert_array_equal(ours.forward(changed, None, mask)[mask], ours.forward(x, None, mask)[mask])
+    assert relative(ours(changed)[mask], ours(x)[mask]) > 1e-3
 
 
 def test_block_as_in_torch():

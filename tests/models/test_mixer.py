@@ -220,15 +220,15 @@ def test_published_initial_values():
 
 
 def test_what_is_on_the_tape():
-    """A ScanCache, and above it the record of `real`: others read these."""
+    """A ScanCache, and above it the record of `mask`: others read these."""
     mixer, tape = mixer_of(), Tape(training=False)
     mixer.forward(np.zeros((2, 5, 8), np.float32), tape, REAL)
-    scan, real = (cache for owner, cache in tape.entries if owner is mixer)
+    scan, mask = (cache for owner, cache in tape.entries if owner is mixer)
     assert isinstance(scan, ScanCache)
     assert scan.delta.shape == (2, 5, 4)
     assert not scan.delta[~REAL].any()
     assert scan.delta[REAL].all()
-    assert real is REAL
+    assert mask is REAL
 
 
 def test_odd_width():
