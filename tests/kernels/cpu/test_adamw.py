@@ -52,8 +52,15 @@ def test_what_it_leaves_to_the_book():
     settings = 3, 0.01, 0.05, (0.9, 0.999), 1e-8
     p, g, m, v = arrays((4, 5), 1, "float32")
     refused(adamw_update, p, g.astype(np.float16), m, v, *settings)
-    refused(adamw_update, p.T, g.T, m.T, v.T, *settings)
-    adamw_update(p.T, g.T, m.T, v.T, *settings)
-    same = arrays((4, 5), 1, "float32")
-    adamw_update(*same, *settings)
-    np.testing.assert_allclose(p, same[0], rtol=1e-6)
+    refused(adamw_update, p, g[:3], m, v, *settings)
+
+
+def test_arrays_in_other_layouts():
+    settings = 3, 0.01, 0.05, (0.9, 0.999), 1e-8
+    by_rows = arrays((4, 5), 1, "float32")
+    adamw_update(*by_rows, *settings)
+    for layout in (np.asfortranarray, lambda array: np.repeat(array, 2, axis=1)[:, ::2]):
+        elsewhere = [layout(array) for array in arrays((4, 5), 1, "float32")]
+        assert twin_function(adamw_update)(*elsewhere, *settings) is None
+        for one, other in zip(elsewhere, by_rows, strict=True):
+            np.testing.assert_array_equal(one, other)
