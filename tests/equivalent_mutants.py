@@ -3,7 +3,59 @@
 {module: {(function, operator, statement before, statement after): reason}}, as `python tests/mutants.py --list` prints them.
 """
 
+LONGER = "of zeros behind the end only as many are read as are needed"
+
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
+    "layers/conv1d": {
+        (
+            "conv1d_forward",
+            "flip sign",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 + p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_forward",
+            "flip sign",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K + 1 - p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_forward",
+            "drop term",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_forward",
+            "drop term",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_backward",
+            "flip sign",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 + p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_backward",
+            "flip sign",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K + 1 - p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_backward",
+            "drop term",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_backward",
+            "drop term",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - p), (0, 0)))",
+        ): LONGER,
+    },
     "layers/cross_entropy": {
         (
             "cross_entropy_forward",
@@ -11,6 +63,14 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)",
             "loss = -(p * xp.where(p == 0, 1, log_q)).sum() / len(logits)",
         ): "any finite number will do where it is multiplied by p = 0",
+    },
+    "layers/gelu": {
+        (
+            "",
+            "off by one",
+            "FAR = 100",
+            "FAR = 101",
+        ): "tanh is 1 to the last digit from far below it, and the cube of either is finite",
     },
     "layers/layernorm": {
         (

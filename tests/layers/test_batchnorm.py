@@ -131,7 +131,9 @@ def test_several_steps_as_in_torch():
         expected.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
 
         assert_close(layer(x, tape), expected.detach().permute(0, 2, 3, 1))
-        assert_close(layer.backward(dy, tape), theirs.grad.permute(0, 2, 3, 1), scale=1.0)  # of two rows, next to nothing is left
+        assert_close(
+            layer.backward(dy, tape), theirs.grad.permute(0, 2, 3, 1), scale=1.0
+        )  # of two rows, next to nothing is left
         for name, gradient in layer.gradients(tape).items():
             assert_close(gradient, getattr(other, name).grad)
         tape.commit()

@@ -140,3 +140,12 @@ def test_wrong_dtype_and_shape(approximate):
         GELU(approximate)(np.zeros((2, 0)))
     with pytest.raises(InputError, match="GELU: x is a NoneType, expected an array"):
         GELU(approximate)(None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tanh_far_out(dtype):
+    """Where x³ is beyond every number of the dtype: 0 on the left and x on the right, without a warning."""
+    x = np.array([-1e20, 1e20], dtype) if dtype == "float32" else np.array([-1e200, 1e200])
+    y, cache = gelu_tanh_forward(x)
+    np.testing.assert_array_equal(y, [0.0, x[1]])
+    np.testing.assert_array_equal(gelu_tanh_backward(np.ones(2, dtype), cache), [0.0, 1.0])

@@ -11,6 +11,7 @@ import pytest
 from mvnp.backend import from_numpy, to_numpy
 from mvnp.check.gradcheck import gradcheck
 from mvnp.errors import InputError
+from support.tolerance import TERMS, rounding
 
 
 def normal(shape: tuple[int, ...], seed: int, away_from_zero: float = 0.0) -> np.ndarray:
