@@ -17,6 +17,7 @@ from mvnp.errors import (
     MissingPackageError,
     MvnpError,
     TrainingError,
+    TrainingInterrupted,
     check_array,
     check_choice,
     check_dtype,
@@ -49,6 +50,7 @@ def test_each_error_is_one_of_ours_and_a_built_in_one(error, builtin):
 def test_no_error_of_errors_py_is_forgotten_above():
     classes = {c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, MvnpError)}
     ours = {InputError, BackendError, CheckpointError, DataError, TrainingError, MissingPackageError, ExportError}
+    ours |= {TrainingInterrupted}  # a TrainingError, made with a signal
     assert classes == {MvnpError} | ours
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -48,7 +49,7 @@ class Layer:
         """Every backward that a layer defines leaves the tape as it was if it raises: see `Tape.attempt`."""
         super().__init_subclass__(**options)
         for name, method in list(vars(cls).items()):
-            if name.endswith("backward") and not name.startswith("_") and callable(method):
+            if name.endswith("backward") and not name.startswith("_") and isinstance(method, FunctionType):
                 setattr(cls, name, _undone_if_it_raises(method))
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:

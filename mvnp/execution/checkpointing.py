@@ -47,9 +47,9 @@ def checkpointed(*, by_sample: bool) -> Callable[[type[Part]], type[Part]]:
     by_sample    True: samples have nothing to do with each other, and go a few at a time
     """
 
-    def decorate(part: type[Part]) -> type[Part]:
-        forward: Callable[..., Any] = part.forward
-        backward: Callable[..., Any] = part.backward
+    def decorate(layer: type[Part]) -> type[Part]:
+        forward: Callable[..., Any] = layer.forward
+        backward: Callable[..., Any] = layer.backward
 
         @functools.wraps(forward)
         def forward_keeping_x(self: Layer, x: Array, tape: Tape | None = None) -> Array:
@@ -77,7 +77,7 @@ def checkpointed(*, by_sample: bool) -> Callable[[type[Part]], type[Part]]:
                 dx.append(backward(self, rows_of(dy, rows), share))
             return concatenated(dx)
 
-        part.forward, part.backward = forward_keeping_x, backward_from_x  # type: ignore[method-assign, assignment]
-        return part
+        layer.forward, layer.backward = forward_keeping_x, backward_from_x  # type: ignore[method-assign, assignment]
+        return layer
 
     return decorate

@@ -78,8 +78,8 @@ def conv1d(graph: Graph, layer: Conv1d, x: str) -> str:
     return silu(graph, layer.path, y) if layer.silu else y
 
 
-def attention(graph: Graph, layer: MultiHeadAttention, x: str, L: int, real: str | None) -> str:
-    """Rows (M·L, C) to the same, M windows of L tokens; `real` (M·L, 1) is 1, and 0 at keys that nobody may see."""
+def attention(graph: Graph, layer: MultiHeadAttention, x: str, L: int, mask: str | None) -> str:
+    """Rows (M·L, C) to the same, M windows of L tokens; `mask` (M·L, 1) is 1, and 0 at keys that nobody may see."""
     at, C, h = layer.path, layer.proj.weight.shape[0], layer.heads
 
     def heads(rows: str, norm: LayerNorm | None) -> str:
@@ -91,8 +91,8 @@ def attention(graph: Graph, layer: MultiHeadAttention, x: str, L: int, real: str
     q, k, v = heads(q, layer.q_norm), heads(k, layer.k_norm), heads(v, None)
     q = graph.node(at, "Mul", q, graph.number(1.0 / math.sqrt(C // h)))
     scores = graph.node(at, "MatMul", q, graph.node(at, "Transpose", k, perm=[0, 1, 3, 2]))
-    if real is not None:
-        keys = graph.node(at, "Reshape", is_true(graph, at, real), graph.integers(-1, 1, 1, L))
+    if mask is not None:
+        keys = graph.node(at, "Reshape", is_true(graph, at, mask), graph.integers(-1, 1, 1, L))
         scores = graph.node(at, "Where", keys, scores, graph.number(-math.inf))
     output = graph.node(at, "MatMul", graph.node(at, "Softmax", scores, axis=-1), v)
     merged = graph.node(at, "Transpose", output, perm=[0, 2, 1, 3])

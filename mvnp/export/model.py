@@ -126,10 +126,10 @@ def conv_level(graph: Graph, level: ConvLevel, x: str) -> str:
 def hybrid_level(graph: Graph, level: HybridLevel, x: str, size: tuple[Size, Size]) -> str:
     channels = level.blocks[0].norm1.weight.shape[0]
     windows = Windows(graph, level.path, *size, level.window)
-    real = windows.real(x) if level.mask_padding else None
+    mask = windows.mask(x) if level.mask_padding else None
     tokens = windows.partition(x, channels)
     for block in level.blocks:
-        tokens = hybrid_block(graph, block, tokens, windows.tokens, real)
+        tokens = hybrid_block(graph, block, tokens, windows.tokens, mask)
     return windows.reverse(tokens, channels)
 
 
@@ -139,13 +139,13 @@ def conv_block(graph: Graph, block: ConvBlock, x: str) -> str:
     return graph.node(block.path, "Add", x, layer_scale(graph, block.gamma, y, rows=False))
 
 
-def hybrid_block(graph: Graph, block: Block, x: str, L: int, real: str | None) -> str:
+def hybrid_block(graph: Graph, block: Block, x: str, L: int, mask: str | None) -> str:
     y = layer_norm(graph, block.norm1, x)
     match block.mixer:
         case MambaVisionMixer():
-            y = mixer(graph, block.mixer, y, L, real)
+            y = mixer(graph, block.mixer, y, L, mask)
         case MultiHeadAttention():
-            y = attention(graph, block.mixer, y, L, real)
+            y = attention(graph, block.mixer, y, L, mask)
         case _:
             raise unknown(block.mixer)
     x = graph.node(block.path, "Add", x, layer_scale(graph, block.gamma_1, y))
@@ -157,8 +157,8 @@ def mlp(graph: Graph, layer: Mlp, x: str) -> str:
     return linear(graph, layer.fc2, gelu(graph, layer.act, linear(graph, layer.fc1, x)))
 
 
-def mixer(graph: Graph, layer: MambaVisionMixer, x: str, L: int, real: str | None) -> str:
-    """Equations 1 to 5 of mvnp/models/mixer.py, on rows (M·L, C); `real` (M·L, 1) is 0 at tokens to be passed over."""
+def mixer(graph: Graph, layer: MambaVisionMixer, x: str, L: int, mask: str | None) -> str:
+    """Equations 1 to 5 of mvnp/models/mixer.py, on rows (M·L, C); `mask` (M·L, 1) is 0 at tokens to be passed over."""
     at, D = layer.path, layer.D.shape[0]
     R, N = layer.rank, layer.d_state
 
@@ -168,15 +168,15 @@ def mixer(graph: Graph, layer: MambaVisionMixer, x: str, L: int, real: str | Non
         return graph.node(at, "Reshape", smooth, graph.integers(-1, D))
 
     xz = linear(graph, layer.in_proj, x)
-    if real is not None:
-        xz = graph.node(at, "Mul", xz, real)
+    if mask is not None:
+        xz = graph.node(at, "Mul", xz, mask)
     u, z = graph.parts(at, "Split", 2, xz, num_outputs=2, axis=1)
     u, z = branch("conv1d_x", u), branch("conv1d_z", z)
 
     low, B, C = graph.parts(at, "Split", 3, linear(graph, layer.x_proj, u), graph.integers(R, N, N), axis=1)
     dt = linear(graph, layer.dt_proj, low)
-    if real is not None:
-        dt = graph.node(at, "Where", is_true(graph, at, real), dt, graph.number(NO_STEP))
+    if mask is not None:
+        dt = graph.node(at, "Where", is_true(graph, at, mask), dt, graph.number(NO_STEP))
     if layer.bias_twice and layer.dt_proj.bias is not None:
         dt = graph.node(at, "Add", dt, graph.weight(layer.dt_proj.bias))
     delta = graph.node(at, "Softplus", dt)

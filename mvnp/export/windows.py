@@ -48,7 +48,7 @@ class Windows:
             return x
         return graph.node(at, "Slice", x, graph.integers(0, 0), graph.sizes(at, self.H, self.W), graph.integers(2, 3))
 
-    def real(self, x: str) -> str | None:
+    def mask(self, x: str) -> str | None:
         """A row (1,) for each token of the map x: 1, and 0 at padding. None where nothing is padded."""
         if not self.padded:
             return None

@@ -3,14 +3,14 @@
     x, dx (B, H, W, I)    y, dy (B, H', W', O)    weight w (O, I, Kh, Kw)    bias b (O,) or None
     stride s, padding p
 
-    forward     y_hw = Σ_ij w_ij x_(hs + i − p, ws + j − p) + b         H' = ⌊(H + 2p − Kh)/s⌋ + 1   (1)
+    forward     y_hw = Σ_ij w_ij x_(hs + i − p, ws + j − p) + b     H' = ⌊(H + 2p − Kh)/s⌋ + 1   (1)
 
 With X the matrix whose row (b, h, w) is the patch that y_hw sees, (Kh Kw I) numbers, and M the
 kernel as a (Kh Kw I, O) matrix, this is one product, and so are its gradients:
 
-    forward     X = im2col(x)         Y = X M + b                                                   (2)
-    backward    dX = dY Mᵀ            dM = Xᵀ dY            db = Σ dY                               (3)
-                dx = col2im(dX)                                                                     (4)
+    forward     X = im2col(x)         Y = X M + b                                               (2)
+    backward    dX = dY Mᵀ            dM = Xᵀ dY            db = Σ dY                           (3)
+                dx = col2im(dX)                                                                 (4)
 
 By (4) a pixel, which lies in several patches, gets the sum of its gradients in all of them. X is
 Kh Kw/s² times as large as x, so it is not kept: the backward makes it again.
@@ -49,8 +49,8 @@ def conv2d_forward(
     check_array("Conv2d", "x", x, ("B", "H", "W", weight.shape[1]))
     array_module(x, weight, bias)
     size = output_size(x.shape, weight.shape, stride, padding)
-    X = im2col(x, weight.shape[2:], stride, padding)
-    Y = X @ _matrix(weight) if bias is None else X @ _matrix(weight) + bias  # (2)
+    X, M = im2col(x, weight.shape[2:], stride, padding), _matrix(weight)
+    Y = X @ M if bias is None else X @ M + bias  # (2)
     return Y.reshape(size), (x, weight, bias is not None, stride, padding)
 
 
@@ -63,15 +63,18 @@ def conv2d_backward(
     x, weight, has_bias, stride, padding = cache
     check_array("Conv2d", "dy", dy, output_size(x.shape, weight.shape, stride, padding))
     O, I, Kh, Kw = weight.shape
-    dY = dy.reshape(-1, O)
-    dM = im2col(x, (Kh, Kw), stride, padding).T @ dY  # (3)
-    dx = col2im(dY @ _matrix(weight).T, x.shape, (Kh, Kw), stride, padding) if inputs else None
+    X, M, dY = im2col(x, (Kh, Kw), stride, padding), _matrix(weight), dy.reshape(-1, O)
+    dM = X.T @ dY  # (3)
     dweight = dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)
-    return dx, dweight, sum_rows(dY) if has_bias else None
+    dbias = sum_rows(dY) if has_bias else None
+    if not inputs:
+        return None, dweight, dbias
+    dX = dY @ M.T
+    return col2im(dX, x.shape, (Kh, Kw), stride, padding), dweight, dbias  # (4)
 
 
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """X of (2), (B·H'·W', Kh·Kw·I): column (i, j) of all patches is a strided slice of the image."""
+    """X of (2), (B·H'·W', Kh·Kw·I): column (i, j) of all patches is a slice of the image."""
     xp, (Kh, Kw), (ph, pw) = array_module(x), kernel, padding
     padded = xp.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     columns = [padded[place] for place in _places(padded.shape, kernel, stride)]
@@ -112,7 +115,7 @@ def _matrix(weight: Array) -> Array:
 def output_size(
     x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pair
 ) -> tuple[int, int, int, int]:
-    """The shape of y, (B, H', W', O). Raises InputError where the kernel is larger than the image."""
+    """The shape of y, (B, H', W', O). Raises InputError where the kernel is larger than x."""
     H, W = ((x[a + 1] + 2 * padding[a] - weight[a + 2]) // stride[a] + 1 for a in (0, 1))
     if min(H, W) < 1:
         raise InputError(
@@ -123,7 +126,7 @@ def output_size(
 
 
 class Conv2d(Layer):
-    """Convolution with a kernel, stride and padding given as one number or as (vertical, horizontal).
+    """Convolution; kernel, stride and padding are one number, or (vertical, horizontal).
 
     Weight and bias start uniform in ±1/√(I Kh Kw). By im2col or by Winograd's method: see
     `mvnp.layers.winograd.use_convolution`.
@@ -173,6 +176,7 @@ def _pair(name: str, value: int | Pair, least: int) -> Pair:
     pair = (value, value) if isinstance(value, int) else tuple(value)
     if len(pair) != 2 or not all(isinstance(v, int) and v >= least for v in pair):
         raise InputError(
-            f"Conv2d: {name} is {value!r}, expected an integer of at least {least}, or a pair of them"
+            f"Conv2d: {name} is {value!r}, expected an integer of at least {least},"
+            " or a pair of them"
         )
     return pair[0], pair[1]

@@ -53,7 +53,7 @@ def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
 
 
 def padded_size(H: int, W: int, P: int) -> tuple[int, int]:
-    """Height and width after padding to multiples of P. Raises InputError unless P is at least 1."""
+    """Height and width after padding to multiples of P. Raises InputError where P is below 1."""
     if P < 1:
         raise InputError(f"window: the window size is {P}, expected at least 1")
     return -(-H // P) * P, -(-W // P) * P

@@ -124,7 +124,7 @@ def _transforms(xp: ModuleType, dtype: np.dtype) -> tuple[Array, Array, Array]:
 
 
 def _patches(x: Array, size: tuple[int, ...], padding: Pair) -> Array:
-    """d of (2): the 6x6 numbers that each tile of y is made from, (36, tiles·I). Neighbours overlap."""
+    """d of (2), (36, tiles·I): the 6x6 numbers that each tile of y is made from. They overlap."""
     xp, (_, H, W, _) = array_module(x), size
     rows, columns = -(-H // TILE), -(-W // TILE)
     far = [n * TILE + TAPS - 1 - x.shape[a] - padding[a - 1] for a, n in ((1, rows), (2, columns))]
@@ -137,7 +137,7 @@ def _patches(x: Array, size: tuple[int, ...], padding: Pair) -> Array:
 
 
 def _map_of_tiles(tiles: Array, size: tuple[int, ...]) -> Array:
-    """Tiles (16, tiles·O) laid side by side, (B, H', W', O); what hangs over the edge is cut off."""
+    """Tiles (16, tiles·O) laid side by side, (B, H', W', O); what hangs over is cut off."""
     B, H, W, O = size
     rows, columns = -(-H // TILE), -(-W // TILE)
     grid = tiles.reshape(TILE, TILE, B, rows, columns, O).transpose(2, 3, 0, 4, 1, 5)
@@ -175,9 +175,10 @@ _chosen: str | None = None
 
 
 def use_convolution(method: str) -> None:
-    """Choose how convolutions are computed: "im2col" as in conv2d.py, "winograd" wherever a kernel is
-    3x3 with stride 1, or "auto", the default: Winograd there in float32 on NumPy, where it is faster
-    by measurement, and im2col else; see docs/kernels.md for GPUs. MVNP_CONVOLUTION sets the same.
+    """Choose how convolutions are computed: "im2col" as in conv2d.py, "winograd" wherever a kernel
+    is 3x3 with stride 1, or "auto", the default: Winograd there in float32 on NumPy, where it is
+    faster by measurement, and im2col else; see docs/kernels.md for GPUs. MVNP_CONVOLUTION sets the
+    same.
 
     Raises InputError for another name.
     """

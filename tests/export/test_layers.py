@@ -94,14 +94,14 @@ def test_conv1d(kernel, bias, silu):
 def test_attention(options, masked):
     M, L, C = 3, 5, 8
     layer, x = randomised(MultiHeadAttention(C, 2, **options)), normal(M, L, C)
-    real = np.random.default_rng(1).random((M, L)) < 0.6
-    real[:, 0] = True
-    expected = layer.forward(x, mask=real if masked else None)
+    mask = np.random.default_rng(1).random((M, L)) < 0.6
+    mask[:, 0] = True
+    expected = layer.forward(x, mask=mask if masked else None)
     given = run(
         layer,
         lambda graph, x, mask: nodes.attention(graph, layer, x, L, mask if masked else None),
         x.reshape(-1, C),
-        real.reshape(-1, 1).astype(np.float32),
+        mask.reshape(-1, 1).astype(np.float32),
     )
     assert_close(given.reshape(M, L, C), expected)
 

@@ -38,9 +38,9 @@ def test_real_tokens(H, W, known):
     x = np.zeros((2, 3, H, W), np.float32)
     expected = window_mask(x, 2, H, W, P)
     if known and expected is None:
-        assert cut(H, W, known)(None, "x").real("x") is None
+        assert cut(H, W, known)(None, "x").mask("x") is None
         return
-    given = run(Layer(), lambda graph, x: cut(H, W, known)(graph, x).real(x), x)
+    given = run(Layer(), lambda graph, x: cut(H, W, known)(graph, x).mask(x), x)
     np.testing.assert_array_equal(given, 1 if expected is None else expected.reshape(-1, 1))
 
 

@@ -119,7 +119,7 @@ def test_float32():
     assert len(pairs) == 11
     for got, want in pairs:
         assert got.dtype == np.float32
-        assert relative(got, want) < 3e-6
+        assert_close(got, want)
 
 
 @pytest.mark.parametrize(("channels", "rank"), [(16, 1), (18, 2), (32, 2), (40, 3), (320, 20), (640, 40)])
@@ -220,15 +220,15 @@ def test_published_initial_values():
 
 
 def test_what_is_on_the_tape():
-    """A ScanCache, and above it the record of `real`: others read these."""
+    """A ScanCache, and above it the record of `mask`: others read these."""
     mixer, tape = mixer_of(), Tape(training=False)
     mixer.forward(np.zeros((2, 5, 8), np.float32), tape, REAL)
-    scan, real = (cache for owner, cache in tape.entries if owner is mixer)
+    scan, mask = (cache for owner, cache in tape.entries if owner is mixer)
     assert isinstance(scan, ScanCache)
     assert scan.delta.shape == (2, 5, 4)
     assert not scan.delta[~REAL].any()
     assert scan.delta[REAL].all()
-    assert real is REAL
+    assert mask is REAL
 
 
 def test_odd_width():

@@ -5,10 +5,17 @@ import contextlib
 import numpy as np
 import pytest
 
+from mvnp.kernels import dispatch
 from mvnp.training import AdamW, evaluate, train_step
 from mvnp.training import trainer as trainer_module
 from support.strict_cupy import installed
 from support.toy_training import ToyModel, assert_same_outcome, toy_config, toy_loaders, toy_run, toy_trainer
+
+
+@pytest.fixture(autouse=True)
+def array_code(monkeypatch):
+    """The stand-in computes array code: to the bit, only NumPy's array code is the same."""
+    monkeypatch.setattr(dispatch, "_chosen", "off")
 
 
 def steps(count):

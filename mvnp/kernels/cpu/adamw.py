@@ -22,18 +22,22 @@ def adamw_update(
     p: Array, g: Array, m: Array, v: Array, t: int, lr: float, decay: float, betas: tuple[float, float], eps: float
 ) -> Any:
     written = p, m, v
-    if not taken(g, *written) or any(array.shape != g.shape or not array.flags.c_contiguous for array in written):
+    if not taken(g, *written) or any(array.shape != g.shape for array in written):
         return NotImplemented
     beta1, beta2 = betas
     step, root = lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)  # (2): two numbers, which go where they cost least
     constants = (beta1, 1 - beta1, beta2, 1 - beta2, root, eps, 1 - lr * decay, step)
-    over_rows(_update, (p.reshape(-1), flat(g), m.reshape(-1), v.reshape(-1)), *map(p.dtype.type, constants), cost=COST)
+    rows = [flat(array) for array in written]
+    over_rows(_update, (flat(g), *rows), *map(p.dtype.type, constants), cost=COST)
+    for array, row in zip(written, rows, strict=True):
+        if not np.may_share_memory(array, row):  # a copy, of one that does not lie in row-major order
+            array[...] = row.reshape(array.shape)
     return None
 
 
 @kernel
 def _update(
-    p: Any, g: Any, m: Any, v: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, root: Any, eps: Any, keep: Any, step: Any
+    g: Any, p: Any, m: Any, v: Any, beta1: Any, rest1: Any, beta2: Any, rest2: Any, root: Any, eps: Any, keep: Any, step: Any
 ) -> None:
     for i in range(p.size):
         m[i] = beta1 * m[i] + rest1 * g[i]  # (1)

@@ -1,5 +1,5 @@
-"""The twin of mvnp/layers/conv1d.py: the taps of a token, and the SiLU behind them, while its numbers are in the cache. A number
-in brackets is an equation of the layer.
+"""The twin of mvnp/layers/conv1d.py: the taps of a token, and the SiLU behind them, while its numbers are in the cache. A
+number in brackets is an equation of the layer.
 
 x and dy are often some columns of a wider array. They are read where they stand: as all of the memory that they lie in, with
 the distances of two samples and of two tokens. Kernels index it with unsigned integers, which do not count from the end: so the

@@ -6,12 +6,9 @@ Kernels index with unsigned integers: of those the compiler knows that they do n
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from ...backend import Array
-from ...execution.parallel import run, threads
 from ...execution.scratch import workspace
 from ...layers.conv2d import output_size
 from .jit import kernel
@@ -21,7 +18,6 @@ from .operands import taken
 
 U = np.uintp
 BLOCK_BYTES = 2 << 20  # of X in memory at once
-LEAST = 1 << 24  # multiplications, below which a second core is not woken
 FEW_ROWS = 64
 
 Pair = tuple[int, int]
@@ -47,19 +43,12 @@ def conv2d_forward(
     else:
         M = workspace(np, "conv2d.M", kernel.shape[::-1], x.dtype)
         _inputs_last(kernel, M, geometry.taps)
-        cores = threads() if y.size * len(M) >= LEAST else 1
-        edges = [len(geometry) * core // cores for core in range(cores + 1)]
-        run([partial(_multiply, geometry, slice(*edges[core : core + 2]), M, offset, y) for core in range(cores)])
+        for block in geometry.blocks(_block_bytes(M)):
+            Y = geometry.rows(y, block)
+            np.matmul(geometry.im2col(block), M, out=Y)
+            if offset is not None:
+                _add_to_rows(Y, offset)
     return y, (x, weight, bias is not None, stride, padding)
-
-
-def _multiply(geometry: _Geometry, lines: slice, M: Array, bias: Array | None, y: Array) -> None:
-    """(2) for some lines of y."""
-    for block in geometry.blocks(lines, _block_bytes(M)):
-        Y = geometry.rows(y, block)
-        np.matmul(geometry.im2col(block), M, out=Y)
-        if bias is not None:
-            _add_to_rows(Y, bias)
 
 
 def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
@@ -81,7 +70,7 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array
         _taps_first(kernel, M, geometry.taps)
         dM = workspace(np, "conv2d.dM", kernel.shape[::-1], x.dtype)
         dM_of_block = workspace(np, "conv2d.dM of a block", dM.shape, x.dtype)
-        for block in geometry.blocks(slice(0, len(geometry)), _block_bytes(M)):
+        for block in geometry.blocks(_block_bytes(M)):
             dY, X = geometry.rows(dy, block), geometry.im2col(block)
             np.matmul(X.T, dY, out=dM_of_block if block.start else dM)
             if block.start:
@@ -121,12 +110,11 @@ class _Geometry:
     def __len__(self) -> int:
         return self.y[0] * self.y[1]
 
-    def blocks(self, lines: slice, size: int) -> list[slice]:
-        """Cuts lines so that the patches of each block stay within `size` bytes."""
-        count = lines.stop - lines.start
+    def blocks(self, size: int) -> list[slice]:
+        """Cuts the lines so that the patches of each block stay within `size` bytes."""
         most = max(1, size // (self.y[2] * self.patch * self.x.itemsize))
-        number = -(-count // most)
-        edges = [lines.start + count * block // number for block in range(number + 1)]
+        number = -(-len(self) // most)
+        edges = [len(self) * block // number for block in range(number + 1)]
         return [slice(*edges[block : block + 2]) for block in range(number)]
 
     def rows(self, y: Array, block: slice) -> Array:

@@ -9,13 +9,11 @@ matrix takes few products: it has many zeros, and its points come in pairs ±p.
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...backend import Array
-from ...execution.parallel import run, threads
 from ...execution.scratch import workspace
 from ...layers.winograd import PATCH, TAPS, TILE, winograd_size
 from .jit import inline, kernel
@@ -27,7 +25,6 @@ from .operands import taken
 U = np.uintp
 CHANNELS = U(96)
 BLOCK_BYTES = 1 << 20  # of V in memory at once
-LEAST = 1 << 24  # multiplications, below which a second core is not woken
 
 Pair = tuple[int, int]
 
@@ -50,7 +47,7 @@ def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Arr
     dU = workspace(np, "winograd.dU", (PATCH**2, O, I), x.dtype)
     dU_of_block = workspace(np, "winograd.dU of a block", dU.shape, x.dtype)
     sums, tmp = np.zeros(O, np.float64), _scratch(x.dtype)
-    for first, count in _blocks(dy, 0, _count(dy), max(I, O)):
+    for first, count in _blocks(dy, max(I, O)):
         V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
         dY = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
         _transform_patches(x, V, tmp, first, _grid(dy), *padding)
@@ -73,17 +70,10 @@ def _fit(x: Array, weight: Array) -> bool:
 
 def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
     """(1) for all tiles; of the kernel of (4) where it is turned."""
-    tiles, kernel = _count(y), np.ascontiguousarray(weight).reshape(-1)
-    cores = threads() if tiles * PATCH**2 * x.shape[3] * y.shape[3] >= LEAST else 1
-    edges = [tiles * core // cores for core in range(cores + 1)]
-    run([partial(_convolve_tiles, x, kernel, turned, bias, y, padding, *edges[core : core + 2]) for core in range(cores)])
-
-
-def _convolve_tiles(x: Array, kernel: Array, turned: bool, bias: Array, y: Array, padding: Pair, start: int, stop: int) -> None:
     I, O, tmp = x.shape[3], y.shape[3], _scratch(x.dtype)
     transformed = workspace(np, "winograd.U", (PATCH**2, I, O), x.dtype)
-    _transform_kernel(kernel, turned, transformed, tmp)
-    for first, count in _blocks(y, start, stop, max(I, O)):
+    _transform_kernel(np.ascontiguousarray(weight).reshape(-1), turned, transformed, tmp)
+    for first, count in _blocks(y, max(I, O)):
         V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
         Y = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
         _transform_patches(x, V, tmp, first, _grid(y), *padding)
@@ -96,16 +86,12 @@ def _grid(y: Array) -> Pair:
     return -(-y.shape[1] // TILE), -(-y.shape[2] // TILE)
 
 
-def _count(y: Array) -> int:
-    """How many tiles all maps have."""
-    return len(y) * math.prod(_grid(y))
-
-
-def _blocks(y: Array, start: int, stop: int, channels: int) -> list[Pair]:
-    """Cuts tiles into blocks whose V stays within BLOCK_BYTES: the first tile of each, and how many there are."""
+def _blocks(y: Array, channels: int) -> list[Pair]:
+    """Cuts the tiles of all maps into blocks whose V stays within BLOCK_BYTES: the first tile of each, and how many."""
+    tiles = len(y) * math.prod(_grid(y))
     most = max(1, BLOCK_BYTES // (PATCH**2 * channels * y.dtype.itemsize))
-    number = -(-(stop - start) // most)
-    edges = [start + (stop - start) * block // number for block in range(number + 1)]
+    number = -(-tiles // most)
+    edges = [tiles * block // number for block in range(number + 1)]
     return [(edges[block], edges[block + 1] - edges[block]) for block in range(number)]
 
 
