@@ -363,7 +363,9 @@ def test_without_numba_the_book_runs_and_says_so(tmp_path, way):
 def test_importing_mvnp_imports_nothing_heavy(tmp_path):
     program = "import sys, mvnp; print([name for name in ('numba', 'llvmlite', 'scipy', 'matplotlib') if name in sys.modules])"
     command = [sys.executable, "-c", program]
-    assert subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(command, env=environment(tmp_path), capture_output=True, encoding="utf-8", check=True).stdout == "[]\n"
+    )
 
 
 def test_a_kernel_that_is_in_no_module_is_compiled_each_time(tmp_path):
