@@ -22,7 +22,7 @@ from mvnp.layers.batchnorm import (
 )
 from mvnp.layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
-from mvnp.layers.conv2d import Conv2d
+from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from mvnp.layers.dropout import dropout_backward, dropout_forward
 from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
@@ -74,7 +74,10 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "conv2d", (inputs, outputs, size, stride, dx):
             layer, x = Conv2d(inputs, outputs, 3, stride, 1, bias=stride == 1), random(batch, size, size, inputs)
             bias = None if layer.bias is None else layer.bias.data
-            return lambda: layer.apply(x, layer.weight.data, bias), lambda dy, cache: cache[0](dy, cache[1], dx)
+            return (
+                lambda: conv2d_forward(x, layer.weight.data, bias, layer.stride, layer.padding),
+                lambda dy, cache: conv2d_backward(dy, cache, dx),
+            )
         case "batchnorm", (*shape, C):
             x, weight, bias = random(batch, *shape, C), random(C), random(C)
             return lambda: batchnorm_forward(x, weight, bias), batchnorm_backward

@@ -122,6 +122,14 @@ def check_rate(owner: str, name: str, rate: float) -> None:
         raise InputError(f"{owner}: {name} is {rate!r}, expected a probability in [0, 1)")
 
 
+def as_pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:
+    """(vertical, horizontal) of one integer or a pair. Raises InputError unless both are integers of at least `least`."""
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(isinstance(v, int) and v >= least for v in pair):
+        raise InputError(f"{owner}: {name} is {value!r}, expected an integer of at least {least}, or a pair of them")
+    return pair[0], pair[1]
+
+
 def check_dtype(owner: str, dtype: Any) -> np.dtype:
     """The dtype that parameters may have, or an InputError."""
     try:

@@ -4,6 +4,7 @@ from .initializer import Initializer
 from .layer import Layer
 from .param import Buffer, Param
 from .state import mismatches
+from .sums import sum_rows
 from .tape import Tape, TapeError
 
-__all__ = ["Buffer", "Initializer", "Layer", "Param", "Tape", "TapeError", "mismatches"]
+__all__ = ["Buffer", "Initializer", "Layer", "Param", "Tape", "TapeError", "mismatches", "sum_rows"]

@@ -93,8 +93,11 @@ class Tape:
 
     # Gradients
 
-    def accumulate(self, param: Param, gradient: Array) -> None:
-        """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses."""
+    def accumulate(self, param: Param | None, gradient: Array | None) -> None:
+        """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses. None stands for a parameter
+        that the layer does without, and has no gradient."""
+        if param is None or gradient is None:
+            return
         if tuple(gradient.shape) != param.shape:
             raise TapeError(f"a gradient of shape {tuple(gradient.shape)} for a parameter of shape {param.shape}")
         self.add(id(param), gradient)

@@ -20,8 +20,7 @@ a token in an image has no reason to see only its past.
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape
-from ..core.sums import sum_rows
+from ..core import Initializer, Layer, Param, Tape, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 from .silu import silu_backward, silu_forward
@@ -94,6 +93,5 @@ class Conv1d(Layer):
         backward = conv1d_silu_backward if self.silu else conv1d_backward
         dx, dweight, dbias = backward(dy, tape.pop(self))
         tape.accumulate(self.weight, dweight)
-        if self.bias is not None:
-            tape.accumulate(self.bias, dbias)
+        tape.accumulate(self.bias, dbias)
         return dx

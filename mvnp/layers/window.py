@@ -9,8 +9,7 @@
 
 Each is the adjoint of the other, and so its backward. Cutting only moves numbers: its matrix S is a
 permutation, Sᵀ = S⁻¹. Zero padding is a matrix Z of ones and zero rows, and Zᵀ is the crop. So (1)
-is S Z with backward Zᵀ Sᵀ, which is (2), and the other way round: what the crop threw away has
-gradient zero, which is what padding puts there.
+is S Z, and its backward Zᵀ Sᵀ is (2); the other way round, what was cropped has gradient zero.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import Array, array_module, moved_to
+from ..core.sizes import padded_size
 from ..errors import InputError, check_array
 from ..kernels import twin
 
@@ -35,10 +35,8 @@ def window_partition(x: Array, P: int) -> Array:
 
 @twin
 def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
-    """(2): (B·nW, P·P, C) to (B, H, W, C). Its backward is `window_partition(dx, P)`.
-
-    Raises InputError unless the windows make whole images.
-    """
+    """(2): (B·nW, P·P, C) to (B, H, W, C). Its backward is `window_partition(dx, P)`. Raises
+    InputError unless the windows make whole images."""
     check_array("window_reverse", "tokens", tokens, ("B·nW", P * P, "C"))
     Hp, Wp = padded_size(H, W, P)
     nW = Hp // P * (Wp // P)
@@ -50,13 +48,6 @@ def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
     windows = tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2])
     x_padded = windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp, Wp, tokens.shape[2])
     return x_padded[:, :H, :W]
-
-
-def padded_size(H: int, W: int, P: int) -> tuple[int, int]:
-    """Height and width after padding to multiples of P. Raises InputError where P is below 1."""
-    if P < 1:
-        raise InputError(f"window: the window size is {P}, expected at least 1")
-    return -(-H // P) * P, -(-W // P) * P
 
 
 def window_mask(like: Array, B: int, H: int, W: int, P: int) -> Array | None:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mvnp.core.sizes import padded_size
 from mvnp.errors import InputError
-from mvnp.layers.window import padded_size, window_mask, window_partition, window_reverse
+from mvnp.layers.window import window_mask, window_partition, window_reverse
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
 

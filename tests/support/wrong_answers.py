@@ -516,7 +516,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("X.T @ dY", "X.T @ dY * 2", "factor", "a factor"),
         ("X.T @ dY", "X.T @ -dY", "sign", "has the wrong sign"),
         ("X.T @ dY", "X.T @ dY / len(dY)", "factor", "a mean stands where a sum belongs"),
-        ("target += dX", "target[...] = dX", "mistake", "the last one overwrites the others"),
+        ("before + dX", "dX", "mistake", "the last one overwrites the others"),
         (_COL2IM, "dX[:, (kernel[0] * kernel[1] - 1 - k) * I :][:, :I]", "mistake", "turned by 180°"),
         (
             _COL2IM,
@@ -530,15 +530,15 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_CONV2D_DW, _CONV2D_DW.replace("3, 2, 0, 1", "3, 2, 1, 0"), "mistake", "rows and columns i and j are exchanged"),
         (_CONV2D_DW, _CONV2D_DW.replace("3, 2, 0, 1", "2, 3, 0, 1"), "transposed", "it is transposed"),
         (_CONV2D_DW, _CONV2D_DW + "[:, :, ::-1, ::-1]", "mistake", "turned by 180°"),
-        ("dbias = sum_rows(dY)", "dbias = dy", "missing sum", "the sum over the axes B, H and W is missing"),
+        ("sum_rows(dY) if has_bias", "dy if has_bias", "missing sum", "the sum over the axes B, H and W is missing"),
         (
-            "dbias = sum_rows(dY)",
-            "dbias = dy.sum(axis=0)",
+            "sum_rows(dY) if has_bias",
+            "dy.sum(axis=0) if has_bias",
             "missing sum",
             "the sum over the axes 0 and 1 of this array is missing",
         ),
-        ("X, M, dY = im2col(x,", "X, M, dY = im2col(x[:, ::-1],", "reversed", "x is read the wrong way round along its axis 1"),
-        ("padding), dweight, dbias", "padding), None, dbias", "kind", "is None, expected an array"),
+        ("X, dY = im2col(x,", "X, dY = im2col(x[:, ::-1],", "reversed", "x is read the wrong way round along its axis 1"),
+        ("return dx, dweight, sum_rows(dY)", "return dx, None, sum_rows(dY)", "kind", "is None, expected an array"),
     ],
     "winograd": [
         ("turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)", "turned = weight.swapaxes(0, 1)", "mistake", "turned by 180°"),
@@ -568,7 +568,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "the padding is not cropped",
         ),
         ("dU = V.swapaxes(1, 2) @ dY", "dU = -V.swapaxes(1, 2) @ dY", "sign", "has the wrong sign"),
-        ("dw = G.T @ dU", "dw = 2 * G.T @ dU", "factor", "a factor"),
+        ("xp.tensordot(G.T, dU", "2 * xp.tensordot(G.T, dU", "factor", "a factor"),
         (
             ".reshape(TAPS, TAPS, I, O).transpose(3, 2, 0, 1)",
             ".reshape(TAPS, TAPS, I, O).transpose(3, 2, 1, 0)",
@@ -599,7 +599,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "factor",
             "has a factor",
         ),
-        ("dw = G.T @ dU", "dw = G @ dU", "product", "a transposition is missing"),
+        ("xp.tensordot(G.T, dU", "xp.tensordot(G, dU", "product", "a transposition is missing"),
     ],
     "linear_recurrence": [
         (_ADJOINT, "g = dh", "missing term", "the term a_(t+1) g_(t+1) is missing"),

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from ....backend import Array, array_module
 from ....core import Layer, Tape
-from ....layers.conv2d import Conv2d, Pair, conv2d_backward, conv2d_forward
+from ....core.sizes import Pair
+from ....layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 
 
 def gamma_relevance(
@@ -57,7 +58,7 @@ def gamma_convolution(gamma: float) -> type[Layer]:
 
     class GammaConv2d(Conv2d):
         def backward(self, dy: Array, tape: Tape, inputs: bool = True) -> Array:
-            _, (x, *_) = tape.pop(self)
+            x, *_ = tape.pop(self)
             bias = None if self.bias is None else self.bias.data
             dx, dbias = gamma_relevance(dy, x, self.weight.data, bias, self.stride, self.padding, gamma)
             if self.bias is not None:
