@@ -32,12 +32,9 @@ from ..kernels import twin
 
 @twin
 def conv2d_forward(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-) -> tuple[Array, tuple]:
+    x: Array, weight: Array, bias: Array | None = None,
+    stride: Pair = (1, 1), padding: Pair = (0, 0),
+) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), by (2), and the cache for `conv2d_backward`. Raises InputError unless x is
     (B, H, W, I), and where the kernel is larger than the padded x."""
     check_array("Conv2d", "x", x, ("B", "H", "W", weight.shape[1]))
@@ -92,21 +89,13 @@ def _taps(x_padded: Array, kernel: Pair, stride: Pair) -> list[tuple[slice, ...]
 
 
 class Conv2d(Layer):
-    """Convolution; kernel, stride and padding are one number, or (vertical, horizontal).
-
-    Weight and bias start uniform in ±1/√(I Kh Kw).
-    """
+    """Convolution; kernel, stride and padding are one number, or (vertical, horizontal). Weight
+    and bias start uniform in ±1/√(I Kh Kw)."""
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel_size: int | Pair,
-        stride: int | Pair = 1,
-        padding: int | Pair = 0,
-        bias: bool = True,
-        init: Initializer | None = None,
-    ) -> None:
+        self, inputs: int, outputs: int, kernel_size: int | Pair, stride: int | Pair = 1,
+        padding: int | Pair = 0, bias: bool = True, init: Initializer | None = None,
+    ) -> None:  # fmt: skip
         init, kernel = init or Initializer(), as_pair("Conv2d", "kernel_size", kernel_size, 1)
         fan_in = inputs * kernel[0] * kernel[1]
         self.weight = Param(init.uniform((outputs, inputs, *kernel), fan_in))

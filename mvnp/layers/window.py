@@ -14,9 +14,7 @@ is S Z, and its backward Zᵀ Sᵀ is (2); the other way round, what was cropped
 
 from __future__ import annotations
 
-import numpy as np
-
-from ..backend import Array, array_module, moved_to
+from ..backend import Array, array_module
 from ..core.sizes import padded_size
 from ..errors import InputError, check_array
 from ..kernels import twin
@@ -42,8 +40,8 @@ def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
     nW = Hp // P * (Wp // P)
     if tokens.shape[0] % nW:
         raise InputError(
-            f"window_reverse: {tokens.shape[0]} windows do not make whole images:"
-            f" {H}x{W} in windows of {P} takes {nW} each"
+            f"window_reverse: {tokens.shape[0]} windows do not make whole images: {H}x{W} in"
+            f" windows of {P} takes {nW} each"
         )
     windows = tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2])
     x_padded = windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp, Wp, tokens.shape[2])
@@ -54,5 +52,4 @@ def window_mask(like: Array, B: int, H: int, W: int, P: int) -> Array | None:
     """(B·nW, P·P) booleans, False at tokens that are padding; None where nothing is padded."""
     if padded_size(H, W, P) == (H, W):
         return None
-    of_one_image = moved_to(like, window_partition(np.ones((1, H, W, 1)), P)[..., 0] > 0)
-    return array_module(like).tile(of_one_image, (B, 1))
+    return window_partition(array_module(like).ones((B, H, W, 1)), P)[..., 0] > 0

@@ -58,7 +58,7 @@ class GatedConv1d(Conv1d):
     def backward(self, dy: Array, tape: Tape) -> Array:
         if not self.silu:
             return super().backward(dy, tape)
-        v, of_v = conv1d_forward(*tape.pop(self))  # x, weight and bias
+        v, of_v = conv1d_forward(*tape.pop(self)[:3])  # x, weight and bias, without the SiLU
         dx, dweight, dbias = conv1d_backward(dy * sigmoid(v), of_v)
         tape.accumulate(self.weight, dweight)
         if self.bias is not None:
