@@ -3,8 +3,9 @@
 from .initializer import Initializer
 from .layer import Layer
 from .param import Buffer, Param
+from .sizes import Pair, output_size, padded_size
 from .state import mismatches
 from .sums import sum_rows
 from .tape import Tape, TapeError
 
-__all__ = ["Buffer", "Initializer", "Layer", "Param", "Tape", "TapeError", "mismatches", "sum_rows"]
+__all__ = ["Buffer", "Initializer", "Layer", "Pair", "Param", "Tape", "TapeError", "mismatches", "output_size", "padded_size", "sum_rows",]

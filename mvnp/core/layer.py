@@ -68,6 +68,12 @@ class Layer:
             tape.push(self, cache)
         return y
 
+    def accumulate(self, tape: Tape, dx: Array, **gradients: Array | None) -> Array:
+        """Take apart what a `<layer>_backward` function gave: gradients go to the parameters of these names; dx is returned."""
+        for name, gradient in gradients.items():
+            tape.accumulate(getattr(self, name), gradient)
+        return dx
+
     def __repr__(self) -> str:
         """A tree of the layers below, with the shapes of their parameters and how many numbers they are."""
         return tree(self)

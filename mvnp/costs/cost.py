@@ -26,8 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import Layer, Param
-from ..core.sizes import padded_size
+from ..core import Layer, Param, padded_size
 from ..errors import InputError
 from ..layers.attention import MultiHeadAttention
 from ..layers.conv1d import Conv1d

@@ -1,5 +1,4 @@
-"""Depthwise 1-d convolution with 'same' padding: each channel is smoothed along the sequence by its
-own kernel.
+"""Depthwise 1-d convolution with 'same' padding: a kernel for each channel, along the sequence.
 
     x, y, dx, dy (B, L, D)    weight w (D, 1, K)    bias b (D,) or None
 
@@ -12,9 +11,8 @@ With a SiLU behind it, v is what (1) gives, and what (2) and (3) go back from is
     y = v σ(v)                            dv = dy σ(v) (1 + v (1 − σ(v)))                    (4)
 
 dw and db are also summed over the batch. As everywhere in deep learning this is a correlation: the
-kernel is not flipped going forward, and so is flipped in dx. Of an even kernel's padding, the extra
-zero stands on the right, as in PyTorch. MambaVision uses it in place of Mamba's causal convolution:
-a token in an image has no reason to see only its past.
+kernel is flipped in dx, not in y. Of an even kernel's padding, the extra zero stands on the right,
+as in PyTorch. Mamba's is causal; a token in an image has no reason to see only its past.
 """
 
 from __future__ import annotations
@@ -77,6 +75,4 @@ class Conv1d(Layer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         dx, dweight, dbias = conv1d_backward(dy, tape.pop(self))
-        tape.accumulate(self.weight, dweight)
-        tape.accumulate(self.bias, dbias)
-        return dx
+        return self.accumulate(tape, dx, weight=dweight, bias=dbias)

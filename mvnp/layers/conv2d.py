@@ -24,8 +24,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape, sum_rows
-from ..core.sizes import Pair, output_size
+from ..core import Initializer, Layer, Pair, Param, Tape, output_size, sum_rows
 from ..errors import as_pair, check_array
 from ..kernels import twin
 
@@ -111,6 +110,4 @@ class Conv2d(Layer):
     def backward(self, dy: Array, tape: Tape, inputs: bool = True) -> Array:
         """dx; None with `inputs=False`, where nothing needs it and its work can be saved."""
         dx, dweight, dbias = conv2d_backward(dy, tape.pop(self), inputs)
-        tape.accumulate(self.weight, dweight)
-        tape.accumulate(self.bias, dbias)
-        return dx
+        return self.accumulate(tape, dx, weight=dweight, bias=dbias)

@@ -15,7 +15,7 @@ is S Z, and its backward Zᵀ Sᵀ is (2); the other way round, what was cropped
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..core.sizes import padded_size
+from ..core import padded_size
 from ..errors import InputError, check_array
 from ..kernels import twin
 
@@ -38,10 +38,9 @@ def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
     check_array("window_reverse", "tokens", tokens, ("B·nW", P * P, "C"))
     Hp, Wp = padded_size(H, W, P)
     nW = Hp // P * (Wp // P)
-    if tokens.shape[0] % nW:
+    if len(tokens) % nW:
         raise InputError(
-            f"window_reverse: {tokens.shape[0]} windows do not make whole images: {H}x{W} in"
-            f" windows of {P} takes {nW} each"
+            f"window_reverse: {len(tokens)} windows, expected {nW} an image of {H}x{W}, {P}x{P} each"
         )
     windows = tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2])
     x_padded = windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp, Wp, tokens.shape[2])

@@ -33,8 +33,7 @@ from types import ModuleType
 import numpy as np
 
 from ..backend import Array, array_module
-from ..core import sum_rows
-from ..core.sizes import Pair, output_size
+from ..core import Pair, output_size, sum_rows
 from ..errors import InputError, check_array
 from ..kernels import twin
 from .conv2d import col2im, im2col
@@ -64,18 +63,14 @@ def winograd_forward(
 
 
 @twin
-def winograd_backward(
-    dy: Array, cache: tuple, inputs: bool = True
-) -> tuple[Array | None, Array, Array | None]:
-    """dx, dweight, dbias of (3) and (4); dbias is None where there was no bias, and dx with
-    `inputs=False`."""
+def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
+    """dx, dweight, dbias of (3) and (4); dbias is None where there was no bias."""
     x, weight, has_bias, padding = cache
     size = output_size("winograd", x.shape, weight.shape, (1, 1), padding)
     check_array("winograd", "dy", dy, size)
     xp, (O, I, _, _) = array_module(x), weight.shape
     A, G, T = _transforms(xp, x.dtype)
-    # (2) is linear in V, U and Y, each step a product with a matrix: backwards each is a product
-    # with its transpose.
+    # (2) is a chain of products with matrices: backwards each is one with the transpose.
     dY = xp.tensordot(A, _tiles(dy, size, TILE), 1)  # (3)
     V = xp.tensordot(T, _tiles(x, size, PATCH, padding), 1)
     dU = V.swapaxes(1, 2) @ dY
@@ -85,7 +80,7 @@ def winograd_backward(
     # taps in reverse order.
     turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
     around = (TAPS - 1 - padding[0], TAPS - 1 - padding[1])
-    dx = winograd_forward(dy, turned, None, around)[0] if inputs else None
+    dx = winograd_forward(dy, turned, None, around)[0]
     return dx, dweight, sum_rows(dy) if has_bias else None
 
 
@@ -110,18 +105,15 @@ def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @cache
-def _transforms(xp: ModuleType, dtype: np.dtype) -> tuple[Array, Array, Array]:
+def _transforms(xp: ModuleType, dtype: np.dtype) -> tuple[Array, ...]:
     """A⊗A (36, 16), G⊗G (36, 9) and T⊗T (36, 36)."""
-    A, G, T = (xp.asarray(np.kron(matrix, matrix).astype(dtype)) for matrix in matrices())
-    return A, G, T
+    return tuple(xp.asarray(np.kron(matrix, matrix).astype(dtype)) for matrix in matrices())
 
 
 def _tiles(x: Array, size: tuple[int, ...], edge: int, padding: Pair = (0, 0)) -> Array:
-    """(edge², tiles, C): for each tile of y, a square of the padded x, with zeros where it hangs
-    over. The 6x6 of (2) overlap, the 4x4 of (3) do not."""
+    """(edge², tiles, C): the square of x for each tile of y. Those of 6x6 overlap, of 4x4 do not."""
     (ph, pw), (_, H, W, _) = padding, size
-    ends = (0, 0), (ph, ph + -H % TILE), (pw, pw + -W % TILE), (0, 0)
-    x_padded = array_module(x).pad(x, ends)
+    x_padded = array_module(x).pad(x, ((0, 0), (ph, ph + -H % TILE), (pw, pw + -W % TILE), (0, 0)))
     X = im2col(x_padded, (edge, edge), (TILE, TILE), (0, 0))
     return X.reshape(-1, edge**2, x.shape[3]).swapaxes(0, 1)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...backend import Array
-from ...core.sizes import output_size
+from ...core import output_size
 from ...execution.scratch import workspace
 from ..convolution import by_winograd
 from . import winograd
@@ -63,7 +63,8 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array
     if not _fit(x, weight, None) or not taken(dy, x) or dy.shape != size:
         return NotImplemented
     if by_winograd(x, weight, stride, padding, "cpu"):
-        return winograd.winograd_backward(dy, (x, weight, has_bias, padding), inputs)
+        dx, *of_parameters = winograd.winograd_backward(dy, (x, weight, has_bias, padding))
+        return dx if inputs else None, *of_parameters
     geometry = _Geometry(np.ascontiguousarray(x), dy.shape, weight.shape[2:], stride, padding)
     dy, kernel = np.ascontiguousarray(dy), np.ascontiguousarray(weight).reshape(len(weight), -1)
     dx, dweight = np.zeros(x.shape, x.dtype) if inputs else None, np.empty(kernel.shape, x.dtype)

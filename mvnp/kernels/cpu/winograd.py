@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from ...core.sizes import output_size
+from ...core import output_size
 from ...execution.scratch import workspace
 from ...layers.winograd import PATCH, TAPS, TILE
 from .jit import inline, kernel
@@ -39,7 +39,7 @@ def winograd_forward(x: Array, weight: Array, bias: Array | None = None, padding
     return y, (x, weight, bias is not None, padding)
 
 
-def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
+def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     x, weight, has_bias, padding = cache
     size = output_size("winograd", x.shape, weight.shape, (1, 1), padding)
     if not _fit(x, weight, padding) or not taken(dy, x) or dy.shape != size:
@@ -59,9 +59,8 @@ def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Arr
             dU += dU_of_block
     dweight = np.empty((O, I * TAPS**2), x.dtype)
     _transform_kernel_gradient(dU, dweight, tmp)
-    dx = np.empty(x.shape, x.dtype) if inputs else None
-    if dx is not None:
-        _convolve(dy, weight, True, np.zeros(I, x.dtype), dx, (TAPS - 1 - padding[0], TAPS - 1 - padding[1]))
+    dx = np.empty(x.shape, x.dtype)
+    _convolve(dy, weight, True, np.zeros(I, x.dtype), dx, (TAPS - 1 - padding[0], TAPS - 1 - padding[1]))
     return dx, dweight.reshape(weight.shape), sums.astype(x.dtype) if has_bias else None
 
 

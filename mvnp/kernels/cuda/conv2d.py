@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...backend import Array, array_module
-from ...core.sizes import output_size
+from ...core import output_size
 from ...layers.winograd import winograd_backward, winograd_forward
 from ..convolution import by_winograd
 from .launch import Kernels, contiguous
@@ -43,7 +43,8 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array
     if dy.shape != output_size("Conv2d", x.shape, weight.shape, stride, padding) or dy.dtype.kind != "f":
         return NotImplemented
     if by_winograd(x, weight, stride, padding, "cuda"):
-        return winograd_backward(dy, (x, weight, has_bias, padding), inputs)
+        dx, *of_parameters = winograd_backward(dy, (x, weight, has_bias, padding))
+        return dx if inputs else None, *of_parameters
     xp = array_module(dy, x)
     (O, I, Kh, Kw), (ph, pw), (B, H, W, _) = weight.shape, padding, x.shape
     M = _matrix(weight)

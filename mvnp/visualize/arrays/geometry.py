@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.sizes import padded_size
+from ...core import padded_size
 from ...errors import InputError
 from ...layers.window import window_partition
 

@@ -20,8 +20,7 @@ Montavon, Binder, Lapuschkin, Samek, Müller: Layer-Wise Relevance Propagation: 
 from __future__ import annotations
 
 from ....backend import Array, array_module
-from ....core import Layer, Tape
-from ....core.sizes import Pair
+from ....core import Layer, Pair, Tape
 from ....layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 
 
