@@ -8,4 +8,16 @@ from .state import mismatches
 from .sums import sum_rows
 from .tape import Tape, TapeError
 
-__all__ = ["Buffer", "Initializer", "Layer", "Pair", "Param", "Tape", "TapeError", "mismatches", "output_size", "padded_size", "sum_rows",]
+__all__ = [
+    "Buffer",
+    "Initializer",
+    "Layer",
+    "Pair",
+    "Param",
+    "Tape",
+    "TapeError",
+    "mismatches",
+    "output_size",
+    "padded_size",
+    "sum_rows",
+]

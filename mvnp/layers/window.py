@@ -40,7 +40,7 @@ def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
     nW = Hp // P * (Wp // P)
     if len(tokens) % nW:
         raise InputError(
-            f"window_reverse: {len(tokens)} windows, expected {nW} an image of {H}x{W}, {P}x{P} each"
+            f"window_reverse: {len(tokens)} windows of {P}x{P}, expected {nW} an image of {H}x{W}"
         )
     windows = tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2])
     x_padded = windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp, Wp, tokens.shape[2])

@@ -111,7 +111,7 @@ def _transforms(xp: ModuleType, dtype: np.dtype) -> tuple[Array, ...]:
 
 
 def _tiles(x: Array, size: tuple[int, ...], edge: int, padding: Pair = (0, 0)) -> Array:
-    """(edge², tiles, C): the square of x for each tile of y. Those of 6x6 overlap, of 4x4 do not."""
+    """(edge², tiles, C): the square of x for each tile of y. Those of 6x6 overlap, of 4x4 abut."""
     (ph, pw), (_, H, W, _) = padding, size
     x_padded = array_module(x).pad(x, ((0, 0), (ph, ph + -H % TILE), (pw, pw + -W % TILE), (0, 0)))
     X = im2col(x_padded, (edge, edge), (TILE, TILE), (0, 0))

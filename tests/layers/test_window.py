@@ -119,7 +119,7 @@ def test_window_mask_are_those_of_the_image(B, H, W, P):
 
 
 def test_wrong_count():
-    with pytest.raises(InputError, match=r"window_reverse: 5 windows, expected 4 an image of 4x4, 2x2 each"):
+    with pytest.raises(InputError, match=r"window_reverse: 5 windows of 2x2, expected 4 an image of 4x4"):
         window_reverse(np.zeros((5, 4, 3)), 2, 4, 4)
     with pytest.raises(InputError, match=r"tokens has shape \(4, 9, 3\), expected \(B·nW, 4, C\)"):
         window_reverse(np.zeros((4, 9, 3)), 2, 4, 4)
