@@ -95,11 +95,12 @@ class Tape:
 
     def accumulate(self, param: Param | None, gradient: Array | None) -> None:
         """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses. None stands for a parameter
-        that the layer does without, and has no gradient."""
-        if param is None or gradient is None:
+        that the layer does without."""
+        if param is None:
             return
-        if tuple(gradient.shape) != param.shape:
-            raise TapeError(f"a gradient of shape {tuple(gradient.shape)} for a parameter of shape {param.shape}")
+        if gradient is None or tuple(gradient.shape) != param.shape:
+            came = "no gradient" if gradient is None else f"a gradient of shape {tuple(gradient.shape)}"
+            raise TapeError(f"{came} for a parameter of shape {param.shape}")
         self.add(id(param), gradient)
 
     def add(self, key: int, gradient: Array) -> None:

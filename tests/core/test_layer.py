@@ -380,6 +380,15 @@ def test_adding_up_changes_no_array_that_was_given():
 def test_gradient_of_the_wrong_shape():
     with pytest.raises(TapeError, match=r"a gradient of shape \(3,\) for a parameter of shape \(2, 3\)"):
         Tape().accumulate(Param(np.zeros((2, 3))), np.zeros(3))
+    with pytest.raises(TapeError, match=r"no gradient for a parameter of shape \(2,\)"):
+        Tape().accumulate(Param(np.zeros(2)), None)
+
+
+def test_a_layer_hands_gradients_to_its_parameters_by_name():
+    layer, tape, dx = Linear(3, 2, bias=False), Tape(), np.ones(3)
+    assert layer.accumulate(tape, dx, weight=np.full((2, 3), 7.0), bias=None) is dx
+    np.testing.assert_array_equal(tape.gradient(layer.weight), np.full((2, 3), 7.0))
+    assert list(layer.gradients(tape)) == ["weight"]
 
 
 def test_wrong_order_names_both_layers():
