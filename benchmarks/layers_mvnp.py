@@ -37,6 +37,7 @@ from mvnp.layers.silu import silu_backward, silu_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
 from mvnp.layers.softplus import softplus_backward, softplus_forward
 from mvnp.layers.window import window_partition, window_reverse
+from mvnp.layers.winograd import winograd_backward, winograd_forward
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.models.mlp import Mlp
 
@@ -79,6 +80,9 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
                 lambda: conv2d_forward(x, layer.weight.data, bias, layer.stride, layer.padding),
                 lambda dy, cache: conv2d_backward(dy, cache, dx),
             )
+        case "winograd", (inputs, outputs, size, _, _):
+            x, weight, bias = random(batch, size, size, inputs), random(outputs, inputs, 3, 3), random(outputs)
+            return lambda: winograd_forward(x, weight, bias), winograd_backward
         case "batchnorm", (*shape, C):
             x, weight, bias = random(batch, *shape, C), random(C), random(C)
             return lambda: batchnorm_forward(x, weight, bias), batchnorm_backward
