@@ -55,6 +55,12 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
             "x_padded = xp.pad(x, ((0, 0), (p, K - p), (0, 0)))",
         ): LONGER,
+        (
+            "conv1d_backward",
+            "drop term",
+            "dx = sum((weight[:, 0, K - 1 - k] * dy_padded[:, k:k + L] for k in range(K)))",
+            "dx = sum((weight[:, 0, -1 - k] * dy_padded[:, k:k + L] for k in range(K)))",
+        ): "an index from the end, which is K further, is the same place",
     },
     "layers/cross_entropy": {
         (
@@ -71,14 +77,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "FAR = 100",
             "FAR = 101",
         ): "tanh is 1 to the last digit from far below it, and the cube of either is finite",
-    },
-    "layers/layernorm": {
-        (
-            "layernorm_forward",
-            "swap operands",
-            "rstd = 1 / xp.sqrt(row_mean((rows - mean) ** 2) + eps)",
-            "rstd = 1 / xp.sqrt(row_mean((mean - rows) ** 2) + eps)",
-        ): "a square does not know the sign",
     },
     "layers/window": {
         (

@@ -36,6 +36,16 @@ def faults_of(tmp_path):
         ("y = a + b", {("drop term", "y = a"), ("drop term", "y = b"), ("flip sign", "y = a - b")}),
         ("y = a * b", {("lose factor", "y = a"), ("lose factor", "y = b")}),
         ("y = a / b", {("lose factor", "y = a"), ("swap operands", "y = b / a")}),
+        (
+            "y = (a - b) ** 2",
+            {
+                *(("drop term", f"y = {term} ** 2") for term in ("a", "(-b)")),
+                ("flip sign", "y = (a + b) ** 2"),
+                ("lose factor", "y = a - b"),
+                ("swap operands", "y = 2 ** (a - b)"),
+                ("off by one", "y = (a - b) ** 3"),
+            },
+        ),
         ("y = a @ b.T", {("swap operands", "y = b.T @ a"), ("drop transpose", "y = a @ b")}),
         ("y = -x", {("flip sign", "y = x")}),
         ("y = 0.5", {("change constant", "y = 1.0")}),

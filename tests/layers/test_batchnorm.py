@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mvnp import Tape, gradcheck_layer
+from mvnp.core import Initializer
 from mvnp.errors import InputError
 from mvnp.execution import parallel
 from mvnp.layers.batchnorm import (
@@ -238,3 +239,11 @@ def test_shares_have_the_statistics_of_the_batch(monkeypatch):
     assert_same([np.concatenate([one[0], other[0]]), *one[2][2:6]], [want, *cache[2:6]])
     assert_same([np.concatenate([one[1][0], other[1][0]])], expected[:1])
     assert_same([one[1][i] + other[1][i] for i in (1, 2)], expected[1:])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_starts_as_the_standardised_channels(dtype):
+    layer = BatchNorm(3, init=Initializer(dtype=dtype))
+    np.testing.assert_array_equal(layer.weight.data, np.ones(3))
+    np.testing.assert_array_equal(layer.bias.data, np.zeros(3))
+    assert layer.weight.data.dtype == layer.bias.data.dtype == dtype

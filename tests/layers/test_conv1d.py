@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mvnp import gradcheck_layer
+from mvnp.core import Initializer
 from mvnp.errors import InputError
 from mvnp.layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
@@ -117,7 +118,7 @@ def test_with_silu():
 def test_wrong_dy():
     for silu in (False, True):
         _, cache = conv1d_forward(*inputs_of(7, 3).values(), silu)
-        with pytest.raises(InputError, match=r"dy has shape \(2, 6, 3\), expected \(2, 7, 3\)"):
+        with pytest.raises(InputError, match=r"Conv1d: dy has shape \(2, 6, 3\), expected \(2, 7, 3\)"):
             conv1d_backward(np.zeros((2, 6, 3)), cache)
 
 
@@ -152,3 +153,13 @@ def test_wrong_shape():
 def test_wrong_dtype(dtype):
     with pytest.raises(InputError, match=rf"Conv1d: x has dtype {dtype}, expected a floating one"):
         Conv1d(8, 3)(np.zeros((2, 5, 8), dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_a_layer_is_unless_told_otherwise(dtype):
+    """Linear in x: neither a bias nor a SiLU. Its parameters have the dtype of the initializer."""
+    layer = Conv1d(3, 2, init=Initializer(dtype=dtype))
+    assert layer.bias is None
+    assert layer.weight.data.dtype == dtype
+    x = normal((2, 5, 3), seed=1).astype(dtype)
+    np.testing.assert_array_equal(layer(-2 * x), -2 * layer(x))

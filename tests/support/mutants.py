@@ -340,7 +340,9 @@ def _instead_of(node: ast.expr, role: str) -> Iterator[tuple[str, ast.expr | Non
     yield from _in_its_role(node, role)
     match node:
         case ast.BinOp(left=left, op=op, right=right):
-            yield from _instead_of_operation(left, op, right)
+            for operator, new in _instead_of_operation(left, op, right):
+                if not (role == "squared" and operator == "swap operands"):
+                    yield operator, new
         case ast.UnaryOp(op=ast.USub(), operand=operand) if role not in ("axis", "axes", "step"):
             yield "flip sign", operand
         case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand):
@@ -472,6 +474,9 @@ def _within(node: ast.expr, role: str) -> Iterator[tuple[ast.AST, str, int | Non
             for keyword in keywords:
                 if keyword.arg not in UNTOUCHED_OPTIONS:
                     yield keyword, "value", None, "axis" if keyword.arg in ("axis", "axes") else ""
+        case ast.BinOp(op=ast.Pow(), right=ast.Constant(value=2)):
+            yield node, "left", None, "squared"  # which does not know the sign
+            yield node, "right", None, ""
         case ast.Slice(lower=lower, upper=upper, step=step):
             for name, bound in (("lower", lower), ("upper", upper)):
                 if bound is not None:
