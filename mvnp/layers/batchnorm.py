@@ -183,11 +183,8 @@ class BatchNorm(Layer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         cache = tape.pop(self)
-        dx, dweight, dbias = (
-            batchnorm_backward(dy, cache, tape.all_gather)
-            if tape.training
-            else batchnorm_eval_backward(dy, cache)
-        )
-        tape.accumulate(self.weight, dweight)
-        tape.accumulate(self.bias, dbias)
-        return dx
+        if tape.training:
+            gradients = batchnorm_backward(dy, cache, tape.all_gather)
+        else:
+            gradients = batchnorm_eval_backward(dy, cache)
+        return self.accumulate(tape, gradients, self.weight, self.bias)

@@ -48,6 +48,4 @@ class LayerScale(Layer):
         return self.record(tape, layer_scale_forward(x, self.gamma.data))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dgamma = layer_scale_backward(dy, tape.pop(self))
-        tape.accumulate(self.gamma, dgamma)
-        return dx
+        return self.accumulate(tape, layer_scale_backward(dy, tape.pop(self)), self.gamma)

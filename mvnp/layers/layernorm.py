@@ -75,7 +75,5 @@ class LayerNorm(Layer):
         return self.record(tape, layernorm_forward(x, self.weight.data, self.bias.data, self.eps))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dweight, dbias = layernorm_backward(dy, tape.pop(self))
-        tape.accumulate(self.weight, dweight)
-        tape.accumulate(self.bias, dbias)
-        return dx
+        gradients = layernorm_backward(dy, tape.pop(self))
+        return self.accumulate(tape, gradients, self.weight, self.bias)

@@ -56,8 +56,5 @@ class Linear(Layer):
         return self.record(tape, linear_forward(x, self.weight.data, bias))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dweight, dbias = linear_backward(dy, tape.pop(self))
-        tape.accumulate(self.weight, dweight)
-        if self.bias is not None:
-            tape.accumulate(self.bias, dbias)
-        return dx
+        gradients = linear_backward(dy, tape.pop(self))
+        return self.accumulate(tape, gradients, self.weight, self.bias)

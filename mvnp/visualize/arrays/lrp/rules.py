@@ -59,11 +59,7 @@ class GatedConv1d(Conv1d):
         if not self.silu:
             return super().backward(dy, tape)
         v, of_v = conv1d_forward(*tape.pop(self))  # x, weight and bias
-        dx, dweight, dbias = conv1d_backward(dy * sigmoid(v), of_v)
-        tape.accumulate(self.weight, dweight)
-        if self.bias is not None:
-            tape.accumulate(self.bias, dbias)
-        return dx
+        return self.accumulate(tape, conv1d_backward(dy * sigmoid(v), of_v), self.weight, self.bias)
 
 
 class GatedGELU(GELU):
@@ -77,9 +73,7 @@ class FixedScaleLayerNorm(LayerNorm):
     """LayerNorm with (3)."""
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dbias = layernorm_relevance(dy, tape.pop(self))
-        tape.accumulate(self.bias, dbias)
-        return dx
+        return self.accumulate(tape, layernorm_relevance(dy, tape.pop(self)), self.bias)
 
 
 class FixedWeightAttention(MultiHeadAttention):
