@@ -18,15 +18,14 @@ c is a part of the gradient of its last state, and the next c the gradient of it
 Chen et al.: Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
 from ..backend import Array, array_module
+from ..core import sum_rows
 from ..errors import InputError, check_array
 from .linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
-from .selective_scan import ScanCache, check_inputs, decays, over_tokens
+from .selective_scan import ScanCache, check_inputs, decays
 from .softplus import softplus_backward, softplus_forward
 
 
@@ -40,18 +39,9 @@ class CheckpointedCache(NamedTuple):
 
 
 def checkpointed_scan_forward(
-    x: Array,
-    dt: Array,
-    A: Array,
-    B: Array,
-    C: Array,
-    D: Array,
-    dt_bias: Array | None = None,
-    *,
-    softplus: bool = True,
-    keep_every: int | None = None,
-    method: str = "sequential",
-) -> tuple[Array, CheckpointedCache]:
+    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None = None, *,
+    softplus: bool = True, keep_every: int | None = None, method: str = "sequential",
+) -> tuple[Array, CheckpointedCache]:  # fmt: skip
     """y (b, l, d) of the selective scan, and the cache for `checkpointed_scan_backward`.
 
     softplus      as in selective_scan.py
@@ -94,15 +84,15 @@ def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Arr
         dh[-1] = dh[-1] + c  # (3)
         da, g, c = linear_recurrence_backward(dh, recurrence)  # (4)
         e = da * recurrence[0]
-        dA = dA + over_tokens(e * delta_b.swapaxes(0, 1)[:, :, None, :]).T
-        dD = dD + over_tokens(dy_b * x_b)
+        dA = dA + sum_rows(e * delta_b.swapaxes(0, 1)[:, :, None, :], axes=2).T
+        dD = dD + sum_rows(dy_b * x_b)
         dB[:, block] = xp.einsum("lbnd,bld->bln", g, delta_b * x_b)
         dC[:, block] = xp.einsum("bld,lbnd->bln", dy_b, h)
         g_B = xp.einsum("lbnd,bln->bld", g, B_b)
         dx[:, block] = delta_b * g_B + D * dy_b
         ddelta = xp.einsum("lbnd,nd->bld", e, A.T) + x_b * g_B
         ddt[:, block] = softplus_backward(ddelta, delta_b) if softplus else ddelta
-    return dx, ddt, dA, dB, dC, dD, over_tokens(ddt) if has_bias else None
+    return dx, ddt, dA, dB, dC, dD, sum_rows(ddt) if has_bias else None
 
 
 def _states(cache: CheckpointedCache, block: slice, start: Array) -> tuple[Array, tuple]:

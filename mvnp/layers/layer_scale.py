@@ -9,11 +9,8 @@ The sum runs over all leading axes. Touvron et al.: Going deeper with Image Tran
 arXiv:2103.17239, eq. 2.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape
-from ..core.sums import sum_rows
+from ..core import Initializer, Layer, Param, Tape, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 

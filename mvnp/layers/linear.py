@@ -8,11 +8,8 @@
 The sums run over all leading axes: every row of x met the same W, so each adds its share.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape
-from ..core.sums import sum_rows
+from ..core import Initializer, Layer, Param, Tape, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 

@@ -24,8 +24,6 @@ Parallelization of a Ubiquitous Sequential Computation, arXiv:2311.06281. Gu, Da
 arXiv:2312.00752, section 3.3.2, for the scan of a GPU.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -24,12 +24,11 @@ Explanations through Conservative Propagation, arXiv:2202.07304. (2) is (1) with
 from __future__ import annotations
 
 from ....backend import Array, array_module
-from ....core import Layer, Tape
-from ....core.sums import sum_rows
+from ....core import Layer, Tape, sum_rows
 from ....layers.attention import AttentionCache, MultiHeadAttention
 from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ....layers.gelu import GELU, cdf, tanh_u
-from ....layers.layernorm import LayerNorm
+from ....layers.layernorm import LayerNorm, row_mean
 from ....layers.selective_scan import selective_scan_backward
 from ....layers.silu import sigmoid
 from ....models.mixer import MambaVisionMixer
@@ -43,8 +42,8 @@ def gelu_gate(x: Array, approximate: str) -> Array:
 def layernorm_relevance(dy: Array, cache: tuple) -> tuple[Array, Array]:
     """dx of (3) and dβ, from the cache of `layernorm_forward`."""
     _, weight, _, rstd = cache
-    g = (dy * weight).reshape(len(rstd), -1)
-    return (rstd * (g - g.mean(axis=-1, keepdims=True))).reshape(dy.shape), sum_rows(dy)
+    g = dy * weight
+    return rstd * (g - row_mean(g)), sum_rows(dy)
 
 
 def attention_relevance(do: Array, cache: AttentionCache) -> Array:
