@@ -213,7 +213,8 @@ def python_blocks(page: Path) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, match.start(3)), match[3]) for match in found]
 
 
-NEEDED = {"docs/export.md": ("onnx", "onnxruntime")}  # what the code of a page runs on, beyond what mvnp does
+# What the code of a page runs on, beyond what mvnp does.
+NEEDED = {"docs/export.md": ("onnx", "onnxruntime"), "docs/kernels.md": ("numba",)}
 PAGES_WITH_CODE = [page for page in PAGES if python_blocks(page)]
 
 

@@ -57,7 +57,8 @@ from .cache import KernelCache, cache_folder, writable  # noqa: E402
 def kernel(function: Callable[..., Any]) -> Any:
     """Decorates a loop: compiled when first called, from the cache on disk where it has been before."""
     compiled = numba.njit(**OPTIONS)(function)
-    compiled._cache = KernelCache(function)
+    if function.__module__ in sys.modules:  # what was typed in, and is in no module, cannot be found again from the disk
+        compiled._cache = KernelCache(function)
     return compiled
 
 
