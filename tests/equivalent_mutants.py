@@ -76,8 +76,8 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
         (
             "layernorm_forward",
             "swap operands",
-            "rstd = 1 / xp.sqrt(row_mean((rows - mean) ** 2) + eps)",
-            "rstd = 1 / xp.sqrt(row_mean((mean - rows) ** 2) + eps)",
+            "rstd = 1 / xp.sqrt(row_mean((x - mean) ** 2) + eps)",
+            "rstd = 1 / xp.sqrt(row_mean((mean - x) ** 2) + eps)",
         ): "a square does not know the sign",
     },
     "layers/window": {

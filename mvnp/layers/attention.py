@@ -79,9 +79,8 @@ def transposed(x: Array) -> Array:
 
 def check_inputs(q: Array, k: Array, v: Array, mask: Array | None, dropout: Array | None) -> None:
     """Raise InputError unless all shapes and dtypes fit those of q."""
-    check_arrays(
-        "attention", q=(q, "BhLd"), k=(k, "BhLd"), v=(v, "BhLd"), dropout=(dropout, "BhLL")
-    )
+    heads = {"q": (q, "BhLd"), "k": (k, "BhLd"), "v": (v, "BhLd")}
+    check_arrays("attention", **heads, dropout=(dropout, "BhLL"))
     array_module(q, k, v, mask, dropout)
     check_mask("attention", mask, (q.shape[0], q.shape[2]))
 
@@ -122,8 +121,7 @@ class MultiHeadAttention(Layer):
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q, tape), self.k_norm(k, tape)
         dropout = self.attn_drop.draw(tape, (B, self.heads, L, L), x)
-        attended = attention_forward(q, k, v, mask, dropout, keep=tape is not None)
-        o = self.record(tape, attended)
+        o = self.record(tape, attention_forward(q, k, v, mask, dropout, keep=tape is not None))
         y = self.proj(o.transpose(0, 2, 1, 3).reshape(B, L, C), tape)
         return self.proj_drop(y, tape)
 

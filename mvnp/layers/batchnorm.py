@@ -132,16 +132,11 @@ class BatchNorm(Layer):
             return self.record(tape, batchnorm_eval_forward(x, weight, bias, *statistics, self.eps))
         y, cache = batchnorm_forward(x, weight, bias, self.eps, tape.all_gather)
         *_, mean, _, variance, n = cache
-        self._update(tape, self.running_mean, mean)
-        self._update(tape, self.running_var, variance * (n / (n - 1)))
-        tracked = self.num_batches_tracked
+        unbiased, m, tracked = n / (n - 1) * variance, self.momentum, self.num_batches_tracked
+        for running, value in (self.running_mean, mean), (self.running_var, unbiased):
+            tape.defer(running, (1 - m) * tape.pending(running) + m * value)  # (5)
         tape.defer(tracked, array_module(mean).asarray(tape.pending(tracked) + 1))
         return self.record(tape, (y, cache))
-
-    def _update(self, tape: Tape, running: Buffer, value: Array) -> None:
-        """(5), left on the tape until it is committed."""
-        m = self.momentum
-        tape.defer(running, (1 - m) * tape.pending(running) + m * value)
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         if tape.training:

@@ -9,8 +9,8 @@ b·l·n·d numbers. This one cuts time into blocks of K tokens and keeps h befor
                 its gradients, from  c = exp(Δ_(t+1) A) g_(t+1), t the block's last     (3)
                 c for the block before it                                               (4)
 
-c is what the future wants of the last state of a block. So there are l/K states kept and K states
-of one block in memory. l/K + K is smallest for K = √l.
+c is what the future wants of the last state of a block. In memory are l/K states that are kept,
+and K of one block: fewest for K = √l.
 
 A block is a recurrence with a start, linear_recurrence.py, eq. 1, and (3) and (4) are its backward:
 c is a part of the gradient of its last state, and the next c the gradient of its start.
@@ -96,10 +96,7 @@ def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Arr
 
 
 def _states(cache: CheckpointedCache, block: slice, start: Array) -> tuple[Array, tuple]:
-    """The states of a block of tokens, (K, b, n, d), and what the backward of its recurrence needs.
-
-    Time comes first, as linear_recurrence.py has it.
-    """
+    """The states of a block, time first, (K, b, n, d), and the cache of its recurrence."""
     x, delta, B = (v[:, block] for v in (cache.scan.x, cache.scan.delta, cache.scan.B))
     decay = decays(delta, cache.scan.A).swapaxes(0, 1)
     inputs = (B[..., None] * (delta * x)[:, :, None, :]).swapaxes(0, 1)

@@ -34,8 +34,7 @@ def layer_scale_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
 class LayerScale(Layer):
     """A factor for each of `channels`, all starting at `value`."""
 
-    # The official key of this parameter is the name that the layer has in its block (…gamma_1),
-    # with nothing after it.
+    # The official key is the name that the layer has in its block (…gamma_1), nothing after it.
     key_of = {"gamma": ""}  # noqa: RUF012
 
     def __init__(self, channels: int, value: float, init: Initializer | None = None) -> None:

@@ -36,10 +36,7 @@ def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
 
 
 class Linear(Layer):
-    """An affine map from `inputs` to `outputs` channels.
-
-    Weights start truncated normal, σ = 0.02; the bias at 0.
-    """
+    """(1), from `inputs` to `outputs` channels. W starts truncated normal, σ = 0.02, and b at 0."""
 
     def __init__(
         self, inputs: int, outputs: int, bias: bool = True, init: Initializer | None = None

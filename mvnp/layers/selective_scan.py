@@ -63,8 +63,7 @@ def selective_scan_forward(
     softplus      False: Δ = dt + dt_bias, for a step size that is made elsewhere
     keep          False: no backward will follow, and there is no cache
 
-    Raises InputError naming the argument whose shape or dtype does not fit x and A, and for an A
-    that is positive somewhere (on a GPU nobody looks).
+    Raises InputError naming the argument whose shape or dtype does not fit, and for an A > 0.
     """
     check_inputs(x, dt, A, B, C, D, dt_bias)
     delta = dt if dt_bias is None else dt + dt_bias
