@@ -26,7 +26,7 @@ _SILU = "gate * (1 + x * (1 - gate))"
 _SOFTPLUS = "dy * -array_module(dy, y).expm1(-y)"
 _DROP = "return mask * dy  # (2)"
 _LAYERNORM_DX = "rstd * (g - row_mean(g) - x_hat * row_mean(g * x_hat))"
-_LAYERNORM_X_HAT = "(x - mean) * rstd"
+_LAYERNORM_X_HAT = "(x - mean) * rstd\n    g = weight"
 _BATCH_DX = "input_gradient(dy, x, mean, rstd, weight, mean_g, mean_g_x_hat)"
 _DQ, _DK, _DV, _DS = (
     "dq = ds @ k / math.sqrt(q.shape[-1])",
@@ -323,11 +323,11 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("g = weight * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
         (
             _LAYERNORM_X_HAT,
-            "x - mean",
+            "x - mean\n    g = weight",
             "mistake",
             "x − μ, without its factor r, stands where x̂ belongs",
         ),
-        (_LAYERNORM_X_HAT, "x * rstd", "mistake", "μ is not subtracted in x̂"),
+        (_LAYERNORM_X_HAT, "x * rstd\n    g = weight", "mistake", "μ is not subtracted in x̂"),
         ("row_mean(g * x_hat)", "(g * x_hat).sum(axis=-1, keepdims=True)", "mistake", "a sum stands there"),
         ("- x_hat * row_mean(g * x_hat)", "- row_mean(g * x_hat)", "missing factor", "the factor x̂ is missing"),
         (
@@ -346,7 +346,7 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "return dx, sum_rows(dy * x_hat)",
             "return dx, dy * x_hat",
             "missing sum",
-            "the sum over the axis 0 of this array is missing",
+            "the sum over the axes B and L is missing",
         ),
         ("return dx, sum_rows", "return dx.reshape(-1, x.shape[-1]), sum_rows", "shape", "reshape them"),
         ("sum_rows(dy * x_hat)", "sum_rows(g * x_hat)", "mixed up", "g stands where dy belongs"),
