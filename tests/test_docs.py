@@ -106,6 +106,13 @@ def remarks(stem: str) -> Iterator[tuple[int, str]]:
             yield node.body[0].lineno, docstring
 
 
+@pytest.mark.parametrize("stem", STEMS)
+def test_page_shows_the_twins_that_there_are(stem):
+    twins = [path for path in (f"cpu/{stem}.py", f"cuda/{stem}.cu") if (ROOT / "mvnp" / "kernels" / path).is_file()]
+    below = f"```{{annotated}} mvnp.layers.{stem}\n```\n\n```{{twins}} {stem}\n```\n"
+    assert (below in text_of(DOCS / "layers" / f"{stem}.md")) == bool(twins)
+
+
 def test_equations_are_found():
     assert equations("layernorm") == [1, 2, 3]
     assert equations("selective_scan") == list(range(1, 11))
