@@ -1,5 +1,6 @@
 """What every layer shares: parameters, the tape of a pass, state dicts, first values."""
 
+from .function import Function
 from .initializer import Initializer
 from .layer import Layer
 from .param import Buffer, Param
@@ -10,6 +11,7 @@ from .tape import Tape, TapeError
 
 __all__ = [
     "Buffer",
+    "Function",
     "Initializer",
     "Layer",
     "Pair",

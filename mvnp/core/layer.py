@@ -68,10 +68,13 @@ class Layer:
             tape.push(self, cache)
         return y
 
-    def accumulate(self, tape: Tape, dx: Array, **gradients: Array | None) -> Array:
-        """Take apart what a `<layer>_backward` function gave: gradients go to the parameters of these names; dx is returned."""
-        for name, gradient in gradients.items():
-            tape.accumulate(getattr(self, name), gradient)
+    def accumulate(self, tape: Tape, gradients: tuple[Array | None, ...], *params: Param | None) -> Array:
+        """Take apart what a `<layer>_backward` function gave: the tape adds up the gradients of `params`; dx, the first, is
+        returned. An absent parameter, a bias that is None, stands in the list all the same."""
+        dx, *of_params = gradients
+        for param, gradient in zip(params, of_params, strict=True):
+            if param is not None:
+                tape.accumulate(param, gradient)
         return dx
 
     def __repr__(self) -> str:

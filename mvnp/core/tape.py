@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Gives what every share of a batch has for a value, in order.
+AllGather = Callable[[Any], list[Any]]
+
+
+def alone(value: T) -> list[T]:
+    """The AllGather of a batch that is whole: one."""
+    return [value]
+
 
 class TapeError(MvnpError, RuntimeError):
     """A backward that does not answer the forward that was recorded."""
@@ -163,5 +171,5 @@ class Tape:
         self.updates.clear()
 
     def all_gather(self, value: T) -> list[T]:
-        """`value` of every share of the batch, in order. Here the batch is whole: one."""
-        return [value]
+        """`value` of every share of the batch, in order."""
+        return alone(value)

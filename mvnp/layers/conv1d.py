@@ -74,5 +74,5 @@ class Conv1d(Layer):
         return self.record(tape, conv1d_forward(x, self.weight.data, bias, self.silu))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dweight, dbias = conv1d_backward(dy, tape.pop(self))
-        return self.accumulate(tape, dx, weight=dweight, bias=dbias)
+        gradients = conv1d_backward(dy, tape.pop(self))
+        return self.accumulate(tape, gradients, self.weight, self.bias)

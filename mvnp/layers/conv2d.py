@@ -109,5 +109,5 @@ class Conv2d(Layer):
 
     def backward(self, dy: Array, tape: Tape, inputs: bool = True) -> Array:
         """dx; None with `inputs=False`, where nothing needs it and its work can be saved."""
-        dx, dweight, dbias = conv2d_backward(dy, tape.pop(self), inputs)
-        return self.accumulate(tape, dx, weight=dweight, bias=dbias)
+        gradients = conv2d_backward(dy, tape.pop(self), inputs)
+        return self.accumulate(tape, gradients, self.weight, self.bias)

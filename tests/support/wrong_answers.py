@@ -26,7 +26,7 @@ _SILU = "gate * (1 + x * (1 - gate))"
 _SOFTPLUS = "dy * -array_module(dy, y).expm1(-y)"
 _DROP = "return mask * dy  # (2)"
 _LAYERNORM_DX = "rstd * (g - row_mean(g) - x_hat * row_mean(g * x_hat))"
-_LAYERNORM_X_HAT = "(x.reshape(-1, weight.size) - mean) * rstd"
+_LAYERNORM_X_HAT = "(x - mean) * rstd\n    g = weight"
 _BATCH_DX = "input_gradient(dy, x, mean, rstd, weight, mean_g, mean_g_x_hat)"
 _DQ, _DK, _DV, _DS = (
     "dq = ds @ k / math.sqrt(q.shape[-1])",
@@ -320,19 +320,19 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("g - row_mean(g) - x_hat", "g + row_mean(g) - x_hat", "sign", "the term − r ⟨g⟩ has the wrong sign"),
         ("dx = rstd * (g", "dx = (g", "missing factor", "the factor r is missing"),
         ("dx = rstd * (g", "dx = 1 / rstd * (g", "mistake", "1/r stands where r belongs"),
-        ("g = weight.reshape(-1) * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
+        ("g = weight * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
         (
             _LAYERNORM_X_HAT,
-            "x.reshape(-1, weight.size) - mean",
+            "x - mean\n    g = weight",
             "mistake",
             "x − μ, without its factor r, stands where x̂ belongs",
         ),
-        (_LAYERNORM_X_HAT, "x.reshape(-1, weight.size) * rstd", "mistake", "μ is not subtracted in x̂"),
+        (_LAYERNORM_X_HAT, "x * rstd\n    g = weight", "mistake", "μ is not subtracted in x̂"),
         ("row_mean(g * x_hat)", "(g * x_hat).sum(axis=-1, keepdims=True)", "mistake", "a sum stands there"),
         ("- x_hat * row_mean(g * x_hat)", "- row_mean(g * x_hat)", "missing factor", "the factor x̂ is missing"),
         (
             "sum_rows(dy * x_hat), sum_rows(dy)",
-            "sum_rows(dy * x.reshape(dy.shape)), sum_rows(dy)",
+            "sum_rows(dy * x), sum_rows(dy)",
             "mistake",
             "x, not standardised, stands where x̂ belongs",
         ),
@@ -343,12 +343,12 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "come in the order dx, dbias and dweight",
         ),
         (
-            "return dx.reshape(x.shape), dweight.reshape(weight.shape)",
-            "return dx.reshape(x.shape), dy * x_hat",
+            "return dx, sum_rows(dy * x_hat)",
+            "return dx, dy * x_hat",
             "missing sum",
-            "the sum over the axis 0 of this array is missing",
+            "the sum over the axes B and L is missing",
         ),
-        ("return dx.reshape(x.shape)", "return dx", "shape", "reshape them"),
+        ("return dx, sum_rows", "return dx.reshape(-1, x.shape[-1]), sum_rows", "shape", "reshape them"),
         ("sum_rows(dy * x_hat)", "sum_rows(g * x_hat)", "mixed up", "g stands where dy belongs"),
     ],
     "batchnorm": [
@@ -667,11 +667,11 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ),
         ("g, delta * x)", "g, x)", "missing factor", "the factor Δ_t is missing"),
         ("g, delta * x)", "g, delta)", "missing factor", "the factor x is missing"),
-        ("over_tokens(e * delta[:, :, None, :]).T", "over_tokens(e).T", "missing factor", "the factor Δ_t is missing"),
+        ("sum_rows(e * delta[:, :, None, :], axes=2)", "sum_rows(e, axes=2)", "missing factor", "the factor Δ_t is missing"),
         ("dy, h)", "dy, g)", "mixed up", "g stands where h_t belongs"),
-        ("None, :]).T", "None, :])", "transposed", "it is transposed"),
-        ("over_tokens(ddt) if has_bias", "ddt if has_bias", "missing sum", "the sum over the axes b and l is missing"),
-        ("over_tokens(dy * x)", "over_tokens(dy)", "missing factor", "the factor x is missing"),
+        ("axes=2).T", "axes=2)", "transposed", "it is transposed"),
+        ("sum_rows(ddt) if has_bias", "ddt if has_bias", "missing sum", "the sum over the axes b and l is missing"),
+        ("sum_rows(dy * x)", "sum_rows(dy)", "missing factor", "the factor x is missing"),
     ],
     "checkpointed_scan": [
         ("dh[-1] = dh[-1] + c", "pass", "mistake", "nothing comes back over the border of two blocks"),
@@ -682,8 +682,8 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("softplus_backward(ddelta, delta_b) if softplus else ddelta", "ddelta", "mistake", "the slope 1 − e^−Δ of softplus"),
         ("g, delta_b * x_b)", "g, x_b)", "missing factor", "the factor Δ_t is missing"),
         ("dy_b, h)", "dy_b, g)", "mixed up", "g stands where h_t belongs"),
-        ("over_tokens(dy_b * x_b)", "over_tokens(dy_b)", "missing factor", "the factor x is missing"),
-        ("over_tokens(ddt) if has_bias", "ddt if has_bias", "missing sum", "the sum over the axes b and l is missing"),
+        ("sum_rows(dy_b * x_b)", "sum_rows(dy_b)", "missing factor", "the factor x is missing"),
+        ("sum_rows(ddt) if has_bias", "ddt if has_bias", "missing sum", "the sum over the axes b and l is missing"),
         ("return dx, ddt, dA,", "return dx, ddt, dA.T,", "transposed", "it is transposed"),
     ],
 }

@@ -59,9 +59,7 @@ def gamma_convolution(gamma: float) -> type[Layer]:
         def backward(self, dy: Array, tape: Tape, inputs: bool = True) -> Array:
             x, *_ = tape.pop(self)
             bias = None if self.bias is None else self.bias.data
-            dx, dbias = gamma_relevance(dy, x, self.weight.data, bias, self.stride, self.padding, gamma)
-            if self.bias is not None:
-                tape.accumulate(self.bias, dbias)
-            return dx
+            relevance = gamma_relevance(dy, x, self.weight.data, bias, self.stride, self.padding, gamma)
+            return self.accumulate(tape, relevance, self.bias)
 
     return GammaConv2d
