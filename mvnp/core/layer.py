@@ -73,8 +73,7 @@ class Layer:
         returned. An absent parameter, a bias that is None, stands in the list all the same."""
         dx, *of_params = gradients
         for param, gradient in zip(params, of_params, strict=True):
-            if param is not None:
-                tape.accumulate(param, gradient)
+            tape.accumulate(param, gradient)
         return dx
 
     def __repr__(self) -> str:
