@@ -134,8 +134,9 @@ def test_page_numbers_equations_like_the_source(stem):
 
 @cache
 def anchors(page: Path) -> set[str]:
-    """What `#...` may point at: headings, by their slug, and labels."""
-    text = FENCE.sub("", text_of(page))
+    """What `#...` may point at: headings, by their slug, and labels, also of a page that is included."""
+    included = re.findall(r"^```\{include\} (\S+)$", text_of(page), re.MULTILINE)
+    text = FENCE.sub("", "\n".join(map(text_of, [page, *(page.parent / path for path in included)])))
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
     return slugs | set(re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE))

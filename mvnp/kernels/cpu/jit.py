@@ -55,9 +55,11 @@ from .cache import KernelCache, cache_folder, writable  # noqa: E402
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Decorates a loop: compiled when first called, from the cache on disk where it has been before."""
+    """Decorates a loop: compiled when first called, from the cache on disk where it has been before. One of no module, such as
+    code of a page that is executed, is not kept: who loads a kernel imports its module."""
     compiled = numba.njit(**OPTIONS)(function)
-    compiled._cache = KernelCache(function)
+    if function.__module__ in sys.modules:
+        compiled._cache = KernelCache(function)
     return compiled
 
 

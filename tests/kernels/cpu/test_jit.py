@@ -120,6 +120,35 @@ def test_numbas_own_variable_says_where(tmp_path):
 
 
 @needs_numba
+def test_another_number_in_the_text_is_another_kernel(tmp_path):
+    program = """
+        def times(factor):
+            names = {"kernel": kernel, "__name__": "__main__"}
+            exec(f"@kernel\\ndef double(x, y):\\n    for i in range(x.size):\\n        y[i] = {factor} * x[i] + 1", names)
+            return names["double"]
+
+        check(times(2))
+        x, y = np.ones(3), np.zeros(3)
+        times(5)(x, y)
+        print(y.tolist(), progress.kernels)
+        """
+    assert run(tmp_path, program) == "[6.0, 6.0, 6.0] 2"
+    assert run(tmp_path, program) == "[6.0, 6.0, 6.0] 0"
+
+
+@needs_numba
+def test_a_kernel_of_no_module_is_not_kept(tmp_path):
+    program = """
+        names = {"kernel": kernel, "__name__": "a_page"}
+        exec("@kernel\\ndef double(x, y):\\n    for i in range(x.size):\\n        y[i] = 2 * x[i] + 1", names)
+        check(names["double"])
+        """
+    run(tmp_path, program)
+    run(tmp_path, program)
+    assert files(tmp_path) == []
+
+
+@needs_numba
 def test_two_processes_at_once(tmp_path):
     program = textwrap.dedent(KERNEL) + "check(); check(dtype='float32')"
     command = [sys.executable, "-c", program]
