@@ -38,7 +38,7 @@ from machine import processor
 from report import as_markdown, as_text
 from results import write_beside
 from rounds import Disagreement, Runner, add_floors
-from workers import WorkerError, ask
+from workers import TREE, WorkerError, ask
 
 from mvnp import atomic
 from mvnp.execution import parallel
@@ -58,12 +58,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few cases, one round: about a minute")
     parser.add_argument("--only", choices=GROUPS, action="append", help="one group; more than once: several")
-    parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
+    parser.add_argument("--rounds", type=int, help="default 2, with --quick 1")
     parser.add_argument("--out", type=Path, help="folder for JSON and tables, such as docs/measured")
     parser.add_argument("--against", type=Path, metavar="TREE", help="a working copy of this repository, for the group book")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="keep rows here, and do not measure again what is kept")
     arguments = parser.parse_args()
-    rounds = arguments.rounds or (1 if arguments.quick else 3)
+    rounds = arguments.rounds or (1 if arguments.quick else 2)
     if rounds < 1:
         parser.error("--rounds has to be at least 1")
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5:
@@ -71,7 +71,7 @@ def main() -> None:
             f"warning: other work has kept {os.getloadavg()[0]:.1f} cores busy in the last minute; it disturbs what is measured"
         )
     peers = installed(arguments.quick, arguments.against)
-    kept = partial(keep, arguments.resume, f"{processor()} {rounds} {arguments.quick}")
+    kept = partial(keep, arguments.resume, f"{processor()} {rounds} {arguments.quick} {arguments.against} {text_digest()}")
     try:
         with tempfile.TemporaryDirectory(prefix="mvnp-benchmark-") as folder:
             runner = Runner(Path(folder), parallel.threads(), rounds, peers, say, arguments.against)
@@ -109,7 +109,7 @@ def measure(
 
 
 def keep(folder: Path | None, about: str, name: str, make: Callable[[], Any]) -> Any:
-    """What `make` gives; from the folder, where a run on the same processor and with the same settings has left it there."""
+    """What `make` gives; from the folder, where a run of the same code and settings, on the same processor, has left it."""
     if folder is None:
         return make()
     path = folder / f"{name}-{hashlib.sha256(about.encode()).hexdigest()[:8]}.json"
@@ -118,6 +118,14 @@ def keep(folder: Path | None, about: str, name: str, make: Callable[[], Any]) ->
         folder.mkdir(parents=True, exist_ok=True)
         atomic.write_bytes(path, json.dumps(found).encode())
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def text_digest() -> str:
+    """Of all code that is measured and that measures."""
+    digest = hashlib.sha256()
+    for path in sorted(path for room in ("mvnp", "benchmarks") for path in (TREE / room).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def installed(quick: bool, against: Path | None = None) -> dict[str, str | None]:

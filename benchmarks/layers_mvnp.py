@@ -13,6 +13,7 @@ from layers import BATCH, BY_NAME, repetitions
 
 from mvnp.core import Layer, Tape
 from mvnp.execution.parallel import run
+from mvnp.execution.scratch import keep_freed_memory
 from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
 from mvnp.layers.batchnorm import (
     batchnorm_backward,
@@ -146,6 +147,7 @@ def unwound(tape: Tape) -> Tape:
 
 def time_layers(names: list[str], threads: int) -> dict[str, dict[str, float]]:
     """Seconds of the forward and of the backward of each row, and how many numbers the forward gives."""
+    keep_freed_memory()  # as mvnp's commands do
     most = max(n for n in range(1, min(threads, BATCH) + 1) if BATCH % n == 0)
     found: dict[str, dict[str, float]] = {}
     for name in names:

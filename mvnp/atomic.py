@@ -19,15 +19,16 @@ from .errors import InputError, MvnpError
 MARK = ".mvnp-tmp"
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path`, or leave what is there as it was.
+def write_bytes(path: str | os.PathLike[str], data: bytes, lasting: bool = True) -> None:
+    """Write `data` to `path`, or leave what is there as it was. Not `lasting`: nor is it waited until the disk has it, which
+    takes longer than all else; after a power cut the file may then be damaged.
 
     Raises OSError that names the file: the folder is missing, not writable, or the disk is full.
     """
-    write_with(path, lambda file: file.write(data))
+    write_with(path, lambda file: file.write(data), lasting)
 
 
-def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any]) -> None:
+def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any], lasting: bool = True) -> None:
     """Like `write_bytes`, of what `write` puts into the open file that it is given. What it raises goes on to the caller."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{MARK}")
@@ -36,13 +37,15 @@ def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any]) -
         with open(temporary, "xb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}; {_what_remains(path)}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    if lasting:
+        sync_folder(path.parent)
 
 
 def make_folder(path: Path, refuse: type[MvnpError] = InputError) -> None:

@@ -3,7 +3,59 @@
 {module: {(function, operator, statement before, statement after): reason}}, as `python tests/mutants.py --list` prints them.
 """
 
+LONGER = "of zeros behind the end only as many are read as are needed"
+
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
+    "layers/conv1d": {
+        (
+            "conv1d_forward",
+            "flip sign",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 + p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_forward",
+            "flip sign",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K + 1 - p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_forward",
+            "drop term",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_forward",
+            "drop term",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_backward",
+            "flip sign",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 + p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_backward",
+            "flip sign",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K + 1 - p), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_backward",
+            "drop term",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1), (0, 0)))",
+        ): LONGER,
+        (
+            "conv1d_backward",
+            "drop term",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))",
+            "x_padded = xp.pad(x, ((0, 0), (p, K - p), (0, 0)))",
+        ): LONGER,
+    },
     "layers/cross_entropy": {
         (
             "cross_entropy_forward",
@@ -11,5 +63,29 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)",
             "loss = -(p * xp.where(p == 0, 1, log_q)).sum() / len(logits)",
         ): "any finite number will do where it is multiplied by p = 0",
+    },
+    "layers/gelu": {
+        (
+            "",
+            "off by one",
+            "FAR = 100",
+            "FAR = 101",
+        ): "tanh is 1 to the last digit from far below it, and the cube of either is finite",
+    },
+    "layers/layernorm": {
+        (
+            "layernorm_forward",
+            "swap operands",
+            "rstd = 1 / xp.sqrt(row_mean((rows - mean) ** 2) + eps)",
+            "rstd = 1 / xp.sqrt(row_mean((mean - rows) ** 2) + eps)",
+        ): "a square does not know the sign",
+    },
+    "layers/window": {
+        (
+            "window_mask",
+            "off by one",
+            "of_one_image = moved_to(like, window_partition(np.ones((1, H, W, 1)), P)[..., 0] > 0)",
+            "of_one_image = moved_to(like, window_partition(np.ones((1, H, W, 2)), P)[..., 0] > 0)",
+        ): "of the channels, which are all alike, the first is taken",
     },
 }

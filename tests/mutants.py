@@ -27,7 +27,7 @@ from pathlib import Path
 
 from equivalent_mutants import EQUIVALENT
 
-from support.mutant_trial import ROOT, Outcome, Stage, outcome, preload, start
+from support.mutant_trial import ROOT, Outcome, Stage, modules_that_use, outcome, preload, start
 from support.mutants import PACKAGE, Mutant, mutants
 
 ROOMS = ("layers", "models", "kernels/cpu")
@@ -73,6 +73,9 @@ def stages(module: str) -> list[Stage]:
     near = _test_files(room, stem)
     composites = tuple(file for file in COMPOSITES if file not in near and (ROOT / file).exists())
     twins = _existing(f"tests/kernels/cpu/test_{stem}.py")
+    if room == "kernels/cpu" and not twins:  # a helper of kernels: the tests of those that it helps, the smallest first
+        helped = sorted(sorted(modules_that_use(module)), key=_size)
+        twins = _existing(*(f"tests/kernels/cpu/test_{name.rpartition('.')[2]}.py" for name in helped))
     if room == "layers":
         found = [Stage(near, "off"), Stage(twins, "on"), Stage(composites, "off")]
     elif room == "models":
@@ -82,6 +85,12 @@ def stages(module: str) -> list[Stage]:
     else:
         found = [Stage(near, "on")]
     return [stage for stage in found if stage.files]
+
+
+def _size(name: str) -> int:
+    """Bytes of a module's file, or 0 for a package."""
+    path = PACKAGE.parent / f"{name.replace('.', '/')}.py"
+    return path.stat().st_size if path.exists() else 0
 
 
 def _existing(*files: str) -> tuple[str, ...]:

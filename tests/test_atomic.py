@@ -47,6 +47,16 @@ def test_writes_and_overwrites(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_can_be_made_again_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    write_bytes(tmp_path / "file", b"one", lasting=False)
+    assert (tmp_path / "file").read_bytes() == b"one"
+    assert not synced
+    write_bytes(tmp_path / "file", b"second")
+    assert synced
+
+
 def test_permissions_are_those_of_any_new_file(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     write_bytes(tmp_path / "ours", b"")

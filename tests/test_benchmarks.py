@@ -241,7 +241,7 @@ def test_another_processor_stands_beside_the_first(tmp_path):
         rows = [{**row, "ratio": ratio} for row in layer_rows()]
         result = {"rows": rows, "rate": 1e11, "rounds": 1, "machine": {**about(), "cpu": processor}}
         compare.write(tmp_path, "layers", result)
-        return (tmp_path / "layers.md").read_text()
+        return (tmp_path / "layers.md").read_text(encoding="utf-8")
 
     assert "**" not in write("The second", 3.0)
     text = write("A first", 2.0)

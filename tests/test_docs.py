@@ -106,6 +106,13 @@ def remarks(stem: str) -> Iterator[tuple[int, str]]:
             yield node.body[0].lineno, docstring
 
 
+@pytest.mark.parametrize("stem", STEMS)
+def test_page_shows_the_twins_that_there_are(stem):
+    twins = [path for path in (f"cpu/{stem}.py", f"cuda/{stem}.cu") if (ROOT / "mvnp" / "kernels" / path).is_file()]
+    below = f"```{{annotated}} mvnp.layers.{stem}\n```\n\n```{{twins}} {stem}\n```\n"
+    assert (below in text_of(DOCS / "layers" / f"{stem}.md")) == bool(twins)
+
+
 def test_equations_are_found():
     assert equations("layernorm") == [1, 2, 3]
     assert equations("selective_scan") == list(range(1, 11))
@@ -134,9 +141,8 @@ def test_page_numbers_equations_like_the_source(stem):
 
 @cache
 def anchors(page: Path) -> set[str]:
-    """What `#...` may point at: headings, by their slug, and labels, also of a page that is included."""
-    included = re.findall(r"^```\{include\} (\S+)$", text_of(page), re.MULTILINE)
-    text = FENCE.sub("", "\n".join(map(text_of, [page, *(page.parent / path for path in included)])))
+    """What `#...` may point at: headings, by their slug, and labels."""
+    text = FENCE.sub("", text_of(page))
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
     return slugs | set(re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE))
@@ -214,7 +220,8 @@ def python_blocks(page: Path) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, match.start(3)), match[3]) for match in found]
 
 
-NEEDED = {"docs/export.md": ("onnx", "onnxruntime")}  # what the code of a page runs on, beyond what mvnp does
+# What the code of a page runs on, beyond what mvnp does.
+NEEDED = {"docs/export.md": ("onnx", "onnxruntime"), "docs/kernels.md": ("numba",)}
 PAGES_WITH_CODE = [page for page in PAGES if python_blocks(page)]
 
 

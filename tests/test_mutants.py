@@ -217,7 +217,7 @@ def counts(output: str) -> tuple[int, ...]:
     return tuple(int(word) for word in last.split()[1:])
 
 
-@pytest.mark.slow(reason="thousands of faults: about ten minutes a room on two cores")
+@pytest.mark.slow(reason="thousands of faults: about two hours of processor time for the three rooms")
 @NEEDS_FORK
 @pytest.mark.parametrize("room", command.ROOMS)
 def test_every_fault_is_caught(room):

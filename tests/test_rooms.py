@@ -64,7 +64,7 @@ def test_imports_are_found_wherever_they_stand(tmp_path):
         "if TYPE_CHECKING:\n    from ..f import g\nelse:\n    from ..b import x\n\n\ndef f():\n    from ..e import y\n"
     )
     path = tmp_path / "module.py"
-    path.write_text(source)
+    path.write_text(source, encoding="utf-8")
     assert imports_of("mvnp.b.module", path, known) == {"mvnp", "mvnp.a", "mvnp.b", "mvnp.b.c", "mvnp.d", "mvnp.e"}
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
@@ -112,4 +112,4 @@ def test_importing_mvnp_is_quick_work():
     """What takes long to import is left until it is used."""
     heavy = ("numba", "llvmlite", "scipy", "matplotlib", "PIL", "onnx", "cupy", "mpi4py", "sklearn", "torch")
     code = f"import sys, mvnp; print([name for name in {heavy} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, encoding="utf-8").stdout == "[]\n"

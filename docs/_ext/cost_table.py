@@ -6,6 +6,7 @@ The counting is that of layer_cost.py. Below the table: how often the layer occu
 from __future__ import annotations
 
 import importlib
+import re
 from functools import cache
 
 from docutils import nodes
@@ -41,8 +42,8 @@ def table_of(stem: str, costs: list[Cost]) -> list[str]:
     for cost in costs:
         for name, label, one in ((cost.name, "forward", cost.forward), ("", "backward", cost.backward)):
             numbers = f"{_short(one.products)} | {_short(one.others)} | {_short(one.bytes)} | {one.intensity:.2g}"
-            rows.append(f"| {name.replace('x', '×') if name else ''} | {label} | {numbers} |")
-    kept = "; ".join(f"{_short(cost.kept)} bytes ({cost.name.replace('x', '×')})" for cost in costs if cost.kept)
+            rows.append(f"| {_sized(name)} | {label} | {numbers} |")
+    kept = "; ".join(f"{_short(cost.kept)} bytes ({_sized(cost.name)})" for cost in costs if cost.kept)
     return [
         *rows,
         "",
@@ -72,6 +73,11 @@ def in_the_model(stem: str) -> str:
 @cache
 def _whole_model() -> ModelCost:
     return model_cost(mvnp.create_model(VARIANT, allocate=False), SIZE)
+
+
+def _sized(name: str) -> str:
+    """The x between two numbers as ×; that of Softmax stays."""
+    return re.sub(r"(?<=\d)x(?=\d)", "×", name)
 
 
 def _short(number: int) -> str:

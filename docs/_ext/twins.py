@@ -108,7 +108,7 @@ def kernel_lines(path: Path, name: str) -> Lines:
                 first -= 1
             parts[match[1]] = (
                 first + 1,
-                (number if line.partition(" //")[0].endswith(("}", ";")) else lines.index("}", number)) + 1,
+                (number if line.partition("//")[0].rstrip().endswith(("}", ";")) else lines.index("}", number)) + 1,
             )
     found, waiting = set(), [part for part in parts if part in texts]
     while waiting:

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mvnp.visualize.style import BLUE, FAINT, MUTED, ORANGE, new_figure, set_labels
+from mvnp.visualize.figures.style import BLUE, FAINT, MUTED, ORANGE, new_figure, set_labels
 
 TOKENS, BLOCK = 16, 4
 L = 196

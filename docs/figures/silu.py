@@ -4,10 +4,10 @@ import numpy as np
 from curves import caches, curves
 from matplotlib.figure import Figure
 
-from mvnp.layers.conv1d import Conv1d
+from mvnp.layers.conv1d import Conv1d, conv1d_forward
 from mvnp.layers.silu import silu_backward, silu_forward
 
 
 def draw() -> Figure:
-    inputs = np.concatenate([v.ravel() for _, (_, _, _, v) in caches(Conv1d)])
+    inputs = np.concatenate([conv1d_forward(*cache)[0].ravel() for _, cache in caches(Conv1d)])
     return curves("SiLU", {"": (silu_forward, silu_backward)}, inputs)

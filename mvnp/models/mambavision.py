@@ -1,7 +1,7 @@
 """MambaVision: stem, four levels, head.
 
     image (B, in_chans, H, W)
-      → stem, levels   (H/32, W/32)  8·dim    trunk.py
+      → stem, levels   (H/32, W/32)  8·dim    stages.py
       → norm, global average pool, linear
 
 Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, figure 2.
@@ -123,8 +123,27 @@ class MambaVision(Trunk):
     @in_shares(Trunk.images)
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         """Logits (B, num_classes) of images (B, in_chans, H, W) of any size."""
-        x = self.pooled(x, tape)
+        x = self.patch_embed(channel_last(x), tape)
+        for level in self.levels:
+            x = level(x, tape)
+            if level.downsample is not None:
+                x = level.downsample(x, tape)
+        x = self.norm(x, tape)
+        x = self.avgpool(x, tape)
         return x if self.head is None else self.head(x, tape)
+
+    @in_shares(dlogits)
+    def backward(self, dy: Array, tape: Tape) -> Array | None:
+        """dx (B, in_chans, H, W), from the gradient of the logits; None without `tape.inputs`."""
+        dx = dy if self.head is None else self.head.backward(dy, tape)
+        dx = self.avgpool.backward(dx, tape)
+        dx = self.norm.backward(dx, tape)
+        for level in reversed(self.levels):
+            if level.downsample is not None:
+                dx = level.downsample.backward(dx, tape)
+            dx = level.backward(dx, tape)
+        dx = self.patch_embed.backward(dx, tape)
+        return None if dx is None else channel_first(dx)
 
     @in_shares(Trunk.images)
     def pooled(self, x: Array, tape: Tape | None = None) -> Array:
@@ -132,12 +151,6 @@ class MambaVision(Trunk):
         *_, x = self.stages(x, tape)
         x = self.norm(x, tape)
         return self.avgpool(x, tape)
-
-    @in_shares(dlogits)
-    def backward(self, dy: Array, tape: Tape) -> Array | None:
-        """dx (B, in_chans, H, W), from the gradient of the logits; None without `tape.inputs`."""
-        dx = dy if self.head is None else self.head.backward(dy, tape)
-        return self.pooled_backward(dx, tape)
 
     @in_shares(dpooled)
     def pooled_backward(self, dpooled: Array, tape: Tape) -> Array | None:

@@ -15,9 +15,10 @@ from mvnp.layers.gelu import GELU
 from mvnp.layers.layer_scale import LayerScale
 from mvnp.layers.layernorm import LayerNorm
 from mvnp.layers.linear import Linear
-from support.checks import normal, relative
+from support.checks import normal
 from support.patience import HANGS
 from support.randomise import randomised
+from support.tolerance import assert_close
 
 
 class Branch(Layer):
@@ -292,7 +293,7 @@ def test_astype():
     x = normal((2, 3, 4), seed=1)
     assert model(x.astype(np.float32)).dtype == np.float32
     assert model.astype("float64")(x).dtype == np.float64
-    assert relative(model(x.astype(np.float32)), model.astype("float64")(x)) < 1e-6
+    assert_close(model(x.astype(np.float32)), model.astype("float64")(x))
 
 
 def test_astype_to_the_same_dtype_is_a_copy():

@@ -129,6 +129,7 @@ def test_cost(build):
     assert "cost" not in warnings
     assert "LayerNorm, 196×320" in page
     assert "24 times" in page
+    assert "Softmax, 8×196×196" in build(fence("cost softmax"))[0]
 
 
 NUMBERS = """

@@ -163,7 +163,7 @@ def test_the_environment_says_how_many(monkeypatch):
 
 
 def test_brief_tasks_run_side_by_side():
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=HANGS)
     assert sorted(run_briefly([both.wait, both.wait])) == [0, 1]
     assert run_briefly([lambda n=n: n for n in range(5)]) == [0, 1, 2, 3, 4]
     assert run_briefly([]) == []
@@ -206,7 +206,7 @@ def test_a_task_that_is_interrupted_from_outside(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run([lambda: long() if threading.get_ident() != main else begun.wait(30)] * 2)
     assert parallel._workers == []
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=HANGS)
     assert sorted(run([both.wait, both.wait])) == [0, 1]
     go_on.set()
 
@@ -289,7 +289,7 @@ def test_eight_threads_use_one_model(monkeypatch):
     for user in users:
         user.start()
     for user in users:
-        user.join(timeout=120)
+        user.join(timeout=HANGS)
     for index in range(8):
         for outcome in together[index]:
             for got, want in zip(outcome, alone[index], strict=True):

@@ -11,7 +11,7 @@ from mvnp.kernels.cuda import selective_scan as twins
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward, selective_scan_states
 from support.checks import normal
 from support.kernel_checks import DTYPES, EVERY_WAY, ON_THIS_MACHINE, assert_caught, check_pair, needs_compiler, run_on_device
-from support.tolerance import assert_close
+from support.tolerance import assert_close, rounding
 
 WAYS_OVER_TIME = {"one pass": False, "in parallel": True}
 
@@ -62,7 +62,7 @@ def test_shapes_of_the_model(shape, over_time, dtype, way):
 @pytest.mark.parametrize("distance", [1, 2, 16, 17, 40])
 def test_any_kept_distance(distance, over_time, way, monkeypatch):
     kept_every(distance, monkeypatch)
-    check_pair(selective_scan_forward, selective_scan_backward, inputs(2, 40, 3, 8), "float64", way, 1e-13)
+    check_pair(selective_scan_forward, selective_scan_backward, inputs(2, 40, 3, 8), "float64", way, rounding("float64"))
 
 
 @needs_compiler
@@ -71,7 +71,7 @@ def test_any_kept_distance(distance, over_time, way, monkeypatch):
 def test_options(bias, softplus, over_time):
     arrays = inputs(2, 19, 3, 4)[: 7 if bias else 6]
     forward = functools.partial(selective_scan_forward, softplus=softplus)
-    check_pair(forward, selective_scan_backward, arrays, "float64", "sanitized", 1e-13)
+    check_pair(forward, selective_scan_backward, arrays, "float64", "sanitized", rounding("float64"))
 
 
 @needs_compiler
@@ -120,7 +120,7 @@ def test_views(over_time):
         return selective_scan_backward(array_module(dy).concatenate([dy, dy], axis=-1)[..., 3:], cache)
 
     x, dt, A, _, _, D, _ = inputs(2, 19, 3, 4)
-    check_pair(forward, backward, [x, dt, A, normal((2, 19, 11), 8), D], "float64", "sanitized", 1e-13)
+    check_pair(forward, backward, [x, dt, A, normal((2, 19, 11), 8), D], "float64", "sanitized", rounding("float64"))
 
 
 def test_which_is_taken():
@@ -153,7 +153,9 @@ def test_too_many_states():
 @needs_compiler
 @pytest.mark.parametrize("states", [32, 64])
 def test_many_states(states, over_time):
-    check_pair(selective_scan_forward, selective_scan_backward, inputs(1, 9, 3, states), "float64", "in order", 1e-13)
+    check_pair(
+        selective_scan_forward, selective_scan_backward, inputs(1, 9, 3, states), "float64", "in order", rounding("float64")
+    )
 
 
 FAULTS = {
@@ -195,7 +197,7 @@ def test_fault_is_caught(fault, monkeypatch):
     def checks(way):
         for parallel, shape in ((False, (1, 21, 33, 3)), (True, (2, 21, 3, 3))):
             monkeypatch.setattr(twins, "_in_parallel", lambda warps, tokens, parallel=parallel: parallel)
-            check_pair(selective_scan_forward, selective_scan_backward, inputs(*shape), "float64", way, 1e-12)
+            check_pair(selective_scan_forward, selective_scan_backward, inputs(*shape), "float64", way, rounding("float64"))
 
     said = assert_caught("selective_scan", *FAULTS[fault], checks)
     assert "behind" not in fault or "AddressSanitizer" in said

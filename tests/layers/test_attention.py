@@ -200,10 +200,10 @@ def test_layer_as_in_torch():
     theirs = torch.tensor(x, requires_grad=True)
     expected, _ = other(theirs, theirs, theirs, key_padding_mask=torch.tensor(~mask), need_weights=False)
     expected.backward(torch.tensor(dy))
-    assert relative(layer.forward(x, tape, mask), expected.detach()) < 1e-13
-    assert relative(layer.backward(dy, tape), theirs.grad) < 1e-13
+    assert_close(layer.forward(x, tape, mask), expected.detach())
+    assert_close(layer.backward(dy, tape), theirs.grad)
     for key, name in renamed.items():
-        assert relative(layer.gradients(tape)[name], other.get_parameter(key).grad) < 1e-12
+        assert_close(layer.gradients(tape)[name], other.get_parameter(key).grad)
 
 
 def test_heads_are_split():

@@ -130,13 +130,15 @@ def test_several_steps_as_in_torch():
         expected = other(theirs)
         expected.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
 
-        assert relative(layer(x, tape), expected.detach().permute(0, 2, 3, 1)) < 1e-13
-        assert relative(layer.backward(dy, tape), theirs.grad.permute(0, 2, 3, 1)) < 1e-12
+        assert_close(layer(x, tape), expected.detach().permute(0, 2, 3, 1))
+        assert_close(
+            layer.backward(dy, tape), theirs.grad.permute(0, 2, 3, 1), scale=1.0
+        )  # of two rows, next to nothing is left
         for name, gradient in layer.gradients(tape).items():
-            assert relative(gradient, getattr(other, name).grad) < 1e-12
+            assert_close(gradient, getattr(other, name).grad)
         tape.commit()
         for key, value in other.state_dict().items():
-            assert_close(layer.state_dict()[key], value.numpy(), terms=16)
+            assert_close(layer.state_dict()[key], value.numpy(), scale=1.0)  # of numbers around 1
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from mvnp.backend import from_numpy
+from mvnp.backend import from_numpy, to_numpy
 from mvnp.errors import InputError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
+from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
 
 SHAPES = [(4, 3), (1, 5), (3, 1), (1, 1), (6, 2)]  # B, C
@@ -100,8 +100,8 @@ def test_as_in_torch(soft, smoothing):
     expected = torch.nn.functional.cross_entropy(theirs, torch.tensor(target), label_smoothing=smoothing)
     (2.5 * expected).backward()
     loss, cache = cross_entropy_forward(logits, target, smoothing)
-    assert relative(loss, expected.detach()) < 1e-14
-    assert relative(cross_entropy_backward(2.5, cache), theirs.grad) < 1e-13
+    assert_close(loss, expected.detach(), terms=16)
+    assert_close(cross_entropy_backward(2.5, cache), theirs.grad)
 
 
 @pytest.mark.parametrize("target", [labels_of((8, 10)), soft_of((8, 10))], ids=["labels", "soft"])
@@ -186,3 +186,10 @@ def test_labels_on_a_device_are_not_looked_at(strict_cupy):
     strict_cupy.clear()
     cross_entropy_forward(logits, labels)
     strict_cupy.assert_no_syncs("cross_entropy_forward")
+
+
+@pytest.mark.parametrize("target", [np.array([0, 2]), np.array([[0.5, 0.5, 0.0], [0.0, 0.25, 0.75]])])
+def test_target_on_the_host_is_moved_to_the_logits(strict_cupy, target):
+    logits = normal((2, 3), seed=1)
+    loss, _ = cross_entropy_forward(from_numpy(logits), target)
+    np.testing.assert_allclose(float(to_numpy(loss)), float(cross_entropy_forward(logits, target)[0]), rtol=1e-14)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from mvnp.errors import InputError
+from mvnp.backend import from_numpy
+from mvnp.core import Initializer
+from mvnp.errors import BackendError, InputError
 from mvnp.layers.layernorm import LayerNorm, layernorm_backward, layernorm_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
@@ -64,3 +66,17 @@ def test_wrong_shape():
 def test_wrong_dtype():
     with pytest.raises(InputError, match="dtype int64"):
         LayerNorm(8)(np.zeros((2, 8), np.int64))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_starts_as_the_standardised_vector(dtype):
+    layer = LayerNorm(3, init=Initializer(dtype=dtype))
+    np.testing.assert_array_equal(layer.weight.data, np.ones(3))
+    np.testing.assert_array_equal(layer.bias.data, np.zeros(3))
+    assert layer.weight.data.dtype == layer.bias.data.dtype == dtype
+
+
+def test_host_and_device_do_not_mix(strict_cupy):
+    _, cache = layernorm_forward(*map(from_numpy, (normal((2, 3), seed=1), np.ones(3), np.zeros(3))))
+    with pytest.raises(BackendError, match="a NumPy array met a CuPy array"):
+        layernorm_backward(np.ones((2, 3)), cache)

@@ -29,7 +29,7 @@ def test_folded_is_one_after_the_other(bias):
 
 def test_float32():
     (conv, norm), x = layers(True, "float32", channels=40), normal((2, 9, 9, 3), seed=1).astype(np.float32)
-    assert relative(conv_norm(conv, norm, x, None), norm(conv(x))) < 1e-6
+    assert_close(conv_norm(conv, norm, x, None), norm(conv(x)))
 
 
 def test_nothing_is_changed_and_training_is_not_folded():

@@ -119,7 +119,7 @@ def test_float32():
     assert len(pairs) == 11
     for got, want in pairs:
         assert got.dtype == np.float32
-        assert relative(got, want) < 3e-6
+        assert_close(got, want)
 
 
 @pytest.mark.parametrize(("channels", "rank"), [(16, 1), (18, 2), (32, 2), (40, 3), (320, 20), (640, 40)])

@@ -9,8 +9,8 @@ import pytest
 import mvnp
 from mvnp.kernels import dispatch
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from support.checks import relative
 from support.strict_cupy import installed
+from support.tolerance import DEEP, assert_close
 
 TINY = json.loads((Path(__file__).parents[1] / "reference" / "tiny_even.json").read_text(encoding="utf-8")) | {
     "drop_path_rate": 0.2
@@ -145,4 +145,4 @@ def test_training_step_on_a_gpu(gpu, variant, size):
     got = training_step(x, VARIANTS[variant], gpu)
     mvnp.use_backend("numpy")
     for name, array in training_step(x, VARIANTS[variant]).items():
-        assert relative(got[name], array) < 1e-9, name
+        assert_close(got[name], array, terms=DEEP, message=name)

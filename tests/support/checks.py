@@ -11,6 +11,7 @@ import pytest
 from mvnp.backend import from_numpy, to_numpy
 from mvnp.check.gradcheck import gradcheck
 from mvnp.errors import InputError
+from support.tolerance import TERMS, rounding
 
 
 def normal(shape: tuple[int, ...], seed: int, away_from_zero: float = 0.0) -> np.ndarray:
@@ -41,9 +42,10 @@ def assert_dy_is_checked(forward: Callable, backward: Callable, inputs: dict[str
 
 
 def assert_oracle(
-    forward: Callable, backward: Callable, independent: Callable, inputs: dict[str, np.ndarray], tolerance: float = 1e-12
+    forward: Callable, backward: Callable, independent: Callable, inputs: dict[str, np.ndarray], terms: float = TERMS
 ) -> None:
     """Output and gradients against the `autograd` package on an independent formula with the same arguments."""
+    tolerance = rounding("float64", terms)
     y, gradients, dy = _run(forward, backward, inputs)
     values = list(inputs.values())
     assert relative(y, independent(*values)) <= tolerance
@@ -56,10 +58,10 @@ def assert_oracle(
         assert relative(got, want) <= tolerance, f"d{name} differs from autograd by {relative(got, want):.1e}"
 
 
-def assert_float32_follows(
-    forward: Callable, backward: Callable, inputs: dict[str, np.ndarray], tolerance: float = 2e-6
-) -> None:
-    """float32 in, float32 out, near the float64 result, forward and backward."""
+def assert_float32_follows(forward: Callable, backward: Callable, inputs: dict[str, np.ndarray], terms: float = 1) -> None:
+    """float32 in, float32 out, near the float64 result, forward and backward. In the norm of a difference, which is compared,
+    errors of many entries come to their mean: few `terms` will do."""
+    tolerance = rounding("float32", terms)
     y64, gradients64, _ = _run(forward, backward, inputs)
     y32, gradients32, _ = _run(forward, backward, {name: x.astype(np.float32) for name, x in inputs.items()})
     for name, got, want in zip(["y", *inputs], [y32, *gradients32], [y64, *gradients64], strict=True):

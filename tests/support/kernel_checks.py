@@ -25,6 +25,7 @@ from mvnp.kernels.cuda import launch
 from support.cuda_on_cpu import COMPILER, NEEDS_COMPILER, WAYS, KernelError, running
 from support.host_events import Recorder
 from support.strict_cupy import installed
+from support.tolerance import rounding
 
 ON_GPU = "on a GPU"
 ON_THIS_MACHINE = [*WAYS, *([ON_GPU] if os.environ.get("MVNP_BACKEND") == "cupy" else [])]
@@ -35,7 +36,7 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason=NEEDS_COMPILER)
 
 # Largest difference, over the largest number of the result: some roundings, each of half a unit in the last place, and more
 # of them in a long sum. Array code in float16 rounds at every step, so it gets more.
-DTYPES = {"float64": 1e-14, "float32": 5e-6, "float16": 2e-3}
+DTYPES = {"float64": rounding("float64", 16), "float32": rounding("float32", 16), "float16": 2 * float(np.finfo("float16").eps)}
 FLOAT16_BY_ARRAY_CODE = 2e-2
 
 # Whether forward and backward are computed with kernels.

@@ -376,8 +376,18 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "missing factor",
             "in the term − r x̂ ⟨g x̂⟩: the factor r is missing",
         ),
-        ("weight * dbias_all / n, weight * dweight_all / n", "weight * dbias_all, weight * dweight_all", "mistake", "a sum stands there"),
-        ("weight * dbias_all / n, weight * dweight_all / n", "weight * dbias_all / (n - 1), weight * dweight_all / (n - 1)", "mistake", "divided by n − 1"),
+        (
+            "weight * dbias_all / n, weight * dweight_all / n",
+            "weight * dbias_all, weight * dweight_all",
+            "mistake",
+            "a sum stands there",
+        ),
+        (
+            "weight * dbias_all / n, weight * dweight_all / n",
+            "weight * dbias_all / (n - 1), weight * dweight_all / (n - 1)",
+            "mistake",
+            "divided by n − 1",
+        ),
         (
             "return sum_rows(dy * x_hat), sum_rows(dy)",
             "return sum_rows(dy * x_hat / rstd), sum_rows(dy)",

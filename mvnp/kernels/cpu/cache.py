@@ -62,7 +62,7 @@ class KernelCache:
         content = dumps(compiled._reduce())
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_bytes(path, _digest(content) + content)
+            atomic.write_bytes(path, _digest(content) + content, lasting=False)  # the digest tells
             _delete_unused(path.parent)
 
     def _path(self, signature: Any, codegen: Any) -> Path:

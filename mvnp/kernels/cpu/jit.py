@@ -55,10 +55,9 @@ from .cache import KernelCache, cache_folder, writable  # noqa: E402
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Decorates a loop: compiled when first called, from the cache on disk where it has been before. One of no module, such as
-    code of a page that is executed, is not kept: who loads a kernel imports its module."""
+    """Decorates a loop: compiled when first called, from the cache on disk where it has been before."""
     compiled = numba.njit(**OPTIONS)(function)
-    if function.__module__ in sys.modules:
+    if function.__module__ in sys.modules:  # what was typed in, and is in no module, cannot be found again from the disk
         compiled._cache = KernelCache(function)
     return compiled
 

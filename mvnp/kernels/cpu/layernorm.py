@@ -1,4 +1,4 @@
-"""The twin of mvnp/layers/layernorm.py: a row is read from memory once, and stays in a core's cache for all that is done with it.
+"""The twin of mvnp/layers/layernorm.py: a row is read from memory once, and stays in a core's cache meanwhile.
 
 A number in brackets is an equation of the layer.
 """

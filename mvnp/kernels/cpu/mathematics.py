@@ -3,8 +3,8 @@ C library, which has every digit.
 
     eˣ = 2ᵏ eʳ,   k = ⌊x log₂e + 1/2⌋,   |r| ≤ (log 2)/2                                   (1)
 
-eʳ is a polynomial of degree 7, and 2ᵏ is put together from its bits. The error is below 1e-7 of the value; below e⁻⁸⁷ it is 0. Coefficients: the
-Taylor series, economised (Moshier, Methods and Programs for Mathematical Functions, 1989).
+eʳ is a polynomial of degree 7, and 2ᵏ is put together from its bits. The error is below 1e-7 of the value; below e⁻⁸⁷ it is 0.
+Coefficients: the Taylor series, economised (Moshier, Methods and Programs for Mathematical Functions, 1989).
 
     log(1 + u) = 2 artanh z,   z = u / (2 + u)                                             (2)
 

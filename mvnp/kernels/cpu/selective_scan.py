@@ -20,7 +20,7 @@ import numpy as np
 
 from ...backend import Array
 from ...layers.selective_scan import ScanCache, check_inputs
-from .jit import kernel
+from .jit import inline, kernel
 from .mathematics import exp, expm1, softplus
 from .operands import taken
 from .rows import over_rows
@@ -70,6 +70,14 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     return dx, ddt, sums[:n].T, dB, dC, sums[n], sums[n + 1] if has_bias else None
 
 
+@inline
+def _copy(source: Any, target: Any) -> None:
+    """A loop: an assignment of arrays takes Numba seconds to compile, for shapes that might not fit."""
+    for s in range(source.shape[0]):
+        for c in range(source.shape[1]):
+            target[s, c] = source[s, c]
+
+
 @kernel
 def _forward(x: Any, dt: Any, B: Any, C: Any, y: Any, delta: Any, AT: Any, D: Any, bias: Any, softplus_on: bool) -> None:
     b, l, d = x.shape
@@ -108,14 +116,14 @@ def _backward(
         h[0] = 0
         for t in range(l):
             if t % K == 0:
-                kept[t // K] = h[0]
+                _copy(h[0], kept[t // K])
             for s in range(n):
                 for c in range(d):
                     step = delta[i, t, c]
                     h[0, s, c] = exp(step * AT[s, c]) * h[0, s, c] + step * B[i, t, s] * x[i, t, c]  # (2)
         for block in range(blocks - 1, -1, -1):
             first, last = block * K, min(block * K + K, l)
-            h[0] = kept[block]
+            _copy(kept[block], h[0])
             for t in range(first, last):
                 k = t - first
                 for s in range(n):

@@ -19,7 +19,7 @@ def inputs(B, L, D, K, bias=True):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(B=st.integers(1, 3), L=st.integers(1, 70), D=st.integers(4, 40), K=st.integers(1, 7), bias=st.booleans())
 def test_numbers(pair, B, L, D, K, bias):
     check_twins(*PAIRS[pair], inputs(B, L, D, K, bias))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mvnp.layers.conv2d import conv2d_backward, conv2d_forward
 from support.checks import normal
+from support.tolerance import assert_close
 from support.twins import check_twins, needs_numba, twin_function
 
 pytestmark = needs_numba
@@ -43,7 +44,7 @@ def test_numbers(case):
     check_twins(conv2d_forward, conv2d_backward, inputs(*case, bias=False))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_geometry(data):
     def number(low, high):
@@ -76,7 +77,7 @@ def test_any_layout():
     y, cache = conv2d_forward.book(x, weight, bias[::2], (2, 1), (1, 1))
     dy = normal((*y.shape[:3], 12), 4)[..., ::2]
     for got, want in zip(twin_function(conv2d_backward)(dy, cache), conv2d_backward.book(dy, cache), strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+        assert_close(got, want)
 
 
 def test_memory_that_is_used_again_does_not_show():
@@ -92,12 +93,12 @@ def test_nan_and_infinity_go_where_they_go_in_the_book(case):
     x[0, 1, 1, 0], x[-1, -1, -1, -1] = np.nan, np.inf
     want, cache = conv2d_forward.book(x, weight, bias, stride, padding)
     got, _ = twin_function(conv2d_forward)(x, weight, bias, stride, padding)
-    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    assert_close(got, want)
     assert np.isnan(got).any()
     dy = normal(want.shape, 4)
     dy[0, 0, 0, 0] = np.nan
     for got, want in zip(twin_function(conv2d_backward)(dy, cache), conv2d_backward.book(dy, cache), strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+        assert_close(got, want)
 
 
 def test_the_sum_of_many_gradients_keeps_its_digits():

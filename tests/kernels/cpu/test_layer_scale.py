@@ -14,7 +14,7 @@ pytestmark = needs_numba
 PAIR = layer_scale_forward, layer_scale_backward
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(shape=array_shapes(min_dims=1, max_dims=4, max_side=9), seed=st.integers(0, 99))
 def test_numbers(shape, seed):
     check_twins(*PAIR, [normal(shape, seed), normal(shape[-1:], seed + 1)])

@@ -12,7 +12,7 @@ from support.twins import needs_numba, twin_function
 pytestmark = needs_numba
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     B=st.integers(1, 3), H=st.integers(1, 9), W=st.integers(1, 9), C=st.integers(1, 20), P=st.integers(1, 6),
     dtype=st.sampled_from(["float32", "float64"]),
@@ -28,7 +28,7 @@ def test_numbers(B, H, W, C, P, dtype):
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(H=st.integers(1, 9), W=st.integers(1, 9), P=st.integers(1, 9))
 def test_any_layout(H, W, P):
     """Maps as NCHW turned round, tokens as columns of a wider array."""

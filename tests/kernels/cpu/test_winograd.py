@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mvnp.layers.conv2d import conv2d_backward, conv2d_forward
 from mvnp.layers.winograd import winograd_backward, winograd_forward
 from support.checks import normal
+from support.tolerance import assert_close
 from support.twins import check_twins, needs_numba, twin_function
 
 pytestmark = needs_numba
@@ -39,7 +40,7 @@ def test_numbers(case):
     check_twins(winograd_forward, winograd_backward, inputs(*case, bias=False), UNITS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     B=st.integers(2, 3), H=st.integers(1, 13), W=st.integers(1, 13), I=st.integers(4, 20), O=st.integers(4, 20),
     padding=st.tuples(st.integers(0, 2), st.integers(0, 2)), bias=st.booleans(),
@@ -67,7 +68,7 @@ def test_any_layout():
     y, cache = winograd_forward.book(x, weight, bias[::2])
     dy = normal((*y.shape[:3], 12), 4)[..., ::2]
     for got, want in zip(twin_function(winograd_backward)(dy, cache), winograd_backward.book(dy, cache), strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-11)
+        assert_close(got, want)
 
 
 def test_memory_that_is_used_again_does_not_show():

@@ -22,6 +22,7 @@ from mvnp.visualize.arrays.lrp.rules import (
 from mvnp.visualize.arrays.replace_layers import replace_layers
 from support.checks import normal, relative
 from support.randomise import randomised
+from support.tolerance import assert_close
 
 TIGHT = 1e-12
 
@@ -40,8 +41,8 @@ def through(layer, x, *extra, seed=9):
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_gates_times_x_are_the_activations(approximate):
     x = normal((40,), 1) * 3
-    np.testing.assert_allclose(x * sigmoid(x), silu_forward(x)[0], rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(x * gelu_gate(x, approximate), GELU(approximate)(x), rtol=1e-12, atol=1e-15)
+    assert_close(x * sigmoid(x), silu_forward(x)[0])
+    assert_close(x * gelu_gate(x, approximate), GELU(approximate)(x))
 
 
 @pytest.mark.parametrize("silu", [True, False])
@@ -57,7 +58,7 @@ def test_a_depthwise_convolution_with_its_silu_conserves(silu):
 def test_activations_conserve_entry_by_entry(layer):
     x = normal((3, 7), 2)
     y, dy, dx, _ = through(layer, x)
-    np.testing.assert_allclose(x * dx, y * dy, rtol=1e-12, atol=1e-15)
+    assert_close(x * dx, y * dy)
 
 
 def test_layernorm_is_linear_at_fixed_scale():
@@ -67,8 +68,8 @@ def test_layernorm_is_linear_at_fixed_scale():
     rstd = 1.0 / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
     # The map x ↦ γ (x − ⟨x⟩) r + β with r held: its transpose, written as a matrix.
     centre = np.eye(6) - 1 / 6
-    np.testing.assert_allclose(dx, (dy * weight * rstd) @ centre, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(dbias, dy.sum(axis=(0, 1)), rtol=1e-12)
+    assert_close(dx, (dy * weight * rstd) @ centre)
+    assert_close(dbias, dy.sum(axis=(0, 1)))
 
 
 def test_layernorm_conserves():
@@ -89,8 +90,8 @@ def test_attention_conserves_for_each_query_token():
         do = np.zeros_like(y)
         do[:, :, token] = normal((2, 3, 4), 4)
         dv = attention_relevance(do, cache)
-        np.testing.assert_allclose((v * dv).sum(axis=(2, 3)), (y * do).sum(axis=(2, 3)), rtol=1e-12)
-        np.testing.assert_allclose(dv, cache.weights[:, :, token, :, None] * do[:, :, [token]], rtol=1e-12)
+        assert_close((v * dv).sum(axis=(2, 3)), (y * do).sum(axis=(2, 3)))
+        assert_close(dv, cache.weights[:, :, token, :, None] * do[:, :, [token]])
 
 
 @pytest.mark.parametrize("qk_norm", [False, True])
