@@ -23,7 +23,7 @@ from mvnp.layers.batchnorm import (
 )
 from mvnp.layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
-from mvnp.layers.conv2d import Conv2d
+from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from mvnp.layers.dropout import dropout_backward, dropout_forward
 from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
@@ -37,6 +37,7 @@ from mvnp.layers.silu import silu_backward, silu_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
 from mvnp.layers.softplus import softplus_backward, softplus_forward
 from mvnp.layers.window import window_partition, window_reverse
+from mvnp.layers.winograd import winograd_backward, winograd_forward
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.models.mlp import Mlp
 
@@ -75,7 +76,13 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "conv2d", (inputs, outputs, size, stride, dx):
             layer, x = Conv2d(inputs, outputs, 3, stride, 1, bias=stride == 1), random(batch, size, size, inputs)
             bias = None if layer.bias is None else layer.bias.data
-            return lambda: layer.apply(x, layer.weight.data, bias), lambda dy, cache: cache[0](dy, cache[1], dx)
+            return (
+                lambda: conv2d_forward(x, layer.weight.data, bias, layer.stride, layer.padding),
+                lambda dy, cache: conv2d_backward(dy, cache, dx),
+            )
+        case "winograd", (inputs, outputs, size, _, _):
+            x, weight, bias = random(batch, size, size, inputs), random(outputs, inputs, 3, 3), random(outputs)
+            return lambda: winograd_forward(x, weight, bias), winograd_backward
         case "batchnorm", (*shape, C):
             x, weight, bias = random(batch, *shape, C), random(C), random(C)
             return lambda: batchnorm_forward(x, weight, bias), batchnorm_backward

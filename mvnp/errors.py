@@ -59,14 +59,15 @@ class ExportError(MvnpError, RuntimeError):
     """A model that cannot be exported: a layer has no form there, a value no room, or the result does not agree."""
 
 
-Pattern = tuple[int | str | EllipsisType, ...]
+Pattern = tuple[int | str | EllipsisType, ...] | str
 
 
 def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
     """Raise InputError unless `x` is a floating array whose shape fits `pattern`.
 
     A pattern holds sizes (integers), free axes (a letter from docs/notation.md) and, in front, `...` for any number
-    of leading axes: `("B", "L", 8)` or `(..., 8)`. `owner` and `name` say in the message whose argument it is.
+    of leading axes: `("B", "L", 8)` or `(..., 8)`. Letters alone can be written as a word, "BLC". `owner` and `name` say in the
+    message whose argument it is.
     """
     if not hasattr(x, "shape") or not hasattr(getattr(x, "dtype", None), "kind"):  # a torch tensor has a dtype, but no kind
         raise InputError(f"{owner}: {name} is a {type(x).__name__}, expected an array {render(pattern)}")
@@ -85,11 +86,18 @@ def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
 
 
 def check_arrays(owner: str, **arrays: tuple[Any, Pattern]) -> None:
-    """`check_array` for each name=(array, pattern), and one dtype for all. An array that is None is absent, and passed over."""
+    """`check_array` for each name=(array, pattern), and one dtype for all. An array that is None is absent, and passed over.
+
+    A letter stands for the size that it has first: `check_arrays("Layer", x=(x, "bld"), A=(A, "dn"), B=(B, "bln"))` compares
+    every b, l, d and n.
+    """
+    sizes: dict[Any, int] = {}
     by_dtype: dict[str, list[str]] = {}
     for name, (x, pattern) in arrays.items():
         if x is not None:
-            check_array(owner, name, x, pattern)
+            check_array(owner, name, x, tuple(sizes.get(axis, axis) for axis in pattern))
+            for axis, size in zip(reversed(pattern), reversed(x.shape), strict=False):  # `...`, in front, may be any number
+                sizes.setdefault(axis, size)
             by_dtype.setdefault(str(x.dtype), []).append(name)
     if len(by_dtype) > 1:
         mixed = ", ".join(f"{' and '.join(names)} of {dtype}" for dtype, names in by_dtype.items())
@@ -100,6 +108,33 @@ def render(pattern: Pattern) -> str:
     """A shape pattern as a reader writes it: `(..., 8)`."""
     parts = ["..." if part is ... else str(part) for part in pattern]
     return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def check_mask(owner: str, mask: Any, shape: tuple[int, ...]) -> None:
+    """Raise InputError unless `mask` is booleans of `shape`, or None."""
+    if mask is not None and (mask.dtype != bool or mask.shape != shape):
+        raise InputError(f"{owner}: mask is {mask.dtype} of shape {mask.shape}, expected bool of {shape}")
+
+
+def check_target(owner: str, target: Any, shape: tuple[int, ...]) -> None:
+    """Raise InputError unless `target` is integer labels (B,) in 0..C−1 or floating distributions (B, C), like the logits.
+
+    The range of labels is seen on the host only: looking at labels on a GPU would make the program wait for it.
+    """
+    if not hasattr(target, "dtype"):
+        raise InputError(f"{owner}: target is a {type(target).__name__}, expected an array of labels or distributions")
+    came = tuple(target.shape)
+    if target.dtype.kind == "f":
+        if came != shape:
+            raise InputError(f"{owner}: target has shape {came}, expected that of the logits, {shape}; labels are integers")
+    elif target.dtype.kind not in "iu":
+        raise InputError(f"{owner}: target has dtype {target.dtype}, expected integer labels or floating distributions")
+    elif came != shape[:1]:
+        raise InputError(f"{owner}: labels have shape {came}, expected {shape[:1]} for logits {shape}")
+    elif isinstance(target, np.ndarray) and (target.min() < 0 or target.max() >= shape[1]):
+        raise InputError(
+            f"{owner}: labels run from {target.min()} to {target.max()}, expected 0..{shape[1] - 1} for {shape[1]} classes"
+        )
 
 
 def check_choice(what: str, value: Any, choices: Iterable[str]) -> None:
@@ -120,6 +155,14 @@ def check_rate(owner: str, name: str, rate: float) -> None:
     """Raise InputError unless `rate` is a probability below one."""
     if not isinstance(rate, numbers.Real) or not 0.0 <= rate < 1.0:
         raise InputError(f"{owner}: {name} is {rate!r}, expected a probability in [0, 1)")
+
+
+def as_pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:
+    """(vertical, horizontal) of one integer or a pair. Raises InputError unless both are integers of at least `least`."""
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(isinstance(v, int) and v >= least for v in pair):
+        raise InputError(f"{owner}: {name} is {value!r}, expected an integer of at least {least}, or a pair of them")
+    return pair[0], pair[1]
 
 
 def check_dtype(owner: str, dtype: Any) -> np.dtype:

@@ -82,8 +82,8 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
         (
             "window_mask",
             "off by one",
-            "of_one_image = moved_to(like, window_partition(np.ones((1, H, W, 1)), P)[..., 0] > 0)",
-            "of_one_image = moved_to(like, window_partition(np.ones((1, H, W, 2)), P)[..., 0] > 0)",
+            "return window_partition(array_module(like).ones((B, H, W, 1)), P)[..., 0] > 0",
+            "return window_partition(array_module(like).ones((B, H, W, 2)), P)[..., 0] > 0",
         ): "of the channels, which are all alike, the first is taken",
     },
 }

@@ -19,6 +19,7 @@ from mvnp.errors import (
     TrainingError,
     TrainingInterrupted,
     check_array,
+    check_arrays,
     check_choice,
     check_dtype,
     check_rate,
@@ -138,6 +139,25 @@ def test_numpy_scalar_is_an_array_without_axes():
 )
 def test_render(pattern, text):
     assert render(pattern) == text
+
+
+def test_letters_stand_for_one_size():
+    x, A, B = np.zeros((2, 3, 4)), np.zeros((4, 5)), np.zeros((2, 3, 5))
+    check_arrays("scan", x=(x, "bld"), A=(A, "dn"), B=(B, "bln"), D=(None, "d"))
+    check_arrays("scan", x=(x, (..., "d")), A=(A, "dn"), D=(np.zeros(4), ("d",)))
+    for name, wrong, expected in (("A", (3, 5), "(4, n)"), ("B", (2, 3, 4), "(2, 3, 5)"), ("B", (1, 3, 5), "(2, 3, 5)")):
+        arrays = {"x": (x, "bld"), "A": (A, "dn"), "B": (B, "bln")}
+        with pytest.raises(InputError) as caught:
+            check_arrays("scan", **{**arrays, name: (np.zeros(wrong), arrays[name][1])})
+        assert str(caught.value) == f"scan: {name} has shape {wrong}, expected {expected}"
+    with pytest.raises(InputError, match=r"scan: D has shape \(3,\), expected \(4,\)"):
+        check_arrays("scan", x=(x, (..., "d")), D=(np.zeros(3), "d"))
+
+
+def test_mixed_dtypes_are_listed():
+    x, y = np.zeros(2), np.zeros(2, np.float32)
+    with pytest.raises(InputError, match="Layer: dtypes are mixed, a and c of float64, b of float32; convert them to one"):
+        check_arrays("Layer", a=(x, "n"), b=(y, "n"), c=(x, "n"))
 
 
 def test_choice():

@@ -385,7 +385,7 @@ def test_one_output_and_one_input_of_no_axes():
     report = gradcheck(lambda x: (x * x, x), lambda dy, x: 2 * x * dy, {"x": np.array(3.0)})
     assert report.ok
     assert report.comparisons[0].where == "∂y/∂x"
-    assert_close(report.comparisons[0].numeric, 6.0, terms=DEEP)
+    assert_close(report.comparisons[0].numeric, 6.0, terms=16, scale=9.0 / 1e-4)  # differences of numbers near 9, over the step
 
 
 def test_the_jacobian_is_chosen_where_it_is_small():

@@ -149,15 +149,19 @@ CASES = {
     "attention": [HEADS, [*HEADS, REAL], [*HEADS, None, 1.25 * (normal((2, 3, 6, 6), 4) > 0)]],
     "batchnorm": [[normal(MAP, 1), *VECTORS], [normal(TOKENS, 1), *VECTORS, 1e-4]],
     "batchnorm_eval": [[normal(MAP, 1), *VECTORS, normal((4,), 4), 1 + normal((4,), 5) ** 2]],
-    "conv1d": [[normal(TOKENS, 1), normal((4, 1, K), 2), bias] for K in (3, 4) for bias in (None, normal((4,), 3))],
-    "conv1d_silu": [[normal(TOKENS, 1), normal((4, 1, K), 2), bias] for K in (3, 4) for bias in (None, normal((4,), 3))],
+    "conv1d": [
+        [normal(TOKENS, 1), normal((4, 1, K), 2), bias, silu]
+        for K in (3, 4)
+        for bias in (None, normal((4,), 3))
+        for silu in (False, True)
+    ],
     "conv2d": [CONV, [*CONV[:2], None, (2, 2), (1, 1)], [*CONV, (2, 1), (0, 1)]],
     "cross_entropy": [[normal((3, 5), 1), np.array([4, 0, 2]), 0.1], [normal((3, 5), 1), DISTRIBUTIONS]],
     "dropout": [[normal(TOKENS, 1), 2.0 * (normal((2, 1, 1), 2) > 0)]],
     "gelu": [[normal(MAP, 1)]],
     "gelu_tanh": [[normal(MAP, 1)]],
     "layer_scale": [[normal(TOKENS, 1), VECTORS[0]]],
-    "layernorm": [[normal(TOKENS, 1), *VECTORS], [normal(MAP, 1), normal((6, 4), 2), normal((6, 4), 3)]],
+    "layernorm": [[normal(TOKENS, 1), *VECTORS]],
     "linear_recurrence": [
         [np.exp(-np.abs(normal((7, 2, 3), 1))), normal((7, 2, 3), 2), start, method]
         for start in (None, normal((2, 3), 3))

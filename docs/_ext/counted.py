@@ -83,6 +83,9 @@ class Counted(np.ndarray):
                     zip("".join(args[0].split("->")[0].split(",")), sum((x.shape for x in given[1:]), ()), strict=True)
                 )
                 self.count.products += 2 * int(np.prod([*sizes.values()], dtype=np.int64))
+            elif function is np.tensordot:  # over one axis of either: the last of the first, the first of the second
+                assert given[2:] == (1,)
+                self.count.products += 2 * result.size * len(given[1])
             elif function.__name__ not in _COPIES:
                 self.count.others += max(x.size for x in flat([given, result]) if isinstance(x, np.ndarray))
         return _counting(result, self.count)

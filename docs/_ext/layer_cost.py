@@ -42,7 +42,8 @@ def costs_of(stem: str) -> list[Cost]:
     from layers import ROWS
 
     rows = {re.sub(r", \w+ loop$", "", row.name): row for row in ROWS if stem in row.stems}
-    return [cost_of(name, row.kind, row.arguments) for name, row in rows.items()]
+    kind = {"winograd": "winograd"}.get(stem)  # the rows of Conv2d, by the other of its two ways
+    return [cost_of(name, kind or row.kind, row.arguments) for name, row in rows.items()]
 
 
 def cost_of(name: str, kind: str, arguments: tuple) -> Cost:

@@ -18,7 +18,7 @@ from ..errors import check_choice
 from ..layers.attention import attention_backward, attention_forward
 from ..layers.batchnorm import batchnorm_backward, batchnorm_eval_backward, batchnorm_eval_forward, batchnorm_forward
 from ..layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
-from ..layers.conv1d import conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
+from ..layers.conv1d import conv1d_backward, conv1d_forward
 from ..layers.conv2d import conv2d_backward, conv2d_forward
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from ..layers.drop_path import drop_path_backward, drop_path_forward
@@ -166,8 +166,8 @@ LAYER_CASES = [
     _pair(
         "conv1d",
         "with SiLU",
-        conv1d_silu_forward,
-        conv1d_silu_backward,
+        partial(conv1d_forward, silu=True),
+        conv1d_backward,
         _draw(x=(2, 5, 3), weight=(3, 1, 3), bias=(3,)),
     ),
     _pair("conv1d", "kernel 4, no bias", conv1d_forward, _without_bias(conv1d_backward), _draw(x=(2, 5, 3), weight=(3, 1, 4))),
@@ -179,7 +179,6 @@ LAYER_CASES = [
     _pair("batchnorm", "training", batchnorm_forward, batchnorm_backward, _NORM),
     _pair("batchnorm", "evaluation", _batchnorm_eval, batchnorm_eval_backward, _NORM),
     _pair("layernorm", "", layernorm_forward, layernorm_backward, _NORM),
-    _pair("layernorm", "two axes", layernorm_forward, layernorm_backward, _draw(x=(4, 2, 3), weight=(2, 3), bias=(2, 3))),
     _pair("relu", "", relu_forward, relu_backward, _off_zero(x=(4, 5))),
     _pair("gelu", "exact", gelu_forward, gelu_backward, _draw(x=(4, 5))),
     _pair("gelu", "tanh", gelu_tanh_forward, gelu_tanh_backward, _draw(x=(4, 5))),

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from ..backend import current_module
 from ..errors import MvnpError, check_choice
 from ..execution.scratch import keep_freed_memory
-from ..kernels import kernels_on
+from ..kernels import convolution_method, kernels_on
 from ..version import __version__
 from . import (
     check,
@@ -119,6 +119,7 @@ def _run(arguments: list[str]) -> int:
     parsed = parser.parse_all(arguments[1:])
     current_module()  # an MVNP_BACKEND that cannot be used is told before any work is done
     kernels_on()  # and so is an MVNP_KERNELS
+    convolution_method()  # or an MVNP_CONVOLUTION
     keep_freed_memory()
     return command.run(parsed)
 

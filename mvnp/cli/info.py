@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..backend import backend_name
     from ..execution.parallel import threads
-    from ..kernels import kernels_on
+    from ..kernels import convolution_method, kernels_on
     from ..version import __version__
 
     rows = [
@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         *_devices(),
         ("kernels", f"{'on' if kernels_on() else 'off'} ({_setting('MVNP_KERNELS')})"),
         *_kernels(),
+        ("convolution", f"{convolution_method()} ({_setting('MVNP_CONVOLUTION')})"),
         ("threads", f"{threads()} ({_setting('MVNP_THREADS')})"),
         ("cpus", _cpus()),
         *_data(),

@@ -68,6 +68,14 @@ class Layer:
             tape.push(self, cache)
         return y
 
+    def accumulate(self, tape: Tape, gradients: tuple[Array | None, ...], *params: Param | None) -> Array:
+        """Take apart what a `<layer>_backward` function gave: the tape adds up the gradients of `params`; dx, the first, is
+        returned. An absent parameter, a bias that is None, stands in the list all the same."""
+        dx, *of_params = gradients
+        for param, gradient in zip(params, of_params, strict=True):
+            tape.accumulate(param, gradient)
+        return dx
+
     def __repr__(self) -> str:
         """A tree of the layers below, with the shapes of their parameters and how many numbers they are."""
         return tree(self)

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Gives what every share of a batch has for a value, in order.
+AllGather = Callable[[Any], list[Any]]
+
+
+def alone(value: T) -> list[T]:
+    """The AllGather of a batch that is whole: one."""
+    return [value]
+
 
 class TapeError(MvnpError, RuntimeError):
     """A backward that does not answer the forward that was recorded."""
@@ -93,10 +101,14 @@ class Tape:
 
     # Gradients
 
-    def accumulate(self, param: Param, gradient: Array) -> None:
-        """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses."""
-        if tuple(gradient.shape) != param.shape:
-            raise TapeError(f"a gradient of shape {tuple(gradient.shape)} for a parameter of shape {param.shape}")
+    def accumulate(self, param: Param | None, gradient: Array | None) -> None:
+        """Add to the gradient of `param`: a parameter that was used twice has the sum of both uses. None stands for a parameter
+        that the layer does without."""
+        if param is None:
+            return
+        if gradient is None or tuple(gradient.shape) != param.shape:
+            came = "no gradient" if gradient is None else f"a gradient of shape {tuple(gradient.shape)}"
+            raise TapeError(f"{came} for a parameter of shape {param.shape}")
         self.add(id(param), gradient)
 
     def add(self, key: int, gradient: Array) -> None:
@@ -159,5 +171,5 @@ class Tape:
         self.updates.clear()
 
     def all_gather(self, value: T) -> list[T]:
-        """`value` of every share of the batch, in order. Here the batch is whole: one."""
-        return [value]
+        """`value` of every share of the batch, in order."""
+        return alone(value)

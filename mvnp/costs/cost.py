@@ -26,14 +26,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import Layer, Param
+from ..core import Layer, Param, padded_size
 from ..errors import InputError
 from ..layers.attention import MultiHeadAttention
 from ..layers.conv1d import Conv1d
 from ..layers.conv2d import Conv2d
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
-from ..layers.window import padded_size
 from ..models.blocks import Block, ConvBlock
 from ..models.mambavision import MambaVision
 from ..models.mixer import MambaVisionMixer

@@ -14,6 +14,7 @@ In the layer's file one line says so:
 `MVNP_KERNELS=off`, or `use_kernels("off")`, leaves all to the array code. docs/kernels.md says how a twin is made and tested.
 """
 
+from .convolution import convolution_method, use_convolution
 from .dispatch import kernels_on, stems, twin, twin_of, use_kernels
 
-__all__ = ["kernels_on", "stems", "twin", "twin_of", "use_kernels"]
+__all__ = ["convolution_method", "kernels_on", "stems", "twin", "twin_of", "use_convolution", "use_kernels"]

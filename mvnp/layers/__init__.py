@@ -26,9 +26,8 @@ from .batchnorm import batchnorm_eval_forward, batchnorm_eval_backward
 
 # 3. Neighbours
 from .conv1d import Conv1d, conv1d_forward, conv1d_backward
-from .conv1d import conv1d_silu_forward, conv1d_silu_backward
 from .conv2d import Conv2d, conv2d_forward, conv2d_backward
-from .winograd import winograd_forward, winograd_backward, use_convolution
+from .winograd import winograd_forward, winograd_backward
 from .window import window_partition, window_reverse, window_mask
 
 # 4. All tokens at once

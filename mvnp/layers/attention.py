@@ -15,14 +15,12 @@ Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, eq. 1. qk-norm: Hen
 arXiv:2010.04245, with LayerNorm.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Tape
-from ..errors import InputError, check_array, check_arrays
+from ..errors import InputError, check_array, check_arrays, check_mask
 from ..kernels import twin
 from .dropout import Dropout
 from .layernorm import LayerNorm
@@ -42,13 +40,9 @@ class AttentionCache(NamedTuple):
 
 @twin
 def attention_forward(
-    q: Array,
-    k: Array,
-    v: Array,
-    mask: Array | None = None,
-    dropout: Array | None = None,
+    q: Array, k: Array, v: Array, mask: Array | None = None, dropout: Array | None = None,
     keep: bool = True,
-) -> tuple[Array, AttentionCache | None]:
+) -> tuple[Array, AttentionCache | None]:  # fmt: skip
     """o of (1) and its cache.
 
     q, k, v    (B, h, L, d)
@@ -85,16 +79,10 @@ def transposed(x: Array) -> Array:
 
 def check_inputs(q: Array, k: Array, v: Array, mask: Array | None, dropout: Array | None) -> None:
     """Raise InputError unless all shapes and dtypes fit those of q."""
-    check_array("attention", "q", q, ("B", "h", "L", "d"))
-    B, h, L, _ = q.shape
-    check_arrays(
-        "attention", q=(q, q.shape), k=(k, q.shape), v=(v, q.shape), dropout=(dropout, (B, h, L, L))
-    )
+    heads = {"q": (q, "BhLd"), "k": (k, "BhLd"), "v": (v, "BhLd")}
+    check_arrays("attention", **heads, dropout=(dropout, "BhLL"))
     array_module(q, k, v, mask, dropout)
-    if mask is not None and (mask.shape != (B, L) or mask.dtype != bool):
-        raise InputError(
-            f"attention: mask is {mask.dtype} of shape {mask.shape}, expected bool of {(B, L)}"
-        )
+    check_mask("attention", mask, (q.shape[0], q.shape[2]))
 
 
 class MultiHeadAttention(Layer):
@@ -108,15 +96,9 @@ class MultiHeadAttention(Layer):
     """
 
     def __init__(
-        self,
-        channels: int,
-        heads: int,
-        qkv_bias: bool = True,
-        qk_norm: bool = False,
-        attn_drop: float = 0.0,
-        proj_drop: float = 0.0,
-        init: Initializer | None = None,
-    ) -> None:
+        self, channels: int, heads: int, qkv_bias: bool = True, qk_norm: bool = False,
+        attn_drop: float = 0.0, proj_drop: float = 0.0, init: Initializer | None = None,
+    ) -> None:  # fmt: skip
         if heads < 1 or channels % heads:
             raise InputError(
                 f"MultiHeadAttention: {heads} heads do not divide a width of {channels} channels"
@@ -139,8 +121,7 @@ class MultiHeadAttention(Layer):
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q, tape), self.k_norm(k, tape)
         dropout = self.attn_drop.draw(tape, (B, self.heads, L, L), x)
-        attended = attention_forward(q, k, v, mask, dropout, keep=tape is not None)
-        o = self.record(tape, attended)
+        o = self.record(tape, attention_forward(q, k, v, mask, dropout, keep=tape is not None))
         y = self.proj(o.transpose(0, 2, 1, 3).reshape(B, L, C), tape)
         return self.proj_drop(y, tape)
 

@@ -10,34 +10,19 @@
     running       μ_run ← (1 − m) μ_run + m μ          momentum m = 0.1
                   σ²_run ← (1 − m) σ²_run + m σ² n/(n − 1)    unbiased                  (5)
 
-⟨·⟩ is the mean over the rows, that is all leading axes, for each channel. (2) has the form of
-LayerNorm's, with the other axes.
+⟨·⟩ is the mean over the rows, that is all leading axes, for each channel.
 
 Ioffe, Szegedy: Batch Normalization, arXiv:1502.03167, algorithm 1 and section 3.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from ..backend import Array, array_module, from_numpy
-from ..core import Buffer, Initializer, Layer, Param, Tape
-from ..core.sums import sum_rows
+from ..core import Buffer, Initializer, Layer, Param, Tape, sum_rows
+from ..core.moments import Moments, merged
+from ..core.tape import AllGather, alone
 from ..errors import InputError, check_array
 from ..kernels import twin
-
-# How many values, their mean, and the sum of their squared distances from it, for each channel.
-Moments = tuple[int, Array, Array]
-# Gives what every share of the batch has for a value; see mvnp/execution.
-AllGather = Callable[[Any], list[Any]]
-
-
-def alone(value: Any) -> list[Any]:
-    """The AllGather of a batch that is whole."""
-    return [value]
 
 
 def batchnorm_forward(
@@ -51,16 +36,14 @@ def batchnorm_forward(
     depend on x.
     """
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
-    xp = array_module(x, weight, bias)
     n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:
         raise InputError(
             f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs"
             " at least two: use a larger batch or image, or evaluation mode"
         )
-    variance = squares / n
-    rstd = 1 / xp.sqrt(variance + eps)
-    return standardise(x, mean, rstd, weight, bias), (x, weight, mean, rstd, variance, n)
+    y, cache = batchnorm_eval_forward(x, weight, bias, mean, squares / n, eps)
+    return y, (*cache, squares / n, n)
 
 
 def batchnorm_backward(
@@ -78,13 +61,15 @@ def batchnorm_backward(
     return input_gradient(dy, x, mean, rstd, weight, mean_g, mean_g_x_hat), dweight, dbias
 
 
+@twin
 def batchnorm_eval_forward(
     x: Array, weight: Array, bias: Array, mean: Array, variance: Array, eps: float = 1e-5
 ) -> tuple[Array, tuple]:
     """y of (1) with given statistics (C,), and the cache for `batchnorm_eval_backward`."""
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
     rstd = 1 / array_module(x, weight, bias, mean, variance).sqrt(variance + eps)
-    return standardise(x, mean, rstd, weight, bias), (x, weight, mean, rstd)
+    x_hat = (x - mean) * rstd
+    return weight * x_hat + bias, (x, weight, mean, rstd)  # (1)
 
 
 @twin
@@ -94,13 +79,6 @@ def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Arra
     check_array("BatchNorm", "dy", dy, x.shape)
     dx = rstd * weight * dy  # (4)
     return dx, *parameter_gradients(dy, x, mean, rstd)
-
-
-@twin
-def standardise(x: Array, mean: Array, rstd: Array, weight: Array, bias: Array) -> Array:
-    """y of (1)."""
-    x_hat = (x - mean) * rstd
-    return weight * x_hat + bias  # (1)
 
 
 @twin
@@ -122,22 +100,10 @@ def parameter_gradients(dy: Array, x: Array, mean: Array, rstd: Array) -> tuple[
 
 @twin
 def moments(x: Array) -> Moments:
-    """Those of x."""
+    """How many values, their mean, and the sum of their squared distances from it, by channel."""
     n = x.size // x.shape[-1]
     mean = sum_rows(x) / n
     return n, mean, sum_rows((x - mean) ** 2)
-
-
-def merged(shares: list[Moments]) -> Moments:
-    """The moments of all values together.
-
-    Those of share i lie around m_i and not around the common mean m:
-    Σ (x − m)² = Σ (x − m_i)² + n_i (m_i − m)². Nothing large is subtracted. Chan, Golub, LeVeque:
-    Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979).
-    """
-    n, m_0 = sum(n_i for n_i, _, _ in shares), shares[0][1]
-    m = m_0 + sum(n_i / n * (m_i - m_0) for n_i, m_i, _ in shares)
-    return n, m, sum(squares + n_i * (m_i - m) ** 2 for n_i, m_i, squares in shares)
 
 
 class BatchNorm(Layer):
@@ -148,12 +114,9 @@ class BatchNorm(Layer):
     """
 
     def __init__(
-        self,
-        channels: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
+        self, channels: int, eps: float = 1e-5, momentum: float = 0.1,
         init: Initializer | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         init = init or Initializer()
         self.weight = Param(init.full((channels,), 1.0))
         self.bias = Param(init.full((channels,), 0.0))
@@ -168,26 +131,16 @@ class BatchNorm(Layer):
             statistics = self.running_mean.data, self.running_var.data
             return self.record(tape, batchnorm_eval_forward(x, weight, bias, *statistics, self.eps))
         y, cache = batchnorm_forward(x, weight, bias, self.eps, tape.all_gather)
-        self._update(tape, mean=cache[2], variance=cache[4], n=cache[5])
+        *_, mean, _, variance, n = cache
+        unbiased, m, tracked = n / (n - 1) * variance, self.momentum, self.num_batches_tracked
+        for running, value in (self.running_mean, mean), (self.running_var, unbiased):
+            tape.defer(running, (1 - m) * tape.pending(running) + m * value)  # (5)
+        tape.defer(tracked, array_module(mean).asarray(tape.pending(tracked) + 1))
         return self.record(tape, (y, cache))
 
-    def _update(self, tape: Tape, mean: Array, variance: Array, n: int) -> None:
-        """(5), left on the tape until it is committed."""
-        m, xp = self.momentum, array_module(mean)
-        tape.defer(self.running_mean, (1 - m) * tape.pending(self.running_mean) + m * mean)
-        tape.defer(
-            self.running_var,
-            (1 - m) * tape.pending(self.running_var) + (m * n / (n - 1)) * variance,
-        )
-        tape.defer(self.num_batches_tracked, xp.asarray(tape.pending(self.num_batches_tracked) + 1))
-
     def backward(self, dy: Array, tape: Tape) -> Array:
-        cache = tape.pop(self)
-        dx, dweight, dbias = (
-            batchnorm_backward(dy, cache, tape.all_gather)
-            if tape.training
-            else batchnorm_eval_backward(dy, cache)
-        )
-        tape.accumulate(self.weight, dweight)
-        tape.accumulate(self.bias, dbias)
-        return dx
+        if tape.training:
+            gradients = batchnorm_backward(dy, tape.pop(self), tape.all_gather)
+        else:
+            gradients = batchnorm_eval_backward(dy, tape.pop(self))
+        return self.accumulate(tape, gradients, self.weight, self.bias)

@@ -9,8 +9,8 @@ b·l·n·d numbers. This one cuts time into blocks of K tokens and keeps h befor
                 its gradients, from  c = exp(Δ_(t+1) A) g_(t+1), t the block's last     (3)
                 c for the block before it                                               (4)
 
-c is what the future wants of the last state of a block. So there are l/K states kept and K states
-of one block in memory. l/K + K is smallest for K = √l.
+c is what the future wants of the last state of a block. In memory are l/K states that are kept,
+and K of one block: fewest for K = √l.
 
 A block is a recurrence with a start, linear_recurrence.py, eq. 1, and (3) and (4) are its backward:
 c is a part of the gradient of its last state, and the next c the gradient of its start.
@@ -18,15 +18,14 @@ c is a part of the gradient of its last state, and the next c the gradient of it
 Chen et al.: Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
 from ..backend import Array, array_module
+from ..core import sum_rows
 from ..errors import InputError, check_array
 from .linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
-from .selective_scan import ScanCache, check_inputs, decays, over_tokens
+from .selective_scan import ScanCache, check_inputs, decays
 from .softplus import softplus_backward, softplus_forward
 
 
@@ -40,18 +39,9 @@ class CheckpointedCache(NamedTuple):
 
 
 def checkpointed_scan_forward(
-    x: Array,
-    dt: Array,
-    A: Array,
-    B: Array,
-    C: Array,
-    D: Array,
-    dt_bias: Array | None = None,
-    *,
-    softplus: bool = True,
-    keep_every: int | None = None,
-    method: str = "sequential",
-) -> tuple[Array, CheckpointedCache]:
+    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None = None, *,
+    softplus: bool = True, keep_every: int | None = None, method: str = "sequential",
+) -> tuple[Array, CheckpointedCache]:  # fmt: skip
     """y (b, l, d) of the selective scan, and the cache for `checkpointed_scan_backward`.
 
     softplus      as in selective_scan.py
@@ -94,22 +84,19 @@ def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Arr
         dh[-1] = dh[-1] + c  # (3)
         da, g, c = linear_recurrence_backward(dh, recurrence)  # (4)
         e = da * recurrence[0]
-        dA = dA + over_tokens(e * delta_b.swapaxes(0, 1)[:, :, None, :]).T
-        dD = dD + over_tokens(dy_b * x_b)
+        dA = dA + sum_rows(e * delta_b.swapaxes(0, 1)[:, :, None, :], axes=2).T
+        dD = dD + sum_rows(dy_b * x_b)
         dB[:, block] = xp.einsum("lbnd,bld->bln", g, delta_b * x_b)
         dC[:, block] = xp.einsum("bld,lbnd->bln", dy_b, h)
         g_B = xp.einsum("lbnd,bln->bld", g, B_b)
         dx[:, block] = delta_b * g_B + D * dy_b
         ddelta = xp.einsum("lbnd,nd->bld", e, A.T) + x_b * g_B
         ddt[:, block] = softplus_backward(ddelta, delta_b) if softplus else ddelta
-    return dx, ddt, dA, dB, dC, dD, over_tokens(ddt) if has_bias else None
+    return dx, ddt, dA, dB, dC, dD, sum_rows(ddt) if has_bias else None
 
 
 def _states(cache: CheckpointedCache, block: slice, start: Array) -> tuple[Array, tuple]:
-    """The states of a block of tokens, (K, b, n, d), and what the backward of its recurrence needs.
-
-    Time comes first, as linear_recurrence.py has it.
-    """
+    """The states of a block, time first, (K, b, n, d), and the cache of its recurrence."""
     x, delta, B = (v[:, block] for v in (cache.scan.x, cache.scan.delta, cache.scan.B))
     decay = decays(delta, cache.scan.A).swapaxes(0, 1)
     inputs = (B[..., None] * (delta * x)[:, :, None, :]).swapaxes(0, 1)

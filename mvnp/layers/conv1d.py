@@ -1,5 +1,4 @@
-"""Depthwise 1-d convolution with 'same' padding: each channel is smoothed along the sequence by its
-own kernel.
+"""Depthwise 1-d convolution with 'same' padding: a kernel for each channel, along the sequence.
 
     x, y, dx, dy (B, L, D)    weight w (D, 1, K)    bias b (D,) or None
 
@@ -12,60 +11,49 @@ With a SiLU behind it, v is what (1) gives, and what (2) and (3) go back from is
     y = v σ(v)                            dv = dy σ(v) (1 + v (1 − σ(v)))                    (4)
 
 dw and db are also summed over the batch. As everywhere in deep learning this is a correlation: the
-kernel is not flipped going forward, and so is flipped in dx. Of an even kernel's padding, the extra
-zero stands on the right, as in PyTorch. MambaVision uses it in place of Mamba's causal convolution:
-a token in an image has no reason to see only its past.
+kernel is flipped in dx, not in y. Of an even kernel's padding, the extra zero stands on the right,
+as in PyTorch. Mamba's is causal; a token in an image has no reason to see only its past.
 """
 
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape
-from ..core.sums import sum_rows
+from ..core import Initializer, Layer, Param, Tape, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 from .silu import silu_backward, silu_forward
 
 
 @twin
-def conv1d_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
-    """y of (1), and the cache for `conv1d_backward`. Raises InputError unless x is (B, L, D)."""
+def conv1d_forward(
+    x: Array, weight: Array, bias: Array | None = None, silu: bool = False
+) -> tuple[Array, tuple]:
+    """y of (1), with `silu` of (4), and the cache for `conv1d_backward`. Raises InputError unless x
+    is (B, L, D)."""
     check_array("Conv1d", "x", x, ("B", "L", weight.shape[0]))
     xp = array_module(x, weight, bias)
     L, K = x.shape[1], weight.shape[2]
     p = (K - 1) // 2
     x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))  # x_(t + k − p) is number t + k of it
-    y = sum(weight[:, 0, k] * x_padded[:, k : k + L] for k in range(K))  # (1)
-    return y if bias is None else y + bias, (x, weight, bias is not None)
+    v = sum(weight[:, 0, k] * x_padded[:, k : k + L] for k in range(K))  # (1)
+    v = v if bias is None else v + bias
+    return silu_forward(v)[0] if silu else v, (x, weight, bias, silu)
 
 
 @twin
 def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
-    """dx, dweight, dbias of (2) and (3); dbias is None where there was no bias."""
-    x, weight, has_bias = cache
+    """dx, dweight, dbias of (2) and (3), behind (4); dbias is None where there was no bias."""
+    x, weight, bias, silu = cache
     check_array("Conv1d", "dy", dy, x.shape)
+    if silu:
+        dy = silu_backward(dy, conv1d_forward(x, weight, bias)[0])  # (4); v is not kept
     xp, L, K = array_module(x), x.shape[1], weight.shape[2]
     p = (K - 1) // 2
     x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))
     dy_padded = xp.pad(dy, ((0, 0), (K - 1 - p, p), (0, 0)))  # here the kernel is flipped
     dx = sum(weight[:, 0, K - 1 - k] * dy_padded[:, k : k + L] for k in range(K))  # (2)
     dw = [sum_rows(dy * x_padded[:, k : k + L]) for k in range(K)]
-    return dx, xp.stack(dw, axis=1)[:, None], sum_rows(dy) if has_bias else None
-
-
-@twin
-def conv1d_silu_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
-    """y of (4), and the cache for `conv1d_silu_backward`."""
-    v, _ = conv1d_forward(x, weight, bias)
-    return silu_forward(v)[0], (x, weight, bias)
-
-
-@twin
-def conv1d_silu_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
-    """dx, dweight, dbias of (2) and (3), behind (4). v is not kept: (1) makes it again."""
-    check_array("Conv1d", "dy", dy, cache[0].shape)
-    v, of_v = conv1d_forward(*cache)
-    return conv1d_backward(silu_backward(dy, v), of_v)
+    return dx, xp.stack(dw, axis=1)[:, None], None if bias is None else sum_rows(dy)
 
 
 class Conv1d(Layer):
@@ -73,27 +61,18 @@ class Conv1d(Layer):
     Starts uniform in ±1/√K."""
 
     def __init__(
-        self,
-        channels: int,
-        kernel_size: int,
-        bias: bool = False,
-        silu: bool = False,
+        self, channels: int, kernel_size: int, bias: bool = False, silu: bool = False,
         init: Initializer | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         init = init or Initializer()
         self.weight = Param(init.uniform((channels, 1, kernel_size), fan_in=kernel_size))
         self.bias = Param(init.uniform((channels,), fan_in=kernel_size)) if bias else None
         self.silu = silu
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        forward = conv1d_silu_forward if self.silu else conv1d_forward
         bias = None if self.bias is None else self.bias.data
-        return self.record(tape, forward(x, self.weight.data, bias))
+        return self.record(tape, conv1d_forward(x, self.weight.data, bias, self.silu))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        backward = conv1d_silu_backward if self.silu else conv1d_backward
-        dx, dweight, dbias = backward(dy, tape.pop(self))
-        tape.accumulate(self.weight, dweight)
-        if self.bias is not None:
-            tape.accumulate(self.bias, dbias)
-        return dx
+        gradients = conv1d_backward(dy, tape.pop(self))
+        return self.accumulate(tape, gradients, self.weight, self.bias)

@@ -13,12 +13,10 @@ p is 0, p log q is 0, also where q is.
 Label smoothing: Szegedy et al., arXiv:1512.00567, section 7.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..backend import Array, array_module, moved_to
-from ..errors import InputError, check_array, check_rate
+from ..errors import check_array, check_rate, check_target
 from ..kernels import twin
 
 
@@ -28,12 +26,11 @@ def cross_entropy_forward(
 ) -> tuple[Array, tuple]:
     """The loss of (2) and the cache for `cross_entropy_backward`.
 
-    target      (B,) integer labels in 0..C−1, or (B, C) floating, rows that sum to one. May lie on
-                the host while the logits are on a GPU: it is moved.
+    target      (B,) integer labels in 0..C−1, or (B, C) floating, rows that sum to one; may lie on
+                the host while the logits are on a GPU
     smoothing   s of (1), in [0, 1)
 
-    Raises InputError for shapes or dtypes that do not fit, and for labels out of range (seen on the
-    host only: looking at labels on a GPU would make the program wait for it).
+    Raises InputError for what does not fit, and, on the host, for labels out of range.
     """
     check_array("CrossEntropy", "logits", logits, ("B", "C"))
     check_rate("CrossEntropy", "smoothing", smoothing)
@@ -57,34 +54,8 @@ def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
 
 def distribution(logits: Array, target: Array) -> Array:
     """The target as rows of probabilities, in the logits' dtype and on their device."""
-    shape = tuple(logits.shape)
-    if not hasattr(target, "dtype"):
-        raise InputError(
-            f"CrossEntropy: target is a {type(target).__name__}, expected an array of labels or"
-            " distributions"
-        )
-    on_host = isinstance(target, np.ndarray)
-    if target.dtype.kind in "iu":
-        if tuple(target.shape) != shape[:1]:
-            raise InputError(
-                f"CrossEntropy: labels have shape {tuple(target.shape)}, expected {shape[:1]} for"
-                f" logits {shape}"
-            )
-        if on_host and (target.min() < 0 or target.max() >= shape[1]):
-            raise InputError(
-                f"CrossEntropy: labels run from {target.min()} to {target.max()}, expected"
-                f" 0..{shape[1] - 1} for {shape[1]} classes"
-            )
-        target = target[:, None] == array_module(target).arange(shape[1])
-    elif target.dtype.kind != "f":
-        raise InputError(
-            f"CrossEntropy: target has dtype {target.dtype}, expected integer labels or floating"
-            " distributions"
-        )
-    elif tuple(target.shape) != shape:
-        raise InputError(
-            f"CrossEntropy: target has shape {tuple(target.shape)}, expected that of the logits,"
-            f" {shape}; labels are integers"
-        )
+    check_target("CrossEntropy", target, logits.shape)
+    if target.dtype.kind != "f":  # labels
+        target = target[:, None] == array_module(target).arange(logits.shape[1])
     target = target.astype(logits.dtype)
-    return moved_to(logits, target) if on_host else target
+    return moved_to(logits, target) if isinstance(target, np.ndarray) else target

@@ -10,8 +10,6 @@ own; the official model does the same.
 Huang et al.: Deep Networks with Stochastic Depth, arXiv:1603.09382.
 """
 
-from __future__ import annotations
-
 from ..backend import Array
 from .dropout import Dropout, dropout_backward, dropout_forward
 

@@ -10,8 +10,6 @@ In evaluation y = x. The mask is drawn on the host from the tape's generator and
 Srivastava et al.: Dropout, JMLR 15 (2014), in the inverted form that leaves evaluation alone.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..backend import Array, array_module, moved_to

@@ -14,12 +14,10 @@ In u, x is taken no farther than ±100, where tanh u has long been ±1: its powe
 Hendrycks, Gimpel: Gaussian Error Linear Units, arXiv:1606.08415, section 2.
 """
 
-from __future__ import annotations
-
 import math
 
 from ..backend import Array, array_module, erf
-from ..core import Layer, Tape
+from ..core import Function
 from ..errors import check_array, check_choice
 from ..kernels import twin
 
@@ -76,18 +74,11 @@ def tanh_u(x: Array) -> Array:
     return xp.tanh(SQRT_2_OVER_PI * (x + 0.044715 * x * x * x))  # x**3 is many times slower
 
 
-class GELU(Layer):
+class GELU(Function):
     """The Gaussian error linear unit. `approximate`: "none" for (1), "tanh" for (3)."""
 
     def __init__(self, approximate: str = "none") -> None:
-        check_choice("GELU approximation", approximate, ("none", "tanh"))
-        self.approximate = approximate
-
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(
-            tape, gelu_forward(x) if self.approximate == "none" else gelu_tanh_forward(x)
-        )
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        backward = gelu_backward if self.approximate == "none" else gelu_tanh_backward
-        return backward(dy, tape.pop(self))
+        tanh = gelu_tanh_forward, gelu_tanh_backward
+        pairs = {"none": (gelu_forward, gelu_backward), "tanh": tanh}
+        check_choice("GELU approximation", approximate, pairs)
+        self.approximate, self.pair = approximate, pairs[approximate]

@@ -9,11 +9,8 @@ The sum runs over all leading axes. Touvron et al.: Going deeper with Image Tran
 arXiv:2103.17239, eq. 2.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape
-from ..core.sums import sum_rows
+from ..core import Initializer, Layer, Param, Tape, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 
@@ -37,8 +34,7 @@ def layer_scale_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
 class LayerScale(Layer):
     """A factor for each of `channels`, all starting at `value`."""
 
-    # The official key of this parameter is the name that the layer has in its block (…gamma_1),
-    # with nothing after it.
+    # The official key is the name that the layer has in its block (…gamma_1), nothing after it.
     key_of = {"gamma": ""}  # noqa: RUF012
 
     def __init__(self, channels: int, value: float, init: Initializer | None = None) -> None:
@@ -48,6 +44,4 @@ class LayerScale(Layer):
         return self.record(tape, layer_scale_forward(x, self.gamma.data))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dgamma = layer_scale_backward(dy, tape.pop(self))
-        tape.accumulate(self.gamma, dgamma)
-        return dx
+        return self.accumulate(tape, layer_scale_backward(dy, tape.pop(self)), self.gamma)

@@ -6,17 +6,13 @@
     backward    g = γ dy             dx = r (g − ⟨g⟩ − x̂ ⟨g x̂⟩)                     (2)
                 dγ = Σ dy x̂          dβ = Σ dy                                       (3)
 
-⟨·⟩ is the mean over the channels, σ² the biased variance; the sums in (3) run over all leading
-axes. A weight of several axes stands for as many trailing axes, which count as one: C.
+⟨·⟩ is the mean over the channels, σ² the biased variance; (3) sums over all leading axes.
 
 Ba, Kiros, Hinton: Layer Normalization, arXiv:1607.06450, eq. 4.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape
-from ..core.sums import sum_rows
+from ..core import Initializer, Layer, Param, Tape, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 
@@ -25,20 +21,15 @@ from ..kernels import twin
 def layernorm_forward(
     x: Array, weight: Array, bias: Array, eps: float = 1e-5
 ) -> tuple[Array, tuple]:
-    """y of (1), and the cache for `layernorm_backward`; mean and rstd (rows, 1).
-
-    Raises InputError unless x ends in the axes of `weight`.
-    """
-    check_array("LayerNorm", "x", x, (..., *weight.shape))
+    """y of (1), and the cache for `layernorm_backward`. Raises InputError unless x ends in C."""
+    check_array("LayerNorm", "x", x, (..., weight.shape[0]))
     xp = array_module(x, weight, bias)
-    rows = x.reshape(-1, weight.size)
     # A mean may be off in the last digit. Taken of differences, that of equal numbers is exact:
     # a constant row becomes the bias, whatever its size.
-    mean = rows[:, :1] + row_mean(rows - rows[:, :1])
-    rstd = 1 / xp.sqrt(row_mean((rows - mean) ** 2) + eps)
-    x_hat = (rows - mean) * rstd
-    y = weight.reshape(-1) * x_hat + bias.reshape(-1)  # (1)
-    return y.reshape(x.shape), (x, weight, mean, rstd)
+    mean = x[..., :1] + row_mean(x - x[..., :1])
+    rstd = 1 / xp.sqrt(row_mean((x - mean) ** 2) + eps)
+    x_hat = (x - mean) * rstd
+    return weight * x_hat + bias, (x, weight, mean, rstd)  # (1)
 
 
 @twin
@@ -47,14 +38,12 @@ def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     x, weight, mean, rstd = cache
     check_array("LayerNorm", "dy", dy, x.shape)
     array_module(dy, x)
-    x_hat = (x.reshape(-1, weight.size) - mean) * rstd
-    dy = dy.reshape(x_hat.shape)
     # x̂ depends on x_j directly, through μ and through r, with ∂μ/∂x_j = 1/C and
     # ∂r/∂x_j = −r² x̂_j / C:  ∂x̂_i/∂x_j = r (δ_ij − 1/C − x̂_i x̂_j / C). Summed against g_i, (2).
-    g = weight.reshape(-1) * dy
+    x_hat = (x - mean) * rstd
+    g = weight * dy
     dx = rstd * (g - row_mean(g) - x_hat * row_mean(g * x_hat))  # (2)
-    dweight, dbias = sum_rows(dy * x_hat), sum_rows(dy)  # (3)
-    return dx.reshape(x.shape), dweight.reshape(weight.shape), dbias.reshape(weight.shape)
+    return dx, sum_rows(dy * x_hat), sum_rows(dy)  # (3)
 
 
 def row_mean(rows: Array) -> Array:
@@ -75,7 +64,5 @@ class LayerNorm(Layer):
         return self.record(tape, layernorm_forward(x, self.weight.data, self.bias.data, self.eps))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dweight, dbias = layernorm_backward(dy, tape.pop(self))
-        tape.accumulate(self.weight, dweight)
-        tape.accumulate(self.bias, dbias)
-        return dx
+        gradients = layernorm_backward(dy, tape.pop(self))
+        return self.accumulate(tape, gradients, self.weight, self.bias)

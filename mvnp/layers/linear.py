@@ -8,11 +8,8 @@
 The sums run over all leading axes: every row of x met the same W, so each adds its share.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape
-from ..core.sums import sum_rows
+from ..core import Initializer, Layer, Param, Tape, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 
@@ -39,10 +36,7 @@ def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
 
 
 class Linear(Layer):
-    """An affine map from `inputs` to `outputs` channels.
-
-    Weights start truncated normal, σ = 0.02; the bias at 0.
-    """
+    """(1), from `inputs` to `outputs` channels. W starts truncated normal, σ = 0.02, and b at 0."""
 
     def __init__(
         self, inputs: int, outputs: int, bias: bool = True, init: Initializer | None = None
@@ -56,8 +50,5 @@ class Linear(Layer):
         return self.record(tape, linear_forward(x, self.weight.data, bias))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dweight, dbias = linear_backward(dy, tape.pop(self))
-        tape.accumulate(self.weight, dweight)
-        if self.bias is not None:
-            tape.accumulate(self.bias, dbias)
-        return dx
+        gradients = linear_backward(dy, tape.pop(self))
+        return self.accumulate(tape, gradients, self.weight, self.bias)

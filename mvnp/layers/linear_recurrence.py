@@ -24,8 +24,6 @@ Parallelization of a Ubiquitous Sequential Computation, arXiv:2311.06281. Gu, Da
 arXiv:2312.00752, section 3.3.2, for the scan of a GPU.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -114,12 +112,10 @@ def _associative(a: Array, u: Array, h: Array) -> Array:
 def _cumulative(a: Array, u: Array, h: Array) -> Array:
     """(6), no loop over tokens, in blocks of CUMULATIVE_BLOCK, each from the last state before it.
 
-    In a block S is measured from its middle value M: the factors exp(S − M) and exp(M − S) are
-    then as near to 1 as can be. It holds while S falls by less than about 170 in a block in
-    float32, 1400 in float64 (twice the largest exponent), that is for decays of a geometric mean
-    above 2e-5, or 1e-38, over the 16. Beyond, a factor is 0 or infinite, and states come out as NaN
-    or ±∞. Before that, rounding S costs |S| ε of relative precision. A decay of 0 counts as the
-    smallest number that is not; a negative one gives NaN.
+    In a block S is measured from its middle value M: exp(S − M) and exp(M − S) are then as near to
+    1 as can be. They hold while S falls by less than about 170 in a block in float32, 1400 in
+    float64 (twice the largest exponent); beyond, states come out as NaN or ±∞. A decay of 0 counts
+    as the smallest number that is not; a negative one gives NaN.
     """
     xp, tiny, states = array_module(u), np.finfo(a.dtype).tiny, []
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -134,8 +130,6 @@ def _cumulative(a: Array, u: Array, h: Array) -> Array:
 
 
 METHODS = {
-    "sequential": _sequential,
-    "chunked": _chunked,
-    "associative": _associative,
-    "cumulative": _cumulative,
-}
+    "sequential": _sequential, "chunked": _chunked,
+    "associative": _associative, "cumulative": _cumulative,
+}  # fmt: skip

@@ -8,10 +8,8 @@
 Lin, Chen, Yan: Network In Network, arXiv:1312.4400, section 3.2.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Layer, Tape
+from ..core import Function
 from ..errors import check_array
 from ..kernels import twin
 
@@ -30,11 +28,7 @@ def pool_backward(dy: Array, cache: tuple[int, ...]) -> Array:
     return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)  # (2)
 
 
-class AveragePool(Layer):
+class AveragePool(Function):
     """The mean over height and width."""
 
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, pool_forward(x))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        return pool_backward(dy, tape.pop(self))
+    pair = pool_forward, pool_backward

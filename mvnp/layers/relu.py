@@ -9,10 +9,8 @@ At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes th
 its sign is NaN.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Layer, Tape
+from ..core import Function
 from ..errors import check_array
 from ..kernels import twin
 
@@ -33,11 +31,7 @@ def relu_backward(dy: Array, cache: Array) -> Array:
     return dy * array_module(dy, y).sign(y)  # (2)
 
 
-class ReLU(Layer):
+class ReLU(Function):
     """max(x, 0), entry by entry."""
 
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, relu_forward(x))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        return relu_backward(dy, tape.pop(self))
+    pair = relu_forward, relu_backward

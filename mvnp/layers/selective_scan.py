@@ -28,13 +28,12 @@ linear_recurrence.py has other ways to solve (2) and (4).
 Gu, Dao: Mamba, arXiv:2312.00752, eqs 2 and 4, algorithm 2, section 3.3.2.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
 
 from ..backend import Array, array_module
+from ..core import sum_rows
 from ..errors import InputError, check_array, check_arrays
 from ..kernels import twin
 from .softplus import softplus_backward, softplus_forward
@@ -56,24 +55,15 @@ class ScanCache(NamedTuple):
 
 @twin
 def selective_scan_forward(
-    x: Array,
-    dt: Array,
-    A: Array,
-    B: Array,
-    C: Array,
-    D: Array,
-    dt_bias: Array | None = None,
-    *,
-    softplus: bool = True,
-    keep: bool = True,
-) -> tuple[Array, ScanCache | None]:
+    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None = None, *,
+    softplus: bool = True, keep: bool = True,
+) -> tuple[Array, ScanCache | None]:  # fmt: skip
     """y of (1) to (3), (b, l, d), and the cache for `selective_scan_backward`.
 
     softplus      False: Δ = dt + dt_bias, for a step size that is made elsewhere
     keep          False: no backward will follow, and there is no cache
 
-    Raises InputError naming the argument whose shape or dtype does not fit x and A, and for an A
-    that is positive somewhere (on a GPU nobody looks).
+    Raises InputError naming the argument whose shape or dtype does not fit, and for an A > 0.
     """
     check_inputs(x, dt, A, B, C, D, dt_bias)
     delta = dt if dt_bias is None else dt + dt_bias
@@ -100,14 +90,14 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     # h_t = exp(a) h_(t−1) + …, so ∂h_t/∂a = exp(a) h_(t−1), with a = Δ_t A. The factor exp(a) is
     # easily forgotten. h_(t−1) is a constant here: that A has made it, too, is counted before.
     e = g * h_before * decay  # (5)
-    dA, dD = over_tokens(e * delta[:, :, None, :]).T, over_tokens(dy * x)  # (6)
+    dA, dD = sum_rows(e * delta[:, :, None, :], axes=2).T, sum_rows(dy * x)  # (6)
     dB = xp.einsum("blnd,bld->bln", g, delta * x)  # (7)
     dC = xp.einsum("bld,blnd->bln", dy, h)
     g_B = xp.einsum("blnd,bln->bld", g, B)
     dx = delta * g_B + D * dy  # (8)
     ddelta = xp.einsum("blnd,nd->bld", e, A.T) + x * g_B  # (9)
     ddt = softplus_backward(ddelta, delta) if softplus else ddelta  # (10)
-    return dx, ddt, dA, dB, dC, dD, over_tokens(ddt) if has_bias else None
+    return dx, ddt, dA, dB, dC, dD, sum_rows(ddt) if has_bias else None
 
 
 def selective_scan_states(cache: ScanCache) -> Array:
@@ -127,22 +117,13 @@ def decays(delta: Array, A: Array) -> Array:
     return xp.exp(delta[:, :, None, :] * xp.ascontiguousarray(A.T))  # d last in memory, as in delta
 
 
-def over_tokens(v: Array) -> Array:
-    """Σ_(b,t) v, in float64: 100,000 numbers in float32 would lose their digits."""
-    return v.sum(axis=(0, 1), dtype="float64").astype(v.dtype)
-
-
 def check_inputs(
     x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None
 ) -> None:
-    """Raise InputError unless all shapes fit those of x and A, all dtypes that of x, and A < 0."""
-    check_arrays("selective_scan", x=(x, ("b", "l", "d")), A=(A, ("d", "n")))
-    (b, l, d), n = x.shape, A.shape[1]
-    tokens, gates = {"dt": (dt, (b, l, d))}, {"B": (B, (b, l, n)), "C": (C, (b, l, n))}
-    vectors = {"D": (D, (d,)), "dt_bias": (dt_bias, (d,))}
-    check_arrays("selective_scan", x=(x, x.shape), A=(A, (d, n)), **tokens, **gates, **vectors)
-    array_module(x, dt, A, B, C, D, dt_bias)
-    if array_module(A) is np and (A > 0).any():
+    """Raise InputError unless shapes and dtypes fit, and A < 0 (on a GPU nobody looks)."""
+    inputs = {"x": (x, "bld"), "A": (A, "dn"), "dt": (dt, "bld"), "B": (B, "bln"), "C": (C, "bln")}
+    check_arrays("selective_scan", **inputs, D=(D, "d"), dt_bias=(dt_bias, "d"))
+    if array_module(x, dt, A, B, C, D, dt_bias) is np and (A > 0).any():
         raise InputError(
             f"selective_scan: A is up to {A.max():.3g}, expected negative numbers, or states grow"
             " without bound; a model takes −exp(A_log)"

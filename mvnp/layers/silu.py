@@ -10,10 +10,8 @@ The tanh form of σ cannot overflow, and needs no case distinction.
 Elfwing, Uchibe, Doya: Sigmoid-Weighted Linear Units, arXiv:1702.03118, eq. 5.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Layer, Tape
+from ..core import Function
 from ..errors import check_array
 from ..kernels import twin
 
@@ -39,11 +37,7 @@ def sigmoid(x: Array) -> Array:
     return (1 + array_module(x).tanh(x / 2)) / 2
 
 
-class SiLU(Layer):
+class SiLU(Function):
     """x σ(x), entry by entry."""
 
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, silu_forward(x))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        return silu_backward(dy, tape.pop(self))
+    pair = silu_forward, silu_backward

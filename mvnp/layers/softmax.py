@@ -10,10 +10,8 @@ and gradient 0, which is how attention masks keys; a row of nothing but −∞ h
 NaN.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Layer, Tape
+from ..core import Function
 from ..errors import check_array
 from ..kernels import twin
 
@@ -38,11 +36,7 @@ def softmax_backward(dy: Array, cache: Array) -> Array:
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))  # (2)
 
 
-class Softmax(Layer):
+class Softmax(Function):
     """Softmax over the last axis."""
 
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, softmax_forward(x))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        return softmax_backward(dy, tape.pop(self))
+    pair = softmax_forward, softmax_backward

@@ -10,10 +10,8 @@ from eʸ = 1 + eˣ, so 1 − e⁻ʸ = eˣ / (1 + eˣ). It needs y alone, and kee
 tiny, as it is for the small Δ of a Mamba.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
-from ..core import Layer, Tape
+from ..core import Function
 from ..errors import check_array
 from ..kernels import twin
 
@@ -35,11 +33,7 @@ def softplus_backward(dy: Array, cache: Array) -> Array:
     return dy * -array_module(dy, y).expm1(-y)  # (2)
 
 
-class Softplus(Layer):
+class Softplus(Function):
     """log(1 + eˣ), entry by entry."""
 
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, softplus_forward(x))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        return softplus_backward(dy, tape.pop(self))
+    pair = softplus_forward, softplus_backward

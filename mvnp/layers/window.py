@@ -9,15 +9,13 @@
 
 Each is the adjoint of the other, and so its backward. Cutting only moves numbers: its matrix S is a
 permutation, Sᵀ = S⁻¹. Zero padding is a matrix Z of ones and zero rows, and Zᵀ is the crop. So (1)
-is S Z with backward Zᵀ Sᵀ, which is (2), and the other way round: what the crop threw away has
-gradient zero, which is what padding puts there.
+is S Z, and its backward Zᵀ Sᵀ is (2); the other way round, what was cropped has gradient zero.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from ..backend import Array, array_module, moved_to
+from ..backend import Array, array_module
+from ..core import padded_size
 from ..errors import InputError, check_array
 from ..kernels import twin
 
@@ -35,33 +33,22 @@ def window_partition(x: Array, P: int) -> Array:
 
 @twin
 def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
-    """(2): (B·nW, P·P, C) to (B, H, W, C). Its backward is `window_partition(dx, P)`.
-
-    Raises InputError unless the windows make whole images.
-    """
+    """(2): (B·nW, P·P, C) to (B, H, W, C). Its backward is `window_partition(dx, P)`. Raises
+    InputError unless the windows make whole images."""
     check_array("window_reverse", "tokens", tokens, ("B·nW", P * P, "C"))
     Hp, Wp = padded_size(H, W, P)
     nW = Hp // P * (Wp // P)
-    if tokens.shape[0] % nW:
+    if len(tokens) % nW:
         raise InputError(
-            f"window_reverse: {tokens.shape[0]} windows do not make whole images:"
-            f" {H}x{W} in windows of {P} takes {nW} each"
+            f"window_reverse: {len(tokens)} windows of {P}x{P}, expected {nW} an image of {H}x{W}"
         )
     windows = tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2])
     x_padded = windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp, Wp, tokens.shape[2])
     return x_padded[:, :H, :W]
 
 
-def padded_size(H: int, W: int, P: int) -> tuple[int, int]:
-    """Height and width after padding to multiples of P. Raises InputError where P is below 1."""
-    if P < 1:
-        raise InputError(f"window: the window size is {P}, expected at least 1")
-    return -(-H // P) * P, -(-W // P) * P
-
-
 def window_mask(like: Array, B: int, H: int, W: int, P: int) -> Array | None:
     """(B·nW, P·P) booleans, False at tokens that are padding; None where nothing is padded."""
     if padded_size(H, W, P) == (H, W):
         return None
-    of_one_image = moved_to(like, window_partition(np.ones((1, H, W, 1)), P)[..., 0] > 0)
-    return array_module(like).tile(of_one_image, (B, 1))
+    return window_partition(array_module(like).ones((B, H, W, 1)), P)[..., 0] > 0

@@ -172,11 +172,10 @@ class _Source:
             node = piece.node
             if isinstance(node, ast.Import | ast.ImportFrom):
                 wanted = [alias for alias in node.names if (alias.asname or alias.name).split(".")[0] in used]
-                future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
-                if wanted or future:
-                    lines.append(_absolute(node, node.names if future else wanted))
-        library = [line for line in lines[1:] if " mvnp." not in line and line != "import numpy as np"]
-        return "\n".join([lines[0], "", *library, *([""] if library else []), "import numpy as np", "", *_of_mvnp(lines)])
+                if wanted:
+                    lines.append(_absolute(node, wanted))
+        library = [line for line in lines if " mvnp." not in line and line != "import numpy as np"]
+        return "\n".join([*library, *([""] if library else []), "import numpy as np", "", *_of_mvnp(lines)])
 
     def _reached(self, names: set[str]) -> list[_Piece]:
         """The pieces that define `names`, and all that these use, imports aside, in the order of the file."""

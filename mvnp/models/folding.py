@@ -12,7 +12,7 @@ from __future__ import annotations
 from ..backend import Array, array_module
 from ..core import Tape
 from ..layers.batchnorm import BatchNorm
-from ..layers.conv2d import Conv2d
+from ..layers.conv2d import Conv2d, conv2d_forward
 
 
 def conv_norm(conv: Conv2d, norm: BatchNorm, x: Array, tape: Tape | None) -> Array:
@@ -26,5 +26,5 @@ def conv_norm(conv: Conv2d, norm: BatchNorm, x: Array, tape: Tape | None) -> Arr
         shift = shift + conv.bias.data * scale
     w = conv.weight.data
     # As a matrix of long rows, which multiplies faster than the short ones of a kernel.
-    y, _ = conv.apply(x, (w.reshape(len(w), -1) * scale[:, None]).reshape(w.shape), shift)
-    return y
+    scaled = (w.reshape(len(w), -1) * scale[:, None]).reshape(w.shape)
+    return conv2d_forward(x, scaled, shift, conv.stride, conv.padding)[0]

@@ -377,9 +377,34 @@ def test_adding_up_changes_no_array_that_was_given():
     np.testing.assert_array_equal(first, [1.0, 1.0])
 
 
+def test_a_layer_hands_over_what_its_backward_function_gave():
+    layer, tape = Linear(3, 2), Tape()
+    dx, dweight, dbias = normal((4, 3), seed=0), normal((2, 3), seed=1), normal((2,), seed=2)
+    assert layer.accumulate(tape, (dx, dweight, dbias), layer.weight, layer.bias) is dx
+    np.testing.assert_array_equal(tape.gradient(layer.weight), dweight)
+    np.testing.assert_array_equal(tape.gradient(layer.bias), dbias)
+
+
+def test_an_absent_parameter_has_no_gradient():
+    layer, tape = Linear(3, 2, bias=False), Tape()
+    assert layer.accumulate(tape, (None, np.ones((2, 3)), None), layer.weight, layer.bias) is None
+    assert list(layer.gradients(tape)) == ["weight"]
+    with pytest.raises(ValueError, match="zip"):  # a parameter was forgotten
+        layer.accumulate(tape, (None, np.ones((2, 3)), None), layer.weight)
+
+
 def test_gradient_of_the_wrong_shape():
     with pytest.raises(TapeError, match=r"a gradient of shape \(3,\) for a parameter of shape \(2, 3\)"):
         Tape().accumulate(Param(np.zeros((2, 3))), np.zeros(3))
+    with pytest.raises(TapeError, match=r"no gradient for a parameter of shape \(2,\)"):
+        Tape().accumulate(Param(np.zeros(2)), None)
+
+
+def test_a_layer_hands_gradients_to_its_parameters_by_name():
+    layer, tape, dx = Linear(3, 2, bias=False), Tape(), np.ones(3)
+    assert layer.accumulate(tape, dx, weight=np.full((2, 3), 7.0), bias=None) is dx
+    np.testing.assert_array_equal(tape.gradient(layer.weight), np.full((2, 3), 7.0))
+    assert list(layer.gradients(tape)) == ["weight"]
 
 
 def test_wrong_order_names_both_layers():

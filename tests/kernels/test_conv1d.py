@@ -1,14 +1,16 @@
 """The twins of the depthwise convolution and of its SiLU: mvnp/kernels/cuda/conv1d.py and conv1d.cu."""
 
+from functools import partial
+
 import pytest
 
 from mvnp.backend import array_module
-from mvnp.layers.conv1d import conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
+from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from support.checks import normal
 from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler
 from support.tolerance import rounding
 
-PAIRS = {"plain": (conv1d_forward, conv1d_backward), "with SiLU": (conv1d_silu_forward, conv1d_silu_backward)}
+PAIRS = {"plain": (conv1d_forward, conv1d_backward), "with SiLU": (partial(conv1d_forward, silu=True), conv1d_backward)}
 
 # B, L, D, K: stages 3 and 4 of the model, then what fills no walk, warp or block, and kernels that are even, or longer than x.
 SHAPES = [(1, 196, 160, 3), (2, 49, 320, 3), (2, 16, 32, 3), (3, 1, 33, 3), (2, 2, 1, 3), (1, 31, 31, 4), (2, 33, 5, 2),

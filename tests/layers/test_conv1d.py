@@ -1,6 +1,7 @@
 """Depthwise 1-d convolution: mvnp/layers/conv1d.py."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mvnp import gradcheck_layer
 from mvnp.core import Initializer
 from mvnp.errors import InputError
-from mvnp.layers.conv1d import Conv1d, conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
+from mvnp.layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
 
@@ -104,26 +105,21 @@ def test_float32():
     assert_float32_follows(conv1d_forward, backward_without_bias, inputs_of(16, 4, bias=False))
 
 
-def silu_without_bias(dy, cache):
-    dx, dweight, dbias = conv1d_silu_backward(dy, cache)
-    assert dbias is None
-    return dx, dweight
-
-
 def test_with_silu():
     inputs = inputs_of(7, 3)
-    y, _ = conv1d_silu_forward(*inputs.values())
+    with_silu = partial(conv1d_forward, silu=True)
+    y, _ = with_silu(*inputs.values())
     v, _ = conv1d_forward(*inputs.values())
     assert_close(y, v / (1 + np.exp(-v)), terms=16)
-    assert_gradients(conv1d_silu_forward, conv1d_silu_backward, inputs)
-    assert_gradients(conv1d_silu_forward, silu_without_bias, inputs_of(4, 4, bias=False))
+    assert_gradients(with_silu, conv1d_backward, inputs)
+    assert_gradients(with_silu, backward_without_bias, inputs_of(4, 4, bias=False))
 
 
 def test_wrong_dy():
-    for forward, backward in ((conv1d_forward, conv1d_backward), (conv1d_silu_forward, conv1d_silu_backward)):
-        _, cache = forward(*inputs_of(7, 3).values())
+    for silu in (False, True):
+        _, cache = conv1d_forward(*inputs_of(7, 3).values(), silu)
         with pytest.raises(InputError, match=r"Conv1d: dy has shape \(2, 6, 3\), expected \(2, 7, 3\)"):
-            backward(np.zeros((2, 6, 3)), cache)
+            conv1d_backward(np.zeros((2, 6, 3)), cache)
 
 
 @pytest.mark.parametrize("silu", [True, False])

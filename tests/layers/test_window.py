@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mvnp.core import padded_size
 from mvnp.errors import InputError
-from mvnp.layers.window import padded_size, window_mask, window_partition, window_reverse
+from mvnp.layers.window import window_mask, window_partition, window_reverse
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
 
@@ -118,7 +119,7 @@ def test_window_mask_are_those_of_the_image(B, H, W, P):
 
 
 def test_wrong_count():
-    with pytest.raises(InputError, match=r"5 windows do not make whole images: 4x4 in windows of 2 takes 4 each"):
+    with pytest.raises(InputError, match=r"window_reverse: 5 windows of 2x2, expected 4 an image of 4x4"):
         window_reverse(np.zeros((5, 4, 3)), 2, 4, 4)
     with pytest.raises(InputError, match=r"tokens has shape \(4, 9, 3\), expected \(B·nW, 4, C\)"):
         window_reverse(np.zeros((4, 9, 3)), 2, 4, 4)

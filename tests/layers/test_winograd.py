@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
 from mvnp.layers import winograd
-from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
-from mvnp.layers.winograd import PATCH, POINTS, TAPS, TILE, by_winograd, use_convolution, winograd_backward, winograd_forward
+from mvnp.layers.conv2d import conv2d_backward, conv2d_forward
+from mvnp.layers.winograd import PATCH, POINTS, TAPS, TILE, winograd_backward, winograd_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
 
@@ -24,20 +23,9 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def always(monkeypatch):
-    """Every 3x3 convolution of stride 1 by Winograd, however few its channels."""
-    monkeypatch.setattr(winograd, "_chosen", "winograd")
-
-
 def inputs_of(shape, outputs, bias=True):
     inputs = {"x": normal(shape, seed=1), "weight": normal((outputs, shape[3], 3, 3), seed=2)}
     return {**inputs, "bias": normal((outputs,), seed=3)} if bias else inputs
-
-
-def goes(layer, x):
-    """Whether a layer takes Winograd's way with x."""
-    return by_winograd(x, layer.weight.data, layer.stride, layer.padding)
 
 
 def padded_by(padding):
@@ -127,68 +115,15 @@ def test_transforms_multiply_polynomials():
     assert len(set(POINTS)) == PATCH - 1
 
 
-@pytest.mark.parametrize(("padding", "bias"), [(1, True), (0, False), ((2, 0), True)])
-def test_layer(always, padding, bias):
-    layer, x = Conv2d(2, 3, 3, padding=padding, bias=bias), normal((2, 4, 5, 2), seed=1)
-    assert goes(layer, x)
-    gradcheck_layer(layer, x).raise_for_error()
-
-
-def test_when_it_is_chosen(monkeypatch):
-    small, large = np.zeros((1, 8, 8, 8), np.float32), np.zeros((1, 8, 8, 32), np.float32)
-    wide, narrow, strided = Conv2d(32, 32, 3, padding=1), Conv2d(8, 32, 3, padding=1), Conv2d(32, 32, 3, stride=2)
-    monkeypatch.setattr(winograd, "_chosen", "auto")
-    assert goes(wide, large)
-    assert not goes(wide, large.astype("float64"))
-    assert not goes(narrow, small)
-    assert not goes(strided, large)
-    use_convolution("winograd")
-    assert goes(narrow, small.astype("float64"))
-    assert not goes(strided, large)
-    use_convolution("im2col")
-    assert not goes(wide, large)
-    use_convolution("auto")
-    use_convolution("patches")  # as it was called before
-    assert not goes(wide, large)
-    with pytest.raises(InputError, match="unknown convolution 'fft'; choose one of auto, im2col, winograd"):
-        use_convolution("fft")
-
-
-def test_the_environment_chooses(monkeypatch):
-    monkeypatch.setattr(winograd, "_chosen", None)
-    monkeypatch.setenv("MVNP_CONVOLUTION", "im2col")
-    assert not goes(Conv2d(32, 32, 3), np.zeros((1, 8, 8, 32), np.float32))
-
-
-def test_both_ways_agree_in_a_layer(monkeypatch):
-    layer, x = Conv2d(40, 32, 3, padding=1), normal((2, 10, 7, 40), seed=1).astype(np.float32)
-    results = {}
-    for method in ("im2col", "winograd"):
-        monkeypatch.setattr(winograd, "_chosen", method)
-        tape = Tape()
-        y = layer(x, tape)
-        dx = layer.backward(normal(y.shape, seed=2).astype(np.float32), tape)
-        results[method] = [y, dx, *layer.gradients(tape).values()]
-    for one, other in zip(results["winograd"], results["im2col"], strict=True):
-        assert_close(one, other)
-
-
-def test_gradient_of_the_input_can_be_left_out():
-    y, cache = winograd_forward(*inputs_of((1, 5, 5, 2), 3).values())
-    dx, dweight, _ = winograd_backward(y, cache, inputs=False)
-    assert dx is None
-    np.testing.assert_array_equal(dweight, winograd_backward(y, cache)[1])
-
-
 def test_wrong_input():
     x, weight = np.zeros((1, 8, 8, 3)), np.zeros((4, 3, 3, 3))
     with pytest.raises(InputError, match=r"winograd: x has shape \(1, 8, 8, 2\), expected \(B, H, W, 3\)"):
         winograd_forward(x[..., :2], weight)
     with pytest.raises(InputError, match=r"winograd: weight has shape \(4, 3, 5, 5\), expected \(O, I, 3, 3\)"):
         winograd_forward(x, np.zeros((4, 3, 5, 5)))
-    with pytest.raises(InputError, match="winograd: an image of 2x8 with padding 0x0; expected at least 3x3"):
+    with pytest.raises(InputError, match="winograd: an image of 2x8 with padding 0x0 is smaller than the kernel, 3x3"):
         winograd_forward(x[:, :2], weight, None, (0, 0))
-    with pytest.raises(InputError, match="with padding 3x1; expected at least 3x3 with the padding, and a padding of 0 to 2"):
+    with pytest.raises(InputError, match=r"winograd: padding is \(3, 1\), expected 0 to 2"):
         winograd_forward(x, weight, None, (3, 1))
     with pytest.raises(InputError, match="winograd: x has dtype int64, expected a floating one"):
         winograd_forward(x.astype("int64"), weight)

@@ -18,12 +18,14 @@ from .rows import BLOCK, blocks_of, over_rows
 COST = 0.2  # nanoseconds for a number
 
 
-def standardise(x: Array, mean: Array, rstd: Array, weight: Array, bias: Array) -> Array:
-    if not _taken((x,), (mean, rstd, weight, bias)):
+def batchnorm_eval_forward(
+    x: Array, weight: Array, bias: Array, mean: Array, variance: Array, eps: float = 1e-5
+) -> tuple[Array, tuple]:
+    if not _taken((x,), (mean, variance, weight, bias)):
         return NotImplemented
-    y = np.empty(x.shape, x.dtype)
+    y, rstd = np.empty(x.shape, x.dtype), 1 / np.sqrt(variance + eps)
     over_rows(_standardise, (rows_of(x), rows_of(y)), *_contiguous(mean, rstd * weight, bias), cost=COST * x.shape[-1])
-    return y
+    return y, (x, weight, mean, rstd)
 
 
 def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array) -> Array:
@@ -149,7 +151,7 @@ def _moments(x: Any, of_blocks: Any) -> None:
 
 @kernel
 def _merge(of_blocks: Any, R: int, merged: Any) -> None:
-    """As `merged` of the layer, in float64."""
+    """As `merged` of mvnp/core/moments.py, in float64."""
     C = of_blocks.shape[2]
     mean, squares = merged[0], merged[1]
     for c in range(C):

@@ -68,7 +68,8 @@ class KernelCache:
     def _path(self, signature: Any, codegen: Any) -> Path:
         cells = tuple(cell.cell_contents for cell in self.function.__closure__ or ())
         options = [getattr(numba.config, name) for name in ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")]
-        about = dumps((str(signature), codegen.magic_tuple(), options, self.function.__code__.co_code, cells))
+        code = self.function.__code__
+        about = dumps((str(signature), codegen.magic_tuple(), options, code.co_code, code.co_consts, cells))
         name = self.function.__qualname__.replace("<locals>", "").strip("._") or "kernel"
         return Path(self.cache_path) / f"{name}-{_digest(about).hex()[:24]}{SUFFIX}"
 

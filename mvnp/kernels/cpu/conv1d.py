@@ -22,44 +22,25 @@ U = np.uintp
 BLOCK = 64  # tokens whose share of dw and db is summed in one go
 
 
-def conv1d_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
-    y = _convolved(x, weight, bias, False)
-    return NotImplemented if y is NotImplemented else (y, (x, weight, bias is not None))
-
-
-def conv1d_silu_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
-    y = _convolved(x, weight, bias, True)
-    return NotImplemented if y is NotImplemented else (y, (x, weight, bias))
-
-
-def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
-    x, weight, has_bias = cache
-    return _gradients(dy, x, weight, None, has_bias, False)
-
-
-def conv1d_silu_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
-    x, weight, bias = cache
-    return _gradients(dy, x, weight, bias, bias is not None, True)
-
-
-def _convolved(x: Array, weight: Array, bias: Array | None, silu: bool) -> Any:
+def conv1d_forward(x: Array, weight: Array, bias: Array | None = None, silu: bool = False) -> tuple[Array, tuple]:
     if not _fit(x, weight, bias):
         return NotImplemented
     y = np.empty(x.shape, x.dtype)
-    _forward(*_memory(x), *_parameters(weight, bias), y, silu)
-    return y
+    _forward(*_memory(x), *_parameters(weight, bias), y, bool(silu))
+    return y, (x, weight, bias, silu)
 
 
-def _gradients(dy: Array, x: Array, weight: Array, bias: Array | None, has_bias: bool, silu: bool) -> Any:
+def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
+    x, weight, bias, silu = cache
     if not _fit(x, weight, bias) or not taken(dy, x) or dy.shape != x.shape:
         return NotImplemented
     B, L, D = x.shape
     w, b = _parameters(weight, bias)
     dx, dv = np.empty(x.shape, x.dtype), np.empty((L, D), x.dtype)
     sums = np.zeros((B, blocks_of(L, BLOCK), len(w) + 1, D), x.dtype)
-    _backward(*_memory(dy), *_memory(x), w, b, dv, dx, sums, silu)
+    _backward(*_memory(dy), *_memory(x), w, b, dv, dx, sums, bool(silu))
     sums = total(sums.reshape(-1, *sums.shape[2:]))
-    return dx, sums[:-1].T[:, None], sums[-1] if has_bias else None
+    return dx, sums[:-1].T[:, None], None if bias is None else sums[-1]
 
 
 def _fit(x: Array, weight: Array, bias: Array | None) -> bool:

@@ -1,5 +1,6 @@
 """The twin of mvnp/layers/conv2d.py: X is made for some rows of outputs at a time, in memory that is used again, and multiplied
-while it is in the cache.
+while it is in the cache. Where Winograd's method pays (mvnp/kernels/convolution.py), the twin of that computes; the cache is
+the same.
 
 Kernels index with unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
 """
@@ -9,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from ...backend import Array
+from ...core import output_size
 from ...execution.scratch import workspace
-from ...layers.conv2d import output_size
+from ..convolution import by_winograd
+from . import winograd
 from .jit import kernel
 from .lanes import LANES, copy_lanes
 from .mathematics import type_of
@@ -28,7 +31,10 @@ def conv2d_forward(
 ) -> tuple[Array, tuple]:
     if not _fit(x, weight, bias):
         return NotImplemented
-    y = np.empty(output_size(x.shape, weight.shape, stride, padding), x.dtype)
+    size, cache = output_size("Conv2d", x.shape, weight.shape, stride, padding), (x, weight, bias is not None, stride, padding)
+    if by_winograd(x, weight, stride, padding, "cpu"):
+        return winograd.winograd_forward(x, weight, bias, padding)[0], cache
+    y = np.empty(size, x.dtype)
     geometry = _Geometry(np.ascontiguousarray(x), y.shape, weight.shape[2:], stride, padding)
     offset = None if bias is None else np.ascontiguousarray(bias)
     kernel = np.ascontiguousarray(weight).reshape(len(weight), -1)
@@ -48,13 +54,17 @@ def conv2d_forward(
             np.matmul(geometry.im2col(block), M, out=Y)
             if offset is not None:
                 _add_to_rows(Y, offset)
-    return y, (x, weight, bias is not None, stride, padding)
+    return y, cache
 
 
 def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
     x, weight, has_bias, stride, padding = cache
-    if not _fit(x, weight, None) or not taken(dy, x) or dy.shape != output_size(x.shape, weight.shape, stride, padding):
+    size = output_size("Conv2d", x.shape, weight.shape, stride, padding)
+    if not _fit(x, weight, None) or not taken(dy, x) or dy.shape != size:
         return NotImplemented
+    if by_winograd(x, weight, stride, padding, "cpu"):
+        dx, *of_parameters = winograd.winograd_backward(dy, (x, weight, has_bias, padding))
+        return dx if inputs else None, *of_parameters
     geometry = _Geometry(np.ascontiguousarray(x), dy.shape, weight.shape[2:], stride, padding)
     dy, kernel = np.ascontiguousarray(dy), np.ascontiguousarray(weight).reshape(len(weight), -1)
     dx, dweight = np.zeros(x.shape, x.dtype) if inputs else None, np.empty(kernel.shape, x.dtype)

@@ -19,13 +19,12 @@ FORWARD, BACKWARD = 0.3, 0.6  # nanoseconds for a number
 
 
 def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, tuple]:
-    axes = x.ndim - weight.ndim
-    if not taken(x, weight, bias) or axes < 0 or x.shape[axes:] != weight.shape or bias.shape != weight.shape:
+    if not taken(x, weight, bias) or x.ndim == 0 or not x.shape[-1:] == weight.shape == bias.shape:
         return NotImplemented
-    rows, C = rows_of(x, weight.size), weight.size
+    rows, C = rows_of(x), weight.size
     y = np.empty(x.shape, x.dtype)
-    mean, rstd = np.empty((2, len(rows), 1), x.dtype)
-    arrays = rows, y.reshape(rows.shape), mean, rstd
+    mean, rstd = np.empty((2, *x.shape[:-1], 1), x.dtype)
+    arrays = rows, rows_of(y), rows_of(mean), rows_of(rstd)
     over_rows(_forward, arrays, flat(weight), flat(bias), x.dtype.type(eps), cost=FORWARD * C)
     return y, (x, weight, mean, rstd)
 
@@ -34,13 +33,12 @@ def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     x, weight, mean, rstd = cache
     if not taken(dy, x, weight, mean, rstd) or dy.shape != x.shape:
         return NotImplemented
-    rows, C = rows_of(x, weight.size), weight.size
+    rows, C = rows_of(x), weight.size
     dx = np.empty(x.shape, x.dtype)
     sums = np.zeros((blocks_of(len(rows)), 2, C), x.dtype)
-    arrays = rows_of(dy, C), rows, np.ascontiguousarray(mean), np.ascontiguousarray(rstd), dx.reshape(rows.shape)
+    arrays = rows_of(dy), rows, rows_of(mean), rows_of(rstd), rows_of(dx)
     over_rows(_backward, arrays, flat(weight), cost=BACKWARD * C, sums=(sums,))
-    dweight, dbias = total(sums)
-    return dx, dweight.reshape(weight.shape), dbias.reshape(weight.shape)
+    return dx, *total(sums)
 
 
 @kernel

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from ...layers.window import padded_size
+from ...core import padded_size
 from .jit import kernel
 from .mathematics import type_of
 from .operands import taken

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
+from ...core import output_size
 from ...execution.scratch import workspace
-from ...layers.winograd import PATCH, TAPS, TILE, winograd_size
+from ...layers.winograd import PATCH, TAPS, TILE
 from .jit import inline, kernel
 from .mathematics import type_of
 from .operands import taken
@@ -30,17 +31,18 @@ Pair = tuple[int, int]
 
 
 def winograd_forward(x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)) -> tuple[Array, tuple]:
-    if not _fit(x, weight) or (bias is not None and not (taken(x, bias) and bias.shape == weight.shape[:1])):
+    if not _fit(x, weight, padding) or (bias is not None and not (taken(x, bias) and bias.shape == weight.shape[:1])):
         return NotImplemented
-    y = np.empty(winograd_size(x.shape, weight.shape, padding), x.dtype)
+    y = np.empty(output_size("winograd", x.shape, weight.shape, (1, 1), padding), x.dtype)
     offset = np.zeros(len(weight), x.dtype) if bias is None else np.ascontiguousarray(bias)
     _convolve(np.ascontiguousarray(x), weight, False, offset, y, padding)
     return y, (x, weight, bias is not None, padding)
 
 
-def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
+def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     x, weight, has_bias, padding = cache
-    if not _fit(x, weight) or not taken(dy, x) or dy.shape != winograd_size(x.shape, weight.shape, padding):
+    size = output_size("winograd", x.shape, weight.shape, (1, 1), padding)
+    if not _fit(x, weight, padding) or not taken(dy, x) or dy.shape != size:
         return NotImplemented
     O, I = weight.shape[:2]
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
@@ -57,14 +59,15 @@ def winograd_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Arr
             dU += dU_of_block
     dweight = np.empty((O, I * TAPS**2), x.dtype)
     _transform_kernel_gradient(dU, dweight, tmp)
-    dx = np.empty(x.shape, x.dtype) if inputs else None
-    if dx is not None:
-        _convolve(dy, weight, True, np.zeros(I, x.dtype), dx, (TAPS - 1 - padding[0], TAPS - 1 - padding[1]))
+    dx = np.empty(x.shape, x.dtype)
+    _convolve(dy, weight, True, np.zeros(I, x.dtype), dx, (TAPS - 1 - padding[0], TAPS - 1 - padding[1]))
     return dx, dweight.reshape(weight.shape), sums.astype(x.dtype) if has_bias else None
 
 
-def _fit(x: Array, weight: Array) -> bool:
+def _fit(x: Array, weight: Array, padding: Pair) -> bool:
     """Whether kernels can take them."""
+    if not all(0 <= p < TAPS for p in padding):
+        return False
     return taken(x, weight) and x.ndim == 4 and weight.ndim == 4 and weight.shape[1:] == (x.shape[3], TAPS, TAPS)
 
 

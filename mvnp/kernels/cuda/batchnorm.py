@@ -35,12 +35,14 @@ def parameter_gradients(dy: Array, x: Array, mean: Array, rstd: Array) -> tuple[
     return of_product * rstd, dbias
 
 
-def standardise(x: Array, mean: Array, rstd: Array, weight: Array, bias: Array) -> Array:
+def batchnorm_eval_forward(
+    x: Array, weight: Array, bias: Array, mean: Array, variance: Array, eps: float = 1e-5
+) -> tuple[Array, tuple]:
     """As in mvnp/layers/batchnorm.py."""
-    x = contiguous(x)
-    y = array_module(x).empty_like(x)
+    xp, x = array_module(x, weight, bias, mean, variance), contiguous(x)
+    y, rstd = xp.empty_like(x), 1 / xp.sqrt(variance + eps)
     KERNELS.each("standardise", x.size, x, *_of_channels(x, mean, rstd * weight, bias), y, x.shape[-1])
-    return y
+    return y, (x, weight, mean, rstd)
 
 
 def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array) -> Array:

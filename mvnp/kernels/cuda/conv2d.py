@@ -1,12 +1,14 @@
 """The twins of mvnp/layers/conv2d.py: X is made and gathered block by block, by the kernels of conv2d.cu; cuBLAS does the
-products."""
+products. `MVNP_CONVOLUTION=winograd` takes the array code of Winograd's method where it can; the cache is the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ...backend import Array, array_module
-from ...layers.conv2d import output_size
+from ...core import output_size
+from ...layers.winograd import winograd_backward, winograd_forward
+from ..convolution import by_winograd
 from .launch import Kernels, contiguous
 
 KERNELS = Kernels("conv2d")
@@ -22,21 +24,27 @@ def conv2d_forward(
     if x.ndim != 4 or x.dtype.kind != "f" or 0 in x.shape or x.shape[3] != weight.shape[1]:
         return NotImplemented
     xp, O = array_module(x, weight, bias), weight.shape[0]
-    y = xp.empty(output_size(x.shape, weight.shape, stride, padding), x.dtype)
+    size, cache = output_size("Conv2d", x.shape, weight.shape, stride, padding), (x, weight, bias is not None, stride, padding)
+    if by_winograd(x, weight, stride, padding, "cuda"):
+        return winograd_forward(x, weight, bias, padding)[0], cache
+    y = xp.empty(size, x.dtype)
     M = _matrix(weight)
     for samples, rows in _blocks(y, len(M)):
         part = y[samples, rows].reshape(-1, O)  # a view: whole samples, or rows of one
         xp.matmul(_im2col(x[samples], weight.shape[2:], stride, padding, rows), M, out=part)
         if bias is not None:
             part += bias
-    return y, (x, weight, bias is not None, stride, padding)
+    return y, cache
 
 
 def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
     """As in mvnp/layers/conv2d.py."""
     x, weight, has_bias, stride, padding = cache
-    if dy.shape != output_size(x.shape, weight.shape, stride, padding) or dy.dtype.kind != "f":
+    if dy.shape != output_size("Conv2d", x.shape, weight.shape, stride, padding) or dy.dtype.kind != "f":
         return NotImplemented
+    if by_winograd(x, weight, stride, padding, "cuda"):
+        dx, *of_parameters = winograd_backward(dy, (x, weight, has_bias, padding))
+        return dx if inputs else None, *of_parameters
     xp = array_module(dy, x)
     (O, I, Kh, Kw), (ph, pw), (B, H, W, _) = weight.shape, padding, x.shape
     M = _matrix(weight)

@@ -14,11 +14,11 @@ PARTS = 64  # at most so many sums for each channel, side by side
 
 def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, tuple]:
     """As in mvnp/layers/layernorm.py. In float16 the mean and rstd of the cache are float32."""
-    check_array("LayerNorm", "x", x, (..., *weight.shape))
+    check_array("LayerNorm", "x", x, (..., weight.shape[0]))
     xp, A = array_module(x, weight, bias), accumulator_dtype(x.dtype)
     x = contiguous(x)
     rows, C = x.size // weight.size, weight.size
-    y, mean, rstd = xp.empty_like(x), xp.empty((rows, 1), A), xp.empty((rows, 1), A)
+    y, (mean, rstd) = xp.empty_like(x), xp.empty((2, *x.shape[:-1], 1), A)
     parameters = contiguous(weight, A), contiguous(bias, A)
     KERNELS.launch("layernorm_forward", -(-rows // WARPS), WARPS * WARP, x, *parameters, y, mean, rstd, rows, C, float(eps))
     return y, (x, weight, mean, rstd)
@@ -38,5 +38,5 @@ def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     sums = xp.empty((2, parts, C), A)
     grid, block = (-(-C // WARP), parts), (WARP, GROUP)
     KERNELS.launch("layernorm_parameters", grid, block, dy, x, mean, rstd, sums[0], sums[1], rows, C)
-    dweight, dbias = sums.sum(axis=1).astype(weight.dtype, copy=False).reshape(2, *weight.shape)
+    dweight, dbias = sums.sum(axis=1).astype(weight.dtype, copy=False)
     return dx, dweight, dbias

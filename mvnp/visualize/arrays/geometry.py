@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core import padded_size
 from ...errors import InputError
-from ...layers.window import padded_size, window_partition
+from ...layers.window import window_partition
 
 
 @dataclass(frozen=True)

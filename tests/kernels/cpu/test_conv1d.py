@@ -5,32 +5,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mvnp.layers.conv1d import conv1d_backward, conv1d_forward, conv1d_silu_backward, conv1d_silu_forward
+from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from support.checks import normal
 from support.twins import check_twins, needs_numba, twin_function
 
 pytestmark = needs_numba
 
-PAIRS = {"plain": (conv1d_forward, conv1d_backward), "with SiLU": (conv1d_silu_forward, conv1d_silu_backward)}
+both = pytest.mark.parametrize("silu", [False, True], ids=["plain", "with SiLU"])
 
 
 def inputs(B, L, D, K, bias=True):
     return [normal((B, L, D), 1), normal((D, 1, K), 2), normal((D,), 3) if bias else None]
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@both
 @settings(max_examples=40)
 @given(B=st.integers(1, 3), L=st.integers(1, 70), D=st.integers(4, 40), K=st.integers(1, 7), bias=st.booleans())
-def test_numbers(pair, B, L, D, K, bias):
-    check_twins(*PAIRS[pair], inputs(B, L, D, K, bias))
+def test_numbers(silu, B, L, D, K, bias):
+    check_twins(conv1d_forward, conv1d_backward, inputs(B, L, D, K, bias), silu=silu)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_more_tokens_than_are_summed_in_one_go(pair):
-    check_twins(*PAIRS[pair], inputs(2, 200, 5, 3))
+@both
+def test_more_tokens_than_are_summed_in_one_go(silu):
+    check_twins(conv1d_forward, conv1d_backward, inputs(2, 200, 5, 3), silu=silu)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@both
 @pytest.mark.parametrize(
     "view",
     [
@@ -43,51 +43,48 @@ def test_more_tokens_than_are_summed_in_one_go(pair):
     ],
     ids=["columns", "last columns", "backwards", "channels apart", "one sample three times", "column-major"],
 )
-def test_views(pair, view):
+def test_views(silu, view):
     """As in the mixer, x and dy are columns of a wider array."""
-    forward, backward = PAIRS[pair]
     x, dy, weight = view(normal((3, 37, 9), 1)), view(normal((3, 37, 9), 2)), normal((5, 1, 3), 3)
-    want, cache = forward.book(x, weight)
-    got, cache_of_twin = twin_function(forward)(x, weight)
+    want, cache = conv1d_forward.book(x, weight, None, silu)
+    got, cache_of_twin = twin_function(conv1d_forward)(x, weight, None, silu)
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
-    gradients = twin_function(backward)(dy, cache_of_twin), backward.book(dy, cache)
+    gradients = twin_function(conv1d_backward)(dy, cache_of_twin), conv1d_backward.book(dy, cache)
     for ours, theirs in zip(*(results[:2] for results in gradients), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_nan_and_infinity_go_where_they_go_in_the_book(pair):
-    forward, backward = PAIRS[pair]
+@both
+def test_nan_and_infinity_go_where_they_go_in_the_book(silu):
     x, weight, bias = inputs(2, 9, 4, 3)
     x[0, 3, 1], x[1, 8, 2], x[1, 0, 0] = np.nan, np.inf, -np.inf
     dy = normal(x.shape, 4)
     with np.errstate(invalid="ignore"):
-        want, cache = forward.book(x, weight, bias)
-        expected = backward.book(dy, cache)
-    got, _ = twin_function(forward)(x, weight, bias)
+        want, cache = conv1d_forward.book(x, weight, bias, silu)
+        expected = conv1d_backward.book(dy, cache)
+    got, _ = twin_function(conv1d_forward)(x, weight, bias, silu)
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
-    for ours, theirs in zip(twin_function(backward)(dy, cache), expected, strict=True):
+    for ours, theirs in zip(twin_function(conv1d_backward)(dy, cache), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_sums_of_many_numbers_keep_their_digits(pair):
-    forward, backward = PAIRS[pair]
+@both
+def test_sums_of_many_numbers_keep_their_digits(silu):
     x, weight, bias = (value.astype("float32") for value in (np.full((1, 100_000, 1), 0.1), np.ones((1, 1, 1)), np.zeros(1)))
     dy = np.full(x.shape, 0.1, np.float32)
-    _, cache = forward(x, weight, bias)
-    _, *got = twin_function(backward)(dy, cache)
-    _, cache = forward(*(value.astype("float64") for value in (x, weight, bias)))
-    _, *want = backward(dy.astype("float64"), cache)
+    _, cache = conv1d_forward(x, weight, bias, silu)
+    _, *got = twin_function(conv1d_backward)(dy, cache)
+    _, cache = conv1d_forward(*(value.astype("float64") for value in (x, weight, bias)), silu)
+    _, *want = conv1d_backward(dy.astype("float64"), cache)
     for ours, exact in zip(got, want, strict=True):
         np.testing.assert_allclose(ours, exact, rtol=2e-6)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_what_it_does_not_take(pair):
-    forward, backward = (twin_function(function) for function in PAIRS[pair])
+@both
+def test_what_it_does_not_take(silu):
+    forward, backward = twin_function(conv1d_forward), twin_function(conv1d_backward)
     x, weight = np.zeros((2, 5, 3), np.float32), np.zeros((3, 1, 3), np.float32)
-    y, cache = forward(x, weight)
+    y, cache = forward(x, weight, None, silu)
     for wrong in (
         (x.astype("float16"), weight.astype("float16")),
         (x, weight.astype("float64")),

@@ -5,12 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mvnp.kernels import convolution
 from mvnp.layers.conv2d import conv2d_backward, conv2d_forward
 from support.checks import normal
 from support.tolerance import assert_close
 from support.twins import check_twins, needs_numba, twin_function
 
 pytestmark = needs_numba
+
+
+@pytest.fixture(autouse=True)
+def im2col(monkeypatch):
+    """No Winograd, which rounds otherwise: tests/kernels/test_convolution.py has both ways."""
+    monkeypatch.setattr(convolution, "_chosen", "im2col")
+
 
 # x (B, H, W, I), (O, Kh, Kw), stride, padding: the stem, a block and two downsamplings in small, and what they are not.
 CASES = [

@@ -120,6 +120,23 @@ def test_numbas_own_variable_says_where(tmp_path):
 
 
 @needs_numba
+def test_another_number_in_the_text_is_another_kernel(tmp_path):
+    program = """
+        def times(factor):
+            names = {"kernel": kernel, "__name__": "__main__"}
+            exec(f"@kernel\\ndef double(x, y):\\n    for i in range(x.size):\\n        y[i] = {factor} * x[i] + 1", names)
+            return names["double"]
+
+        check(times(2))
+        x, y = np.ones(3), np.zeros(3)
+        times(5)(x, y)
+        print(y.tolist(), progress.kernels)
+        """
+    assert run(tmp_path, program) == "[6.0, 6.0, 6.0] 2"
+    assert run(tmp_path, program) == "[6.0, 6.0, 6.0] 0"
+
+
+@needs_numba
 def test_two_processes_at_once(tmp_path):
     program = textwrap.dedent(KERNEL) + "check(); check(dtype='float32')"
     command = [sys.executable, "-c", program]
@@ -368,6 +385,7 @@ def test_importing_mvnp_imports_nothing_heavy(tmp_path):
     )
 
 
+@needs_numba
 def test_a_kernel_that_is_in_no_module_is_compiled_each_time(tmp_path):
     """As one typed in, or run by exec: Numba cannot find its globals again when it reads the machine code."""
     code = (

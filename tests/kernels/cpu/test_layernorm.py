@@ -17,15 +17,15 @@ pytestmark = needs_numba
 PAIR = layernorm_forward, layernorm_backward
 
 
-def inputs(shape, axes=1, offset=3.0, seed=1):
-    return [offset + normal(shape, seed), *(normal(shape[-axes:], seed + n) for n in (1, 2))]
+def inputs(shape, offset=3.0, seed=1):
+    return [offset + normal(shape, seed), *(normal(shape[-1:], seed + n) for n in (1, 2))]
 
 
 @settings(max_examples=25)
-@given(shape=array_shapes(min_dims=1, max_dims=4, min_side=2, max_side=9), axes=st.integers(1, 2), seed=st.integers(0, 99))
-def test_numbers(shape, axes, seed):
+@given(shape=array_shapes(min_dims=1, max_dims=4, min_side=2, max_side=9), seed=st.integers(0, 99))
+def test_numbers(shape, seed):
     # ε is large beside the variance of two numbers, which may be next to nothing.
-    check_twins(*PAIR, inputs(shape, min(axes, len(shape)), seed=seed), eps=0.1)
+    check_twins(*PAIR, inputs(shape, seed=seed), eps=0.1)
 
 
 def test_a_single_channel_is_its_own_mean():

@@ -20,8 +20,8 @@ Montavon, Binder, Lapuschkin, Samek, Müller: Layer-Wise Relevance Propagation: 
 from __future__ import annotations
 
 from ....backend import Array, array_module
-from ....core import Layer, Tape
-from ....layers.conv2d import Conv2d, Pair, conv2d_backward, conv2d_forward
+from ....core import Layer, Pair, Tape
+from ....layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 
 
 def gamma_relevance(
@@ -57,11 +57,9 @@ def gamma_convolution(gamma: float) -> type[Layer]:
 
     class GammaConv2d(Conv2d):
         def backward(self, dy: Array, tape: Tape, inputs: bool = True) -> Array:
-            _, (x, *_) = tape.pop(self)
+            x, *_ = tape.pop(self)
             bias = None if self.bias is None else self.bias.data
-            dx, dbias = gamma_relevance(dy, x, self.weight.data, bias, self.stride, self.padding, gamma)
-            if self.bias is not None:
-                tape.accumulate(self.bias, dbias)
-            return dx
+            relevance = gamma_relevance(dy, x, self.weight.data, bias, self.stride, self.padding, gamma)
+            return self.accumulate(tape, relevance, self.bias)
 
     return GammaConv2d

@@ -24,12 +24,11 @@ Explanations through Conservative Propagation, arXiv:2202.07304. (2) is (1) with
 from __future__ import annotations
 
 from ....backend import Array, array_module
-from ....core import Layer, Tape
-from ....core.sums import sum_rows
+from ....core import Layer, Tape, sum_rows
 from ....layers.attention import AttentionCache, MultiHeadAttention
 from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ....layers.gelu import GELU, cdf, tanh_u
-from ....layers.layernorm import LayerNorm
+from ....layers.layernorm import LayerNorm, row_mean
 from ....layers.selective_scan import selective_scan_backward
 from ....layers.silu import sigmoid
 from ....models.mixer import MambaVisionMixer
@@ -43,8 +42,8 @@ def gelu_gate(x: Array, approximate: str) -> Array:
 def layernorm_relevance(dy: Array, cache: tuple) -> tuple[Array, Array]:
     """dx of (3) and dβ, from the cache of `layernorm_forward`."""
     _, weight, _, rstd = cache
-    g = (dy * weight).reshape(len(rstd), -1)
-    return (rstd * (g - g.mean(axis=-1, keepdims=True))).reshape(dy.shape), sum_rows(dy)
+    g = dy * weight
+    return rstd * (g - row_mean(g)), sum_rows(dy)
 
 
 def attention_relevance(do: Array, cache: AttentionCache) -> Array:
@@ -58,12 +57,8 @@ class GatedConv1d(Conv1d):
     def backward(self, dy: Array, tape: Tape) -> Array:
         if not self.silu:
             return super().backward(dy, tape)
-        v, of_v = conv1d_forward(*tape.pop(self))  # x, weight and bias
-        dx, dweight, dbias = conv1d_backward(dy * sigmoid(v), of_v)
-        tape.accumulate(self.weight, dweight)
-        if self.bias is not None:
-            tape.accumulate(self.bias, dbias)
-        return dx
+        v, of_v = conv1d_forward(*tape.pop(self)[:3])  # x, weight and bias, without the SiLU
+        return self.accumulate(tape, conv1d_backward(dy * sigmoid(v), of_v), self.weight, self.bias)
 
 
 class GatedGELU(GELU):
@@ -77,9 +72,7 @@ class FixedScaleLayerNorm(LayerNorm):
     """LayerNorm with (3)."""
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx, dbias = layernorm_relevance(dy, tape.pop(self))
-        tape.accumulate(self.bias, dbias)
-        return dx
+        return self.accumulate(tape, layernorm_relevance(dy, tape.pop(self)), self.bias)
 
 
 class FixedWeightAttention(MultiHeadAttention):

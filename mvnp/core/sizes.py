@@ -1,0 +1,30 @@
+"""Sizes of maps, for the layers that change them and for whoever counts what they cost."""
+
+from __future__ import annotations
+
+from ..errors import InputError
+
+Pair = tuple[int, int]
+
+
+def output_size(
+    owner: str, x: tuple[int, ...], weight: tuple[int, ...], stride: Pair = (1, 1), padding: Pair = (0, 0)
+) -> tuple[int, ...]:
+    """What a convolution makes of x (B, H, W, I) with a kernel (O, I, Kh, Kw): (B, H', W', O), H' = ⌊(H + 2p − Kh)/s⌋ + 1.
+
+    Raises InputError where the kernel is larger than the padded x; `owner` says in the message whose it is.
+    """
+    size = [(x[a + 1] + 2 * padding[a] - weight[a + 2]) // stride[a] + 1 for a in (0, 1)]
+    if min(size) < 1:
+        raise InputError(
+            f"{owner}: an image of {x[1]}x{x[2]} with padding {padding[0]}x{padding[1]}"
+            f" is smaller than the kernel, {weight[2]}x{weight[3]}"
+        )
+    return x[0], *size, weight[0]
+
+
+def padded_size(H: int, W: int, P: int) -> Pair:
+    """Height and width after padding to multiples of the window size P. Raises InputError where P is below 1."""
+    if P < 1:
+        raise InputError(f"window: the window size is {P}, expected at least 1")
+    return -(-H // P) * P, -(-W // P) * P
