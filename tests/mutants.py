@@ -33,7 +33,7 @@ from support.mutants import PACKAGE, Mutant, mutants
 ROOMS = ("layers", "models", "kernels/cpu")
 # Machinery around the kernels, with tests of processes and files.
 NO_TWINS = ("kernels/cpu/__init__", "kernels/cpu/jit", "kernels/cpu/cache")
-COMPOSITES = tuple(f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "quirks", "edifice", "reference"))
+COMPOSITES = tuple(f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "quirks", "edifice", "reference", "backbone"))
 
 WAITS_FOR_EVER = 900  # seconds by the clock, for what uses no processor time
 
