@@ -117,6 +117,7 @@ def test_functions(faults_of):
         "y = isinstance(x, A | B)",
         "Array: TypeAlias = a - b",
         "y = zip(a, b, strict=True)",
+        "FORWARD, BACKWARD = 0.5, 2.0\ny = over(x, cost=FORWARD * BACKWARD)",
         "if __name__ == '__main__':\n    f()",
     ],
 )
@@ -227,7 +228,7 @@ def counts(output: str) -> tuple[int, ...]:
     return tuple(int(word) for word in last.split()[1:])
 
 
-@pytest.mark.slow(reason="thousands of faults: about two hours of processor time for the three rooms")
+@pytest.mark.slow(reason="thousands of faults: about three hours of processor time for the three rooms")
 @NEEDS_FORK
 @pytest.mark.parametrize("room", command.ROOMS)
 def test_every_fault_is_caught(room):

@@ -163,7 +163,22 @@ class _Change:
 
 def _changes(tree: ast.Module) -> Iterator[_Change]:
     """All changes, in an order that depends on the tree alone. The tree must be as it was when the next one is asked for."""
-    yield from _Statements("").of(tree, "body")
+    idle = UNTOUCHED_NAMES | _names_in_options(tree)
+    for index, statement in enumerate(tree.body):
+        of_time = isinstance(statement, ast.Assign) and _names(statement.targets) <= idle
+        if not (of_time or _untouched(statement)):
+            yield from _Statements("").changes(statement, tree, "body", index)
+
+
+def _names(nodes: list[ast.expr]) -> set[str]:
+    return {node.id for tree in nodes for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _names_in_options(tree: ast.Module) -> set[str]:
+    """Constants that decide about time alone: those of which a cost is made."""
+    return {
+        name for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "cost" for name in _names([node.value])
+    }
 
 
 @dataclass(frozen=True)
@@ -184,7 +199,7 @@ class _Statements:
 
     def of(self, owner: ast.AST, field: str) -> Iterator[_Change]:
         for index, statement in enumerate(getattr(owner, field)):
-            if not _untouched(statement, first=index == 0 and field == "body"):
+            if not _untouched(statement):
                 yield from self.changes(statement, owner, field, index)
 
     def changes(self, statement: ast.stmt, owner: ast.AST, field: str, index: int) -> Iterator[_Change]:
@@ -232,7 +247,7 @@ class _Statements:
             yield from self.expression(statement, child, name, number, child_role)
 
 
-def _untouched(statement: ast.stmt, first: bool) -> bool:
+def _untouched(statement: ast.stmt) -> bool:
     match statement:
         case ast.Import() | ast.ImportFrom() | ast.Raise() | ast.Assert() | ast.Global() | ast.Nonlocal() | ast.Pass():
             return True
@@ -240,8 +255,6 @@ def _untouched(statement: ast.stmt, first: bool) -> bool:
             return True
         case ast.FunctionDef(name=name):
             return name in UNTOUCHED_FUNCTIONS
-        case ast.Assign(targets=[ast.Name(id=name)]):
-            return name in UNTOUCHED_NAMES
         case ast.AnnAssign(value=None) | ast.AnnAssign(annotation=ast.Name(id="TypeAlias")):
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
