@@ -15,8 +15,6 @@ kernel is flipped in dx, not in y. Of an even kernel's padding, the extra zero s
 as in PyTorch. Mamba's is causal; a token in an image has no reason to see only its past.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape, sum_rows
 from ..errors import check_array

@@ -19,8 +19,6 @@ Chellapilla, Puri, Simard: High Performance Convolutional Neural Networks for Do
 (2006).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..backend import Array, array_module

@@ -12,8 +12,6 @@ permutation, Sᵀ = S⁻¹. Zero padding is a matrix Z of ones and zero rows, an
 is S Z, and its backward Zᵀ Sᵀ is (2); the other way round, what was cropped has gradient zero.
 """
 
-from __future__ import annotations
-
 from ..backend import Array, array_module
 from ..core import padded_size
 from ..errors import InputError, check_array

@@ -25,8 +25,6 @@ Convolutional Neural Networks, arXiv:1509.09308, eqs 8 and 13. Points: Barabasz 
 arXiv:1803.10986.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from types import ModuleType
 

@@ -400,13 +400,6 @@ def test_gradient_of_the_wrong_shape():
         Tape().accumulate(Param(np.zeros(2)), None)
 
 
-def test_a_layer_hands_gradients_to_its_parameters_by_name():
-    layer, tape, dx = Linear(3, 2, bias=False), Tape(), np.ones(3)
-    assert layer.accumulate(tape, dx, weight=np.full((2, 3), 7.0), bias=None) is dx
-    np.testing.assert_array_equal(tape.gradient(layer.weight), np.full((2, 3), 7.0))
-    assert list(layer.gradients(tape)) == ["weight"]
-
-
 def test_wrong_order_names_both_layers():
     model, tape = net(), Tape()
     model.name_paths()
