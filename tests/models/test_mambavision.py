@@ -434,6 +434,7 @@ def test_nan_passes_through():
         ({"depths": (1, 1, 1.5, 2)}, r"depths is \[1, 1, 1\.5, 2\], expected four integers"),
         ({"depths": ("1", 1, 2, 2)}, r"depths is \['1', 1, 2, 2\], expected four integers"),
         ({"depths": 4}, r"depths is 4, expected four integers"),
+        ({"depths": (0, 0, 0, 0)}, r"depths is \[0, 0, 0, 0\], expected four integers of at least 1"),
         ({"window_size": (8, 8, 14)}, r"window_size is \[8, 8, 14\], expected four integers"),
         ({"window_size": 7}, r"window_size is 7, expected four integers"),
         ({"num_heads": (1, 1, 2)}, r"num_heads is \[1, 1, 2\], expected four integers"),

@@ -231,9 +231,11 @@ def test_what_is_on_the_tape():
     assert mask is REAL
 
 
-def test_odd_width():
-    with pytest.raises(InputError, match="MambaVisionMixer: channels is 7, expected an even number: two branches share them"):
-        MambaVisionMixer(7)
+@pytest.mark.parametrize("channels", [-2, 0, 1, 7])
+def test_a_width_that_cannot_be_shared(channels):
+    expected = f"MambaVisionMixer: channels is {channels}, expected an even number: two branches share them"
+    with pytest.raises(InputError, match=expected):
+        MambaVisionMixer(channels)
 
 
 def test_wrong_shape_and_dtype():
