@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .jit import kernel
+from .jit import as_it_stands, kernel
 from .mathematics import type_of
 from .operands import flat, rows_of, taken, total
 from .rows import BLOCK, blocks_of, over_rows
@@ -41,6 +41,12 @@ def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     return dx, *total(sums)
 
 
+@as_it_stands
+def _from(start: Any, number: Any) -> Any:
+    """number − start. Regrouped, Σ (x − x₀) would become Σ x − C x₀, which rounding keeps from 0 where all x are x₀."""
+    return number - start
+
+
 @kernel
 def _forward(x: Any, y: Any, mean: Any, rstd: Any, weight: Any, bias: Any, eps: Any) -> None:
     T = type_of(eps)
@@ -48,15 +54,15 @@ def _forward(x: Any, y: Any, mean: Any, rstd: Any, weight: Any, bias: Any, eps: 
     for i in range(R):
         differences = T(0)  # from the first number: none in a constant row, whose mean is exact so
         for c in range(C):
-            differences += x[i, c] - x[i, 0]
+            differences += _from(x[i, 0], x[i, c])
         m = x[i, 0] + differences / T(C)
         squares = T(0)
         for c in range(C):
-            squares += (x[i, c] - m) * (x[i, c] - m)
+            squares += _from(m, x[i, c]) ** 2
         r = T(1) / np.sqrt(squares / T(C) + eps)
         mean[i, 0], rstd[i, 0] = m, r
         for c in range(C):
-            y[i, c] = weight[c] * ((x[i, c] - m) * r) + bias[c]  # (1)
+            y[i, c] = weight[c] * (_from(m, x[i, c]) * r) + bias[c]  # (1)
 
 
 @kernel
