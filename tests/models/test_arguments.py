@@ -1,0 +1,53 @@
+"""The checks of a model's arguments: mvnp/models/arguments.py."""
+
+import math
+
+import pytest
+
+from mvnp import MambaVision
+from mvnp.errors import InputError
+from support.tiny import TINY
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depths": (1, 1, 2)}, r"depths is \[1, 1, 2\], expected four integers of at least 1, one for each level"),
+        ({"depths": (1, 1, 2, 0)}, r"depths is \[1, 1, 2, 0\], expected four integers of at least 1"),
+        ({"depths": (1, 1, 1.5, 2)}, r"depths is \[1, 1, 1\.5, 2\], expected four integers"),
+        ({"depths": ("1", 1, 2, 2)}, r"depths is \['1', 1, 2, 2\], expected four integers"),
+        ({"depths": 4}, r"depths is 4, expected four integers"),
+        ({"depths": (0, 0, 0, 0)}, r"depths is \[0, 0, 0, 0\], expected four integers of at least 1"),
+        ({"window_size": (8, 8, 14)}, r"window_size is \[8, 8, 14\], expected four integers"),
+        ({"window_size": 7}, r"window_size is 7, expected four integers"),
+        ({"num_heads": (1, 1, 2)}, r"num_heads is \[1, 1, 2\], expected four integers"),
+        ({"num_heads": (1, 1, 3, 2)}, r"num_heads\[2\] = 3 does not divide the width of level 2, 4·dim = 16; choose a divisor"),
+        ({"num_heads": (1, 1, 2, 5)}, r"num_heads\[3\] = 5 does not divide the width of level 3, 8·dim = 32"),
+        ({"dim": 0}, r"dim is 0, expected an integer of at least 1"),
+        ({"dim": 4.0}, r"dim is 4\.0, expected an integer of at least 1"),
+        ({"in_chans": 0}, r"in_chans is 0, expected an integer of at least 1"),
+        ({"num_classes": -1}, r"num_classes is -1, expected an integer of at least 0"),
+        ({"num_classes": None}, r"num_classes is None, expected an integer of at least 0"),
+        ({"d_conv": 0}, r"d_conv is 0, expected an integer of at least 1"),
+        ({"seed": -1}, r"seed is -1, expected an integer of at least 0"),
+        ({"mlp_ratio": 0}, r"mlp_ratio is 0, expected a positive number"),
+        ({"mlp_ratio": "4"}, r"mlp_ratio is '4', expected a number"),
+        ({"dim": 1, "mlp_ratio": 0.2, "num_heads": (1, 1, 1, 1)}, r"mlp_ratio is 0\.2, expected a positive number"),
+        ({"mlp_ratio": math.nan}, r"mlp_ratio is nan, expected a number"),
+        ({"drop_path_rate": 1.0}, r"drop_path_rate is 1\.0, expected a probability in \[0, 1\)"),
+        ({"drop_path_rate": None}, r"drop_path_rate is None, expected a number"),
+        ({"drop_rate": -0.1}, r"drop_rate is -0\.1, expected a probability in \[0, 1\)"),
+        ({"attn_drop_rate": "a"}, r"attn_drop_rate is 'a', expected a number"),
+        ({"layer_scale": "x"}, r"layer_scale is 'x', expected a number, or None for no layer scale"),
+        ({"dtype": "float16"}, r"dtype is 'float16', expected one of float32, float64"),
+        ({"dtype": "floaty"}, r"dtype is 'floaty', expected one of float32, float64"),
+    ],
+)
+def test_wrong_arguments(options, message):
+    with pytest.raises(InputError, match="^MambaVision: " + message):
+        MambaVision(**{**TINY, **options})
+
+
+def test_an_mlp_is_as_wide_as_one_number_at_least():
+    """4·dim·mlp_ratio, rounded down, is the narrowest hidden width."""
+    assert MambaVision(**{**TINY, "mlp_ratio": 1 / (4 * TINY["dim"])}).levels[2].blocks[0].mlp.fc1.weight.shape[0] == 1
