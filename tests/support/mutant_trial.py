@@ -167,8 +167,8 @@ def outcome(status: int, seconds: float, folder: Path) -> Outcome:
         how = "broken" if not by_signal else "crashed" if in_time else "out of time"
         return Outcome(how, 0, seconds, log)
     code, passed = json.loads(result.read_text())
-    # 1: a test failed; 2: a test file, or what it imports, raised; 4: conftest.py did, which imports mvnp. 0 without a test that
-    # passed has shown nothing.
+    # 1: a test failed; 2: a test file, or what it imports, raised; 4: conftest.py did, which imports mvnp. 0 without a test
+    # that passed has shown nothing.
     how = {0: "passed" if passed else "broken", 1: "failed", 2: "failed", 4: "failed"}.get(code, "broken")
     return Outcome(how, passed, seconds, log)
 

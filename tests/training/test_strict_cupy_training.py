@@ -9,7 +9,7 @@ from mvnp.kernels import dispatch
 from mvnp.training import AdamW, evaluate, read_checkpoint, read_log, train_step
 from mvnp.training import trainer as trainer_module
 from support.strict_cupy import installed
-from support.tolerance import DEEP, adamw_noise, assert_close
+from support.tolerance import DEEP, assert_close
 from support.toy_training import ToyModel, toy_config, toy_loaders, toy_run, toy_trainer
 
 
@@ -82,12 +82,16 @@ def test_a_run_that_changes_backends(tmp_path, monkeypatch, first):
         assert got.arrays.keys() == want.arrays.keys()
         assert got.position.epoch == want.position.epoch
         for key, array in want.arrays.items():
-            assert_close(got.arrays[key], array, terms=DEEP, noise=adamw_noise(0.05, 100, gradient=1.0), message=key)
-    got, want = (
-        [line["loss"] for line in read_log(tmp_path / run / "log.jsonl") if "loss" in line] for run in ("moved", "whole")
-    )
+            # A bias in front of a norm has a gradient of rounding noise alone, which AdamW makes steps of; the norm's mean has it.
+            if not key.endswith(("inner.bias", "running_mean")):
+                assert_close(got.arrays[key], array, terms=DEEP, message=key)
+    got, want = (_losses(tmp_path / run) for run in ("moved", "whole"))
     assert len(want) > 7
-    assert_close(got, want, terms=DEEP, noise=adamw_noise(0.05, 100, gradient=1.0))
+    assert_close(got, want, terms=DEEP)
+
+
+def _losses(run):
+    return np.array([line["loss"] for line in read_log(run / "log.jsonl") if "loss" in line], np.float32)
 
 
 def test_a_run_says_how_much_memory_it_took(tmp_path, capsys):
