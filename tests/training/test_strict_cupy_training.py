@@ -82,7 +82,7 @@ def test_a_run_that_changes_backends(tmp_path, monkeypatch, first):
         assert got.arrays.keys() == want.arrays.keys()
         assert got.position.epoch == want.position.epoch
         for key, array in want.arrays.items():
-            # A bias in front of a norm has a gradient of rounding noise alone, which AdamW makes steps of; the norm's mean has it.
+            # The gradient of a bias in front of a norm is rounding noise, of which AdamW makes steps; the norm's mean has them.
             if not key.endswith(("inner.bias", "running_mean")):
                 assert_close(got.arrays[key], array, terms=DEEP, message=key)
     got, want = (_losses(tmp_path / run) for run in ("moved", "whole"))
