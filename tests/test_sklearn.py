@@ -22,6 +22,7 @@ from mvnp.errors import DataError, InputError
 from mvnp.inference.sklearn import MambaVisionFeatures
 from support.patience import HANGS
 from support.tiny import tiny
+from support.tolerance import assert_close
 
 IMAGES = {"size": 32, "crop_pct": 1.0, "crop_mode": "center", "mean": [0.4] * 3, "std": [0.2] * 3, "channels": 3}
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
@@ -42,9 +43,9 @@ def test_features_are_those_of_the_model(weights):
     want = np.concatenate([stages[2].mean(axis=(2, 3)), tiny().pooled(x), stages[0].mean(axis=(2, 3))], axis=1)
     assert found.shape == (5, 16 + 32 + 4)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, want, atol=2e-5)
+    assert_close(found, want)
     alone = MambaVisionFeatures(weights).fit_transform(PICTURES)
-    np.testing.assert_allclose(alone, tiny().pooled(x), atol=2e-5)
+    assert_close(alone, tiny().pooled(x))
 
 
 def test_rows_do_not_depend_on_the_batch(weights):
@@ -52,8 +53,8 @@ def test_rows_do_not_depend_on_the_batch(weights):
     order = [3, 0, 4, 1, 2]
     for batch_size in (1, 3):
         features = MambaVisionFeatures(weights, stages=ALL, batch_size=batch_size).fit(PICTURES)
-        np.testing.assert_allclose(features.transform(PICTURES[order]), whole[order], atol=1e-5)
-        np.testing.assert_allclose(features.transform(PICTURES[1:3]), whole[1:3], atol=1e-5)
+        assert_close(features.transform(PICTURES[order]), whole[order])
+        assert_close(features.transform(PICTURES[1:3]), whole[1:3])
 
 
 def test_all_that_a_picture_can_be(weights, tmp_path):
@@ -74,9 +75,9 @@ def test_all_that_a_picture_can_be(weights, tmp_path):
         PICTURES.transpose(0, 3, 1, 2),
         [paths[0], PICTURES[1], str(paths[2]), *PICTURES[3:]],
     ):
-        np.testing.assert_allclose(features.transform(X), want, atol=1e-5)
+        assert_close(features.transform(X), want)
     grey = features.transform(PICTURES[..., 0])
-    np.testing.assert_allclose(features.transform(np.repeat(PICTURES[..., :1], 3, axis=3)), grey, atol=1e-5)
+    assert_close(features.transform(np.repeat(PICTURES[..., :1], 3, axis=3)), grey)
     larger = [Image.fromarray(PICTURES[0]).resize((50, 40)), PICTURES[1]]  # of different sizes
     assert features.transform(larger).shape == (2, 92)
 
@@ -110,7 +111,7 @@ def test_a_model_in_place_of_a_file():
     images = ImageTransform(**IMAGES)
     found = clone(MambaVisionFeatures(model, images=images)).fit_transform(PICTURES)
     x = np.stack([images(picture) for picture in PICTURES])
-    np.testing.assert_allclose(found, model.pooled(x), atol=1e-5)
+    assert_close(found, model.pooled(x))
 
 
 def test_in_a_pipeline(weights):

@@ -36,10 +36,10 @@ def test_pooled_and_stages(call, weights, files, tmp_path):
     content, x = loaded(out), prepared(files)
     assert list(content) == names
     assert content["files"].tolist() == [str(file) for file in files]
-    np.testing.assert_allclose(content["pooled"], model.pooled(x), rtol=1e-4, atol=1e-5)
+    assert_close(content["pooled"], model.pooled(x))
     for level, stage in enumerate(model.features(x), 1):
         assert content[f"stage{level}"].dtype == np.float32
-        np.testing.assert_allclose(content[f"stage{level}"], stage, rtol=1e-4, atol=1e-5)
+        assert_close(content[f"stage{level}"], stage)
     assert zipfile.ZipFile(out).testzip() is None
 
 
@@ -68,7 +68,7 @@ def test_broken_pictures_are_left_out(call, weights, files, tmp_path):
     assert err.splitlines()[-1] == "mvnp: 1 of 6 pictures could not be read and were left out"
     content = loaded(tmp_path / "f.npz")
     assert content["files"].tolist() == [str(file) for file in files]
-    np.testing.assert_allclose(content["pooled"][1], loaded_one(call, weights, files[1], tmp_path), rtol=1e-4, atol=1e-5)
+    assert_close(content["pooled"][1], loaded_one(call, weights, files[1], tmp_path))
 
 
 def loaded_one(call, weights, file, tmp_path):

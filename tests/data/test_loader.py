@@ -7,6 +7,7 @@ import pytest
 
 from mvnp.data import BatchLoader, Dataset, ImageFiles, prepare
 from mvnp.errors import InputError
+from support.tolerance import assert_close
 
 
 def dataset(count=50, height=6, width=6, channels=1, **changes):
@@ -175,7 +176,7 @@ def test_pictures_on_the_disk(tmp_path):
 def test_own_mean_and_deviation():
     toy = dataset()
     images, _ = loader(train=False, toy=toy, mean=[0.1], std=[0.7]).batch(0, 0)
-    np.testing.assert_allclose(images[:, 0], (toy.images[:8, ..., 0] / 255 - 0.1) / 0.7, atol=1e-6)
+    assert_close(images[:, 0], (toy.images[:8, ..., 0] / 255 - 0.1) / 0.7)
 
 
 def test_the_data_set_is_not_changed():

@@ -99,7 +99,7 @@ def test_conv_block_drop_path():
     moved = ours(x, Tape(seed=1)) - x
     dropped = np.array([not sample.any() for sample in moved])
     assert 0 < dropped.sum() < 8
-    np.testing.assert_allclose(moved[~dropped], 2 * branch[~dropped], rtol=1e-4, atol=1e-5)
+    assert_close(moved[~dropped], 2 * branch[~dropped])
 
 
 def test_conv_block_keys():
@@ -193,7 +193,7 @@ def test_block_layer_scale_by_branch():
     x = normal((2, 3, 4), seed=1).astype(np.float32)
     scaled.load_state_dict({**plain.state_dict(), "gamma_1": np.full(4, 2.0), "gamma_2": np.full(4, 3.0)})
     middle = x + 2 * plain.mixer(plain.norm1(x))
-    np.testing.assert_allclose(scaled(x), middle + 3 * plain.mlp(plain.norm2(middle)), rtol=1e-5, atol=1e-6)
+    assert_close(scaled(x), middle + 3 * plain.mlp(plain.norm2(middle)))
 
 
 def test_block_drop_path_draws_for_each_branch_and_window():

@@ -112,8 +112,8 @@ def test_head_is_layer_norm_over_channels_then_pool_then_linear():
     assert last.shape == (2, 1, 2, 32)
     standard = (last - last.mean(-1, keepdims=True)) / np.sqrt(last.var(-1, keepdims=True) + 1e-5)
     pooled = (standard * model.norm.weight.data + model.norm.bias.data).mean(axis=(1, 2))
-    np.testing.assert_allclose(model.pooled(x), pooled, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(model(x), pooled @ model.head.weight.data.T + model.head.bias.data, rtol=1e-4, atol=1e-5)
+    assert_close(model.pooled(x), pooled)
+    assert_close(model(x), pooled @ model.head.weight.data.T + model.head.bias.data)
 
 
 def test_heads_are_split():

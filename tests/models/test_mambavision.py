@@ -50,10 +50,10 @@ def test_the_faces_agree():
     """Logits are the head on the pooled features, and those are the normalised mean of the last stage."""
     model, x = tiny(), image(2, 3, 20, 24)
     pooled, last = model.pooled(x), model.features(x)[-1]
-    np.testing.assert_allclose(model(x), pooled @ model.head.weight.data.T + model.head.bias.data, rtol=1e-5, atol=1e-6)
+    assert_close(model(x), pooled @ model.head.weight.data.T + model.head.bias.data)
     mean, var = model.norm.running_mean.data, model.norm.running_var.data
     expected = (last.mean(axis=(2, 3)) - mean) / np.sqrt(var + 1e-5) * model.norm.weight.data + model.norm.bias.data
-    np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-5)
+    assert_close(pooled, expected)
 
 
 def test_without_a_head():
@@ -177,9 +177,9 @@ def test_images_do_not_meet_in_evaluation():
     logits, features = model(x), model.features(x)
     for index in range(3):
         alone = x[index : index + 1]
-        np.testing.assert_allclose(model(alone)[0], logits[index], rtol=1e-4, atol=1e-5)
+        assert_close(model(alone)[0], logits[index])
         for stage, expected in zip(model.features(alone), features, strict=True):
-            np.testing.assert_allclose(stage[0], expected[index], rtol=1e-4, atol=1e-5)
+            assert_close(stage[0], expected[index])
 
 
 def test_evaluation_is_the_same_with_and_without_a_tape():

@@ -144,7 +144,7 @@ def test_windows_do_not_meet():
     mixer, x = mixer_of(), normal((3, 4, 8), seed=1).astype(np.float32)
     y = mixer(x)
     for index in range(3):
-        np.testing.assert_allclose(mixer(x[index : index + 1])[0], y[index], rtol=1e-5, atol=1e-6)
+        assert_close(mixer(x[index : index + 1])[0], y[index])
 
 
 def test_what_a_token_sees():
@@ -195,7 +195,7 @@ def test_nothing_flows_back_into_masked_tokens():
 def test_initial_values():
     mixer = MambaVisionMixer(320)
     A_log = np.asarray(mixer.A_log)
-    np.testing.assert_allclose(-np.exp(A_log), np.broadcast_to(-np.arange(1.0, 9.0), (160, 8)), rtol=1e-6)
+    assert_close(-np.exp(A_log), np.broadcast_to(-np.arange(1.0, 9.0), (160, 8)))
     assert (np.asarray(mixer.D) == 1).all()
     assert not np.asarray(mixer.dt_proj.bias).any(), "so that Δ starts near softplus(0) = 0.69"
     for linear in (mixer.in_proj, mixer.x_proj, mixer.out_proj, mixer.dt_proj):

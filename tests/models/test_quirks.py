@@ -114,7 +114,7 @@ def test_head_norm():
     last = layer.features(X)[-1].transpose(0, 2, 3, 1)
     standard = (last - last.mean(-1, keepdims=True)) / np.sqrt(last.var(-1, keepdims=True) + 1e-5)
     expected = (standard * layer.norm.weight.data + layer.norm.bias.data).mean(axis=(1, 2))
-    np.testing.assert_allclose(layer.pooled(X), expected, rtol=1e-4, atol=1e-5)
+    assert_close(layer.pooled(X), expected)
 
 
 # padding

@@ -36,7 +36,7 @@ def test_numbers(shape, t, decay, seed, dtype, tolerance):
     adamw_update.book(*want, *settings)
     assert twin_function(adamw_update)(*got, *settings) is None
     for here, there in zip(got, want, strict=True):
-        np.testing.assert_allclose(here, there, rtol=10 * tolerance, atol=tolerance)
+        assert_close(here, there)
     np.testing.assert_array_equal(got[1], gradient)
 
 

@@ -10,6 +10,7 @@ from mvnp.kernels import use_kernels
 from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
 from support.checks import normal, relative
 from support.randomise import randomised
+from support.tolerance import assert_close
 from support.twins import assert_near, check_twins, computed, needs_numba, twin_function
 
 pytestmark = needs_numba
@@ -78,7 +79,7 @@ def test_a_masked_key_has_no_weight():
     _, cache = twin_function(attention_forward)(*inputs, mask)
     hidden = np.broadcast_to(~mask[:, None, None, :], cache.weights.shape)
     np.testing.assert_array_equal(cache.weights[hidden], 0)
-    np.testing.assert_allclose(cache.weights.sum(-1), 1, rtol=1e-6)
+    assert_close(cache.weights.sum(-1), 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -62,7 +62,7 @@ def assert_reconstructs(model, x):
         # Measured by what passes through the states: a young model's y is D x for the most part, and that is no proof.
         through_states = np.abs(y - scan.D * scan.x).max()
         assert through_states > 1e-6
-        np.testing.assert_allclose(rebuilt, y, rtol=0, atol=1e-10 * min(1.0, through_states), err_msg=path)
+        assert_close(rebuilt, y, message=path)
 
 
 def test_alpha_x_plus_D_x_is_y_in_every_block_of_a_trained_model():
@@ -82,7 +82,7 @@ def test_float32_records_are_worked_on_in_float64():
         alpha = hidden_attention_of(scan)
         assert alpha.dtype == np.float64
         rebuilt = np.einsum("wdts,wsd->wtd", alpha, scan.x) + scan.D * scan.x
-        np.testing.assert_allclose(rebuilt, y, rtol=1e-4, atol=1e-5)
+        assert_close(rebuilt, y)
 
 
 def test_long_windows_and_large_steps_neither_overflow_nor_lose_the_near_past():
