@@ -137,5 +137,12 @@ numba_event.register("numba:compile", progress)
 atexit.register(progress.at_exit)
 
 if hasattr(os, "register_at_fork"):
-    _let_go = global_compiler_lock.release
-    os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=_let_go, after_in_child=_let_go)
+    # LLVM's lock too: what has been compiled is tidied up behind the compiler's.
+    _llvm_lock = getattr(binding.ffi.lib, "_lock", None) or threading.RLock()
+    LOCKS = contextlib.ExitStack()
+
+    def _take() -> None:
+        LOCKS.enter_context(global_compiler_lock)
+        LOCKS.enter_context(_llvm_lock)
+
+    os.register_at_fork(before=_take, after_in_parent=LOCKS.close, after_in_child=LOCKS.close)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[3]
 KERNEL = """
     import os, sys, threading, time
     import numpy as np
+    import numpy.testing  # now: who forks while a thread imports it has a child that waits for that import for ever
     from mvnp.kernels.cpu.jit import kernel, progress
 
     def double_and_add(extra):
