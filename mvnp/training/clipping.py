@@ -46,9 +46,7 @@ def clipped_by_value(gradients: Mapping[str, Array], limit: float) -> dict[str, 
 
 def clipped_by_unit(gradients: Mapping[str, Array], parameters: Mapping[str, Param], limit: float) -> dict[str, Array]:
     """(3), at c = limit. A gradient whose parameter is not among `parameters` is given back as it is."""
-    return {
-        name: _unit_clipped(g, parameters[name].data, limit) if name in parameters else g for name, g in gradients.items()
-    }
+    return {name: _unit_clipped(g, parameters[name].data, limit) if name in parameters else g for name, g in gradients.items()}
 
 
 def _unit_clipped(g: Array, p: Array, limit: float) -> Array:

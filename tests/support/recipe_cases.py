@@ -1,4 +1,4 @@
-"""The reference cases of the training recipe: what timm and PyTorch gave for given numbers and draws (tests/reference/training)."""
+"""The reference cases of the training recipe: what timm and PyTorch gave for given numbers and draws."""
 
 import json
 from pathlib import Path

@@ -34,7 +34,7 @@ def test_against_the_reference(case, dtype):
     optimizer = LAMB(params.items(), betas=tuple(SETTINGS["betas"]), **{"weight_decay": 0.05, "eps": 1e-8, **options})
     gradients, rows = under("grad", ARRAYS), under(f"{case}.param", ARRAYS)
     kept = SETTINGS["kept_steps"]["official" if case == "official" else "others"]
-    # Twelve roundings and a norm in each of twenty steps; float32 moments of gradients that grow a thousandfold keep fewer digits.
+    # A norm and a dozen roundings in each of twenty steps.
     terms = 20 * 256
     for step, lr in enumerate(SETTINGS["lr_of_step"], 1):
         grads = {name: array[step - 1].astype(dtype) for name, array in gradients.items()}
@@ -79,5 +79,5 @@ def test_the_clip_knows_only_its_own_parameters():
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, np.inf, np.nan])
 def test_limits_that_cannot_be(limit):
-    with pytest.raises(InputError, match="LAMB: max_grad_norm is .*, expected a number above 0, or None"):
+    with pytest.raises(InputError, match=r"LAMB: max_grad_norm is .*, expected a number above 0, or None"):
         LAMB([], max_grad_norm=limit)
