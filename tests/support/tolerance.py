@@ -71,6 +71,11 @@ def shown(number: float, *, decimals: int | None = None, digits: int | None = No
     return pytest.approx(number, rel=0, abs=10.0**last / 2 + rounding("float32", 16, abs(number)))
 
 
+def grey_levels(times: float, level: float = 1.0) -> float:
+    """How far apart pictures may be that are rounded to 8 bits so many times, all together: half a level for each."""
+    return times * level / 2 + rounding("float32", 1, 255 * level)
+
+
 def chance(std: float, draws: int) -> float:
     """How far the mean of so many random draws may lie from the expected one: four standard errors."""
     return float(4 * std / np.sqrt(draws))
