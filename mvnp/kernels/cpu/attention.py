@@ -22,7 +22,7 @@ from ...layers.attention import AttentionCache, check_inputs, transposed
 from .jit import kernel
 from .mathematics import exp, row_max
 from .operands import taken
-from .rows import LEAST
+from .team import LEAST
 
 SCORES = 1 << 17  # how many are worked on at once: half of a core's second cache
 COST = 2.0  # nanoseconds that a score takes, roughly
