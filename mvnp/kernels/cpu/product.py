@@ -1,16 +1,17 @@
-"""y = x Wᵀ + b, as a loop: what a matrix library does, for matrices of few rows, which they are not made for.
+"""Products of matrices of few rows, for which a matrix library is not made: y += x w.
 
-A processor core multiplies and adds two vectors of 16 numbers in every cycle, but can load only two. Three nested loops over the
-definition load two numbers for each product, so memory decides what they take. Hence
+In every cycle a core can multiply and add two vectors of 16 numbers, and load two. The three nested loops of the definition load
+two numbers for each product, and wait for them. Hence
 
-    tiles       A block of y, ROWS by some vectors, is kept in registers while k runs. For each k that takes its ROWS numbers of x
-                and as many vectors of W, and gives ROWS times as many products: loads are few.
-    panels      Wᵀ is read by vectors along its columns, which in memory are K numbers apart. So as many columns as a tile has are
-                first written one beside the other, for DEPTH values of k: a panel, which stays in the core's first cache
-                while all rows of x meet it. Square by square: vectors are loaded along k, turned in registers, and stored.
+    tiles      A block of y, ROWS by some vectors, is kept in registers while k runs. For each k that takes one number from each of
+               its rows of x and a few vectors of w, and gives ROWS times as many products: loads are few.
+    panels     A tile takes vectors along a row of w. Where it is wᵀ that lies in memory, a Linear's weight (N, K), as many columns
+               as a tile has are first written side by side, for DEPTH values of k. This panel stays in a core's first cache,
+               while all rows of x meet it. It is turned square by square: vectors are loaded along k, their lanes
+               exchanged in registers, and stored.
 
-For each number of W a panel costs a tenth of what 49 rows of x do with it, and less where they are more. It is made at every
-call, and lives no longer: nothing has to be kept in step with the weights, nor twice in memory. Cores share the panels.
+A panel costs a fifth of what 49 rows do with it, and less where they are more. It is made at every call: nothing has to be kept
+in step with the weights, nor twice in memory.
 
 Goto, van de Geijn: Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
 """
@@ -31,166 +32,213 @@ from .rows import over_rows
 FEATURES = binding.get_host_cpu_features()
 VECTOR = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16  # bytes
 REGISTERS = 16 if FEATURES.get("sse2") and not FEATURES.get("avx512f") else 32
-VECTORS = 2  # side by side in a tile
-ROWS = (REGISTERS - VECTORS - 1) // VECTORS // 2 * 2  # of a tile: all registers but those for W and x
-FEW = ROWS // 2  # of the tile for what is left
-
-# Kernels index with unsigned integers: of those the compiler knows that they do not count from the end.
-U = np.uintp
-DEPTH = U(256)
-BLOCK = U(ROWS * 20)  # rows whose sums are in memory at once
-RATE = 100.0  # products in a nanosecond
+VECTORS = 2  # of a tile's row
+ROWS = (REGISTERS - VECTORS - 1) // VECTORS // 2 * 2  # of a tile: all registers but those for w and the number of x
+FEW = ROWS // 2
+DEPTH = 256
+U = np.uintp  # of an unsigned index the compiler knows that it does not count from the end, and makes vector code
 
 
-def product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """x Wᵀ + b, of x (M, K) and weight (N, K), C-contiguous."""
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """x Wᵀ + b, of x (M, K), W (N, K) and b (N,), all C-contiguous."""
     (M, K), N = x.shape, len(weight)
-    y = np.empty((M, N), x.dtype)
-    wide = VECTOR // x.itemsize * VECTORS
     offset = np.zeros(N, x.dtype) if bias is None else bias
-    over_rows(_panels, (np.arange(0, N, wide),), x, weight, offset, y, cost=wide * M * K / RATE)
+    if M < FEW:
+        columns = np.empty((N, M), x.dtype)
+        over_rows(_dot, (weight, offset, columns), x, cost=0.1 * M * K)
+        return np.ascontiguousarray(columns.T)
+    y, wide = np.empty((M, N), x.dtype), width(x.dtype)
+    over_rows(_linear, (np.arange(0, N, wide),), x, weight, offset, y, cost=wide * K * (0.1 + 0.01 * M))
     return y
 
 
+def width(dtype: Any) -> int:
+    """Columns of a tile, and of a panel."""
+    return VECTORS * VECTOR // np.dtype(dtype).itemsize
+
+
 @kernel
-def _panels(columns, x, weight, bias, y):  # type: ignore[no-untyped-def]
-    """Of y the panels that begin at `columns`."""
-    M, K, N = U(x.shape[0]), U(x.shape[1]), U(weight.shape[0])
-    lanes = U(VECTOR // x.itemsize)
-    wide = lanes * U(VECTORS)
-    panel = np.empty(DEPTH * wide, x.dtype)
-    whole = M - M % U(FEW)
-    block = min(BLOCK, whole + U(FEW))
-    sums = np.empty(block * wide, x.dtype)
-    x, weight, last = x.reshape(-1), weight.reshape(-1), np.zeros(U(FEW) * K if whole < M else U(0), x.dtype)
-    for i in range(whole * K, M * K):
-        last[i - whole * K] = x[i]
-    for column in columns:
-        first, width = U(column), min(wide, N - U(column))
-        for top in range(U(0), M, BLOCK):
-            rows = min(BLOCK, M - top)
-            sums[:] = 0
-            for k in range(U(0), K, DEPTH):
-                depth = min(DEPTH, K - k)
-                _make_panel(weight, K, first, width, k, depth, panel, lanes, wide)
-                r = U(0)
-                while r + U(ROWS) <= rows:
-                    _many_rows(x, (top + r) * K + k, K, panel, depth, sums, r * wide)
-                    r += U(ROWS)
-                while r + U(FEW) <= rows:
-                    _few_rows(x, (top + r) * K + k, K, panel, depth, sums, r * wide)
-                    r += U(FEW)
-                if r < rows:
-                    _few_rows(last, k, K, panel, depth, sums, r * wide)
-            for r in range(rows):
-                for c in range(width):
-                    y[top + r, first + c] = sums[r * wide + c] + bias[first + c]
+def _dot(weight: Any, bias: Any, columns: Any, x: Any) -> None:
+    """Of so few rows that a panel would not pay: yᵀ, for which each row of W is read once."""
+    for n in range(len(weight)):
+        for row in range(len(x)):
+            total = bias[n]
+            for k in range(x.shape[1]):
+                total += x[row, k] * weight[n, k]
+            columns[n, row] = total
+
+
+@kernel
+def _linear(starts: Any, x: Any, weight: Any, bias: Any, y: Any) -> None:
+    """y of the panels that begin at these columns."""
+    panel, sums = new_panel(x), new_sums(x)
+    for first in starts:
+        columns = min(panel.shape[1], len(weight) - first)
+        multiply(sums, x, any_rows(weight), first, columns, True, panel)
+        for row in range(U(len(x))):
+            for c in range(U(columns)):
+                y[row, U(first) + c] = sums[row, c] + bias[U(first) + c]
 
 
 @inline
-def _make_panel(weight, K, first, width, k, depth, panel, lanes, wide):  # type: ignore[no-untyped-def]
-    """panel (depth, wide) = W[first : first + wide, k : k + depth]ᵀ, with zeros for columns that there are not."""
-    for c in range(U(0), wide, lanes):
-        i = U(0)
-        if c + lanes <= width:
-            while i + lanes <= depth:
-                _turn(weight, (first + c) * K + k + i, K, panel, i * wide + c)
-                i += lanes
-        for j in range(i, depth):
+def any_rows(array):  # type: ignore[no-untyped-def]
+    """The array, of a type that does not say how far apart its rows are."""
+    return array[:, 0 : array.shape[1]]
+
+
+@inline
+def new_panel(x):  # type: ignore[no-untyped-def]
+    """Memory for a panel."""
+    return any_rows(np.empty((DEPTH, VECTORS * VECTOR // x.itemsize), x.dtype))
+
+
+@inline
+def new_sums(x):  # type: ignore[no-untyped-def]
+    """Memory for what a panel gives."""
+    return np.empty((len(x), VECTORS * VECTOR // x.itemsize), x.dtype)
+
+
+@inline
+def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-def]
+    """sums = x w for N columns, no more than a panel has: of w those from `first` on, or, where w lies in memory `turned`, its
+    rows. x is (M, K); w and the panel are of `any_rows`. What is in other columns of the sums is not said."""
+    (M, K), wide = x.shape, panel.shape[1]
+    sums[:] = 0
+    for k in range(0, K, DEPTH):
+        depth = min(DEPTH, K - k)
+        if turned:
+            _make_panel(w, first, N, k, depth, panel)
+        elif N < wide:
+            for i in range(depth):
+                for c in range(wide):
+                    panel[i, c] = w[k + i, first + c] if c < N else 0
+        matrix, at, along = (panel, 0, 0) if turned or N < wide else (w, k, first)
+        row = 0
+        while row + ROWS <= M:
+            _many_rows(sums, row, 0, x, k, depth, matrix, at, along)
+            row += ROWS
+        while row + FEW <= M:
+            _few_rows(sums, row, 0, x, k, depth, matrix, at, along)
+            row += FEW
+        while row < M:
+            _one_row(sums, row, 0, x, k, depth, matrix, at, along)
+            row += 1
+
+
+@inline
+def _make_panel(w, first, N, k, depth, panel):  # type: ignore[no-untyped-def]
+    """panel[:depth] = w[first : first + N, k : k + depth]ᵀ, with zeros for columns that there are not."""
+    wide = panel.shape[1]
+    lanes = wide // VECTORS
+    for c in range(0, wide, lanes):
+        done = depth // lanes * lanes if c + lanes <= N else 0
+        for i in range(0, done, lanes):
+            _turn(w, first + c, k + i, panel, i, c)
+        for i in range(done, depth):
             for lane in range(c, c + lanes):
-                panel[j * wide + lane] = weight[(first + lane) * K + k + j] if lane < width else 0
+                panel[i, lane] = w[first + lane, k + i] if lane < N else 0
 
 
-def _data(context: Any, builder: Any, type_: Any, array: Any, offset: Any) -> Any:
-    """The address of a number of an array."""
-    return builder.gep(context.make_array(type_)(context, builder, array).data, [offset])
+class _Rows:
+    """What code for a two-dimensional array needs, from a row and a column of it on."""
 
+    def __init__(self, context: Any, builder: Any, type_: Any, value: Any, row: Any, column: Any) -> None:
+        array = context.make_array(type_)(context, builder, value)
+        self.builder, self.size = builder, type_.dtype.bitwidth // 8
+        self.apart = builder.sdiv(builder.extract_value(array.strides, 0), row.type(self.size))
+        self.start = builder.gep(array.data, [builder.add(builder.mul(row, self.apart), column)])
+        self.vector = ir.VectorType(context.get_data_type(type_.dtype), VECTOR // self.size)
 
-def _vector(context: Any, dtype: Any) -> Any:
-    """LLVM's type of a vector of numbers, and how a vector is aligned in memory: as a number is."""
-    return ir.VectorType(context.get_data_type(dtype), VECTOR * 8 // dtype.bitwidth), dtype.bitwidth // 8
+    def row(self, row: int) -> Any:
+        """Where a row begins."""
+        return self.builder.gep(self.start, [self.builder.mul(self.apart, self.apart.type(row))])
 
+    def vector_at(self, start: Any, number: int = 0) -> Any:
+        """Where one of the vectors is that begin there."""
+        place = self.builder.gep(start, [self.apart.type(number * self.vector.count)])
+        return self.builder.bitcast(place, self.vector.as_pointer())
 
-def _indices(numbers: Any) -> Any:
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), list(numbers))
+    def load(self, place: Any) -> Any:
+        return self.builder.load(place, align=self.size)
+
+    def store(self, vector: Any, place: Any) -> None:
+        self.builder.store(vector, place, align=self.size)
 
 
 def _tile(rows: int) -> Any:
     @intrinsic
-    def tile(typing: Any, x: Any, x_at: Any, K: Any, panel: Any, depth: Any, sums: Any, sums_at: Any) -> Any:
-        """sums (rows, wide) += x (rows, depth) panel (depth, wide); in x, rows are K apart."""
+    def tile(typing: Any, y: Any, row: Any, column: Any, x: Any, k: Any, depth: Any, w: Any, at: Any, along: Any) -> Any:
+        """y (rows, wide) += x (rows, depth) w (depth, wide), where y begins at `row` and `column`, x at `row` and `k`, and w at
+        `at` and `along`."""
 
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            x, x_at, K, panel, depth, sums, sums_at = values
-            vector, align = _vector(context, signature.args[0].dtype)
-            lanes, word = vector.count, depth.type
-            x = _data(context, builder, signature.args[0], x, x_at)
-            panel = _data(context, builder, signature.args[3], panel, word(0))
-            sums = _data(context, builder, signature.args[5], sums, sums_at)
-            nothing, first = ir.Constant(vector, ir.Undefined), _indices([0] * lanes)
-
-            def place(start: Any, offset: Any) -> Any:
-                return builder.bitcast(builder.gep(start, [offset]), vector.as_pointer())
-
-            row_of_x = [builder.gep(x, [builder.mul(K, word(row))]) for row in range(rows)]
-            tile = [place(sums, word(number * lanes)) for number in range(rows * VECTORS)]
+            of_y, row, column, of_x, k, depth, of_w, at, along = values
+            y = _Rows(context, builder, signature.args[0], of_y, row, column)
+            x = _Rows(context, builder, signature.args[3], of_x, row, k)
+            w = _Rows(context, builder, signature.args[6], of_w, at, along)
+            row_of_x = [x.row(row) for row in range(rows)]
+            tile = [y.vector_at(y.row(row), v) for row in range(rows) for v in range(VECTORS)]
             # Variables, of which LLVM makes registers.
-            total = [cgutils.alloca_once_value(builder, builder.load(of_tile, align=align)) for of_tile in tile]
+            sums = [cgutils.alloca_once_value(builder, y.load(place)) for place in tile]
             with cgutils.for_range(builder, depth) as loop:
-                k = loop.index
-                start = builder.mul(k, word(VECTORS * lanes))
-                w = [builder.load(place(panel, builder.add(start, word(v * lanes))), align=align) for v in range(VECTORS)]
+                row_of_w = builder.gep(w.start, [builder.mul(loop.index, w.apart)])
+                vectors = [w.load(w.vector_at(row_of_w, v)) for v in range(VECTORS)]
                 for row in range(rows):
-                    number = builder.load(builder.gep(row_of_x[row], [k]))
-                    # In all lanes.
-                    number = builder.shuffle_vector(builder.insert_element(nothing, number, ir.IntType(32)(0)), nothing, first)
+                    number = _in_all_lanes(builder, x.vector, builder.load(builder.gep(row_of_x[row], [loop.index])))
                     for v in range(VECTORS):
-                        product = builder.fmul(number, w[v], flags=("contract",))  # and added in one instruction
-                        sum_ = total[row * VECTORS + v]
+                        product = builder.fmul(number, vectors[v], flags=("contract",))  # added in the same instruction
+                        sum_ = sums[row * VECTORS + v]
                         builder.store(builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_)
-            for of_tile, sum_ in zip(tile, total, strict=True):
-                builder.store(builder.load(sum_), of_tile, align=align)
+            for place, sum_ in zip(tile, sums, strict=True):
+                y.store(builder.load(sum_), place)
             return context.get_dummy_value()
 
-        return types.void(x, x_at, K, panel, depth, sums, sums_at), code
+        return types.void(y, *[types.intp] * 2, x, *[types.intp] * 2, w, *[types.intp] * 2), code
 
     return tile
 
 
-_many_rows, _few_rows = _tile(ROWS), _tile(FEW)
+_many_rows, _few_rows, _one_row = _tile(ROWS), _tile(FEW), _tile(1)
 
 
 @intrinsic
-def _turn(typing: Any, weight: Any, at: Any, K: Any, panel: Any, to: Any) -> Any:
-    """A square of as many rows and columns as a vector has lanes: panel = weightᵀ; in weight, rows are K apart.
+def _turn(typing: Any, w: Any, first: Any, k: Any, panel: Any, row: Any, column: Any) -> Any:
+    """A square of the panel, which begins at `row` and `column`, is that of w at `first` and `k`, turned. It has as many rows as a
+    vector has lanes.
 
-    The rows are in registers. Of each two that are a step apart the squares beside the diagonal are swapped, of 1, 2, 4, … lanes.
+    With all rows in registers: of each two that are `step` apart, with step 1, 2, 4, …, the squares of so many lanes beside the
+    diagonal are exchanged.
     """
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        weight, at, K, panel, to = values
-        vector, align = _vector(context, signature.args[0].dtype)
-        lanes, word = vector.count, to.type
-        weight = _data(context, builder, signature.args[0], weight, at)
-        panel = _data(context, builder, signature.args[3], panel, to)
-
-        def place(start: Any, offset: Any) -> Any:
-            return builder.bitcast(builder.gep(start, [offset]), vector.as_pointer())
-
-        rows = [builder.load(place(weight, builder.mul(K, word(row))), align=align) for row in range(lanes)]
+        w = _Rows(context, builder, signature.args[0], *values[:3])
+        panel = _Rows(context, builder, signature.args[3], *values[3:])
+        lanes = w.vector.count
+        rows = [w.load(w.vector_at(w.row(row))) for row in range(lanes)]
         step = 1
         while step < lanes:
-            # Lane by lane: from the first of two rows, or, counted on from its end, from the second.
-            low = [lane if not lane & step else lanes + lane - step for lane in range(lanes)]
-            high = [lane + step if not lane & step else lanes + lane for lane in range(lanes)]
+            # Lane by lane: which one of the first row, or, counted on from its end, of the second.
+            upper = _indices(lanes + lane - step if lane & step else lane for lane in range(lanes))
+            lower = _indices(lanes + lane if lane & step else lane + step for lane in range(lanes))
             for row in range(lanes):
                 if not row & step:
-                    a, b = rows[row], rows[row + step]
-                    rows[row] = builder.shuffle_vector(a, b, _indices(low))
-                    rows[row + step] = builder.shuffle_vector(a, b, _indices(high))
+                    both = rows[row], rows[row + step]
+                    rows[row], rows[row + step] = (builder.shuffle_vector(*both, lanes_of) for lanes_of in (upper, lower))
             step *= 2
         for number, row in enumerate(rows):
-            builder.store(row, place(panel, word(number * VECTORS * lanes)), align=align)
+            panel.store(row, panel.vector_at(panel.row(number)))
         return context.get_dummy_value()
 
-    return types.void(weight, at, K, panel, to), code
+    return types.void(w, types.intp, types.intp, panel, types.intp, types.intp), code
+
+
+def _in_all_lanes(builder: Any, vector: Any, number: Any) -> Any:
+    undefined = ir.Constant(vector, ir.Undefined)
+    return builder.shuffle_vector(
+        builder.insert_element(undefined, number, ir.IntType(32)(0)), undefined, _indices([0] * vector.count)
+    )
+
+
+def _indices(lanes: Any) -> Any:
+    numbers = list(lanes)
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)

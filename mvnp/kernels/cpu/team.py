@@ -36,7 +36,7 @@ from .jit import OPTIONS, inline, kernel
 
 NEXT, JOB, ARGUMENTS, DONE, FAILED = range(0, 40, 8)  # each on a line of the cache for itself
 LEAST = 1e4  # nanoseconds: what is over sooner gains nothing
-PARTS = 2  # for each core: a helper that comes late finds some left
+PARTS = int(os.environ.get("PARTS","2"))  # for each core: a helper that comes late finds some left
 LOOKS = 200  # at the board, before whoever else wants the core gets it
 PATIENCE = 250  # so many times, before a helper goes to sleep: about half a millisecond
 
