@@ -11,7 +11,7 @@ import numpy as np
 from ...backend import Array
 from .jit import kernel
 from .operands import taken
-from .product import linear as product_of
+from . import product
 from .rows import BLOCK, blocks_of, over_rows
 
 FEW_ROWS = 512

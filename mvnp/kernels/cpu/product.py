@@ -36,25 +36,26 @@ VECTORS = 2  # of a tile's row
 ROWS = (REGISTERS - VECTORS - 1) // VECTORS // 2 * 2  # of a tile: all registers but those for w and the number of x
 FEW = ROWS // 2
 DEPTH = 256
+MOST = 20 * ROWS  # rows that a panel is made for: their sums stay in the second cache
 U = np.uintp  # of an unsigned index the compiler knows that it does not count from the end, and makes vector code
 
 
-def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """x Wᵀ + b, of x (M, K), W (N, K) and b (N,), all C-contiguous."""
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, y: np.ndarray | None = None) -> np.ndarray:
+    """y = x Wᵀ + b, of x (M, K), W (N, K) and b (N,), all C-contiguous."""
     (M, K), N = x.shape, len(weight)
     offset = np.zeros(N, x.dtype) if bias is None else bias
+    y = np.empty((M, N), x.dtype) if y is None else y
     if M < FEW:
         columns = np.empty((N, M), x.dtype)
         over_rows(_dot, (weight, offset, columns), x, cost=0.1 * M * K)
-        return np.ascontiguousarray(columns.T)
-    y, wide = np.empty((M, N), x.dtype), width(x.dtype)
-    over_rows(_linear, (np.arange(0, N, wide),), x, weight, offset, y, cost=wide * K * (0.1 + 0.01 * M))
+        y[:] = columns.T
+        return y
+    blocks = -(-M // MOST)
+    rows = -(-M // (blocks * ROWS)) * ROWS
+    wide = VECTORS * VECTOR // x.itemsize
+    jobs = np.arange(-(-M // rows) * -(-N // wide))
+    over_rows(_linear, (jobs,), x, weight, offset, y, rows, cost=wide * K * (0.1 + 0.01 * min(M, rows)))
     return y
-
-
-def width(dtype: Any) -> int:
-    """Columns of a tile, and of a panel."""
-    return VECTORS * VECTOR // np.dtype(dtype).itemsize
 
 
 @kernel
@@ -69,15 +70,31 @@ def _dot(weight: Any, bias: Any, columns: Any, x: Any) -> None:
 
 
 @kernel
-def _linear(starts: Any, x: Any, weight: Any, bias: Any, y: Any) -> None:
-    """y of the panels that begin at these columns."""
-    panel, sums = new_panel(x), new_sums(x)
-    for first in starts:
-        columns = min(panel.shape[1], len(weight) - first)
-        multiply(sums, x, any_rows(weight), first, columns, True, panel)
-        for row in range(U(len(x))):
+def _linear(jobs: Any, x: Any, weight: Any, bias: Any, y: Any, rows: int) -> None:
+    """y, so many rows of a panel a job; the panels of the first rows come first."""
+    panel, sums = new_panel(x), new_sums(x[:rows])
+    w, panels = any_rows(weight), -(-len(weight) // panel.shape[1])
+    for job in jobs:
+        top, first = job // panels * rows, job % panels * panel.shape[1]
+        some, columns = x[top : top + rows], min(panel.shape[1], len(weight) - first)
+        multiply(sums, some, w, first, columns, True, panel)
+        for row in range(U(len(some))):
             for c in range(U(columns)):
-                y[row, U(first) + c] = sums[row, c] + bias[U(first) + c]
+                y[U(top) + row, U(first) + c] = sums[row, c] + bias[U(first) + c]
+
+
+@kernel
+def products(x: Any, w: Any, y: Any) -> None:
+    """y = x w, of stacks of matrices (n, M, K), (n, K, N) and (n, M, N)."""
+    N = w.shape[2]
+    panel, sums = new_panel(x[0]), new_sums(x[0])
+    for number in range(len(x)):
+        for first in range(0, N, panel.shape[1]):
+            columns = min(panel.shape[1], N - first)
+            multiply(sums, x[number], any_rows(w[number]), first, columns, False, panel)
+            for row in range(U(x.shape[1])):
+                for c in range(U(columns)):
+                    y[number, row, U(first) + c] = sums[row, c]
 
 
 @inline
@@ -103,7 +120,7 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
     """sums = x w for N columns, no more than a panel has: of w those from `first` on, or, where w lies in memory `turned`, its
     rows. x is (M, K); w and the panel are of `any_rows`. What is in other columns of the sums is not said."""
     (M, K), wide = x.shape, panel.shape[1]
-    sums[:] = 0
+    sums[:M] = 0
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
         if turned:
@@ -242,3 +259,4 @@ def _in_all_lanes(builder: Any, vector: Any, number: Any) -> Any:
 def _indices(lanes: Any) -> Any:
     numbers = list(lanes)
     return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+

@@ -15,16 +15,21 @@ import numpy as np
 
 from ...backend import Array
 from ...core import output_size
+from ...execution.parallel import threads
 from ...execution.scratch import workspace
 from ...layers.winograd import PATCH, TAPS, TILE
 from .jit import inline, kernel
 from .mathematics import type_of
 from .operands import taken
+from .product import FEW, products
+from .rows import over_rows
 
 # Channels that a tile is transformed with at a time: 36 rows of them stay in a core's first-level cache. Kernels index with
 # unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
 U = np.uintp
 CHANNELS = U(96)
+SCRATCH = PATCH**2 * int(CHANNELS)  # numbers
+COST = 20.0  # nanoseconds that a channel of a tile takes, or of a kernel
 BLOCK_BYTES = 1 << 20  # of V in memory at once
 
 Pair = tuple[int, int]
@@ -48,11 +53,11 @@ def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | No
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     dU = workspace(np, "winograd.dU", (PATCH**2, O, I), x.dtype)
     dU_of_block = workspace(np, "winograd.dU of a block", dU.shape, x.dtype)
-    sums, tmp = np.zeros(O, np.float64), _scratch(x.dtype)
+    sums, tmp = np.zeros(O, np.float64), np.empty(SCRATCH, x.dtype)
     for first, count in _blocks(dy, max(I, O)):
         V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
         dY = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
-        _transform_patches(x, V, tmp, first, _grid(dy), *padding)
+        _patches(x, V, first, _grid(dy), padding)
         _transform_gradients(dy, dY, tmp, sums, first)
         np.matmul(dY.swapaxes(1, 2), V, out=dU_of_block if first else dU)
         if first:
@@ -73,15 +78,20 @@ def _fit(x: Array, weight: Array, padding: Pair) -> bool:
 
 def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
     """(1) for all tiles; of the kernel of (4) where it is turned."""
-    I, O, tmp = x.shape[3], y.shape[3], _scratch(x.dtype)
+    I, O = x.shape[3], y.shape[3]
     transformed = workspace(np, "winograd.U", (PATCH**2, I, O), x.dtype)
-    _transform_kernel(np.ascontiguousarray(weight).reshape(-1), turned, transformed, tmp)
+    flat_weight = np.ascontiguousarray(weight).reshape(-1)
+    over_rows(_transform_kernel, (np.arange(I),), flat_weight, turned, transformed, cost=COST * O)
     for first, count in _blocks(y, max(I, O)):
         V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
         Y = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
-        _transform_patches(x, V, tmp, first, _grid(y), *padding)
-        np.matmul(V, transformed, out=Y)
-        _transform_products(Y, bias, y, tmp, first)
+        _patches(x, V, first, _grid(y), padding)
+        over_rows(products, (V, transformed, Y), cost=0.01 * count * I * O)
+        over_rows(_transform_products, (np.arange(count),), Y, bias, y, first, cost=COST * O)
+
+
+def _patches(x: Array, V: Array, first: int, grid: Pair, padding: Pair) -> None:
+    over_rows(_transform_patches, (np.arange(V.shape[1]),), x, V, first, grid, *padding, cost=COST * x.shape[3])
 
 
 def _grid(y: Array) -> Pair:
@@ -92,15 +102,9 @@ def _grid(y: Array) -> Pair:
 def _blocks(y: Array, channels: int) -> list[Pair]:
     """Cuts the tiles of all maps into blocks whose V stays within BLOCK_BYTES: the first tile of each, and how many."""
     tiles = len(y) * math.prod(_grid(y))
-    most = max(1, BLOCK_BYTES // (PATCH**2 * channels * y.dtype.itemsize))
-    number = -(-tiles // most)
-    edges = [tiles * block // number for block in range(number + 1)]
-    return [(edges[block], edges[block + 1] - edges[block]) for block in range(number)]
-
-
-def _scratch(dtype: Any) -> Array:
-    """Room for the 36 numbers of a tile."""
-    return workspace(np, "winograd.tile", (PATCH**2 * int(CHANNELS),), np.dtype(dtype))
+    most = threads() * BLOCK_BYTES // (PATCH**2 * channels * y.dtype.itemsize)
+    most = max(1, most if most < FEW else most // FEW * FEW)  # the products take so many rows at a time
+    return [(first, min(most, tiles - first)) for first in range(0, tiles, most)]
 
 
 @inline
@@ -160,12 +164,14 @@ def _times_G_transposed(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _transform_kernel(weight, turned, transformed, tmp):  # type: ignore[no-untyped-def]
+def _transform_kernel(numbers, weight, turned, transformed):  # type: ignore[no-untyped-def]
     """U = G w Gᵀ of (1), (36, I, O), of the kernel (O·I·9); of the kernel of (4), (36, O, I), where it is turned."""
     _, rows, columns = transformed.shape
+    tmp = np.empty(SCRATCH, transformed.dtype)
     # How far apart in the kernel two rows of U are, and two columns.
     down, along = (U(columns) * U(9), U(9)) if turned else (U(9), U(rows) * U(9))
-    for row in range(U(0), U(rows)):
+    for number in numbers:
+        row = U(number)
         for start in range(U(0), U(columns), CHANNELS):
             channels = min(CHANNELS, U(columns) - start)
             for i in range(U(3)):
@@ -240,12 +246,13 @@ def _transform_kernel_gradient(dU, dweight, tmp):  # type: ignore[no-untyped-def
 
 
 @kernel
-def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-untyped-def]
+def _transform_patches(numbers, x, V, first, tiles, ph, pw):  # type: ignore[no-untyped-def]
     """V = T d Tᵀ of (1) for the tiles from `first` on: (36, tiles, I)."""
     _, H, W, I = x.shape
+    tmp = np.empty(SCRATCH, x.dtype)
     zero = type_of(tmp[0])(0)
     rows, columns = tiles
-    for tile in range(V.shape[1]):
+    for tile in numbers:
         n = (first + tile) // (rows * columns)
         rest = (first + tile) - n * (rows * columns)
         top, left = rest // columns * 4 - ph, rest % columns * 4 - pw
@@ -303,11 +310,12 @@ def _in_place(tmp, at, step):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _transform_products(Y, bias, y, tmp, first):  # type: ignore[no-untyped-def]
+def _transform_products(numbers, Y, bias, y, first):  # type: ignore[no-untyped-def]
     """y = Aᵀ Y A + b of (1) for the tiles from `first` on, written where they belong."""
     _, H, W, O = y.shape
+    tmp = np.empty(SCRATCH, y.dtype)
     rows, columns = (H + 3) // 4, (W + 3) // 4
-    for tile in range(Y.shape[1]):
+    for tile in numbers:
         n = (first + tile) // (rows * columns)
         rest = (first + tile) - n * (rows * columns)
         top, left = rest // columns * 4, rest % columns * 4
