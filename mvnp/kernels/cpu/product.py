@@ -126,20 +126,29 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
         if turned:
             _make_panel(w, first, N, k, depth, panel)
         elif N < wide:
-            for i in range(depth):
-                for c in range(wide):
-                    panel[i, c] = w[k + i, first + c] if c < N else 0
+            for i in range(U(depth)):
+                for c in range(U(N)):
+                    panel[i, c] = w[U(k) + i, U(first) + c]
+                for c in range(U(N), U(wide)):
+                    panel[i, c] = 0
         matrix, at, along = (panel, 0, 0) if turned or N < wide else (w, k, first)
-        row = 0
-        while row + ROWS <= M:
-            _many_rows(sums, row, 0, x, k, depth, matrix, at, along)
-            row += ROWS
-        while row + FEW <= M:
-            _few_rows(sums, row, 0, x, k, depth, matrix, at, along)
-            row += FEW
-        while row < M:
-            _one_row(sums, row, 0, x, k, depth, matrix, at, along)
-            row += 1
+        if N * VECTORS > wide:
+            _by_tiles(_many_rows, _few_rows, _one_row, sums, x, k, depth, matrix, at, along)
+        else:
+            _by_tiles(_many_short_rows, _few_short_rows, _one_short_row, sums, x, k, depth, matrix, at, along)
+
+
+@inline
+def _by_tiles(many, few, one, sums, x, k, depth, matrix, at, along):  # type: ignore[no-untyped-def]
+    M = len(x)
+    by_many = M // ROWS * ROWS
+    by_few = by_many + (M - by_many) // FEW * FEW
+    for row in range(0, by_many, ROWS):
+        many(sums, row, 0, x, k, depth, matrix, at, along)
+    for row in range(by_many, by_few, FEW):
+        few(sums, row, 0, x, k, depth, matrix, at, along)
+    for row in range(by_few, M):
+        one(sums, row, 0, x, k, depth, matrix, at, along)
 
 
 @inline
@@ -182,10 +191,10 @@ class _Rows:
         self.builder.store(vector, place, align=self.size)
 
 
-def _tile(rows: int) -> Any:
+def _tile(rows: int, vectors: int) -> Any:
     @intrinsic
     def tile(typing: Any, y: Any, row: Any, column: Any, x: Any, k: Any, depth: Any, w: Any, at: Any, along: Any) -> Any:
-        """y (rows, wide) += x (rows, depth) w (depth, wide), where y begins at `row` and `column`, x at `row` and `k`, and w at
+        """y += x w for some rows, a depth, and some vectors of columns, where y begins at `row` and `column`, x at `row` and `k`, and w at
         `at` and `along`."""
 
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -194,17 +203,17 @@ def _tile(rows: int) -> Any:
             x = _Rows(context, builder, signature.args[3], of_x, row, k)
             w = _Rows(context, builder, signature.args[6], of_w, at, along)
             row_of_x = [x.row(row) for row in range(rows)]
-            tile = [y.vector_at(y.row(row), v) for row in range(rows) for v in range(VECTORS)]
+            tile = [y.vector_at(y.row(row), v) for row in range(rows) for v in range(vectors)]
             # Variables, of which LLVM makes registers.
             sums = [cgutils.alloca_once_value(builder, y.load(place)) for place in tile]
             with cgutils.for_range(builder, depth) as loop:
-                row_of_w = builder.gep(w.start, [builder.mul(loop.index, w.apart)])
-                vectors = [w.load(w.vector_at(row_of_w, v)) for v in range(VECTORS)]
+                here = builder.gep(w.start, [builder.mul(loop.index, w.apart)])
+                row_of_w = [w.load(w.vector_at(here, v)) for v in range(vectors)]
                 for row in range(rows):
                     number = _in_all_lanes(builder, x.vector, builder.load(builder.gep(row_of_x[row], [loop.index])))
-                    for v in range(VECTORS):
-                        product = builder.fmul(number, vectors[v], flags=("contract",))  # added in the same instruction
-                        sum_ = sums[row * VECTORS + v]
+                    for v in range(vectors):
+                        product = builder.fmul(number, row_of_w[v], flags=("contract",))  # added in the same instruction
+                        sum_ = sums[row * vectors + v]
                         builder.store(builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_)
             for place, sum_ in zip(tile, sums, strict=True):
                 y.store(builder.load(sum_), place)
@@ -215,7 +224,8 @@ def _tile(rows: int) -> Any:
     return tile
 
 
-_many_rows, _few_rows, _one_row = _tile(ROWS), _tile(FEW), _tile(1)
+_many_rows, _few_rows, _one_row = (_tile(rows, VECTORS) for rows in (ROWS, FEW, 1))
+_many_short_rows, _few_short_rows, _one_short_row = (_tile(rows, 1) for rows in (ROWS, FEW, 1))
 
 
 @intrinsic
