@@ -108,8 +108,8 @@ def run(tasks: Sequence[Callable[[], T]], group: ThreadGroup | None = None) -> l
 
 @contextlib.contextmanager
 def cores_taken() -> Iterator[bool]:
-    """Whether the cores are the caller's until the end of the block, for threads of its own: not within a task, nor while anyone
-    else has them."""
+    """Whether the cores are the caller's until the end of the block, for threads of its own: not within a task, and not while
+    anyone else has them."""
     ours = threads() > 1 and _turn.acquire(blocking=False)
     try:
         yield ours

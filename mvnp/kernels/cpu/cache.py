@@ -114,7 +114,7 @@ def writable() -> bool:
 def _sources(stem: str) -> list[Path]:
     """The module's file and those of the modules of this package that it imports, and that those do."""
     found: dict[str, Path] = {}
-    waiting = [stem, "jit"]
+    waiting = [stem, "jit", "team"]
     while waiting:
         path = PACKAGE / f"{waiting.pop()}.py"
         if path.stem not in found and path.exists():

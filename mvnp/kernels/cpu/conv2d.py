@@ -45,7 +45,7 @@ def conv2d_forward(
     else:
         M = workspace(np, "conv2d.M", kernel.shape, x.dtype)  # transposed
         over_rows(_taps_first, (kernel, M), geometry.taps, cost=COST * kernel.shape[1])
-        for block in geometry.blocks(_block_bytes(M)):
+        for block in geometry.blocks(BLOCK_BYTES):
             linear(geometry.im2col(block), M, offset, geometry.rows(y, block))
     return y, cache
 
@@ -141,8 +141,8 @@ class _Geometry:
 
 @kernel
 def _im2col(lines, x, X, start, sizes):  # type: ignore[no-untyped-def]
-    """Rows of X for some lines, of those from `start` on. What lies inside the image is copied LANES numbers at a time, and what
-    that writes too much the next copy overwrites; so not at the end, where the rows of others begin."""
+    """The rows of X of some lines; X begins with those of `start`. What lies inside the image is copied LANES numbers at a time,
+    and what that writes too much the next copy overwrites: so not at the end, where another core's rows begin."""
     H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
     zero = type_of(x[0])(0)
     row, apart = U(Kw * I), U(W * I)
@@ -248,7 +248,8 @@ def _taps_first(weight, M, taps):  # type: ignore[no-untyped-def]
 
 @kernel
 def _inputs_first(M, weight, taps):  # type: ignore[no-untyped-def]
-    """dW, (O, I·Kh·Kw), of dM, (Kh·Kw·I, O): 16 outputs at a time, so that both are gone through in whole lines of the cache."""
+    """The kernel (O, I·Kh·Kw) of M (Kh·Kw·I, O): 16 outputs at a time, so that both are gone through in whole lines of the
+    cache."""
     O, T = U(weight.shape[0]), U(taps)
     I = U(weight.shape[1]) // T
     for start in range(U(0), O, U(16)):

@@ -11,7 +11,7 @@ import numpy as np
 from ...backend import Array
 from .jit import kernel
 from .operands import taken
-from . import product
+from .product import linear
 from .rows import BLOCK, blocks_of, over_rows
 
 FEW_ROWS = 512
@@ -27,7 +27,8 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[
         if bias is not None:
             np.add(y, bias, out=y)
     else:
-        y = product.linear(*(None if array is None else np.ascontiguousarray(array) for array in (rows, weight, bias)))
+        offset = None if bias is None else np.ascontiguousarray(bias)
+        y = linear(np.ascontiguousarray(rows), np.ascontiguousarray(weight), offset)
     return y.reshape(*x.shape[:-1], -1), (x, weight, bias is not None)
 
 

@@ -1,17 +1,17 @@
 """Products of matrices of few rows, for which a matrix library is not made: y += x w.
 
-In every cycle a core can multiply and add two vectors of 16 numbers, and load two. The three nested loops of the definition load
-two numbers for each product, and wait for them. Hence
+In every cycle a core can multiply and add two vectors of 16 numbers, and load two. The three nested loops of the definition
+load two numbers for each product, and wait for them. Hence
 
-    tiles      A block of y, ROWS by some vectors, is kept in registers while k runs. For each k that takes one number from each of
-               its rows of x and a few vectors of w, and gives ROWS times as many products: loads are few.
-    panels     A tile takes vectors along a row of w. Where it is wᵀ that lies in memory, a Linear's weight (N, K), as many columns
-               as a tile has are first written side by side, for DEPTH values of k. This panel stays in a core's first cache,
-               while all rows of x meet it. It is turned square by square: vectors are loaded along k, their lanes
-               exchanged in registers, and stored.
+    tiles      A block of y, ROWS by VECTORS vectors, stays in registers while k runs. For each k it takes one number from each
+               of its rows of x and VECTORS vectors of w, and makes ROWS · VECTORS vectors of products: loads are few.
+    panels     A tile reads vectors along a row of w. A Linear's weight (N, K) is wᵀ: there, as many columns as a tile has are
+               first put side by side, for DEPTH values of k. This panel stays in the core's first cache while all rows of x
+               meet it. It is turned square by square: vectors are loaded along k, change lanes in registers, and are
+               stored.
 
-A panel costs a fifth of what 49 rows do with it, and less where they are more. It is made at every call: nothing has to be kept
-in step with the weights, nor twice in memory.
+To make a panel takes a fifth of what 49 rows do with it, and less where they are more. It is made at every call: nothing is
+kept that would have to be in step with the weights, or takes their memory once more.
 
 Goto, van de Geijn: Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
 """
@@ -26,14 +26,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import inline, kernel
+from .jit import inline, kernel, settings
 from .rows import over_rows
 
 FEATURES = binding.get_host_cpu_features()
-VECTOR = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16  # bytes
+WIDEST = "-prefer-256-bit" in str(settings.CPU_FEATURES)  # whether jit.py could ask for the widest vectors that there are
+VECTOR = 64 if FEATURES.get("avx512f") and WIDEST else 32 if FEATURES.get("avx") else 16  # bytes
 REGISTERS = 16 if FEATURES.get("sse2") and not FEATURES.get("avx512f") else 32
 VECTORS = 2  # of a tile's row
-ROWS = (REGISTERS - VECTORS - 1) // VECTORS // 2 * 2  # of a tile: all registers but those for w and the number of x
+ROWS = (REGISTERS - VECTORS - 1) // VECTORS // 2 * 2  # of a tile: all registers but those for w and a number of x
 FEW = ROWS // 2
 DEPTH = 256
 MOST = 20 * ROWS  # rows that a panel is made for: their sums stay in the second cache
@@ -120,19 +121,20 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
     """sums = x w for N columns, no more than a panel has: of w those from `first` on, or, where w lies in memory `turned`, its
     rows. x is (M, K); w and the panel are of `any_rows`. What is in other columns of the sums is not said."""
     (M, K), wide = x.shape, panel.shape[1]
+    narrow = wide > N  # then the panel has zeros where there are no columns
     sums[:M] = 0
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
         if turned:
             _make_panel(w, first, N, k, depth, panel)
-        elif N < wide:
+        elif narrow:
             for i in range(U(depth)):
                 for c in range(U(N)):
                     panel[i, c] = w[U(k) + i, U(first) + c]
                 for c in range(U(N), U(wide)):
                     panel[i, c] = 0
-        matrix, at, along = (panel, 0, 0) if turned or N < wide else (w, k, first)
-        if N * VECTORS > wide:
+        matrix, at, along = (panel, 0, 0) if turned or narrow else (w, k, first)
+        if wide // VECTORS < N:
             _by_tiles(_many_rows, _few_rows, _one_row, sums, x, k, depth, matrix, at, along)
         else:
             _by_tiles(_many_short_rows, _few_short_rows, _one_short_row, sums, x, k, depth, matrix, at, along)
@@ -194,8 +196,8 @@ class _Rows:
 def _tile(rows: int, vectors: int) -> Any:
     @intrinsic
     def tile(typing: Any, y: Any, row: Any, column: Any, x: Any, k: Any, depth: Any, w: Any, at: Any, along: Any) -> Any:
-        """y += x w for some rows, a depth, and some vectors of columns, where y begins at `row` and `column`, x at `row` and `k`, and w at
-        `at` and `along`."""
+        """y += x w for so many rows, a depth, and so many vectors of columns. y begins at `row` and `column`, x at `row` and
+        `k`, and w at `at` and `along`."""
 
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             of_y, row, column, of_x, k, depth, of_w, at, along = values
@@ -230,8 +232,8 @@ _many_short_rows, _few_short_rows, _one_short_row = (_tile(rows, 1) for rows in 
 
 @intrinsic
 def _turn(typing: Any, w: Any, first: Any, k: Any, panel: Any, row: Any, column: Any) -> Any:
-    """A square of the panel, which begins at `row` and `column`, is that of w at `first` and `k`, turned. It has as many rows as a
-    vector has lanes.
+    """A square of the panel, at `row` and `column`, becomes that of w at `first` and `k`, turned. It has as many rows as a vector
+    has lanes.
 
     With all rows in registers: of each two that are `step` apart, with step 1, 2, 4, …, the squares of so many lanes beside the
     diagonal are exchanged.
@@ -269,4 +271,3 @@ def _in_all_lanes(builder: Any, vector: Any, number: Any) -> Any:
 def _indices(lanes: Any) -> Any:
     numbers = list(lanes)
     return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
-

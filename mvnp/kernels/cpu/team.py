@@ -11,8 +11,8 @@ for a while a helper goes to sleep; the next job wakes it, and does not wait for
     FAILED       how many ended with an error
 
 Who looks for work reads NEXT, JOB and ARGUMENTS, and then takes a part: it puts NEXT − 1 in the place of NEXT, if that still is
-what it has read. The processor does this in one step (compare and swap), so no part is taken twice. And a job of which a part is
-left is not over: what has been read belongs to it. The caller takes parts like the others, and returns when all are done.
+what it has read. The processor does this in one step (compare and swap), so no part is taken twice. And a job of which a part
+is left is not over: what has been read belongs to it. The caller takes parts like the others, and returns when all are done.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
 from ...execution.parallel import cores_taken, threads
@@ -36,7 +37,7 @@ from .jit import OPTIONS, inline, kernel
 
 NEXT, JOB, ARGUMENTS, DONE, FAILED = range(0, 40, 8)  # each on a line of the cache for itself
 LEAST = 1e4  # nanoseconds: what is over sooner gains nothing
-PARTS = int(os.environ.get("PARTS","2"))  # for each core: a helper that comes late finds some left
+PARTS = 2  # for each core: a helper that comes late finds some left
 LOOKS = 200  # at the board, before whoever else wants the core gets it
 PATIENCE = 250  # so many times, before a helper goes to sleep: about half a millisecond
 
@@ -122,7 +123,7 @@ def _serve(board: Any) -> None:
             if _took_part(board):
                 idle = 0
         idle += 1
-        _let_others()
+        _let_others()  # type: ignore[call-arg]
 
 
 @inline
@@ -173,12 +174,19 @@ def _put_up(body: Any, cuts: tuple[int, ...]) -> Any:
 
     @intrinsic
     def put_up(typing: Any, board: Any, parts: Any, units: Any, arguments: Any) -> Any:
-        body_signature = types.void(*arguments.types)
+        # Some rows of an array that lies by columns do not lie so.
+        body_signature = types.void(
+            *(
+                type_.copy(layout="A") if index < len(cuts) and type_.layout == "F" else type_
+                for index, type_ in enumerate(arguments.types)
+            )
+        )
 
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             board, parts, units, given = values
             given = cgutils.pack_struct(builder, [parts, units, *cgutils.unpack_tuple(builder, given)])
-            compiled = context.compile_subroutine(builder, body.py_func, body_signature)
+            flags = ConfigStack().top().copy()  # or the options of jit.py would not hold for the body
+            compiled = context.compile_subroutine(builder, body.py_func, body_signature, flags=flags)
             part = ir.Function(builder.module, PART, builder.module.get_unique_name("part"))
             part.linkage = "internal"
             _define(context, part, given.type, compiled.fndesc, body_signature)

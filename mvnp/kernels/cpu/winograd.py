@@ -9,7 +9,6 @@ matrix takes few products: it has many zeros, and its points come in pairs ±p.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
