@@ -141,7 +141,7 @@ class _Geometry:
 
 @kernel
 def _im2col(lines, x, X, start, sizes):  # type: ignore[no-untyped-def]
-    """The rows of X of some lines; X begins with those of `start`. What lies inside the image is copied LANES numbers at a time,
+    """The rows of X of some lines; X begins with those of `start`. What lies in the image is copied LANES numbers at a time,
     and what that writes too much the next copy overwrites: so not at the end, where another core's rows begin."""
     H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
     zero = type_of(x[0])(0)

@@ -232,8 +232,8 @@ _many_short_rows, _few_short_rows, _one_short_row = (_tile(rows, 1) for rows in 
 
 @intrinsic
 def _turn(typing: Any, w: Any, first: Any, k: Any, panel: Any, row: Any, column: Any) -> Any:
-    """A square of the panel, at `row` and `column`, becomes that of w at `first` and `k`, turned. It has as many rows as a vector
-    has lanes.
+    """A square of the panel, at `row` and `column`, becomes that of w at `first` and `k`, turned. It has as many rows as a
+    vector has lanes.
 
     With all rows in registers: of each two that are `step` apart, with step 1, 2, 4, …, the squares of so many lanes beside the
     diagonal are exchanged.
