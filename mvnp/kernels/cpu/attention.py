@@ -1,8 +1,9 @@
 """The twin of mvnp/layers/attention.py: scores of a few heads at a time, which do not leave a core's cache.
 
-The products stay with the matrix library. What array code does between them in passes over all scores, the scale, the mask and
-the softmax, is one loop over the rows of those that have just been made, and these are then multiplied by v. In inference the
-next heads take their place, so that no array of all scores is ever made.
+What array code does between the products in passes over all scores, the scale, the mask and the softmax, is one loop over the
+rows of those that have just been made, and these are then multiplied by v. In inference all of it is one kernel, in which the
+scores of the next head take the place of those of the one before. Where a backward follows, the products stay with the matrix
+library.
 
 A number in brackets is an equation of the layer.
 """
@@ -41,24 +42,22 @@ def attention_forward(
     if not taken(q, *([] if dropout is None else [dropout])):
         return NotImplemented
     o = np.empty((B, L, h, d), dtype).transpose(0, 2, 1, 3)  # in memory as the next layer wants it
-    if not keep and dropout is None:
-        q, k, v = (x if x.strides[3] == x.itemsize else np.ascontiguousarray(x) for x in (q, k, v))
-        hidden = np.zeros((B, 1), bool) if mask is None else ~mask
-        scale = dtype.type(1 / math.sqrt(d))
-        over_rows(_attend, (np.arange(B * h),), q, k, v, hidden, scale, o, cost=L * L * (COST + 0.02 * d))
-        return o, None
-    a = np.empty((B, h, L, L), dtype) if keep else None
     hidden = np.zeros((B, 1), bool) if mask is None else ~mask
     scale = dtype.type(1 / math.sqrt(d))
+    if not keep and dropout is None and taken(q, k, v):
+        q, k, v = (x if x.strides[3] == x.itemsize else np.ascontiguousarray(x) for x in (q, k, v))
+        over_rows(_attend, (np.arange(B * h),), q, k, v, hidden, scale, o, cost=L * L * (COST + 0.02 * d))
+        return o, None
+    a = np.empty((B, h, L, L), dtype)
 
     def work(heads: Heads) -> None:
-        a_some = np.empty((*q[heads].shape[:2], L, L), dtype) if a is None else a[heads]
+        a_some = a[heads]
         np.matmul(q[heads], transposed(k[heads]), out=a_some)
         _softmax(a_some.reshape(-1, L, L), np.repeat(hidden[heads[0]], a_some.shape[1], axis=0), scale)
         np.matmul(a_some if dropout is None else dropout[heads] * a_some, v[heads], out=o[heads])
 
     _over_heads(work, q)
-    return o, None if a is None else AttentionCache(q, k, v, a, dropout)
+    return o, AttentionCache(q, k, v, a, dropout) if keep else None
 
 
 def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
