@@ -17,8 +17,10 @@ is left is not over: what has been read belongs to it. The caller takes parts li
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
+import time
 from functools import cache
 from typing import Any
 
@@ -27,6 +29,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.compiler import compile_internal
 from numba.core.targetconfig import ConfigStack
 from numba.extending import intrinsic
 
@@ -101,6 +104,13 @@ def _wake(number: int) -> None:
         helper.wake()
 
 
+@atexit.register
+def _until_asleep() -> None:
+    """At the end of a process nobody may be in machine code, which goes with it."""
+    while not all(helper.asleep for helper in _helpers):
+        time.sleep(1e-4)
+
+
 def _after_fork() -> None:
     """A forked child has none of its parent's threads, and may have come in the midst of a job."""
     _helpers.clear()
@@ -141,6 +151,22 @@ def _took_part(board):  # type: ignore[no-untyped-def]
     return True
 
 
+@kernel
+def _failed(board: Any, parts: int) -> bool:
+    """Offer the job that is put up, take part in it, and wait for its end; whether it failed."""
+    _write(board, DONE, 0)
+    _write(board, FAILED, 0)
+    _write(board, NEXT, (((_read(board, NEXT) >> 32) + 1) << 32) + parts)
+    while _took_part(board):
+        pass
+    looks = 0
+    while _read(board, DONE) < parts:
+        looks += 1
+        if looks % LOOKS == 0:
+            _let_others()
+    return _read(board, FAILED) > 0
+
+
 @cache
 def _together(body: Any, cuts: tuple[int, ...]) -> Any:
     """A kernel of board, parts, units and the arguments of `body`, which gives whether it failed. It is kept on disk beside the
@@ -149,17 +175,7 @@ def _together(body: Any, cuts: tuple[int, ...]) -> Any:
 
     def together(board, parts, units, *arguments):  # type: ignore[no-untyped-def]
         put_up(board, parts, units, arguments)
-        _write(board, DONE, 0)
-        _write(board, FAILED, 0)
-        _write(board, NEXT, (((_read(board, NEXT) >> 32) + 1) << 32) + parts)
-        while _took_part(board):
-            pass
-        looks = 0
-        while _read(board, DONE) < parts:
-            looks += 1
-            if looks % LOOKS == 0:
-                _let_others()
-        return _read(board, FAILED) > 0
+        return _failed(board, parts)
 
     # Of two functions with one name what is read from the disk finds the first.
     together.__module__, together.__name__ = body.__module__, body.__name__
@@ -185,8 +201,7 @@ def _put_up(body: Any, cuts: tuple[int, ...]) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             board, parts, units, given = values
             given = cgutils.pack_struct(builder, [parts, units, *cgutils.unpack_tuple(builder, given)])
-            flags = ConfigStack().top().copy()  # or the options of jit.py would not hold for the body
-            compiled = context.compile_subroutine(builder, body.py_func, body_signature, flags=flags)
+            compiled = _compile_along(context, body.py_func, body_signature)
             part = ir.Function(builder.module, PART, builder.module.get_unique_name("part"))
             part.linkage = "internal"
             _define(context, part, given.type, compiled.fndesc, body_signature)
@@ -218,6 +233,16 @@ def _put_up(body: Any, cuts: tuple[int, ...]) -> Any:
         builder.ret(status.is_error)
 
     return put_up
+
+
+def _compile_along(context: Any, function: Any, signature: Any) -> Any:
+    """Code for a function in the library that is being made, with its options: LLVM goes over both once, at the end."""
+    flags = ConfigStack().top().copy()
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    library = context.active_code_library
+    return compile_internal(
+        context.typing_context, context, library, function, signature.args, signature.return_type, flags, {}
+    )
 
 
 def _place(context: Any, builder: Any, type_: Any, board: Any, number: Any) -> Any:
