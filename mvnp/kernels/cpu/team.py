@@ -125,7 +125,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @kernel
-def _serve(board: Any) -> None:
+def _serve(board):  # type: ignore[no-untyped-def]
     """Take parts of jobs, until none has come for a while."""
     idle = 0
     while idle < PATIENCE:
@@ -133,7 +133,7 @@ def _serve(board: Any) -> None:
             if _took_part(board):
                 idle = 0
         idle += 1
-        _let_others()  # type: ignore[call-arg]
+        _let_others()
 
 
 @inline
@@ -152,7 +152,7 @@ def _took_part(board):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _failed(board: Any, parts: int) -> bool:
+def _failed(board, parts):  # type: ignore[no-untyped-def]
     """Offer the job that is put up, take part in it, and wait for its end; whether it failed."""
     _write(board, DONE, 0)
     _write(board, FAILED, 0)
