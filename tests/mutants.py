@@ -143,19 +143,19 @@ class Trials:
         every = [mutant for mutant in self.chosen if mutant.module == module]
         changes = {mutant: change(mutant) for mutant in every}
         left = [mutant for mutant in every if changes[mutant] is not None]
-        last = None
+        at_import = [mutant for mutant in every if changes[mutant] is None]
         for stage in self.stages[module]:
             left = yield from self._stage(module, stage, left, changes)
-        # What runs at import, and once more what nothing has noticed, in a package that is imported with the fault.
-        left = [mutant for mutant in every if mutant in left or changes[mutant] is None]
-        for stage in self.stages[module]:
-            left = yield from self._stage(module, stage, left)
-            last = last if stage in self.unusable else stage
-        if last is None:
-            self.untested += left
-        else:
-            for mutant in left:
-                yield mutant, last, Outcome("passed", 0, 0.0, "")
+            at_import = yield from self._stage(module, stage, at_import)
+        usable = [stage for stage in self.stages[module] if stage not in self.unusable]
+        if not usable:
+            self.untested += left + at_import
+            return
+        # Once more what nothing has noticed, in a package that is imported with the fault.
+        left = yield from self._stage(module, usable[0], left)
+        for mutant in every:
+            if mutant in left or mutant in at_import:
+                yield mutant, usable[-1], Outcome("passed", 0, 0.0, "")
         print(f"{module}: {len(every)} in {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
 
     def _stage(self, module: str, stage: Stage, those: list[Mutant], changes: Changes | None = None) -> Trying:
@@ -221,6 +221,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="which N (default 0)")
     parser.add_argument("--seconds", type=int, default=20, help="of processor time that a trial gets at least (default 20)")
     parser.add_argument("--tests", nargs="+", default=(), metavar="FILE", help="these test files in place of a module's own")
+    parser.add_argument("--near", action="store_true", help="ask a module's own tests alone")
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     arguments = parser.parse_args()
     chosen = faults(arguments.stem)
@@ -233,6 +234,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(chosen, arguments.jobs, Path(folder), arguments.seconds, tuple(arguments.tests))
+        if arguments.near:
+            near = {module: {stage.files for stage in found[:1]} for module, found in trials.stages.items()}
+            trials.stages = {m: [stage for stage in found if stage.files in near[m]] for m, found in trials.stages.items()}
         preload(any(s.kernels != "off" for stages in trials.stages.values() for s in stages), Path(folder) / "kernels")
         return report(chosen, trials, since)
 

@@ -55,6 +55,7 @@ PRELOADED = (
     "threadpoolctl",
     "tqdm",
     "PIL.Image",
+    "torch",
     "concurrent.futures.thread",
     "multiprocessing.pool",
     "http.client",
