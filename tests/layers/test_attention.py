@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mvnp.errors import InputError
+from mvnp.backend import from_numpy
+from mvnp.errors import BackendError, InputError
 from mvnp.layers.attention import attention_backward, attention_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
@@ -156,3 +157,9 @@ def test_inference_leaves_no_cache(extras):
     o, cache = attention_forward(*inputs, keep=False)
     np.testing.assert_array_equal(o, attention_forward(*inputs)[0])
     assert cache is None
+
+
+def test_host_and_device_do_not_mix(strict_cupy):
+    q = np.ones((1, 1, 2, 2))
+    with pytest.raises(BackendError, match="a NumPy array met a CuPy array"):
+        attention_forward(*map(from_numpy, (q, q, q)), np.ones((1, 2), bool))
