@@ -222,3 +222,10 @@ def test_starts_within_the_bound_of_its_taps():
 def test_host_and_device_do_not_mix(strict_cupy):
     with pytest.raises(BackendError, match="a NumPy array met a CuPy array"):
         conv2d_forward(from_numpy(np.ones((1, 3, 3, 2))), from_numpy(np.ones((1, 2, 1, 1))), np.ones(1))
+
+
+def test_goes_by_single_pixels_without_padding_unless_told():
+    layer = Conv2d(2, 3, 3)
+    assert layer.stride == (1, 1)
+    assert layer.padding == (0, 0)
+    assert layer(np.ones((1, 5, 6, 2), np.float32)).shape == (1, 3, 4, 3)
