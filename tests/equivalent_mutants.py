@@ -4,6 +4,8 @@
 """
 
 LONGER = "of zeros behind the end only as many are read as are needed"
+CACHE_IS_Y = "the cache of softplus is its y"
+CHUNKS = "how long the chunks are decides about time alone"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
     "layers/conv1d": {
@@ -105,6 +107,70 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "FAR = 100",
             "FAR = 101",
         ): "tanh is 1 to the last digit from far below it, and the cube of either is finite",
+    },
+    "layers/linear_recurrence": {
+        (
+            "_chunked",
+            "drop term",
+            "size = math.isqrt(k - 1) + 1",
+            "size = 1",
+        ): CHUNKS,
+        (
+            "_chunked",
+            "drop term",
+            "size = math.isqrt(k - 1) + 1",
+            "size = math.isqrt(k) + 1",
+        ): CHUNKS,
+        (
+            "_chunked",
+            "flip sign",
+            "size = math.isqrt(k - 1) + 1",
+            "size = math.isqrt(k + 1) + 1",
+        ): CHUNKS,
+        (
+            "_chunked",
+            "off by one",
+            "size = math.isqrt(k - 1) + 1",
+            "size = math.isqrt(k - 1) + 2",
+        ): CHUNKS,
+    },
+    "layers/selective_scan": {
+        (
+            "selective_scan_forward",
+            "off by one",
+            "delta = softplus_forward(delta)[0] if softplus else delta",
+            "delta = softplus_forward(delta)[1] if softplus else delta",
+        ): CACHE_IS_Y,
+    },
+    "layers/checkpointed_scan": {
+        (
+            "checkpointed_scan_forward",
+            "off by one",
+            "delta = softplus_forward(delta)[0] if softplus else delta",
+            "delta = softplus_forward(delta)[1] if softplus else delta",
+        ): CACHE_IS_Y,
+    },
+    "layers/winograd": {
+        (
+            "matrices",
+            "swap operands",
+            "G[i] = point ** np.arange(TAPS) / np.prod([point - other for other in others])",
+            "G[i] = point ** np.arange(TAPS) / np.prod([other - point for other in others])",
+        ): "of four differences each may have the other sign",
+        (
+            "_map_of_tiles",
+            "swap operands",
+            "X, whole = (tiles.swapaxes(0, 1).reshape(-1, TILE ** 2 * O), (B, H + -H % TILE, W + -W % TILE, O))",
+            "X, whole = (tiles.swapaxes(0, 1).reshape(-1, 2 ** TILE * O), (B, H + -H % TILE, W + -W % TILE, O))",
+        ): "4 ** 2 is 2 ** 4",
+    },
+    "models/trunk": {
+        (
+            "Trunk.in_precision",
+            "off by one",
+            "return array.astype(self.patch_embed.conv_down[0].weight.dtype, copy=False)",
+            "return array.astype(self.patch_embed.conv_down[1].weight.dtype, copy=False)",
+        ): "all parameters of a model have one dtype",
     },
     "layers/window": {
         (

@@ -162,6 +162,17 @@ def _times_G_transposed(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
     return T(1 / 1.265625) * m0 + s + u, t + v, T(0.5625) * s + T(2.25) * u + m5
 
 
+@inline
+def _put(tmp, at, step, numbers):  # type: ignore[no-untyped-def]
+    """Six numbers into every `step`-th place."""
+    tmp[at] = numbers[0]
+    tmp[at + step] = numbers[1]
+    tmp[at + U(2) * step] = numbers[2]
+    tmp[at + U(3) * step] = numbers[3]
+    tmp[at + U(4) * step] = numbers[4]
+    tmp[at + U(5) * step] = numbers[5]
+
+
 @kernel
 def _transform_kernel(numbers, weight, turned, transformed):  # type: ignore[no-untyped-def]
     """U = G w Gᵀ of (1), (36, I, O), of the kernel (O·I·9); of the kernel of (4), (36, O, I), where it is turned."""
@@ -180,27 +191,14 @@ def _transform_kernel(numbers, weight, turned, transformed):  # type: ignore[no-
                 for c in range(channels):
                     one = at + c * along
                     if turned:
-                        q0, q1, q2, q3, q4, q5 = _times_G(weight[one], weight[one - U(1)], weight[one - U(2)])
+                        _put(tmp, to + c, CHANNELS, _times_G(weight[one], weight[one - U(1)], weight[one - U(2)]))
                     else:
-                        q0, q1, q2, q3, q4, q5 = _times_G(weight[one], weight[one + U(1)], weight[one + U(2)])
-                    tmp[to + c] = q0
-                    tmp[to + CHANNELS + c] = q1
-                    tmp[to + U(2) * CHANNELS + c] = q2
-                    tmp[to + U(3) * CHANNELS + c] = q3
-                    tmp[to + U(4) * CHANNELS + c] = q4
-                    tmp[to + U(5) * CHANNELS + c] = q5
+                        _put(tmp, to + c, CHANNELS, _times_G(weight[one], weight[one + U(1)], weight[one + U(2)]))
             for j in range(U(6)):
                 column = j * CHANNELS
                 for c in range(channels):
-                    q0, q1, q2, q3, q4, q5 = _times_G(
-                        tmp[column + c], tmp[column + U(6) * CHANNELS + c], tmp[column + U(12) * CHANNELS + c]
-                    )
-                    tmp[column + c] = q0
-                    tmp[column + U(6) * CHANNELS + c] = q1
-                    tmp[column + U(12) * CHANNELS + c] = q2
-                    tmp[column + U(18) * CHANNELS + c] = q3
-                    tmp[column + U(24) * CHANNELS + c] = q4
-                    tmp[column + U(30) * CHANNELS + c] = q5
+                    q = _times_G(tmp[column + c], tmp[column + U(6) * CHANNELS + c], tmp[column + U(12) * CHANNELS + c])
+                    _put(tmp, column + c, U(6) * CHANNELS, q)
             for k in range(U(36)):
                 for c in range(channels):
                     transformed[k, row, start + c] = tmp[k * CHANNELS + c]
@@ -262,7 +260,7 @@ def _transform_patches(numbers, x, V, first, tiles, ph, pw):  # type: ignore[no-
                 row = U(i) * U(6) * CHANNELS
                 if 0 <= h < H and left >= 0 and left + 6 <= W:
                     for c in range(channels):
-                        q0, q1, q2, q3, q4, q5 = _times_T(
+                        q = _times_T(
                             x[n, h, left, start + c],
                             x[n, h, left + 1, start + c],
                             x[n, h, left + 2, start + c],
@@ -270,12 +268,7 @@ def _transform_patches(numbers, x, V, first, tiles, ph, pw):  # type: ignore[no-
                             x[n, h, left + 4, start + c],
                             x[n, h, left + 5, start + c],
                         )
-                        tmp[row + c] = q0
-                        tmp[row + CHANNELS + c] = q1
-                        tmp[row + U(2) * CHANNELS + c] = q2
-                        tmp[row + U(3) * CHANNELS + c] = q3
-                        tmp[row + U(4) * CHANNELS + c] = q4
-                        tmp[row + U(5) * CHANNELS + c] = q5
+                        _put(tmp, row + c, CHANNELS, q)
                 else:
                     for j in range(6):
                         w = left + j
@@ -297,15 +290,10 @@ def _transform_patches(numbers, x, V, first, tiles, ph, pw):  # type: ignore[no-
 
 @inline
 def _in_place(tmp, at, step):  # type: ignore[no-untyped-def]
-    q0, q1, q2, q3, q4, q5 = _times_T(
+    q = _times_T(
         tmp[at], tmp[at + step], tmp[at + U(2) * step], tmp[at + U(3) * step], tmp[at + U(4) * step], tmp[at + U(5) * step]
     )
-    tmp[at] = q0
-    tmp[at + step] = q1
-    tmp[at + U(2) * step] = q2
-    tmp[at + U(3) * step] = q3
-    tmp[at + U(4) * step] = q4
-    tmp[at + U(5) * step] = q5
+    _put(tmp, at, step, q)
 
 
 @kernel
@@ -380,28 +368,17 @@ def _transform_gradients(dy, dY, tmp, sums, first):  # type: ignore[no-untyped-d
                     a, b = tmp[row + c], tmp[row + CHANNELS + c]
                     e, d = tmp[row + U(2) * CHANNELS + c], tmp[row + U(3) * CHANNELS + c]
                     sums[start + c] += a + b + e + d
-                    q0, q1, q2, q3, q4, q5 = _times_A(a, b, e, d)
-                    tmp[row + c] = q0
-                    tmp[row + CHANNELS + c] = q1
-                    tmp[row + U(2) * CHANNELS + c] = q2
-                    tmp[row + U(3) * CHANNELS + c] = q3
-                    tmp[row + U(4) * CHANNELS + c] = q4
-                    tmp[row + U(5) * CHANNELS + c] = q5
+                    _put(tmp, row + c, CHANNELS, _times_A(a, b, e, d))
             for j in range(6):
                 column = U(j) * CHANNELS
                 for c in range(channels):
-                    q0, q1, q2, q3, q4, q5 = _times_A(
+                    q = _times_A(
                         tmp[column + c],
                         tmp[column + U(6) * CHANNELS + c],
                         tmp[column + U(12) * CHANNELS + c],
                         tmp[column + U(18) * CHANNELS + c],
                     )
-                    tmp[column + c] = q0
-                    tmp[column + U(6) * CHANNELS + c] = q1
-                    tmp[column + U(12) * CHANNELS + c] = q2
-                    tmp[column + U(18) * CHANNELS + c] = q3
-                    tmp[column + U(24) * CHANNELS + c] = q4
-                    tmp[column + U(30) * CHANNELS + c] = q5
+                    _put(tmp, column + c, U(6) * CHANNELS, q)
             for k in range(36):
                 for c in range(channels):
                     dY[k, tile, start + c] = tmp[U(k) * CHANNELS + c]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from mvnp import Tape
 from mvnp.kernels import use_kernels
-from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
+from mvnp.layers.attention import attention_backward, attention_forward
+from mvnp.models.attention import MultiHeadAttention
 from support.checks import normal
 from support.randomise import randomised
 from support.tolerance import assert_close
