@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import CheckpointError, InputError, check_choice
 from .keys import check_keys
 from .load import read_weights
+from .locate import located_in
 from .pretrained import noted_metadata
 from .states import shown
 from .write import ending_of, write_weights
@@ -21,11 +22,12 @@ DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: how many arrays, numbers, and bytes."""
+    """What was written: how many arrays, numbers, and bytes; and what was done on the way, a line each."""
 
     arrays: int
     numbers: int
     size: int
+    notes: tuple[str, ...] = ()
 
 
 def convert_checkpoint(
@@ -37,7 +39,7 @@ def convert_checkpoint(
     entry: str | None = None,
     prefix: str = "",
 ) -> Converted:
-    """Read weights from `source`, a file of any kind that `load_checkpoint` reads, and write them to `target`.
+    """Read weights from `source`, a file of any kind that `load_checkpoint` reads or a folder with one, and write them.
 
     target    ends in .safetensors, .npz, .pth, .pth.tar or .pt; a file for torch is {"state_dict": weights}
     dtype     of floating arrays: "float32", "float16", "bfloat16", "float64"; None: as they are (bfloat16 becomes float32)
@@ -55,6 +57,7 @@ def convert_checkpoint(
         check_choice("dtype", dtype, DTYPES)
     if dtype == "bfloat16" and ending == ".npz":
         raise InputError(f"{path}: NumPy's files have no bfloat16; choose float16, or another kind of file")
+    source = located_in(source)
     if path.exists() and os.path.exists(source) and os.path.samefile(source, path):
         raise InputError(f"{path} is the file to read: what is converted would take its place. Choose another name for it")
     read = read_weights(source, ema=ema, entry=entry)
@@ -64,7 +67,7 @@ def convert_checkpoint(
     check_keys(path.name, [prefix + key for key in read.arrays])
     weights = {prefix + key: _as_dtype(source, key, array, dtype) for key, array in _emptied(read.arrays)}
     write_weights(path, weights, noted_metadata(read.metadata), dtype == "bfloat16")
-    return Converted(len(weights), sum(array.size for array in weights.values()), path.stat().st_size)
+    return Converted(len(weights), sum(array.size for array in weights.values()), path.stat().st_size, read.notes)
 
 
 def _emptied(weights: dict[str, np.ndarray]) -> Any:

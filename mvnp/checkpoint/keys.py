@@ -33,6 +33,8 @@ def _problem(key: Any) -> str | None:
         return "has half of a surrogate pair, which is no character"
     if not key.isprintable():
         return "has a character that cannot be printed"
-    if LEADS_OUT.search(key) or "\\" in key:
+    if "\\" in key:
+        return "has a backslash, which some systems take for a part of a path"
+    if LEADS_OUT.search(key):
         return "is a path that leads out of the file"
     return "is one that the formats keep for themselves" if key in RESERVED else None

@@ -65,6 +65,11 @@ def locate(source: str | os.PathLike[str]) -> Located:
     return _beside(find_on_hub(repository), variant)
 
 
+def located_in(source: str | os.PathLike[str]) -> Path:
+    """The file of weights in `source` where that is a folder; otherwise `source` itself."""
+    return _in_folder(Path(source)) if os.path.isdir(source) else Path(source)
+
+
 def _in_folder(folder: Path) -> Path:
     """The file of weights in a folder."""
     if any(folder.glob("*.distcp")):

@@ -67,7 +67,7 @@ def chosen_state(
     """
     states = list(_states(content, is_tensor))
     if not states:
-        raise CheckpointError(f"holds no state dict: nothing in it is a tensor with a name. It is {_kind(content)}")
+        raise CheckpointError(f"holds no state dict: nothing in it is a tensor with a name. It is {kind_of(content)}")
     if entry is not None:
         return _bare(_named(states, entry))
     if not bare:
@@ -77,7 +77,7 @@ def chosen_state(
     averages = [state for state in pool if state.average]
     if ema and not averages:
         raise CheckpointError(
-            f"has no moving average of the weights; it has {_listed(states)}. Leave out ema, or name one with"
+            f"has no moving average of the weights by its name; it has {_listed(states)}. Leave out ema, or name one with"
             " entry= (--entry on the command line)"
         )
     pool = averages if ema else [state for state in pool if not state.average] or averages
@@ -226,9 +226,10 @@ def _listed(states: list[State]) -> str:
     return ", ".join(sizes[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
 
 
-def _kind(content: Any) -> str:
+def kind_of(content: Any) -> str:
+    """What an object in a file is, in a few words."""
     if isinstance(content, dict):
         names = ", ".join(shown(name) for name in list(content)[:8])
-        return f"a dict with {names or 'nothing in it'}"
+        return f"a dict with {names or 'no names in it'}"
     name = getattr(content, "name", None)
-    return f"a {shown(name.replace(' ', '.'))}" if isinstance(name, str) else f"a {type(content).__name__}"
+    return f"an object, {shown(name.replace(' ', '.'))}" if isinstance(name, str) else f"a {type(content).__name__}"

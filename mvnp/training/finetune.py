@@ -24,10 +24,11 @@ from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
+from .describe import describe
 from .distributed import Ranks
 from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
-from .run import describe, make_loaders
+from .run import make_loaders
 from .run_checkpoint import Checkpoint
 from .run_folder import TrainingResult, open_run
 from .trainer import Trainer

@@ -54,7 +54,7 @@ def test_round_trip_keeps_everything(tmp_path):
 
 def test_what_cannot_be_saved(tmp_path):
     for arguments, message in (
-        ({"path": "a.pth"}, r"a\.pth should end in \.safetensors"),
+        ({"path": "a.h5"}, r"a\.h5: unknown kind of file to write, expected a name that ends in one of \.safetensors"),
         ({"classes": ("a", "b")}, "2 class names for a model with 3 classes"),
         ({"variant": "mamba_vision_X"}, "unknown variant 'mamba_vision_X'"),
     ):
@@ -79,7 +79,7 @@ def test_nothing_is_drawn_and_nothing_copied(name, monkeypatch):
     monkeypatch.setattr(pretrained, "read_weights", read)
     monkeypatch.setattr("mvnp.core.initializer.np.random.default_rng", lambda seed: NoGenerator())
     model = load_pretrained(REFERENCE / name, **CUT)
-    weights = seen[0][0]
+    weights = seen[0].arrays
     for key, param in model.named_state():
         assert np.shares_memory(param.data, weights[key])
         assert param.data.flags.writeable

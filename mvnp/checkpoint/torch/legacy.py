@@ -73,7 +73,8 @@ def _pickles(head: bytes) -> tuple[Any, list[StorageRef], int]:
     _, at = read_next_pickle(head, 0, {}, _no_reference)
     version, at = read_next_pickle(head, at, {}, _no_reference)
     if version != VERSION:
-        raise CheckpointError(f"has another version of torch's older format than {VERSION}, or is damaged; {AGAIN}")
+        number = version if isinstance(version, int) and abs(version) < 2**63 else "unknown"
+        raise CheckpointError(f"has version {number} of torch's older format, expected {VERSION}; {AGAIN}")
     machine, at = read_next_pickle(head, at, {}, _no_reference)
     if not isinstance(machine, dict):
         raise CheckpointError(f"is damaged: it does not say what machine wrote it; {AGAIN}")
