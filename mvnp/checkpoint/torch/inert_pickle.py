@@ -103,14 +103,21 @@ def _state_of_module(module: Inert) -> dict[str, Any]:
         attributes = inner.state
         if not isinstance(attributes, dict) or len(prefix) > _MAX_LINE:
             continue
-        left_out = attributes.get("_non_persistent_buffers_set")
-        skipped = (left_out.items or {}) if isinstance(left_out, Inert) else {}
+        skipped = _members(attributes.get("_non_persistent_buffers_set"))
         for kind in ("_parameters", "_buffers"):
             held = content if isinstance(content := attributes.get(kind), dict) else {}
             state.update({prefix + name: value for name, value in held.items() if name not in skipped and value is not None})
         below = content if isinstance(content := attributes.get("_modules"), dict) else {}
         waiting += [(f"{prefix}{name}.", value) for name, value in reversed(below.items()) if isinstance(value, Inert)]
     raise CheckpointError(f"has a module of more than {_MOST_MODULES} parts")
+
+
+def _members(value: Any) -> set[str]:
+    """The texts in a set, which protocols write down in two ways."""
+    if not isinstance(value, Inert):
+        return set()
+    called_with = value.arguments[0] if value.arguments and isinstance(value.arguments[0], list) else []
+    return {*(value.items or {}), *(member for member in called_with if isinstance(member, str))}
 
 
 class EndsTooEarly(CheckpointError):

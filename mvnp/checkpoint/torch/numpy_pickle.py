@@ -44,6 +44,16 @@ def array_of(value: Inert) -> np.ndarray | Unreadable:
     return _array(shape, dtype, bool(columns), data)
 
 
+def encoded(text: Any, encoding: Any = None, *_: Any) -> Any:
+    """What `_codecs.encode` is called with: older protocols have bytes as the text of the same numbers."""
+    if isinstance(text, Inert):  # a long one, whose bytes stand in the file as UTF-8
+        (piece,) = text.arguments
+        text = bytes(piece).decode("utf-8", "replace")
+    if not isinstance(text, str):
+        raise TypeError
+    return text.encode("latin-1", "replace")
+
+
 def _array(shape: Any, dtype: Any, columns: bool, data: Any) -> np.ndarray | Unreadable:
     kind = _dtype_of(dtype)
     if kind is None:

@@ -22,6 +22,7 @@ from ..bfloat16 import from_bfloat16
 from ..damage import AGAIN
 from ..states import Unreadable
 from .inert_pickle import Inert, Name
+from .numpy_pickle import encoded
 
 # Storages of torch and the NumPy dtype of an element. bfloat16 is the upper half of a float32.
 BFLOAT16 = "torch BFloat16Storage"
@@ -129,6 +130,7 @@ def functions() -> dict[str, Callable[..., Any]]:
     """The names in a pickle of torch.save that stand for something here: tensors, and the dicts that they are in."""
     return {
         **_PLAIN,
+        "_codecs encode": encoded,
         "collections OrderedDict": _dict_of,
         "torch._utils _rebuild_from_type": _of_class,
         "torch._tensor _rebuild_from_type": _of_class,
