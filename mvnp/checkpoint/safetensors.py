@@ -28,6 +28,7 @@ from .damage import AGAIN, brief
 from .rawfile import bytes_of, read_into
 
 MAX_HEADER = 4 * 2**20  # bytes; that of the largest model has a seventh of a megabyte
+MAX_ARRAYS = 20_000  # that model has 1,200, a run's checkpoint three times as many
 
 # What NumPy has; bfloat16 is read into float32. The eight-bit floats and packed types of newer files are refused.
 DTYPES = {
@@ -128,6 +129,8 @@ def _parsed(header: bytes, data_size: int) -> tuple[list[Entry], dict[str, str]]
         raise CheckpointError(f"is damaged, or no safetensors file (its header is no JSON: {brief(error)}); {AGAIN}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"is damaged: its header is no JSON object; {AGAIN}")
+    if len(content) > MAX_ARRAYS:
+        raise CheckpointError(f"has {len(content)} arrays, expected at most {MAX_ARRAYS}: no state dict has so many")
     notes = content.pop(NOTES, {})
     if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
         raise CheckpointError(f"is damaged: its metadata is no dict of strings; {AGAIN}")

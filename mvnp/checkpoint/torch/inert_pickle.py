@@ -23,7 +23,7 @@ from ...errors import CheckpointError
 
 # The pickle of the largest model has a fifth of a megabyte and 25,000 instructions. Histories of losses may ride along.
 MAX_BYTES = 64 * 2**20
-MAX_INSTRUCTIONS = 1_000_000
+MAX_INSTRUCTIONS = 600_000
 
 _MAX_TEXT = 2**20  # bytes of a string; a longer one is passed over
 _MAX_LINE = 1000  # bytes of a name, or a number in digits
