@@ -3,7 +3,7 @@
     weight (out, C, kh, kw)  to  (out, 1, kh, kw)       Σ over its C input channels: what it gives for an image whose channels
                                                         are all the same, from one of them
                              to  (out, C', kh, kw)      its channels in turn, again and again, times C/C': what it gives for an
-                                                        image of one value stays the same
+                                                        image of one value stays the same where C divides C'
 
 Mean and deviation, by which images are standardised, follow: their means over the channels, or in turn again.
 

@@ -19,7 +19,7 @@ def check_keys(owner: str, keys: Iterable[Any]) -> None:
         problem = _problem(key)
         if problem:
             raise InputError(
-                f"{owner}: the key {shown(str(key))!r} {problem}; rename it. In every format keys are text of 1 to {LONGEST}"
+                f"{owner}: the key '{shown(str(key))}' {problem}; rename it. In every format keys are text of 1 to {LONGEST}"
                 " printable characters that is no path"
             )
 

@@ -43,7 +43,7 @@ def read_sharded(index: Path, read: Callable[[Path], dict[str, np.ndarray]]) -> 
         lacking = [key for key in keys if key not in held]
         if lacking:
             raise CheckpointError(
-                f"{index.parent / name} lacks {shown(lacking[0])!r}, which {index.name} says is in it; {AGAIN}"
+                f"{index.parent / name} lacks '{shown(lacking[0])}', which {index.name} says is in it; {AGAIN}"
             )
         arrays.update({key: held[key] for key in keys})
     return arrays
@@ -69,5 +69,5 @@ def _weight_map(index: Path) -> dict[str, str]:
         raise CheckpointError(f"{index} is JSON without a weight_map, so no index of weights; give the file of weights itself")
     for name in names.values():
         if not isinstance(name, str) or not _FILE.fullmatch(name) or name in (".", ".."):
-            raise CheckpointError(f"{index} names {shown(str(name))!r} as a file, expected a name in the same folder")
+            raise CheckpointError(f"{index} names '{shown(str(name))}' as a file, expected a name in the same folder")
     return names

@@ -221,7 +221,7 @@ def _without(keys: Mapping[str, str], count: int) -> dict[str, str]:
 
 
 def _listed(states: list[State]) -> str:
-    named = [f"{shown(state.entry)!r}" if state.entry else "the top of the file" for state in states]
+    named = [f"'{shown(state.entry)}'" if state.entry else "the top of the file" for state in states]
     sizes = [f"{name} ({len(state.tensors)} tensors)" for name, state in zip(named, states, strict=True)]
     return ", ".join(sizes[:8]) + (f" and {len(sizes) - 8} more" if len(sizes) > 8 else "")
 

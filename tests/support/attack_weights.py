@@ -3,8 +3,8 @@
     python -m support.attack_weights 10000 --seed 1        from the folder tests
 
 Each file is opened by `load_pretrained` or `load_checkpoint`. What may come of it is one of the project's errors, or a right
-result: of a file with checksums what was written. Python's audit events tell whether anything was run, imported or written; time
-and memory are those of the slowest and the largest.
+result: of a file with checksums what was written. Python's audit events tell whether anything was run or written; time and
+memory are those of the slowest and the largest.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ class Attack:
         content, storages = tensors()
         for _ in range(self.rng.integers(1, 4)):
             key = self.one(sorted(content))
-            _, offset, shape, strides, *_ = content[key].arguments
+            _, _, shape, strides, *_ = content[key].arguments
             numbers = [self.one((*EXTREMES[:12], *shape, *strides, 0, 1, 10**6)) for _ in range(4)]
             place = self.one((*storages, "absent", "../data.pkl", ""))
             content[key] = self.one(
@@ -270,10 +270,15 @@ class Attack:
         """One instruction with its argument, as a rule one that can be."""
         texts = ("state_dict", "w", "head.weight", "storage", "0", "cpu", "torch", "FloatStorage", "a" * 200)
         number = int(self.rng.integers(256))
-        module, name, _ = self.one((*CALLS, *PASSED_OVER, ("torch", "FloatStorage", ""), ("numpy", "dtype", ""), ("torch", "Size", "")))
+        module, name, _ = self.one(
+            (*CALLS, *PASSED_OVER, ("torch", "FloatStorage", ""), ("numpy", "dtype", ""), ("torch", "Size", ""))
+        )
         return self.one(
             (
-                *(code.to_bytes(1, "little") for code in b"N}])(tdlaesuRbo0123Q\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x81."),
+                *(
+                    code.to_bytes(1, "little")
+                    for code in b"N}])(tdlaesuRbo0123Q\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x81."
+                ),
                 *(_text(self.one(texts)) for _ in range(4)),
                 b"K" + bytes([number]),
                 b"J" + self.rng.bytes(4),
@@ -365,7 +370,10 @@ def extreme_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "19990-keys.safetensors", safetensors(f"{{{many}}}".encode())
     yield "empty-entries.safetensors", safetensors(("{" + ",".join(f'"{i}":{{}}' for i in range(350_000)) + "}").encode())
     dots = ".".join("a" * 2000)
-    yield "dots.safetensors", safetensors({f"{dots}.{i}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(900)})
+    yield (
+        "dots.safetensors",
+        safetensors({f"{dots}.{i}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(900)}),
+    )
     colliding = b"".join(b"\x8a\x0b" + (i * (2**61 - 1)).to_bytes(11, "little", signed=True) + b"N" for i in range(199_000))
     yield "colliding.pth", pth(b"}(" + colliding + b"u")
     for code, one in {
@@ -390,8 +398,9 @@ def extreme_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     long_name = b"X" + struct.pack("<I", 2**20) + b"n" * 2**20 + b"q\0"
     nested = b"}(" + long_name + b"}(" + b"".join(b"U\7" + b"%07d" % i + b"}" for i in range(200_000)) + b"uu"
     yield "long-names-of-many.pth", pth(nested)
-    yield "modules-in-each-other.pth", pth(
-        b"cm\nM\n)\x81q\1}(" + _text("_modules") + b"}(" + _text("a") + b"h\1" + _text("b") + b"h\1uub"
+    yield (
+        "modules-in-each-other.pth",
+        pth(b"cm\nM\n)\x81q\1}(" + _text("_modules") + b"}(" + _text("a") + b"h\1" + _text("b") + b"h\1uub"),
     )
     big = Tensor("0", (281 * 10**6,), (0,))
     yield "stride-0.pth", write_torch(folder / "extreme.pth", {"w": big}).read_bytes()
@@ -437,7 +446,9 @@ class Watch:
         sys.addaudithook(self.hook)
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.on and (event in RUNS or (event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"))):
+        if self.on and (
+            event in RUNS or (event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"))
+        ):
             self.seen.append(f"{event} {str(arguments[0])[:80]}")
 
 

@@ -157,6 +157,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.seen: dict[str, Name] = {}
 
     def run(self) -> Any:
         data, size, instructions, stop = self.data, len(self.data), _INSTRUCTIONS, b"."[0]
@@ -272,13 +273,17 @@ class _Machine:
         if not isinstance(module, str) or not isinstance(name, str) or len(module) + len(name) > _MAX_LINE:
             raise TypeError
         text = f"{module} {name}"
+        if text in self.seen:
+            self.stack.append(self.seen[text])
+            return
         attack = module in _ATTACK_MODULES or text in _ATTACKS or not _ATTACK_PARTS.isdisjoint(name.split("."))
         if attack and text not in self.names:
             raise CheckpointError(
                 f"the pickle asks for {f'{module}.{name}'[:200]!r}, which no honest file of weights does: where Python or torch"
                 " opens it, it may run what it likes; nothing was run here. Do not open it elsewhere"
             )
-        self.stack.append(Name(text))
+        self.seen[text] = Name(text)
+        self.stack.append(self.seen[text])
 
     def call(self, function: Any, arguments: Any) -> None:
         if not isinstance(arguments, tuple) or not isinstance(function, Name | Inert):
