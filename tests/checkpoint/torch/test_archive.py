@@ -342,3 +342,10 @@ def test_torch_is_not_imported():
     code = "import sys, mvnp.checkpoint as c; c.load_checkpoint(sys.argv[1]); print('torch' in sys.modules)"
     child = subprocess.run([sys.executable, "-c", code, str(REFERENCE / "tiny.pth.tar")], capture_output=True, encoding="utf-8")
     assert child.stdout == "False\n"
+
+
+def test_keys_that_are_no_text_are_passed_over():
+    """Whole numbers can be chosen so that a dict of them takes for ever: each of these has the hash 0."""
+    keys = b"".join(b"\x8a\x0b" + (index * (2**61 - 1)).to_bytes(11, "little") + b"N" for index in range(5000))
+    pickled = b"\x80\x02}(" + keys + b"X\x01\0\0\0aK\x07u."
+    assert read_pickle(pickled, {}, lambda reference: None) == {"a": 7}
