@@ -28,6 +28,7 @@ from .describe import describe
 from .distributed import Ranks
 from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
+from .progress import Progress
 from .run import make_loaders
 from .run_checkpoint import Checkpoint
 from .run_folder import TrainingResult, open_run
@@ -67,6 +68,8 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
         if config is None or config.weights is None:
             raise InputError("finetune: the settings name no weights to begin from")
         pretrained = read_pretrained(config.weights, **config.weights_options, **config.model)
+        for note in pretrained.notes:
+            Progress(quiet or not ranks.first).say(note)
         settings = completed(config, pretrained)
         folder = ranks.from_first(lambda: open_run(out, settings))
         config = folder.config

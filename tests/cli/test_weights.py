@@ -84,7 +84,7 @@ def test_no_strict(call, tmp_path):
 def test_backbone(call, tmp_path):
     backbone = mvnp.Backbone(**SMALL, out_indices=(1, 3))
     save_pretrained("b.pth", backbone, images=IMAGES)
-    status, out, err = call("features", "a.png", "--weights", "b.pth", "--out", "f.npz", "--quiet")
+    status, _, err = call("features", "a.png", "--weights", "b.pth", "--out", "f.npz", "--quiet")
     assert status == 0, err
     with np.load("f.npz") as features:
         assert sorted(features) == ["files", "stage2", "stage4"]
