@@ -83,7 +83,7 @@ def read_safetensors(
 def parse_metadata(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
     """The dict that mvnp wrote as JSON. Raises CheckpointError where it is none, or has a number that none of ours has."""
     try:
-        metadata = json.loads(text, parse_int=_integer, parse_constant=_refused)
+        metadata = json.loads(text, parse_int=bounded_integer, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: its metadata cannot be read ({brief(error)}); {AGAIN}") from error
     if not isinstance(metadata, dict):
@@ -91,7 +91,8 @@ def parse_metadata(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
     return metadata
 
 
-def _integer(digits: str) -> int:
+def bounded_integer(digits: str) -> int:
+    """What JSON has as a whole number. Raises ValueError for one of more digits than any of ours has."""
     if len(digits) > 20:
         raise ValueError("a number of too many digits")
     return int(digits)

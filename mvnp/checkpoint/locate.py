@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import InputError, nearest
 from ..models.variants import VARIANTS
+from .arrays import bounded_integer
 from .hub import REPOSITORIES, find_on_hub
 from .load import ENDINGS
 from .sharded import INDEXES
@@ -96,7 +97,7 @@ def _config_of(path: Path) -> tuple[dict[str, Any], tuple[str, ...] | None]:
     """Arguments and class names out of a config.json, as far as it has any: it may belong to something else."""
     try:
         with open(path, "rb") as file:
-            content = json.loads(file.read(_MAX_CONFIG))
+            content = json.loads(file.read(_MAX_CONFIG), parse_int=bounded_integer)
     except (OSError, ValueError, RecursionError):
         return {}, None
     if not isinstance(content, dict) or content.get("model_type") != "mambavision":

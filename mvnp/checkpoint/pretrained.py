@@ -224,8 +224,7 @@ def _unknown(arrays: Mapping[str, np.ndarray], prefixes: list[str], path: Path) 
         listed = " or ".join(f"entry={prefix!r}" for prefix in prefixes[:4])
         return (
             f"is more than a state dict of a {names}: there is one under {' and under '.join(map(repr, prefixes[:4]))}, and"
-            f" other arrays beside it. Take it with {listed} (--entry on the command line). It holds {len(arrays)} arrays, such"
-            f" as {some}"
+            f" other arrays beside it. Take it with {listed} (--entry on the command line)"
         )
     lacking = "" if not any(key.startswith(("levels.", "patch_embed.")) for key in arrays) else " (its stem is missing)"
     return f"is no state dict of a {names}{lacking}: it holds {len(arrays)} arrays, such as {some}{shard_hint(path)}"
