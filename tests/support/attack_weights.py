@@ -3,8 +3,8 @@
     python -m support.attack_weights 10000 --seed 1        from the folder tests
 
 Each file is opened by `load_pretrained` or `load_checkpoint`. What may come of it is one of the project's errors, or a right
-result: as far as a file has checksums, what was written. Python's audit events tell whether anything was run or written; time and
-memory are those of the slowest and the largest.
+result: as far as a file has checksums, what was written. Python's audit events tell whether anything was run or written; time
+and memory are those of the slowest and the largest.
 """
 
 from __future__ import annotations
@@ -496,7 +496,7 @@ def _pretrained(path: Path) -> dict[str, np.ndarray]:
 
 
 def _right(name: str, got: dict[str, np.ndarray]) -> bool:
-    """What was written, as far as the format has checksums: all of it with a digest, the numbers with CRCs, nothing in others."""
+    """What was written, as far as the format has checksums: all with a digest, the numbers with CRCs, nothing in others."""
     if "checked" in name:
         return set(got) == set(WEIGHTS) and all(np.array_equal(got[key], array) for key, array in WEIGHTS.items())
     if name.startswith("directory-") or name in ("bytes-ours.npz", "bytes-deflated.npz", "bytes-ours.pth", "bytes-zip.pth"):
