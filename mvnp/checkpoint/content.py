@@ -42,6 +42,8 @@ def kind_of(path: Path) -> str | None:
     """
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder, expected a file of weights")
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+        raise CheckpointError(f"{path} is a pipe or a device, expected a file of weights")
     with open(path, "rb") as file:
         begin = file.read(_BEGIN)
     stranger = _stranger(begin, path)

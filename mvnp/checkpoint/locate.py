@@ -95,6 +95,8 @@ def _beside(path: Path, variant: str | None) -> Located:
 
 def _config_of(path: Path) -> tuple[dict[str, Any], tuple[str, ...] | None]:
     """Arguments and class names out of a config.json, as far as it has any: it may belong to something else."""
+    if not path.is_file():
+        return {}, None
     try:
         with open(path, "rb") as file:
             content = json.loads(file.read(_MAX_CONFIG), parse_int=bounded_integer)

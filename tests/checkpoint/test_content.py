@@ -5,6 +5,8 @@ import gzip
 import io
 import json
 import lzma
+import os
+import pickle
 import struct
 import tarfile
 import zipfile
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from mvnp.checkpoint import load_checkpoint
+from mvnp.checkpoint import load_checkpoint, load_pretrained
 from mvnp.errors import CheckpointError
 from support.torch_files import Tensor, write_legacy, write_torch
 
@@ -84,6 +86,53 @@ def test_what_is_no_weights_is_named(data, message, tmp_path):
     (tmp_path / "w.pth").write_bytes(data)
     with pytest.raises(CheckpointError, match=rf"w\.pth {message}"):
         load_checkpoint(tmp_path / "w.pth")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_pipes_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"w\.pth is a pipe or a device, expected a file of weights"):
+        load_checkpoint(tmp_path / "w.pth")
+    (tmp_path / "w.pth").unlink()
+    os.mkfifo(tmp_path / "config.json")
+    (tmp_path / "w.pth").write_bytes(kinds(tmp_path)["npz"])
+    with pytest.raises(CheckpointError, match="is no state dict of a MambaVision"):
+        load_pretrained(tmp_path / "w.pth")
+
+
+# Arrays in pickles
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype=">f4").reshape(2, 3),
+        np.asfortranarray(np.arange(6, dtype=np.int64).reshape(2, 3)),
+        np.array([True, False]),
+        np.array(3.5),
+        np.zeros((0, 3), np.float16),
+        np.arange(70_000, dtype=np.uint16),
+    ],
+    ids=["big-endian", "column-major", "truth values", "scalar", "empty", "long"],
+)
+def test_arrays_in_a_pickle(array, protocol, tmp_path):
+    (tmp_path / "a").write_bytes(pickle.dumps({"w": array, "lr": 0.1}, protocol))
+    got = load_checkpoint(tmp_path / "a")
+    assert list(got) == ["w"]
+    np.testing.assert_array_equal(got["w"], array)
+    assert (got["w"].dtype, got["w"].shape) == (array.dtype.newbyteorder("="), array.shape)
+    assert got["w"].flags.writeable
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.array(["a"]), np.array([1 + 2j]), np.array([{}], object), np.zeros(2, [("a", "f4")]), np.array(["2020"], "M8[D]")],
+)
+def test_arrays_of_other_things(array, tmp_path):
+    (tmp_path / "a").write_bytes(pickle.dumps({"w": array, "v": np.ones(2)}))
+    with pytest.raises(CheckpointError, match="a: w is a NumPy array of other things than real numbers"):
+        load_checkpoint(tmp_path / "a")
 
 
 # Zips

@@ -54,6 +54,11 @@ def encoded(text: Any, encoding: Any = None, *_: Any) -> Any:
     return text.encode("latin-1", "replace")
 
 
+def no_bytes(*_: Any) -> bytes:
+    """What older protocols write for bytes of which there are none."""
+    return b""
+
+
 def _array(shape: Any, dtype: Any, columns: bool, data: Any) -> np.ndarray | Unreadable:
     kind = _dtype_of(dtype)
     if kind is None:

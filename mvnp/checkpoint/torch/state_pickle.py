@@ -22,7 +22,7 @@ from ..bfloat16 import from_bfloat16
 from ..damage import AGAIN
 from ..states import Unreadable
 from .inert_pickle import Inert, Name
-from .numpy_pickle import encoded
+from .numpy_pickle import encoded, no_bytes
 
 # Storages of torch and the NumPy dtype of an element. bfloat16 is the upper half of a float32.
 BFLOAT16 = "torch BFloat16Storage"
@@ -131,6 +131,7 @@ def functions() -> dict[str, Callable[..., Any]]:
     return {
         **_PLAIN,
         "_codecs encode": encoded,
+        "__builtin__ bytes": no_bytes,
         "collections OrderedDict": _dict_of,
         "torch._utils _rebuild_from_type": _of_class,
         "torch._tensor _rebuild_from_type": _of_class,
