@@ -68,8 +68,8 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
         (
             "cross_entropy_forward",
             "off by one",
-            "loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)",
-            "loss = -(p * xp.where(p == 0, 1, log_q)).sum() / len(logits)",
+            "loss = -(p * array_module(logits).where(p == 0, 0, log_q)).sum() / B",
+            "loss = -(p * array_module(logits).where(p == 0, 1, log_q)).sum() / B",
         ): "any finite number will do where it is multiplied by p = 0",
     },
     "layers/mesa": {

@@ -24,8 +24,7 @@ from .silu import silu_backward, silu_forward
 @twin
 def conv1d_forward(x: Array, weight: Array, bias: Array | None = None,
                    silu: bool = False) -> tuple[Array, tuple]:  # fmt: skip
-    """y of (1), with `silu` of (4), and the cache for `conv1d_backward`. Raises InputError unless x
-    is (B, L, D)."""
+    """y of (1), with `silu` of (4), and the cache. Raises InputError unless x is (B, L, D)."""
     check_array("Conv1d", "x", x, ("B", "L", weight.shape[0]))
     xp = array_module(x, weight, bias)
     L, K = x.shape[1], weight.shape[2]
@@ -53,8 +52,7 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
 
 
 class Conv1d(Function):
-    """A kernel of size `kernel_size` for each of `channels`, and with `silu` a SiLU behind it.
-    Starts uniform in ±1/√K."""
+    """A kernel of `kernel_size` for each of `channels`, uniform in ±1/√K; `silu`: with a SiLU."""
 
     pair, params, options = (conv1d_forward, conv1d_backward), ("weight", "bias"), ("silu",)
 

@@ -5,8 +5,7 @@
     forward     y = max(x, 0)                       (1)
     backward    dx = dy [x > 0] = dy sign(y)        (2)
 
-At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes through, both ways:
-its sign is NaN."""
+At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes through, both ways."""
 
 from ..backend import Array, array_module
 from ..core import Function

@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.checks import normal
-from support.twins import EXACT, FLOAT32_UNITS, assert_near, cast, needs_numba
+from support.tolerance import assert_close
+from support.twins import DTYPES, assert_near, cast, needs_numba
 
 pytestmark = needs_numba
-
-LIMITS = {"float64": EXACT, "float32": FLOAT32_UNITS * float(np.finfo(np.float32).eps)}
 
 
 def check_linear(M, K, N, bias=True, seed=0):
@@ -18,9 +17,9 @@ def check_linear(M, K, N, bias=True, seed=0):
 
     x, weight, offset = normal((M, K), seed), normal((N, K), seed + 1), normal((N,), seed + 2)
     want = x @ weight.T + (offset if bias else 0)
-    for dtype, limit in LIMITS.items():
+    for dtype in DTYPES:
         got = linear(*(cast(array, dtype) for array in (x, weight)), cast(offset, dtype) if bias else None)
-        assert_near(got, want, dtype, limit, f"y in {dtype}")
+        assert_near(got, want, dtype, f"y in {dtype}", terms=K)
 
 
 @settings(max_examples=60)
@@ -45,10 +44,10 @@ def test_stacks(n, M, K, N, seed):
     from mvnp.kernels.cpu.rows import over_rows
 
     x, w = normal((n, M, K), seed), normal((n, K, N), seed + 1)
-    for dtype, limit in LIMITS.items():
+    for dtype in DTYPES:
         y = np.full((n, M, N), np.nan, dtype)
         over_rows(products, (cast(x, dtype), cast(w, dtype), y), cost=1e6)
-        assert_near(y, x @ w, dtype, limit, f"y in {dtype}")
+        assert_near(y, x @ w, dtype, f"y in {dtype}", terms=K)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -69,7 +68,7 @@ def test_nan_and_infinities_stay_where_they_belong(dtype, value, M):
         np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
         np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
         finite = np.isfinite(want)
-        np.testing.assert_allclose(got[finite], want[finite], rtol=1e-4, atol=1e-5)
+        assert_close(got[finite], want[finite])
 
 
 def test_a_weight_that_has_changed_counts():
