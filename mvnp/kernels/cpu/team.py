@@ -63,7 +63,7 @@ def in_parts(body: Any, cuts: tuple[int, ...], units: int, cost: float, *argumen
         with cores_taken() as ours:
             if ours:
                 _wake(threads() - 1)
-            failed = together(_shared if ours else _board(), min(units, PARTS * threads()), units, *arguments)
+            failed = together(_shared if ours else _board(), min(units, PARTS * threads()) if ours else 1, units, *arguments)
     if failed:
         raise KernelError(f"the CPU kernel {body.__name__} failed, perhaps for want of memory")
 
