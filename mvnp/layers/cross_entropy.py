@@ -31,12 +31,10 @@ def cross_entropy_forward(logits: Array, target: Array,
     Raises InputError for what does not fit, and, on the host, for labels out of range."""
     check_array("CrossEntropy", "logits", logits, ("B", "C"))
     check_rate("CrossEntropy", "smoothing", smoothing)
-    xp = array_module(logits)
-    p = (1 - smoothing) * distribution("CrossEntropy", logits, target) + smoothing / logits.shape[
-        1
-    ]  # (1)
+    C = logits.shape[1]
+    p = (1 - smoothing) * distribution("CrossEntropy", logits, target) + smoothing / C  # (1)
     log_q = log_softmax(logits)
-    loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
+    loss = -(p * array_module(p).where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
     return loss, (log_q, p)
 
 
@@ -53,8 +51,7 @@ def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
 def log_softmax(x: Array) -> Array:
     """log q of the docstring, over the last axis."""
     z = x - x.max(axis=-1, keepdims=True)
-    xp = array_module(x)
-    return z - xp.log(xp.exp(z).sum(axis=-1, keepdims=True))
+    return z - array_module(x).log(array_module(x).exp(z).sum(axis=-1, keepdims=True))
 
 
 def distribution(owner: str, logits: Array, target: Array) -> Array:
