@@ -4,6 +4,7 @@
 """
 
 LONGER = "of zeros behind the end only as many are read as are needed"
+BOTH_NORMS = "there are both norms or neither"
 CACHE_IS_Y = "the cache of softplus is its y"
 CHUNKS = "how long the chunks are decides about time alone"
 
@@ -68,8 +69,8 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
         (
             "cross_entropy_forward",
             "off by one",
-            "loss = -(p * array_module(logits).where(p == 0, 0, log_q)).sum() / B",
-            "loss = -(p * array_module(logits).where(p == 0, 1, log_q)).sum() / B",
+            "loss = -(p * array_module(p).where(p == 0, 0, log_q)).sum() / len(logits)",
+            "loss = -(p * array_module(p).where(p == 0, 1, log_q)).sum() / len(logits)",
         ): "any finite number will do where it is multiplied by p = 0",
     },
     "layers/mesa": {
@@ -163,6 +164,50 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "X, whole = (tiles.swapaxes(0, 1).reshape(-1, TILE ** 2 * O), (B, H + -H % TILE, W + -W % TILE, O))",
             "X, whole = (tiles.swapaxes(0, 1).reshape(-1, 2 ** TILE * O), (B, H + -H % TILE, W + -W % TILE, O))",
         ): "4 ** 2 is 2 ** 4",
+    },
+    "models/attention": {
+        (
+            "MultiHeadAttention.forward",
+            "off by one",
+            "check_array('MultiHeadAttention', 'x', x, ('B', 'L', self.proj.weight.shape[0]))",
+            "check_array('MultiHeadAttention', 'x', x, ('B', 'L', self.proj.weight.shape[1]))",
+        ): "the projection is square",
+        (
+            "MultiHeadAttention.forward",
+            "and for or",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.q_norm is not None or self.k_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.forward",
+            "drop operand",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.k_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.forward",
+            "drop operand",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.q_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.backward",
+            "and for or",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.q_norm is not None or self.k_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.backward",
+            "drop operand",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.k_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.backward",
+            "drop operand",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.q_norm is not None:",
+        ): BOTH_NORMS,
     },
     "models/trunk": {
         (

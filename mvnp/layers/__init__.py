@@ -1,6 +1,5 @@
 """The layers, each a file: a pair of functions that hold the mathematics, and a class that holds
 the parameters. All of them can be had from here: `mvnp.layers.gelu_forward`, `mvnp.layers.GELU`.
-
 They stand in the order in which they can be read; docs/layers says what each stretch is about."""
 
 # ruff: noqa: F401, I001

@@ -31,8 +31,7 @@ def checkpointed_scan_forward(x: Array, dt: Array, A: Array, B: Array, C: Array,
                               dt_bias: Array | None = None, *, softplus: bool = True,
                               keep_every: int | None = None,
                               method: str = "sequential") -> tuple[Array, tuple]:  # fmt: skip
-    """y (b, l, d) of the selective scan, and the cache for `checkpointed_scan_backward`: that of
-    the scan, the states of (1), K and the method.
+    """y (b, l, d) of the selective scan; the cache: that of the scan, the states of (1), K, method.
 
     softplus      as in selective_scan.py
     keep_every    K; None: the square root of l, rounded up

@@ -24,10 +24,9 @@ from .silu import silu_backward, silu_forward
 @twin
 def conv1d_forward(x: Array, weight: Array, bias: Array | None = None,
                    silu: bool = False) -> tuple[Array, tuple]:  # fmt: skip
-    """y of (1), with `silu` of (4), and the cache. Raises InputError unless x is (B, L, D)."""
+    """y of (1), with `silu` of (4), and its cache. Raises InputError unless x is (B, L, D)."""
     check_array("Conv1d", "x", x, ("B", "L", weight.shape[0]))
-    xp = array_module(x, weight, bias)
-    L, K = x.shape[1], weight.shape[2]
+    xp, L, K = array_module(x, weight, bias), x.shape[1], weight.shape[2]
     p = (K - 1) // 2
     x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))  # x_(t + k − p) is number t + k of it
     v = sum(weight[:, 0, k] * x_padded[:, k : k + L] for k in range(K))  # (1)
@@ -52,7 +51,7 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
 
 
 class Conv1d(Function):
-    """A kernel of `kernel_size` for each of `channels`, uniform in ±1/√K; `silu`: with a SiLU."""
+    """A kernel for each of `channels`, with `silu` a SiLU behind it. Starts uniform in ±1/√K."""
 
     pair, params, options = (conv1d_forward, conv1d_backward), ("weight", "bias"), ("silu",)
 

@@ -31,10 +31,10 @@ def cross_entropy_forward(logits: Array, target: Array,
     Raises InputError for what does not fit, and, on the host, for labels out of range."""
     check_array("CrossEntropy", "logits", logits, ("B", "C"))
     check_rate("CrossEntropy", "smoothing", smoothing)
-    B, C = logits.shape
+    C = logits.shape[1]
     p = (1 - smoothing) * distribution("CrossEntropy", logits, target) + smoothing / C  # (1)
     log_q = log_softmax(logits)
-    loss = -(p * array_module(logits).where(p == 0, 0, log_q)).sum() / B  # (2)
+    loss = -(p * array_module(p).where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
     return loss, (log_q, p)
 
 
@@ -42,15 +42,16 @@ def cross_entropy_forward(logits: Array, target: Array,
 def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     log_q, p = cache
-    # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c and summed over c: q_k Σ p − p_k.
+    # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c and summed over c this is q_k Σ p − p_k;
+    # Σ p is 1 for a distribution.
     q = array_module(log_q).exp(log_q)
     return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)  # (3)
 
 
 def log_softmax(x: Array) -> Array:
     """log q of the docstring, over the last axis."""
-    xp, z = array_module(x), x - x.max(axis=-1, keepdims=True)
-    return z - xp.log(xp.exp(z).sum(axis=-1, keepdims=True))
+    z = x - x.max(axis=-1, keepdims=True)
+    return z - array_module(x).log(array_module(x).exp(z).sum(axis=-1, keepdims=True))
 
 
 def distribution(owner: str, logits: Array, target: Array) -> Array:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mvnp import Tape, gradcheck_layer
+from mvnp.core import Initializer
 from mvnp.errors import InputError
 from mvnp.models.attention import MultiHeadAttention
 from support.checks import assert_oracle, normal, relative
@@ -174,3 +175,12 @@ def test_wrong_shape():
 def test_wrong_dtype(dtype):
     with pytest.raises(InputError, match=rf"MultiHeadAttention: x has dtype {dtype}"):
         MultiHeadAttention(6, 2)(np.zeros((2, 4, 6), dtype))
+
+
+def test_weights_are_drawn_one_after_the_other():
+    """By one initializer, its own or that of the model."""
+    for options in ({}, {"init": Initializer(dtype="float64")}):
+        layer, init = MultiHeadAttention(4, 2, qk_norm=True, **options), Initializer(dtype="float64")
+        for weight in (layer.qkv.weight, layer.proj.weight):
+            np.testing.assert_array_equal(weight.data, init.truncated_normal(weight.shape).astype(weight.dtype))
+            assert weight.dtype == layer.k_norm.weight.dtype == ("float64" if options else "float32")
