@@ -63,8 +63,8 @@ class ExportError(MvnpError, RuntimeError):
 Pattern = tuple[int | str | EllipsisType, ...] | str
 
 
-def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
-    """Raise InputError unless `x` is a floating array whose shape fits `pattern`.
+def check_array(owner: str, name: str, x: Any, pattern: Pattern, like: Any = None) -> None:
+    """Raise InputError unless `x` is a floating array whose shape fits `pattern`, of the dtype of `like` where that is given.
 
     A pattern holds sizes (integers), free axes (a letter from docs/notation.md) and, in front, `...` for any number
     of leading axes: `("B", "L", 8)` or `(..., 8)`. Letters alone can be written as a word, "BLC". `owner` and `name` say in the
@@ -76,6 +76,11 @@ def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
         raise InputError(
             f"{owner}: {name} has dtype {x.dtype}, expected a floating one (float32 or float64);"
             f" convert it first, for example {name}.astype('float32')"
+        )
+    if like is not None and x.dtype != like.dtype:
+        raise InputError(
+            f"{owner}: {name} has dtype {x.dtype}, expected {like.dtype}, that of the forward; convert it first, with"
+            f" {name}.astype('{like.dtype}')"
         )
     tail = pattern[1:] if pattern[:1] == (...,) else pattern
     rank_fits = len(x.shape) >= len(tail) if len(tail) < len(pattern) else len(x.shape) == len(tail)
@@ -98,7 +103,8 @@ def check_arrays(owner: str, **arrays: tuple[Any, Pattern]) -> None:
         if x is not None:
             check_array(owner, name, x, tuple(sizes.get(axis, axis) for axis in pattern))
             for axis, size in zip(reversed(pattern), reversed(x.shape), strict=False):  # `...`, in front, may be any number
-                sizes.setdefault(axis, size)
+                if axis is not ...:
+                    sizes.setdefault(axis, size)
             by_dtype.setdefault(str(x.dtype), []).append(name)
     if len(by_dtype) > 1:
         mixed = ", ".join(f"{' and '.join(names)} of {dtype}" for dtype, names in by_dtype.items())
@@ -136,6 +142,16 @@ def check_target(owner: str, target: Any, shape: tuple[int, ...]) -> None:
         raise InputError(
             f"{owner}: labels run from {target.min()} to {target.max()}, expected 0..{shape[1] - 1} for {shape[1]} classes"
         )
+
+
+def check_scalar(owner: str, name: str, value: Any) -> None:
+    """Raise InputError unless `value` is one real number: a Python float, or an array without axes."""
+    dtype = getattr(value, "dtype", None)
+    number = isinstance(value, numbers.Real) or (dtype is not None and dtype.kind in "fiu")
+    shape = tuple(getattr(value, "shape", ()))
+    if shape or not number:
+        came = f"has shape {shape}" if shape else f"is {value!r}"
+        raise InputError(f"{owner}: {name} {came}, expected one real number, a float or an array without axes")
 
 
 def check_choice(what: str, value: Any, choices: Iterable[str]) -> None:

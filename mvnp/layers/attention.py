@@ -63,7 +63,7 @@ def attention_forward(
 def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
     """dq, dk, dv of (3) and (4). A masked key has weight 0 and so no gradient."""
     q, k, v, a, dropout = cache
-    check_array("attention", "do", do, q.shape)
+    check_array("attention", "do", do, q.shape, q)
     dv = transposed(a if dropout is None else dropout * a) @ do
     da = do @ transposed(v)
     ds = softmax_backward(da if dropout is None else dropout * da, a)

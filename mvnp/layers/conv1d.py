@@ -17,7 +17,7 @@ as in PyTorch. Mamba's is causal; a token in an image has no reason to see only 
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape, sum_rows
-from ..errors import check_array
+from ..errors import check_array, check_arrays
 from ..kernels import twin
 from .silu import silu_backward, silu_forward
 
@@ -28,7 +28,7 @@ def conv1d_forward(
 ) -> tuple[Array, tuple]:
     """y of (1), with `silu` of (4), and the cache for `conv1d_backward`. Raises InputError unless x
     is (B, L, D)."""
-    check_array("Conv1d", "x", x, ("B", "L", weight.shape[0]))
+    check_arrays("Conv1d", weight=(weight, ("D", 1, "K")), x=(x, "BLD"), bias=(bias, "D"))
     xp = array_module(x, weight, bias)
     L, K = x.shape[1], weight.shape[2]
     p = (K - 1) // 2
@@ -42,7 +42,7 @@ def conv1d_forward(
 def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """dx, dweight, dbias of (2) and (3), behind (4); dbias is None where there was no bias."""
     x, weight, bias, silu = cache
-    check_array("Conv1d", "dy", dy, x.shape)
+    check_array("Conv1d", "dy", dy, x.shape, x)
     if silu:
         dy = silu_backward(dy, conv1d_forward(x, weight, bias)[0])  # (4); v is not kept
     xp, L, K = array_module(x), x.shape[1], weight.shape[2]

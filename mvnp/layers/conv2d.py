@@ -23,7 +23,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Pair, Param, Tape, output_size, sum_rows
-from ..errors import as_pair, check_array
+from ..errors import as_pair, check_array, check_arrays
 from ..kernels import twin
 
 
@@ -34,7 +34,8 @@ def conv2d_forward(
 ) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), by (2), and the cache for `conv2d_backward`. Raises InputError unless x is
     (B, H, W, I), and where the kernel is larger than the padded x."""
-    check_array("Conv2d", "x", x, ("B", "H", "W", weight.shape[1]))
+    kernel = (weight, ("O", "I", "Kh", "Kw"))
+    check_arrays("Conv2d", weight=kernel, x=(x, "BHWI"), bias=(bias, "O"))
     array_module(x, weight, bias)
     size = output_size("Conv2d", x.shape, weight.shape, stride, padding)
     X = im2col(x, weight.shape[2:], stride, padding)
@@ -50,7 +51,8 @@ def conv2d_backward(
     """dx, dweight, dbias of (3) and (4); dbias is None where there was no bias, and dx with
     `inputs=False`, which saves its work."""
     x, weight, has_bias, stride, padding = cache
-    check_array("Conv2d", "dy", dy, output_size("Conv2d", x.shape, weight.shape, stride, padding))
+    size = output_size("Conv2d", x.shape, weight.shape, stride, padding)
+    check_array("Conv2d", "dy", dy, size, x)
     O, I, Kh, Kw = weight.shape
     X, dY = im2col(x, (Kh, Kw), stride, padding), dy.reshape(-1, O)
     M = weight.transpose(2, 3, 1, 0).reshape(-1, O)

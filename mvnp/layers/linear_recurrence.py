@@ -56,7 +56,7 @@ def linear_recurrence_forward(
 def linear_recurrence_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """da, du and dh_(−1) of (3); the last is None where there was no start."""
     a, h, start, method = cache
-    check_array("linear_recurrence", "dh", dh, h.shape)
+    check_array("linear_recurrence", "dh", dh, h.shape, h)
     xp, zero = array_module(dh, a), array_module(h).zeros_like(h[:1])
     a_next = xp.concatenate([a[1:], xp.ones_like(a[:1])])  # the last meets g_k = 0
     h_before = xp.concatenate([zero if start is None else start[None], h[:-1]])

@@ -27,7 +27,7 @@ def relu_forward(x: Array) -> tuple[Array, Array]:
 def relu_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
     y = cache
-    check_array("ReLU", "dy", dy, y.shape)
+    check_array("ReLU", "dy", dy, y.shape, y)
     return dy * array_module(dy, y).sign(y)  # (2)
 
 

@@ -78,7 +78,7 @@ def selective_scan_forward(
 def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     """dx, ddt, dA, dB, dC, dD, ddt_bias of (4) to (10); the last is None if there was no bias."""
     x, delta, A, B, C, D, softplus, has_bias, _ = cache
-    check_array("selective_scan", "dy", dy, x.shape)
+    check_array("selective_scan", "dy", dy, x.shape, x)
     xp, decay = array_module(dy, x), decays(delta, A)
     h = selective_scan_states(cache)
     h_before = xp.concatenate([xp.zeros_like(h[:, :1]), h[:, :-1]], axis=1)

@@ -29,7 +29,7 @@ def softplus_forward(x: Array) -> tuple[Array, Array]:
 def softplus_backward(dy: Array, cache: Array) -> Array:
     """dx of (2)."""
     y = cache
-    check_array("Softplus", "dy", dy, y.shape)
+    check_array("Softplus", "dy", dy, y.shape, y)
     return dy * -array_module(dy, y).expm1(-y)  # (2)
 
 
