@@ -154,24 +154,40 @@ def check_scalar(owner: str, name: str, value: Any) -> None:
         raise InputError(f"{owner}: {name} {came}, expected one real number, a float or an array without axes")
 
 
+def printable(text: Any) -> str:
+    """Text from outside (names of files and classes, metadata) on one line, and as it can do no harm: control characters,
+    line ends, signs that turn the direction of writing and what is no Unicode are shown as escapes."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """`repr` for a message: on one line, of a length that can be read, and of a number of any size."""
+    try:
+        text = printable(repr(value))
+    except ValueError:  # Python refuses to write a number of more than 4,300 digits
+        text = f"an integer of {value.bit_length()} bits"
+    return text if len(text) <= most else f"{text[: most - 20]} … {text[-10:]} ({len(text)} characters)"
+
+
 def check_choice(what: str, value: Any, choices: Iterable[str]) -> None:
     """Raise InputError that lists the choices, and the nearest one, unless `value` is among them."""
     choices = list(choices)
-    if value not in choices:
-        raise InputError(f"unknown {what} {value!r}{nearest(value, choices)}; choose one of {', '.join(choices)}")
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"unknown {what} {shown(value)}{nearest(value, choices)}; choose one of {', '.join(choices)}")
 
 
 def nearest(value: Any, choices: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing where no choice comes near."""
     by_lower = {choice.lower(): choice for choice in choices}
-    matches = difflib.get_close_matches(str(value).lower(), by_lower, n=1)
+    text = value.lower() if isinstance(value, str) else ""
+    matches = difflib.get_close_matches(text, by_lower, n=1) if len(text) < 100 else []
     return f" (did you mean {by_lower[matches[0]]!r}?)" if matches else ""
 
 
 def check_rate(owner: str, name: str, rate: float) -> None:
     """Raise InputError unless `rate` is a probability below one."""
     if not isinstance(rate, numbers.Real) or not 0.0 <= rate < 1.0:
-        raise InputError(f"{owner}: {name} is {rate!r}, expected a probability in [0, 1)")
+        raise InputError(f"{owner}: {name} is {shown(rate)}, expected a probability in [0, 1)")
 
 
 def check_positive(owner: str, **settings: float) -> None:
@@ -185,7 +201,7 @@ def as_pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:
     """(vertical, horizontal) of one integer or a pair. Raises InputError unless both are integers of at least `least`."""
     pair = (value, value) if isinstance(value, int) else tuple(value)
     if len(pair) != 2 or not all(isinstance(v, int) and v >= least for v in pair):
-        raise InputError(f"{owner}: {name} is {value!r}, expected an integer of at least {least}, or a pair of them")
+        raise InputError(f"{owner}: {name} is {shown(value)}, expected an integer of at least {least}, or a pair of them")
     return pair[0], pair[1]
 
 

@@ -85,7 +85,9 @@ def read_pretrained(
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     kept = model.num_classes == plan.classes_in_file
-    return Pretrained(model, plan.variant, plan.classes if kept else None, plan.images)
+    classes = plan.classes if kept else None
+    model.know(classes, _preparation(plan.images, model.in_chans))
+    return Pretrained(model, plan.variant, classes, plan.images)
 
 
 def save_pretrained(
@@ -239,6 +241,17 @@ def _images_noted(images: Any) -> dict[str, Any] | None:
     if not isinstance(images, dict):
         return None
     return {name: tuple(value) if isinstance(value, list) else value for name, value in images.items()}
+
+
+def _preparation(images: Mapping[str, Any] | None, channels: int) -> Any:
+    """The ImageTransform with these arguments; None where nothing is known, or what is said makes no sense."""
+    from ..data import ImageTransform
+
+    try:
+        transform = ImageTransform(**(images or {}))
+    except (TypeError, InputError):
+        return None
+    return transform if images is not None and transform.channels == channels else None
 
 
 def _images_of(variant: Variant) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _show(files: list[Path], found: Pretrained, size: tuple[int, int] | None, fe
     model = found.model
     sides = "height, width" if size is None else f"{size[0]}, {size[1]}"
     pooled = f"pooled (batch, {8 * model.config['dim']})"
-    outputs = f"stage_0 to stage_3, {pooled}" if features else f"logits (batch, {model.num_classes})" if model.head else pooled
+    outputs = f"stage0 to stage3, {pooled}" if features else f"logits (batch, {model.num_classes})" if model.head else pooled
     rows = [
         ("model", f"{found.variant or 'a MambaVision of no released variant'}, {model.parameter_count:,} parameters"),
         ("input", f"images (batch, {model.in_chans}, {sides})"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, DataError
+from ..errors import CheckpointError, DataError, printable
 from .arguments import Parser, whole
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def say(text: str) -> None:
     from tqdm import tqdm
 
     if sys.stderr is not None:
-        tqdm.write(f"mvnp: {text}", file=sys.stderr)
+        tqdm.write(f"mvnp: {printable(text)}", file=sys.stderr)
         sys.stderr.flush()
 
 

@@ -122,13 +122,13 @@ class ImageTransform:
         """Of what is given for one picture: (channels, H, W)."""
         return (self.channels, *self._sides)
 
-    def __call__(self, image: Image.Image | np.ndarray) -> np.ndarray:
-        """float32 (channels, H, W) of a Pillow image, or of an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+    def __call__(self, image: str | os.PathLike[str] | Image.Image | np.ndarray) -> np.ndarray:
+        """float32 (channels, H, W) of a file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
 
         Arrays are of uint8, of uint16 (grey only), or floating with values from 0 to 1. A fourth channel is opacity.
-        Raises InputError for anything else.
+        Raises InputError for anything else, DataError for a file that is no picture.
         """
-        return self.normalised(self.cut(image))
+        return self.normalised(self.cut(open_image(image) if isinstance(image, str | os.PathLike) else image))
 
     def cut(self, image: Image.Image | np.ndarray) -> np.ndarray:
         """The picture resized and cut, before (2): uint8 (H, W, channels)."""
