@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -30,7 +31,7 @@ class Parser(argparse.ArgumentParser):
         which it may have been meant for."""
         for argument in arguments[: arguments.index("--")] if "--" in arguments else arguments:
             name = argument.partition("=")[0]
-            if name.startswith("-") and name != "-" and not _is_number(name) and name not in self._option_string_actions:
+            if re.match("--?[A-Za-z]", name) and name not in self._option_string_actions and not _is_number(name):
                 self.error(f"unexpected argument {shown(argument)}{nearest(name, self._option_string_actions)}")
         parsed, unknown = self.parse_known_args(arguments)
         if unknown:

@@ -16,7 +16,7 @@ network, arXiv:1503.02531, section 2.
 """
 
 from ..backend import Array, array_module
-from ..errors import check_arrays, check_positive
+from ..errors import check_arrays, check_positive, check_scalar
 from .cross_entropy import log_softmax
 
 
@@ -40,6 +40,7 @@ def mesa_forward(
 def mesa_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     log_q, p, temperature, factor = cache
+    check_scalar("MESA", "dloss", dloss)
     # ∂ log q_c / ∂z_k = (δ_ck − q_k)/T. Weighted by −p_c and summed over c this is (q_k − p_k)/T,
     # since Σ p = 1.
     q = array_module(log_q).exp(log_q)
