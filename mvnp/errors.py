@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable
 from signal import Signals
 from types import EllipsisType
@@ -91,8 +92,9 @@ def check_array(owner: str, name: str, x: Any, pattern: Pattern, like: Any = Non
         raise InputError(f"{owner}: {name} is empty, shape {tuple(x.shape)}; expected {render(pattern)} with no axis of size 0")
 
 
-def check_arrays(owner: str, **arrays: tuple[Any, Pattern]) -> None:
-    """`check_array` for each name=(array, pattern), and one dtype for all. An array that is None is absent, and passed over.
+def check_arrays(owner: str, absent: str = "any", **arrays: tuple[Any, Pattern]) -> None:
+    """`check_array` for each name=(array, pattern), and one dtype for all. An array that is None is absent, and passed over,
+    where `absent` names it; "any": each may be.
 
     A letter stands for the size that it has first: `check_arrays("Layer", x=(x, "bld"), A=(A, "dn"), B=(B, "bln"))` compares
     every b, l, d and n.
@@ -100,7 +102,7 @@ def check_arrays(owner: str, **arrays: tuple[Any, Pattern]) -> None:
     sizes: dict[Any, int] = {}
     by_dtype: dict[str, list[str]] = {}
     for name, (x, pattern) in arrays.items():
-        if x is not None:
+        if x is not None or absent not in ("any", name):
             check_array(owner, name, x, tuple(sizes.get(axis, axis) for axis in pattern))
             for axis, size in zip(reversed(pattern), reversed(x.shape), strict=False):  # `...`, in front, may be any number
                 if axis is not ...:
@@ -195,6 +197,29 @@ def check_positive(owner: str, **settings: float) -> None:
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
             raise InputError(f"{owner}: {name} is {value!r}, expected a number above 0")
+
+
+def check_path(owner: str, value: Any, expected: str = "the name of a file") -> None:
+    """Raise InputError unless `value` can name a file or folder."""
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{owner}: {shown(value)} was given, a {type(value).__name__}; expected {expected}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite real number, and one that a float holds."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def are_numbers(values: Any, count: int | None = None) -> bool:
+    """Whether it is a sequence (or an array of one axis) of finite numbers, `count` of them."""
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or isinstance(values, dict):
+        return False
+    return (count is None or len(values) == count) and all(map(is_number, values))
 
 
 def as_pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:

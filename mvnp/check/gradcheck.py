@@ -129,6 +129,11 @@ def gradcheck(
             f"gradcheck: directions is {directions}, step {step}, tolerance {tolerance}; expected at least one direction and"
             " positive numbers"
         )
+    for what, function in (("forward", forward), ("backward", backward)):
+        if not callable(function):
+            raise InputError(f"gradcheck: the {what} is a {type(function).__name__}, expected a function")
+    if not isinstance(inputs, Mapping):
+        raise InputError(f"gradcheck: inputs is a {type(inputs).__name__}, expected a dict, {{name: array}}")
     probe = _Probe(forward, backward, inputs, step)
     report = Report(name or str(getattr(forward, "__name__", "this function")), tolerance)
     if jacobian is None:
@@ -260,9 +265,7 @@ class _Probe:
         far = (value(h) - here) / h, (here - value(-h)) / h
         allowed = 0.1 * abs(analytic - numeric) + 4 * noise(s)
         if abs(left + right) > 20 * max(abs(far[0] + far[1]), scale) and abs(analytic) < 10 * scale:
-            return (
-                f"a jump: within {s:.0e} of the input the forward changes by {s * (left + right):.1g}; move it away"
-            )
+            return f"a jump: within {s:.0e} of the input the forward changes by {s * (left + right):.1g}; move it away"
         if abs(left - right) > allowed and abs(left - right) > 0.5 * abs(far[0] - far[1]):
             if min(left, right) - allowed <= analytic <= max(left, right) + allowed:
                 return f"a kink: the slope is {left:.4g} on one side and {right:.4g} on the other; move the input away from it"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, check_dtype
+from ..errors import CheckpointError, check_dtype, check_path
 from .arrays import read_safetensors
 from .npz import read_npz
 from .torch import read_torch
@@ -34,6 +34,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, ema: bool = False, dtype: s
     Raises CheckpointError for a file of another kind, a damaged one, or one without the average that was asked for;
     FileNotFoundError.
     """
+    check_path("load_checkpoint", path, "the name of a file of weights")
     weights = read_weights(path, ema=ema)[0]
     if dtype is not None:
         convert_floats(weights, check_dtype("load_checkpoint", dtype))

@@ -157,6 +157,8 @@ class Layer:
         Raises CheckpointError that lists every missing, unexpected and misshapen entry at once, and then loads none.
         With `strict=False` missing and unexpected keys are passed over; shapes must fit all the same.
         """
+        if not isinstance(mapping, Mapping):
+            raise InputError(f"load_state_dict: a {type(mapping).__name__} was given, expected a dict, {{key: array}}")
         state = dict(self.named_state())
         problems = mismatches(state, mapping, strict)
         if problems:

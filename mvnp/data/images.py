@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import DataError, InputError, check_choice
+from ..errors import DataError, InputError, check_choice, check_path, is_number
 from .folder import EXTENSIONS, natural_key
 from .image_file import as_8_bit, open_image
 from .loader import BatchLoader
@@ -79,7 +79,7 @@ class ImageTransform:
             raise InputError(f"ImageTransform: crop_pct is {self.crop_pct!r}, expected a number in (0, 1]")
         check_choice("crop_mode", self.crop_mode, CROP_MODES)
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
-        if isinstance(self.channels, bool) or self.channels not in (1, 3):
+        if type(self.channels) is not int or self.channels not in (1, 3):
             raise InputError(f"ImageTransform: channels is {self.channels!r}, expected 3 (colour) or 1 (grey)")
         for name in ("mean", "std"):
             values = getattr(self, name)
@@ -178,7 +178,9 @@ def image_files(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
     Raises DataError for a name that is nothing, and for a folder without pictures.
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    given = [paths] if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable) else list(paths)
+    for each in given:
+        check_path("image_files", each, "the name of a picture or a folder")
     found: list[Path] = []
     for path in (Path(path).expanduser() for path in given):
         if path.is_dir():
@@ -243,4 +245,4 @@ def _is_side(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number(value)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..errors import InputError, check_choice
+from ..errors import InputError, are_numbers, check_choice, shown
 from .dataset import Dataset
 from .transforms import CROP_FILLS, crop, flip, prepare
 
@@ -55,6 +55,8 @@ class BatchLoader:
         crop_fill: str = "zero",
         drop_last: bool | None = None,
     ) -> None:
+        if not isinstance(dataset, Dataset):
+            raise InputError(f"BatchLoader: the data set is a {type(dataset).__name__}, expected an mvnp.data.Dataset")
         _check_at_least("batch_size", batch_size, 1)
         _check_at_least("crop_padding", crop_padding, 0)
         _check_at_least("seed", seed, 0)
@@ -138,6 +140,8 @@ def _check_at_least(name: str, value: int, least: int) -> None:
 
 
 def _per_channel(name: str, values: Sequence[float], dataset: Dataset) -> tuple[float, ...]:
+    if not are_numbers(values):
+        raise InputError(f"BatchLoader: {name} is {shown(values)}, expected a number for each channel, such as (0.5,) for grey")
     numbers = tuple(float(value) for value in values)
     if len(numbers) != dataset.channels:
         raise InputError(f"BatchLoader: {name} has {len(numbers)} numbers, but {dataset.name} has {dataset.channels} channels")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, check_choice
+from ..errors import InputError, check_choice, check_path
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
@@ -66,6 +66,7 @@ def export_onnx(
 
 def check_target(path: str | os.PathLike[str]) -> Path:
     """The path. Raises InputError for one that names no ONNX file; MissingPackageError without onnx."""
+    check_path("export_onnx", path, f"the name of a file that ends in {ENDING}")
     path = Path(path)
     if not path.name.endswith(ENDING) or path.name == ENDING:
         raise InputError(f"export_onnx: the file is {str(path)!r}, expected a name that ends in {ENDING}")

@@ -80,7 +80,7 @@ def transposed(x: Array) -> Array:
 def check_inputs(q: Array, k: Array, v: Array, mask: Array | None, dropout: Array | None) -> None:
     """Raise InputError unless all shapes and dtypes fit those of q."""
     heads = {"q": (q, "BhLd"), "k": (k, "BhLd"), "v": (v, "BhLd")}
-    check_arrays("attention", **heads, dropout=(dropout, "BhLL"))
+    check_arrays("attention", "dropout", **heads, dropout=(dropout, "BhLL"))
     array_module(q, k, v, mask, dropout)
     check_mask("attention", mask, (q.shape[0], q.shape[2]))
 

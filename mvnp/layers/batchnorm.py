@@ -35,7 +35,8 @@ def batchnorm_forward(
     Raises InputError where a channel has a single value: it would be its own mean, and y would not
     depend on x.
     """
-    check_arrays("BatchNorm", weight=(weight, "C"), x=(x, (..., "C")), bias=(bias, "C"))
+    parameters = {"weight": (weight, "C"), "bias": (bias, "C")}
+    check_arrays("BatchNorm", "", **parameters, x=(x, (..., "C")))
     n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:
         raise InputError(
@@ -68,7 +69,7 @@ def batchnorm_eval_forward(
     """y of (1) with given statistics (C,), and the cache for `batchnorm_eval_backward`."""
     statistics = {"mean": (mean, "C"), "variance": (variance, "C")}
     parameters = {"weight": (weight, "C"), "bias": (bias, "C")}
-    check_arrays("BatchNorm", **parameters, x=(x, (..., "C")), **statistics)
+    check_arrays("BatchNorm", "", **parameters, x=(x, (..., "C")), **statistics)
     rstd = 1 / array_module(x, weight, bias, mean, variance).sqrt(variance + eps)
     x_hat = (x - mean) * rstd
     return weight * x_hat + bias, (x, weight, mean, rstd)  # (1)

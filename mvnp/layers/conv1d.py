@@ -28,7 +28,8 @@ def conv1d_forward(
 ) -> tuple[Array, tuple]:
     """y of (1), with `silu` of (4), and the cache for `conv1d_backward`. Raises InputError unless x
     is (B, L, D)."""
-    check_arrays("Conv1d", weight=(weight, ("D", 1, "K")), x=(x, "BLD"), bias=(bias, "D"))
+    kernel = (weight, ("D", 1, "K"))
+    check_arrays("Conv1d", "bias", weight=kernel, x=(x, "BLD"), bias=(bias, "D"))
     xp = array_module(x, weight, bias)
     L, K = x.shape[1], weight.shape[2]
     p = (K - 1) // 2

@@ -35,7 +35,7 @@ def conv2d_forward(
     """y of (1), by (2), and the cache for `conv2d_backward`. Raises InputError unless x is
     (B, H, W, I), and where the kernel is larger than the padded x."""
     kernel = (weight, ("O", "I", "Kh", "Kw"))
-    check_arrays("Conv2d", weight=kernel, x=(x, "BHWI"), bias=(bias, "O"))
+    check_arrays("Conv2d", "bias", weight=kernel, x=(x, "BHWI"), bias=(bias, "O"))
     array_module(x, weight, bias)
     size = output_size("Conv2d", x.shape, weight.shape, stride, padding)
     X = im2col(x, weight.shape[2:], stride, padding)

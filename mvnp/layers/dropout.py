@@ -40,6 +40,7 @@ def dropout_backward(dy: Array, cache: Array) -> Array:
 
 def _fitting(mask: Array) -> tuple[int | str, ...]:
     """The shape pattern of what the mask goes with."""
+    check_array("Dropout", "mask", mask, (...,))
     return tuple("any" if size == 1 else size for size in mask.shape)
 
 

@@ -18,7 +18,7 @@ from ..kernels import twin
 @twin
 def layer_scale_forward(x: Array, gamma: Array) -> tuple[Array, tuple]:
     """y of (1), and the cache for `layer_scale_backward`."""
-    check_arrays("LayerScale", gamma=(gamma, "C"), x=(x, (..., "C")))
+    check_arrays("LayerScale", "", gamma=(gamma, "C"), x=(x, (..., "C")))
     array_module(x, gamma)
     return gamma * x, (x, gamma)  # (1)
 

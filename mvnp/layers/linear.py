@@ -17,7 +17,7 @@ from ..kernels import twin
 @twin
 def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
     """y of (1), and the cache for `linear_backward`. Raises InputError unless x ends in I."""
-    check_arrays("Linear", weight=(weight, "OI"), x=(x, (..., "I")), bias=(bias, "O"))
+    check_arrays("Linear", "bias", weight=(weight, "OI"), x=(x, (..., "I")), bias=(bias, "O"))
     array_module(x, weight, bias)
     y = x @ weight.T if bias is None else x @ weight.T + bias
     return y, (x, weight, bias is not None)

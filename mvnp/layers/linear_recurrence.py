@@ -46,7 +46,7 @@ def linear_recurrence_forward(
     check_choice("method of linear_recurrence", method, METHODS)
     check_array("linear_recurrence", "decay", decay, (...,) if np.ndim(decay) else ("k",))
     a = {"decay": (decay, decay.shape), "inputs": (inputs, decay.shape)}
-    check_arrays("linear_recurrence", **a, start=(start, decay.shape[1:]))
+    check_arrays("linear_recurrence", "start", **a, start=(start, decay.shape[1:]))
     xp = array_module(decay, inputs, start)
     h = METHODS[method](decay, inputs, xp.zeros_like(inputs[0]) if start is None else start)
     return h, (decay, h, start, method)

@@ -27,7 +27,7 @@ def mesa_forward(
 
     Raises InputError unless both logits are (B, C) of one dtype, and T and F are above 0.
     """
-    check_arrays("MESA", logits=(logits, "BC"), teacher_logits=(teacher_logits, "BC"))
+    check_arrays("MESA", "", logits=(logits, "BC"), teacher_logits=(teacher_logits, "BC"))
     check_positive("MESA", temperature=temperature, factor=factor)
     xp = array_module(logits, teacher_logits)
     log_q, log_p = log_softmax(logits / temperature), log_softmax(teacher_logits / temperature)

@@ -122,7 +122,7 @@ def check_inputs(
 ) -> None:
     """Raise InputError unless shapes and dtypes fit, and A < 0 (on a GPU nobody looks)."""
     inputs = {"x": (x, "bld"), "A": (A, "dn"), "dt": (dt, "bld"), "B": (B, "bln"), "C": (C, "bln")}
-    check_arrays("selective_scan", **inputs, D=(D, "d"), dt_bias=(dt_bias, "d"))
+    check_arrays("selective_scan", "dt_bias", **inputs, D=(D, "d"), dt_bias=(dt_bias, "d"))
     if array_module(x, dt, A, B, C, D, dt_bias) is np and (A > 0).any():
         raise InputError(
             f"selective_scan: A is up to {A.max():.3g}, expected negative numbers, or states grow"

@@ -47,7 +47,7 @@ def winograd_forward(
     """y of (1), and the cache for `winograd_backward`. Raises InputError unless x is (B, H, W, I),
     the kernel 3x3, the padding at most 2 and the padded image at least 3x3."""
     kernel = (weight, ("O", "I", TAPS, TAPS))
-    check_arrays("winograd", weight=kernel, x=(x, "BHWI"), bias=(bias, "O"))
+    check_arrays("winograd", "bias", weight=kernel, x=(x, "BHWI"), bias=(bias, "O"))
     if not all(0 <= p < TAPS for p in padding):
         raise InputError(f"winograd: padding is {padding}, expected 0 to 2 on either axis")
     xp = array_module(x, weight, bias)

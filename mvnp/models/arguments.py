@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_dtype, check_rate, shown
+from ..errors import InputError, check_dtype, check_rate, is_number, shown
 
 MOST = 2**20  # of a width, a depth, a window, heads, channels, states
 MOST_CLASSES = 2**24
@@ -86,7 +85,7 @@ def check_integer(owner: str, name: str, value: Any, least: int, most: int = 2**
 
 def check_number(owner: str, name: str, value: Any, instead: str = "") -> None:
     """Raise InputError unless `value` is a finite number; `instead` says what else would do."""
-    if not (_is_integer(value) or isinstance(value, float)) or not _is_finite(value):
+    if not is_number(value):
         raise InputError(f"{owner}: {name} is {shown(value)}, expected a number{instead}")
 
 
@@ -113,13 +112,6 @@ def _limit(values: Any) -> str:
 
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer that no float holds
-        return False
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, shown
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,17 @@ class Pictured:
         classes: Sequence[str] | None = None,
         preparation: Callable[[Any], np.ndarray] | None = None,
     ) -> None:
-        """Note both, or None for what is not known."""
+        """Note both, or None for what is not known. Raises InputError for what is neither names nor
+        a transform."""
+        listed = isinstance(classes, list | tuple) and all(
+            isinstance(name, str) for name in classes
+        )
+        if classes is not None and not listed:
+            raise InputError(f"know: classes is {shown(classes)}, expected a list of names")
+        if preparation is not None and not callable(preparation):
+            raise InputError(
+                f"know: preparation is {shown(preparation)}, expected an mvnp.data.ImageTransform"
+            )
         self.knowledge = Knowledge(None if classes is None else tuple(classes), preparation)
 
     def transform(self, picture: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
 from typing import Any
 
-from ..errors import InputError, check_choice, nearest
+from ..errors import InputError, check_choice, nearest, shown
 from .mambavision import MambaVision
 
 
@@ -92,6 +92,10 @@ ELSEWHERE = {
 def list_models(pattern: str = "*") -> list[str]:
     """The names of the released variants that fit a pattern, such as "*21k*"; `*` and `?` stand for
     letters, whose case does not matter."""
+    if not isinstance(pattern, str):
+        raise InputError(
+            f"list_models: the pattern is {shown(pattern)}, expected text such as '*21k*'"
+        )
     return [name for name in VARIANTS if fnmatch(name.lower(), pattern.lower())]
 
 
