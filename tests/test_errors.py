@@ -250,10 +250,11 @@ def test_text_from_outside_does_no_harm(text, shown):
     ("value", "text"),
     [
         (3, "3"),
-        ("x\n", r"'x\\n'"),
+        ("x\n", r"'x\n'"),
         ("9" * 5000, f"'{'9' * 59} … {'9' * 9}' (5002 characters)"),
         (10**5000, "an integer of 16610 bits"),
     ],
+    ids=["a number", "a line end", "a long text", "a long number"],
 )
 def test_values_in_messages_have_a_length_that_can_be_read(value, text):
     assert errors.shown(value) == text

@@ -30,7 +30,7 @@ examples:
   mvnp classify cat.jpg --weights mambavision_tiny_1k.pth.tar
   mvnp classify photos --weights nvidia/MambaVision-T-1K --top 1
   mvnp classify photos --weights runs/best.safetensors --json
-  mvnp classify photos --weights W --top 1 --csv > found.csv
+  mvnp classify photos --weights W --top 1 --csv
 
 Names come from the weights, or from --classes; of a thousand classes without
 names they are ImageNet's. --json gives one object a line:

@@ -29,7 +29,7 @@ examples:
   mvnp visualize cat.jpg --weights W --out cat --block levels.2.blocks.5
   mvnp visualize bag.png --weights run/best.safetensors --out bag --query 1,3
   mvnp visualize bag.png --weights first --compare second --out both
-  mvnp visualize cat.jpg --weights W --only grad_cam --target tabby --out cam.png
+  mvnp visualize cat.jpg --weights W --only grad_cam --target tabby --out c.png
 
 figures for --only:
 {figures}

@@ -20,6 +20,7 @@ from .dataset import Dataset
 from .transforms import CROP_FILLS, crop, flip, prepare
 
 # Keys carry what they are for. Without it the key (seed, e) would be the key (seed, e, 0): NumPy pads keys with zeros.
+MOST = 2**32  # of any count
 _ORDER, _AUGMENT = 1, 2
 
 
@@ -135,8 +136,9 @@ class BatchLoader:
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise InputError(f"BatchLoader: {name} is {value!r}, expected an integer of at least {least}")
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= MOST:
+        most = f", at most {MOST}" if isinstance(value, int | np.integer) and value > MOST else ""
+        raise InputError(f"BatchLoader: {name} is {shown(value)}, expected an integer of at least {least}{most}")
 
 
 def _per_channel(name: str, values: Sequence[float], dataset: Dataset) -> tuple[float, ...]:

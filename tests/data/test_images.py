@@ -414,7 +414,7 @@ def test_a_folders_pictures_as_files(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 0}, "size is 0, expected an integer of at least 1, or two"),
+        ({"size": 0}, "size is 0, expected an integer from 1 to 65536, or two"),
         ({"size": 2.5}, "size is 2.5"),
         ({"size": True}, "size is True"),
         ({"size": (3,)}, r"size is \(3,\)"),
