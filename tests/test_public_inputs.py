@@ -61,9 +61,8 @@ CALLS = {
 @pytest.mark.parametrize("what", CALLS)
 @pytest.mark.parametrize("value", NOTHING)
 def test_what_it_cannot_take_is_refused_in_our_words(what, value):
-    with pytest.raises(MvnpError) as caught:
+    with pytest.raises(MvnpError):
         CALLS[what](NOTHING[value])
-    assert len(str(caught.value)) < 5000
 
 
 def test_a_pattern_and_a_seed():

@@ -19,8 +19,9 @@ from ..errors import InputError, are_numbers, check_choice, shown
 from .dataset import Dataset
 from .transforms import CROP_FILLS, crop, flip, prepare
 
-# Keys carry what they are for. Without it the key (seed, e) would be the key (seed, e, 0): NumPy pads keys with zeros.
 MOST = 2**32  # of any count
+
+# Keys carry what they are for. Without it the key (seed, e) would be the key (seed, e, 0): NumPy pads keys with zeros.
 _ORDER, _AUGMENT = 1, 2
 
 

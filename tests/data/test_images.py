@@ -352,7 +352,7 @@ def test_arrays():
         (np.full((8, 8), np.nan), "values from nan to nan"),
         (Image.new("F", (4, 4)), "mode F, expected 8 or 16 bits"),
         (Image.new("RGB", (0, 4)), "0x4 pixels"),
-        ("cat.jpg", r"a str, expected a Pillow image or a NumPy array; open_image\(path\) opens a file"),
+        (3, r"a int, expected a Pillow image or a NumPy array; open_image\(path\) opens a file"),
         (None, "a NoneType"),
     ],
 )
