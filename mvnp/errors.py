@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 DTYPES = ("float32", "float64")
+MOST_SIDE = 2**16  # of images, kernels and paddings, in pixels
 
 
 class MvnpError(Exception):
@@ -223,10 +224,12 @@ def are_numbers(values: Any, count: int | None = None) -> bool:
 
 
 def as_pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:
-    """(vertical, horizontal) of one integer or a pair. Raises InputError unless both are integers of at least `least`."""
+    """(vertical, horizontal) of one integer or a pair. Raises InputError unless both are integers from `least` to MOST_SIDE."""
     pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(v, int) and v >= least for v in pair):
-        raise InputError(f"{owner}: {name} is {shown(value)}, expected an integer of at least {least}, or a pair of them")
+    if len(pair) != 2 or not all(isinstance(v, int) and least <= v <= MOST_SIDE for v in pair):
+        raise InputError(
+            f"{owner}: {name} is {shown(value)}, expected an integer from {least} to {MOST_SIDE}, or a pair of them"
+        )
     return pair[0], pair[1]
 
 

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import DataError, InputError, check_choice, check_path, is_number, shown
+from ..errors import MOST_SIDE, DataError, InputError, check_choice, check_path, is_number, shown
 from .folder import EXTENSIONS, natural_key
 from .image_file import as_8_bit, open_image
 from .loader import BatchLoader
@@ -45,7 +45,7 @@ INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampl
 # Resizing a strip of a thousand to one would make an image a thousand times as large as what is cut out of it. Beyond this
 # many pixels only the cut is worked out, with Pillow's float32 for its place, and rounded in between in another order perhaps.
 MOST_PIXELS = 2**26
-MOST_SIDE = 2**16
+MOST_SEEN = 2**28  # pixels of what a model sees
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ class ImageTransform:
             raise InputError(
                 f"ImageTransform: size is {shown(self.size)}, expected an integer from 1 to {MOST_SIDE}, or two (H, W)"
             )
+        if math.prod(self._sides) > MOST_SEEN:
+            raise InputError(f"ImageTransform: size is {self.size}, expected at most {MOST_SEEN} pixels in all")
         if not _is_number(self.crop_pct) or not 0.0 < self.crop_pct <= 1.0:
             raise InputError(f"ImageTransform: crop_pct is {shown(self.crop_pct)}, expected a number in (0, 1]")
         check_choice("crop_mode", self.crop_mode, CROP_MODES)

@@ -11,6 +11,7 @@ uninterrupted one would have seen, and there is no state to save.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..errors import InputError, are_numbers, check_choice, shown
 from .dataset import Dataset
 from .transforms import CROP_FILLS, crop, flip, prepare
 
-MOST = 2**32  # of any count
+MOST, MOST_PIXELS = 2**32, 2**28  # of any count, and of an image
 
 # Keys carry what they are for. Without it the key (seed, e) would be the key (seed, e, 0): NumPy pads keys with zeros.
 _ORDER, _AUGMENT = 1, 2
@@ -70,6 +71,10 @@ class BatchLoader:
                 raise InputError(f"BatchLoader: the images of {dataset.name} are {height}x{width}; give an image_size")
             image_size = height
         _check_at_least("image_size", image_size, 1)
+        if image_size**2 > MOST_PIXELS:
+            raise InputError(f"BatchLoader: image_size is {image_size}, expected at most {math.isqrt(MOST_PIXELS)}")
+        if crop_padding > max(height, width):
+            raise InputError(f"BatchLoader: crop_padding is {crop_padding}, more than the sides of images of {height}x{width}")
         check_choice("crop_fill", crop_fill, CROP_FILLS)
         if crop_fill == "reflect" and train and crop_padding >= min(height, width):
             raise InputError(f"BatchLoader: crop_padding {crop_padding} cannot be reflected in {height}x{width} images")

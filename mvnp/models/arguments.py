@@ -10,6 +10,7 @@ from ..errors import InputError, check_dtype, check_rate, is_number, shown
 
 MOST = 2**20  # of a width, a depth, a window, heads, channels, states
 MOST_CLASSES = 2**24
+MOST_WINDOW = 2**12  # of a map of an image of 65,536 pixels a side
 MOST_SEED = 2**64 - 1
 MOST_PARAMETERS = 10**11  # 400 GB in float32
 
@@ -26,15 +27,15 @@ def plain(arguments: dict[str, Any]) -> dict[str, Any]:
 def check_arguments(config: dict[str, Any]) -> None:
     """Raise InputError, naming the argument, unless a MambaVision can be built from these."""
     for name in ("depths", "num_heads", "window_size"):
-        values = config[name]
+        values, most = config[name], MOST_WINDOW if name == "window_size" else MOST
         if (
             not isinstance(values, list)
             or len(values) != 4
-            or not all(_is_integer(v) and 1 <= v <= MOST for v in values)
+            or not all(_is_integer(v) and 1 <= v <= most for v in values)
         ):
             raise InputError(
                 f"MambaVision: {name} is {shown(values)}, expected four integers of at least 1, one"
-                f" for each level{_limit(values)}"
+                f" for each level{_limit(values, most)}"
             )
     leasts = {
         "dim": 1,
@@ -104,10 +105,10 @@ def _check_size(config: dict[str, Any]) -> None:
         )
 
 
-def _limit(values: Any) -> str:
+def _limit(values: Any, most: int) -> str:
     """What to add where a number is too large."""
-    too_large = isinstance(values, list) and any(_is_integer(v) and v > MOST for v in values)
-    return f", at most {MOST}" if too_large else ""
+    too_large = isinstance(values, list) and any(_is_integer(v) and v > most for v in values)
+    return f", at most {most}" if too_large else ""
 
 
 def _is_integer(value: Any) -> bool:
