@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, overload
 
 from .checkpoint import load_pretrained
 from .errors import InputError, check_choice
@@ -59,6 +59,16 @@ def create_model(name: str, *, pretrained: bool = False, **options: Unpack[Model
     check_options(name, options)
     arguments: dict[str, Any] = {**PRESETS[name].model, **options}
     return MambaVision(**arguments)
+
+
+@overload
+def classify(pictures: Picture, model: MambaVision, top: int = 5, batch_size: int = 16) -> list[Answer]: ...
+
+
+@overload
+def classify(
+    pictures: list[Any] | tuple[Any, ...], model: MambaVision, top: int = 5, batch_size: int = 16
+) -> list[list[Answer]]: ...
 
 
 def classify(

@@ -1,8 +1,10 @@
 """Models by name, and what a picture shows in one call: mvnp/named.py, and what a model knows: mvnp/models/pictures.py."""
 
 import inspect
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_type_hints
 
 import numpy as np
@@ -164,14 +166,16 @@ def test_a_checker_of_types_finds_a_wrong_name(tmp_path):
         'import mvnp\nmodel = mvnp.create_model("mamba_vision_T", num_clases=10)\n'
         'mvnp.create_model("mamba_vision_T", dim="wide")\nreveal_type(model([0]))\n'
     )
+    package = str(Path(mvnp.__file__).parents[1])
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "use.py"],
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path / "cache"), "use.py"],
         cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": package},
         capture_output=True,
         text=True,
         check=False,
     )
-    first, second, third, *_ = checked.stdout.splitlines()
-    assert 'Unexpected keyword argument "num_clases" for "create_model"' in first
-    assert 'Argument "dim" to "create_model" has incompatible type "str"; expected "int"' in second
-    assert 'Revealed type is "numpy.ndarray' in third
+    assert 'use.py:2: error: Unexpected keyword argument "num_clases" for "create_model"' in checked.stdout
+    assert 'use.py:3: error: Argument "dim" to "create_model" has incompatible type "str"; expected "int"' in checked.stdout
+    assert 'use.py:4: note: Revealed type is "numpy.ndarray' in checked.stdout
+    assert "Found 2 errors" in checked.stdout
