@@ -42,7 +42,7 @@ CALLS = {
     "a transform's crop": lambda value: ImageTransform(crop_pct=value),
     "a transform's std": lambda value: ImageTransform(std=value),
     "a run's learning rate": lambda value: training.TrainingConfig({}, lr=value),
-    "an optimiser's parameters": training.AdamW,
+    "an optimiser's parameters": lambda value: training.AdamW([value]),
     "an optimiser's betas": lambda value: training.AdamW(tiny(), betas=value),
     "a picture": lambda value: tiny()(value),
     "a name": mvnp.create_model,

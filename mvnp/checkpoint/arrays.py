@@ -79,10 +79,6 @@ def _plain(name: str, array: np.ndarray) -> np.ndarray:
     """The array in row-major order and the machine's own byte order."""
     if name == NOTES:
         raise InputError(f"save_arrays: no array can be named {NOTES}, which is the format's own")
-    if array.size > 1 and not any(array.strides) and not array.flags.writeable:
-        raise InputError(
-            f"save_arrays: {name} has no values: its model was made with allocate=False, and waits for load_state_dict"
-        )
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise InputError(f"save_arrays: {name} has dtype {array.dtype}, expected real numbers of at most 64 bits")
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)

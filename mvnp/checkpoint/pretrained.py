@@ -107,6 +107,7 @@ def save_pretrained(
     """
     if not os.fspath(path).lower().endswith(".safetensors"):
         raise InputError(f"save_pretrained: {path} should end in .safetensors; mvnp convert makes the other kinds of it")
+    model.check_filled("save")
     if variant is not None:
         check_choice("variant", variant, VARIANTS)
     if classes is not None and (len(classes) != model.num_classes or not all(isinstance(name, str) for name in classes)):

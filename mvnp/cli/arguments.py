@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
 
-def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+def whole(least: int, most: int = 10**12) -> Callable[[str], int]:
     """The type of an argument that is an integer from `least` to `most`."""
 
     def convert(text: str) -> int:

@@ -116,9 +116,7 @@ class Optimizer:
 def _named(who: str, parameters: Layer | Iterable[tuple[str, Param]]) -> dict[str, Param]:
     if isinstance(parameters, Layer):
         return dict(parameters.named_parameters())
-    pairs: list[Any] = (
-        [parameters] if isinstance(parameters, Mapping) or not isinstance(parameters, Iterable) else list(parameters)
-    )
+    pairs: list[Any] = list(parameters) if isinstance(parameters, Iterable) else [parameters]
     for pair in pairs:
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Param)):
             raise InputError(
