@@ -16,7 +16,7 @@ from mvnp.checkpoint import save_pretrained
 from mvnp.data import ImageTransform
 from mvnp.errors import DataError, InputError
 from mvnp.models.options import ModelOptions
-from support.tiny import tiny
+from support.tiny import TINY, tiny
 from support.tolerance import assert_close
 
 CLASSES = ("cat", "dog", "cow")
@@ -179,3 +179,23 @@ def test_a_checker_of_types_finds_a_wrong_name(tmp_path):
     assert 'use.py:3: error: Argument "dim" to "create_model" has incompatible type "str"; expected "int"' in checked.stdout
     assert 'use.py:4: note: Revealed type is "numpy.ndarray' in checked.stdout
     assert "Found 2 errors" in checked.stdout
+
+
+def test_a_model_without_weights_refuses_to_compute_and_to_be_saved(tmp_path):
+    hollow = tiny_without_weights()
+    x = np.zeros((1, 3, 32, 32), np.float32)
+    for purpose, use in (
+        ("compute with", lambda: hollow(x)),
+        ("compute with", lambda: hollow.features(x)),
+        ("save", lambda: save_pretrained(tmp_path / "w.safetensors", hollow)),
+        ("export", lambda: mvnp.export_onnx(hollow, tmp_path / "w.onnx")),
+    ):
+        with pytest.raises(InputError, match=f"it has no weights yet to {purpose}: it was made with allocate=False"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+    hollow.load_state_dict(tiny().state_dict())
+    np.testing.assert_array_equal(hollow(x), tiny()(x))
+
+
+def tiny_without_weights():
+    return mvnp.MambaVision(**TINY, allocate=False)
