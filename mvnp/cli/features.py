@@ -44,7 +44,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture, or folder of pictures")
     parser.add_argument("--out", type=Path, required=True, metavar="F.npz", help="the file to write")
     parser.add_argument(
-        "--only", nargs="+", choices=ARRAYS, default=ARRAYS, metavar="ARRAY", help=f"some of {', '.join(ARRAYS)} (default: all)"
+        "--only", nargs="+", choices=ARRAYS, metavar="ARRAY", help=f"some of {', '.join(ARRAYS)} (default: all)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress, only what was written")
     add_weights_options(parser)
@@ -54,13 +54,14 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..data import image_files
     from ..inference import write_features
-    from ..inference.features import check_target
+    from ..inference.features import arrays_of, check_target
     from ..training.progress import Progress
 
     files = image_files(arguments.images)
     out = arguments.out.expanduser()
-    check_target(out, arguments.only)  # before anything takes time
-    pretrained = open_model(arguments)
+    check_target(out, ARRAYS if arguments.only is None else arguments.only)  # before anything takes time
+    pretrained = open_model(arguments, backbone=True)
+    arrays = arrays_of(pretrained.model, arguments.only)
     transform = open_transform(arguments, pretrained)
     progress, broken = Progress(arguments.quiet), []
 
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     progress.begin("features", **batches_of(len(files), arguments.batch))
     try:
         shapes = write_features(
-            pretrained.model, files, transform, out, arguments.only, arguments.batch, note, lambda batch: progress.advance()
+            pretrained.model, files, transform, out, arrays, arguments.batch, note, lambda batch: progress.advance()
         )
     finally:
         progress.close()

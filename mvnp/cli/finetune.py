@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, InputError
+from ..errors import InputError
 from .arguments import Parser, number, whole
 from .train import DATA_HELP, METAVARS, SETTINGS, located
+from .weights import options_named
 
 if TYPE_CHECKING:
     from ..training import Ranks, TrainingConfig
@@ -62,6 +63,11 @@ def add_arguments(parser: Parser) -> None:
     weights = parser.add_argument_group("weights")
     add(weights, "--variant", "which variant the weights are of, where they leave it open", metavar="NAME")
     add(weights, "--ema", "take the moving average that was saved beside the weights", action="store_true")
+    add(weights, "--entry", "where the weights stand in the file, if there are several in it", metavar="NAME")
+    text = "draw what the weights lack, and pass over what the model has no place for"
+    add(weights, "--no-strict", text, dest="strict", action="store_const", const=False)
+    text = "image channels, where the weights are of another number: the first convolution is adapted"
+    add(weights, "--channels", text, dest="in_chans", type=whole(1), metavar="N")
     for option, name, what in (("--heads", "num_heads", "attention heads"), ("--windows", "window_size", "window sizes")):
         text = f"{what} of the four levels, where the weights do not tell"
         add(weights, option, text, dest=name, nargs=4, type=whole(1), metavar="N")
@@ -111,12 +117,8 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
             if name not in given:
                 raise InputError(f"finetune needs {shown}: {USAGE}\nSee mvnp finetune --help.")
         settings = _initial(given)
-    try:
+    with options_named():
         result = finetune(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
-    except CheckpointError as error:
-        if "give num_heads=" in str(error) or "give window_size=" in str(error):
-            raise CheckpointError(f"{error}. On the command line: --heads and --windows") from error
-        raise
     if not ranks.first:
         return 0
     print(f"test accuracy {result.accuracy:.2%} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
@@ -149,8 +151,8 @@ def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
     for part, names in (
         ("dataset_options", ("image_size", "held_out", "classes")),
         ("loader_options", ("image_size", "crop_padding")),
-        ("weights_options", ("variant", "ema")),
-        ("model", ("num_heads", "window_size")),
+        ("weights_options", ("variant", "ema", "entry", "strict")),
+        ("model", ("num_heads", "window_size", "in_chans")),
     ):
         parts[part].update({name: given[name] for name in names if name in given})
     if "drop_path" in given:

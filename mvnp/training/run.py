@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from ..data import BatchLoader, Dataset, ImageTransform, load_dataset
+from ..data import BatchLoader, Dataset, load_dataset
 from ..data.arrays import NAME as ARRAYS
 from ..data.arrays import Arrays, of_arrays
 from ..errors import DataError, InputError, TrainingError
@@ -148,20 +147,7 @@ def _train(
     train_set, test_set = data or load_dataset(config.dataset, **config.dataset_options)
     train_loader, test_loader = make_loaders(config, train_set, test_set)
     model = make_model(config, train_set)
-    about = describe(model, train_loader)
-    return Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about, ranks=ranks).run()
-
-
-def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
-    """What it takes to use the weights later: the model's arguments, the classes, and how images are prepared."""
-    return {
-        "model": model.config,
-        "classes": list(loader.dataset.classes),
-        "image_size": loader.image_size,
-        "mean": list(loader.mean),
-        "std": list(loader.std),
-        "images": asdict(ImageTransform.of_loader(loader)),
-    }
+    return Trainer(model, train_loader, test_loader, folder, quiet=quiet, ranks=ranks).run()
 
 
 def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) -> tuple[BatchLoader, BatchLoader]:
