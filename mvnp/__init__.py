@@ -20,7 +20,8 @@ from .models.edifice import (
     tiny_config,
 )
 from .models.mambavision import MambaVision
-from .models.variants import create_model, list_models
+from .models.variants import list_models
+from .named import Answer, classify, create_model
 from .version import __version__ as __version__
 
 # Rooms that are imported when they are first asked for: `mvnp.visualize` brings matplotlib, which few need.
@@ -42,6 +43,7 @@ ROOMS = (
 )
 
 __all__ = [
+    "Answer",
     "Backbone",
     "Layer",
     "MambaVision",
@@ -51,6 +53,7 @@ __all__ = [
     "base_config",
     "build",
     "build_backbone",
+    "classify",
     "create_model",
     "export_onnx",
     "feature_size",

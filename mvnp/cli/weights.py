@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, DataError, InputError
+from ..errors import CheckpointError, DataError, InputError, printable
 from .arguments import Parser, whole
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def say(text: str) -> None:
     from tqdm import tqdm
 
     if sys.stderr is not None:
-        tqdm.write(f"mvnp: {text}", file=sys.stderr)
+        tqdm.write(f"mvnp: {printable(text)}", file=sys.stderr)
         sys.stderr.flush()
 
 

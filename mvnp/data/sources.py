@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, InputError, nearest
+from ..errors import DataError, InputError, check_path, is_number, nearest, shown
 from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from . import fashion_mnist
 from .dataset import Dataset, chosen_classes, statistics
@@ -57,7 +57,17 @@ def load_dataset(
 
     Raises DataError that says what is missing or damaged, and where; InputError for an option that cannot be.
     """
-    if not isinstance(image_size, int) or image_size < 1 or channels not in (1, 3) or not 0.0 < held_out < 1.0:
+    check_path("load_dataset", spec, f"a folder, or one of {', '.join(NAMES)}")
+    if classes is not None and not isinstance(classes, Sequence):
+        raise InputError(f"load_dataset: classes is {shown(classes)}, expected names or numbers of classes, in a list")
+    if (
+        not isinstance(image_size, int)
+        or image_size < 1
+        or type(channels) is not int
+        or channels not in (1, 3)
+        or not is_number(held_out)
+        or not 0.0 < held_out < 1.0
+    ):
         raise InputError(
             f"load_dataset: image_size={image_size}, channels={channels}, held_out={held_out}; expected image_size of at least"
             " 1, channels of 1 or 3, held_out between 0 and 1"

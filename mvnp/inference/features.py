@@ -1,7 +1,7 @@
 """Features of many pictures in one .npz file, however many there are.
 
     pooled               (n, 8·dim)     what the classifier sees
-    stage1 … stage4      (n, C, H, W)   the maps of the four levels, each before its downsampling
+    stage0 … stage3      (n, C, H, W)   the maps of the four levels, each before its downsampling
     files                (n,)           where row by row they come from
 
 A zip file's entries are written one after the other, but each batch adds to all of them. So the batches go to nameless
@@ -32,7 +32,7 @@ from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
 from .pictures import OnBroken, PictureBatch, check_finite, picture_batches
 
-ARRAYS = ("pooled", "stage1", "stage2", "stage3", "stage4")
+ARRAYS = ("pooled", "stage0", "stage1", "stage2", "stage3")
 
 _PIECE = 2**22
 
@@ -135,7 +135,7 @@ def _features(model: MambaVision | Backbone, x: np.ndarray, names: list[str]) ->
         if names == ["pooled"]:
             return {"pooled": to_numpy(model.pooled(from_numpy(x)))}
         stages = model.features(from_numpy(x))
-        found = {f"stage{level}": stage for level, stage in enumerate(stages, 1)}
+        found = {f"stage{level}": stage for level, stage in enumerate(stages)}
         if "pooled" in names:  # from the last stage that is there already
             found["pooled"] = model.avgpool(model.norm(stages[3].transpose(0, 2, 3, 1)))
     return {name: to_numpy(found[name]) for name in names}

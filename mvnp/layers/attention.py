@@ -55,7 +55,7 @@ def attention_forward(q: Array, k: Array, v: Array, mask: Array | None = None,
 def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
     """dq, dk, dv of (3) and (4). A masked key has weight 0 and so no gradient."""
     q, k, v, a, dropout = cache
-    check_array("attention", "do", do, q.shape)
+    check_array("attention", "do", do, q.shape, q)
     dv = transposed(a if dropout is None else dropout * a) @ do
     da = do @ transposed(v)
     ds = softmax_backward(da if dropout is None else dropout * da, a)
@@ -72,6 +72,6 @@ def transposed(x: Array) -> Array:
 def check_inputs(q: Array, k: Array, v: Array, mask: Array | None, dropout: Array | None) -> None:
     """Raise InputError unless all shapes and dtypes fit those of q."""
     heads = {"q": (q, "BhLd"), "k": (k, "BhLd"), "v": (v, "BhLd")}
-    check_arrays("attention", **heads, dropout=(dropout, "BhLL"))
+    check_arrays("attention", "dropout", **heads, dropout=(dropout, "BhLL"))
     array_module(q, k, v, mask, dropout)
     check_mask("attention", mask, (q.shape[0], q.shape[2]))

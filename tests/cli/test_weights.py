@@ -103,7 +103,7 @@ def test_export_of_a_backbone(call):
     status, out, err = call("export", "--weights", "b.safetensors", "--out", "b.onnx")
     assert status == 0, err
     assert "a Backbone of no released variant" in out
-    assert "stage_1 (batch, 8, …), stage_3 (batch, 32, …)" in out
+    assert "stage1 (batch, 8, …), stage3 (batch, 32, …)" in out
 
 
 def test_convert_does_not_overwrite_what_it_reads(call, tmp_path):

@@ -15,6 +15,7 @@ def gelu_forward(x: Array) -> tuple[Array, Array]:
 
 
 def gelu_backward(dy: Array, cache: Array) -> Array:
+    check_array("GELU", "dy", dy, cache.shape, cache)
     return KERNELS.map("gelu_backward", dy, cache)
 
 
@@ -24,4 +25,5 @@ def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
 
 
 def gelu_tanh_backward(dy: Array, cache: Array) -> Array:
+    check_array("GELU", "dy", dy, cache.shape, cache)
     return KERNELS.map("gelu_tanh_backward", dy, cache)

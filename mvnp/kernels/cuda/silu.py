@@ -15,4 +15,5 @@ def silu_forward(x: Array) -> tuple[Array, Array]:
 
 
 def silu_backward(dy: Array, cache: Array) -> Array:
+    check_array("SiLU", "dy", dy, cache.shape, cache)
     return KERNELS.map("silu_backward", dy, cache)

@@ -19,6 +19,7 @@ def softmax_forward(x: Array) -> tuple[Array, Array]:
 
 
 def softmax_backward(dy: Array, cache: Array) -> Array:
+    check_array("Softmax", "dy", dy, cache.shape, cache)
     y = contiguous(cache)
     dx = array_module(y).empty_like(y)
     _launch("softmax_backward", contiguous(dy, y.dtype), y, dx)

@@ -16,4 +16,5 @@ def softplus_forward(x: Array) -> tuple[Array, Array]:
 
 
 def softplus_backward(dy: Array, cache: Array) -> Array:
+    check_array("Softplus", "dy", dy, cache.shape, cache)
     return KERNELS.map("softplus_backward", dy, cache)
