@@ -126,6 +126,12 @@ def check_mask(owner: str, mask: Any, shape: tuple[int, ...]) -> None:
         raise InputError(f"{owner}: mask is {mask.dtype} of shape {mask.shape}, expected bool of {shape}")
 
 
+def check_fits_mask(owner: str, name: str, x: Any, mask: Any) -> None:
+    """Raise InputError unless `x` has the dtype and, but for axes of size 1, the shape of the floating `mask`."""
+    check_array(owner, "mask", mask, (...,))
+    check_array(owner, name, x, tuple("any" if size == 1 else size for size in mask.shape), mask)
+
+
 def check_target(owner: str, target: Any, shape: tuple[int, ...]) -> None:
     """Raise InputError unless `target` is integer labels (B,) in 0..C−1 or floating distributions (B, C), like the logits.
 

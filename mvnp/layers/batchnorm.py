@@ -32,14 +32,11 @@ def batchnorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5,
 
     Raises InputError where a channel has a single value: it would be its own mean, and y would not
     depend on x."""
-    parameters = {"weight": (weight, "C"), "bias": (bias, "C")}
-    check_arrays("BatchNorm", "", **parameters, x=(x, (..., "C")))
+    check_arrays("BatchNorm", "", weight=(weight, "C"), bias=(bias, "C"), x=(x, (..., "C")))
     n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:
-        raise InputError(
-            f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs"
-            " at least two: use a larger batch or image, or evaluation mode"
-        )
+        raise InputError(f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel;"
+                         " training needs two: use a larger batch or image, or evaluation mode")  # fmt: skip
     y, cache = batchnorm_eval_forward(x, weight, bias, mean, squares / n, eps)
     return y, (*cache, squares / n, n)
 
@@ -62,9 +59,8 @@ def batchnorm_backward(dy: Array, cache: tuple,
 def batchnorm_eval_forward(x: Array, weight: Array, bias: Array, mean: Array, variance: Array,
                            eps: float = 1e-5) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1) with given statistics (C,), and the cache for `batchnorm_eval_backward`."""
-    statistics = {"mean": (mean, "C"), "variance": (variance, "C")}
-    parameters = {"weight": (weight, "C"), "bias": (bias, "C")}
-    check_arrays("BatchNorm", "", **parameters, x=(x, (..., "C")), **statistics)
+    others = {"x": (x, (..., "C")), "mean": (mean, "C"), "variance": (variance, "C")}
+    check_arrays("BatchNorm", "", weight=(weight, "C"), bias=(bias, "C"), **others)
     rstd = 1 / array_module(x, weight, bias, mean, variance).sqrt(variance + eps)
     x_hat = (x - mean) * rstd
     return weight * x_hat + bias, (x, weight, mean, rstd)  # (1)

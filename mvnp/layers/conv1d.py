@@ -25,8 +25,7 @@ from .silu import silu_backward, silu_forward
 def conv1d_forward(x: Array, weight: Array, bias: Array | None = None,
                    silu: bool = False) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), with `silu` of (4), and its cache. Raises InputError unless x is (B, L, D)."""
-    kernel = (weight, ("D", 1, "K"))
-    check_arrays("Conv1d", "bias", weight=kernel, x=(x, "BLD"), bias=(bias, "D"))
+    check_arrays("Conv1d", "bias", weight=(weight, ("D", 1, "K")), x=(x, "BLD"), bias=(bias, "D"))
     xp, L, K = array_module(x, weight, bias), x.shape[1], weight.shape[2]
     p = (K - 1) // 2
     x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))  # x_(t + k − p) is number t + k of it

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..backend import Array, array_module, moved_to
 from ..core import Layer, Tape
-from ..errors import check_array, check_rate
+from ..errors import check_array, check_fits_mask, check_rate
 
 
 def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, like: Array) -> Array:
@@ -24,22 +24,16 @@ def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, lik
 
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, Array]:
     """y of (1); the cache is the mask."""
-    check_array("Dropout", "x", x, _fitting(mask), mask)
+    check_fits_mask("Dropout", "x", x, mask)
     array_module(x, mask)
     return mask * x, mask  # (1)
 
 
 def dropout_backward(dy: Array, mask: Array) -> Array:
     """dx of (2): what was silenced has no influence, the rest was scaled."""
-    check_array("Dropout", "dy", dy, _fitting(mask), mask)
+    check_fits_mask("Dropout", "dy", dy, mask)
     array_module(dy, mask)
     return mask * dy  # (2)
-
-
-def _fitting(mask: Array) -> tuple[int | str, ...]:
-    """The shape pattern of what the mask goes with."""
-    check_array("Dropout", "mask", mask, (...,))
-    return tuple("any" if size == 1 else size for size in mask.shape)
 
 
 class Dropout(Layer):

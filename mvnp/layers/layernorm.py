@@ -20,8 +20,7 @@ from ..kernels import twin
 def layernorm_forward(x: Array, weight: Array, bias: Array,
                       eps: float = 1e-5) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), and the cache for `layernorm_backward`. Raises InputError unless x ends in C."""
-    parameters = {"weight": (weight, "C"), "bias": (bias, "C")}
-    check_arrays("LayerNorm", "", **parameters, x=(x, (..., "C")))
+    check_arrays("LayerNorm", "", weight=(weight, "C"), bias=(bias, "C"), x=(x, (..., "C")))
     xp = array_module(x, weight, bias)
     # A mean may be off in the last digit. Taken of differences, that of equal numbers is exact:
     # a constant row becomes the bias, whatever its size.
