@@ -36,7 +36,7 @@ def batchnorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5,
     n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:
         raise InputError(f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel;"
-                         " training needs two: use a larger batch or image, or evaluation mode")  # fmt: skip
+                         " training needs two: a larger batch or image, or evaluation")  # fmt: skip
     y, cache = batchnorm_eval_forward(x, weight, bias, mean, squares / n, eps)
     return y, (*cache, squares / n, n)
 

@@ -82,9 +82,13 @@ _look_for_blas()
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Decorates a loop: compiled when first called, from the cache on disk where it has been before."""
-    compiled = numba.njit(**OPTIONS)(function)
-    if function.__module__ in sys.modules:  # what was typed in, and is in no module, cannot be found again from the disk
-        compiled._cache = KernelCache(function)
+    return on_disk(numba.njit(**OPTIONS)(function), function)
+
+
+def on_disk(compiled: Any, function: Callable[..., Any], *about: Any) -> Any:
+    """The same, kept in the cache of the function's module. What was typed in, and is in no module, cannot be found again."""
+    if function.__module__ in sys.modules:
+        compiled._cache = KernelCache(function, *about)
     return compiled
 
 
