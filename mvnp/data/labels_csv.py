@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,17 +70,35 @@ def read_labels(table: Path, root: Path, columns: Mapping[str, str] | None = Non
     }
 
 
-def _rows(table: Path) -> tuple[list[tuple[int, list[str]]], list[str]]:
+def read_weights(file: Path) -> dict[str, float]:
+    """What images of a class count: a line `class,weight` for each. Raises DataError that names the line."""
+    weights: dict[str, float] = {}
+    rows, first = _rows(file, "a table of weights, a line class,weight for each class")
+    for number, row in [(1, first), *rows]:
+        try:
+            name, weight = row[0].strip(), float(row[1])
+        except (IndexError, ValueError) as error:
+            if number == 1 and len(row) > 1:
+                continue  # the names of the columns
+            raise DataError(f"{file}: line {number} is {','.join(row)!r}, expected a class and its weight, cat,2.5") from error
+        if not 0.0 <= weight < math.inf or name in weights:
+            what = "is there twice" if name in weights else f"has the weight {row[1].strip()}, expected a number of at least 0"
+            raise DataError(f"{file}: line {number}: {name!r} {what}")
+        weights[name] = weight
+    return weights
+
+
+def _rows(table: Path, expected: str = "a table of labels, .csv") -> tuple[list[tuple[int, list[str]]], list[str]]:
     try:
         text = read_regular(table, MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise DataError(f"{table}: there is no such file; expected a table of labels, .csv") from error
+        raise DataError(f"{table}: there is no such file; expected {expected}") from error
     except OSError as error:
         raise DataError(f"{table}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{table}: is no text in UTF-8, expected a table of labels, .csv") from error
+        raise DataError(f"{table}: is no text in UTF-8, expected {expected}") from error
     except ValueError as error:
-        raise DataError(f"{table}: cannot be read as a table of labels ({error})") from error
+        raise DataError(f"{table}: cannot be read ({error}); expected {expected}") from error
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -93,7 +112,7 @@ def _rows(table: Path) -> tuple[list[tuple[int, list[str]]], list[str]]:
             f"{table}: line {reader.line_num} cannot be understood ({error}); is a quotation mark left open?"
         ) from error
     if len(rows) < 2:
-        raise DataError(f"{table}: has {len(rows)} lines, expected the names of the columns and a line for each picture")
+        raise DataError(f"{table}: has {len(rows)} lines, expected {expected}, with more than one")
     return rows[1:], [name.strip() for name in rows[0][1]]
 
 

@@ -432,7 +432,10 @@ def test_a_folders_pictures_as_files(tmp_path):
         ({"crop_mode": "centre"}, "unknown crop_mode 'centre' .did you mean 'center'"),
         ({"channels": 0}, "channels is 0, expected 3 .colour., 1 .grey. or a number of bands"),
         ({"channels": 4}, "mean is .* expected 4 numbers, one for each channel"),
-        ({"value_range": (1, 1)}, r"value_range is \(1, 1\), expected two numbers, the smaller first, or one of auto, percentile"),
+        (
+            {"value_range": (1, 1)},
+            r"value_range is \(1, 1\), expected two numbers, the smaller first, or one of auto, percentile",
+        ),
         ({"value_range": "all"}, "value_range is 'all'"),
         ({"value_range": (0, math.nan)}, "value_range is"),
         ({"channels": 1}, "mean is .* expected 1 numbers"),

@@ -216,7 +216,9 @@ def test_empty_folder(tmp_path):
     [{"image_size": 0}, {"image_size": 7.5}, {"image_size": (3, 0)}, {"channels": 0}, {"held_out": -0.1}, {"held_out": 1}],
 )
 def test_options_that_cannot_be(options):
-    with pytest.raises(InputError, match=r"expected image_size of at least 1, or \(H, W\), channels of at least 1, held_out of at"):
+    with pytest.raises(
+        InputError, match=r"expected image_size of at least 1, or \(H, W\), channels of at least 1, held_out of at"
+    ):
         load_dataset(**options)
 
 
