@@ -82,6 +82,7 @@ def read_tiff(path: Path, file: BinaryIO, channels: int | None, max_bytes: int) 
             f"{path}: TIFF files of such bands or depth are read by way of tifffile: pip install 'mvnp[tiff]'; or save the"
             " bands as a .npy file, (H, W, C)"
         ) from error
+    file.seek(0)
     with _silent(), tifffile.TiffFile(file, name=path.name) as tiff:
         page = tiff.pages.first
         height, width = int(page.imagelength), int(page.imagewidth)

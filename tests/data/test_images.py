@@ -430,7 +430,7 @@ def test_a_folders_pictures_as_files(tmp_path):
         ({"crop_pct": math.nan}, "crop_pct is nan"),
         ({"interpolation": "cubic"}, "unknown interpolation 'cubic' .did you mean 'bicubic'"),
         ({"crop_mode": "centre"}, "unknown crop_mode 'centre' .did you mean 'center'"),
-        ({"channels": 0}, "channels is 0, expected 3 .colour., 1 .grey. or a number of bands"),
+        ({"channels": 0}, "channels is 0, expected 3 .colour., 1 .grey., or a number of bands"),
         ({"channels": 4}, "mean is .* expected 4 numbers, one for each channel"),
         (
             {"value_range": (1, 1)},
