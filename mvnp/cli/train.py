@@ -167,9 +167,8 @@ def report(result: TrainingResult) -> None:
         print(f"trained on all images for {result.epochs} epochs, in {result.seconds:.0f} s; nothing was held out to test it")
         print(f"the last epoch is the best: {result.best}")
         return
-    print(
-        f"{called} accuracy {_both(result.accuracy, result.mean_accuracy)} after epoch {result.epochs}, trained in {result.seconds:.0f} s"
-    )
+    accuracy = _both(result.accuracy, result.mean_accuracy)
+    print(f"{called} accuracy {accuracy} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
     print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}: {result.best}")
     if result.final_accuracy is not None:
         final = _both(result.final_accuracy, result.final_mean_accuracy or 0.0)

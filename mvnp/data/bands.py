@@ -122,7 +122,7 @@ def _samples(page: Any, path: Path, file: BinaryIO, max_bytes: int) -> np.ndarra
 
 def _further_pages(tiff: Any, first: Any, channels: int | None) -> list[Any]:
     """The pages after the first, where they are bands: as large, of the same depth, and as many as are asked for."""
-    most = _MOST_SAMPLES if channels is None else channels
+    most = _MOST_SAMPLES
     pages = []
     for number in range(1, most + 1):
         try:
@@ -184,6 +184,8 @@ def _check_segments(page: Any, file: BinaryIO, packing: int, max_bytes: int) -> 
     within = (tile or rows * int(page.imagewidth)) * int(page.samplesperpixel) * page.dtype.itemsize
     if within > max_bytes:
         raise ValueError(f"one of its strips or tiles declares {within:,} bytes, more than the limit of {max_bytes:,}")
+    if len(places) < math.prod(page.chunked):
+        raise ValueError(f"it has {len(places)} strips or tiles of {math.prod(page.chunked)}; it is damaged or cut off")
     if len(places) > 2**20 or any(offset < 0 or count < 0 or offset + count > end for offset, count in places):
         raise ValueError("its pixels are to lie beyond the end of the file; it is damaged or cut off")
     for offset, count in places:

@@ -23,7 +23,7 @@ from ..errors import DataError
 from .bands import NPY_MAGIC, TIFF_MAGICS
 from .draw import drawn_order
 from .image_file import MAX_BYTES, naming
-from .picture import ValueRange, fractions, read_picture
+from .picture import ValueRange, joined, planes, read_picture
 from .regular import is_regular, open_regular
 
 EXTENSIONS = (
@@ -131,9 +131,8 @@ def damaged_error(broken: dict[int, DataError], paths: tuple[Path, ...]) -> Data
     if len(errors) == 1 and len(paths) > 1:
         return DataError(f"{errors[0]}; or give --skip-damaged (skip_damaged in Python) to go on without it")
     if len(errors) == min(len(paths), ALL_ALIKE):
-        return DataError(
-            f"{errors[0]}. So it is with the {'first ' * (len(errors) < len(paths))}{len(errors)} pictures, one by one"
-        )
+        which = "first " if len(errors) < len(paths) else ""
+        return DataError(f"{errors[0]}. So it is with all of the {which}{len(errors)} pictures")
     more = f"\n  and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
     listed = "\n  ".join(map(str, errors[:_NAMED]))
     return DataError(
@@ -162,9 +161,7 @@ def read_image(
         stored = read_picture(path, channels, value_range, least=2 * max(height, width), max_bytes=max_bytes)
         if isinstance(stored, Image.Image):
             return fitted(stored.convert("RGB" if channels == 3 else "L")).reshape(height, width, channels)
-        pixels = fractions(stored, value_range, path)
-        planes = [fitted(Image.fromarray(np.ascontiguousarray(pixels[..., band]))) for band in range(channels)]
-        return np.clip(np.stack(planes, axis=2), 0, 255 if pixels.dtype == np.uint8 else 1)
+        return joined([fitted(plane) for plane in planes(stored, value_range, path)])
 
 
 @dataclass(frozen=True)

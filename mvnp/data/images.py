@@ -37,7 +37,7 @@ from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from .folder import ENDINGS_IN_WORDS, is_picture, natural_key
 from .image_file import MAX_BYTES, as_8_bit, naming, open_image
 from .loader import BatchLoader
-from .picture import ValueRange, checked_range, fitted_bands, fractions, read_picture
+from .picture import ValueRange, checked_range, fitted_bands, joined, planes, read_picture
 from .regular import is_regular
 
 __all__ = ["CROP_MODES", "INTERPOLATIONS", "ImageTransform", "image_files", "open_image"]
@@ -161,9 +161,8 @@ class ImageTransform:
             raise InputError(f"ImageTransform: {error}") from error
 
     def _cut_bands(self, stored: np.ndarray, name: Any) -> np.ndarray:
-        pixels = fractions(fitted_bands(stored, self.channels), self.value_range, name)
-        planes = [self._cut_plane(Image.fromarray(np.ascontiguousarray(pixels[..., band]))) for band in range(self.channels)]
-        return np.clip(np.stack([np.asarray(plane) for plane in planes], axis=2), 0, 255 if pixels.dtype == np.uint8 else 1)
+        fitted = fitted_bands(stored, self.channels)
+        return joined([np.asarray(self._cut_plane(plane)) for plane in planes(fitted, self.value_range, name)])
 
     def _cut_plane(self, opaque: Image.Image) -> Image.Image:
         """A Pillow image of any mode, resized and cut."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +34,7 @@ ValueRange = tuple[float, float] | str | None
 FOUND_RANGES = ("auto", "percentile")  # looked for in the values: the smallest and largest, or 2 % and 98 % of them
 PERCENTILES = (2.0, 98.0)
 
-_LUMA = np.array([0.299, 0.587, 0.114])  # of red, green, blue: ITU-R BT.601, as Pillow's "L"
+_LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601, as Pillow's "L"
 _ALL_BANDS = {2: ("LA",), 4: ("RGBA", "CMYK")}  # modes of Pillow that are taken as they are stored
 
 
@@ -144,26 +145,51 @@ def fractions(pixels: np.ndarray, value_range: ValueRange, name: Any = "the pict
 
     Raises ValueError for values that are not finite, and where a range is needed. Warns of a range that is hardly used.
     """
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8) * np.uint8(255)
+    return _scaled(pixels, _range_for(pixels, value_range, name))
+
+
+def planes(pixels: np.ndarray, value_range: ValueRange, name: Any) -> Iterator[Image.Image]:
+    """The bands of `fractions` one by one, so that memory holds one, as Pillow's images of mode "L" or "F"."""
+    found = _range_for(pixels, value_range, name)
+    return (Image.fromarray(np.ascontiguousarray(_scaled(pixels[..., band], found))) for band in range(pixels.shape[2]))
+
+
+def joined(bands: list[np.ndarray]) -> np.ndarray:
+    """(H, W, C) of bands that were resized: bicubic weights may lead beyond black and white."""
+    pixels = np.stack(bands, axis=2)
+    return np.clip(pixels, 0, 255 if pixels.dtype == np.uint8 else 1, out=pixels)
+
+
+def _range_for(pixels: np.ndarray, value_range: ValueRange, name: Any) -> tuple[float, float] | None:
+    """(a, b) of (1); None: the values are 8 bits, or fractions already."""
+    if isinstance(value_range, str):
+        return found_range(pixels, value_range)
     if value_range is None:
-        if pixels.dtype == np.uint8:
-            return pixels
-        if pixels.dtype.kind == "f":
-            low, high = _extent(pixels)
-            if low < 0.0 or high > 1.0:
-                raise NeedsRangeError(f"its values, {pixels.dtype}, go from {low:g} to {high:g}, expected 0 to 1")
-            return pixels.astype(np.float32)
-        if pixels.dtype != np.uint16:
-            low, high = _extent(pixels)
+        if pixels.dtype in (np.uint8, bool):
+            return None
+        low, high = _extent(pixels)
+        if pixels.dtype.kind == "f" and (low < 0.0 or high > 1.0):
+            raise NeedsRangeError(f"its values, {pixels.dtype}, go from {low:g} to {high:g}, expected 0 to 1")
+        if pixels.dtype.kind != "f" and pixels.dtype != np.uint16:
             raise NeedsRangeError(f"its values, {pixels.dtype}, go from {low:g} to {high:g}, expected uint8 or uint16")
-        value_range = (0.0, 65535.0)
-    least, most = found_range(pixels, value_range) if isinstance(value_range, str) else value_range
-    if not isinstance(value_range, str):
-        warn_if_narrow(name, *_extent(pixels), (least, most))
+        if pixels.dtype.kind == "f":
+            return None
+    bounds = value_range or (0.0, 65535.0)
+    warn_if_narrow(name, *_extent(pixels), bounds)
+    return bounds
+
+
+def _scaled(pixels: np.ndarray, bounds: tuple[float, float] | None) -> np.ndarray:
+    if bounds is None:
+        if pixels.dtype == bool:
+            return pixels.astype(np.uint8) * np.uint8(255)
+        return pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32)
+    least, most = bounds
     wide: Any = np.float32 if pixels.dtype.itemsize <= 2 or pixels.dtype == np.float32 else np.float64
-    scaled = (pixels.astype(wide) - least) / (most - least)  # of wide: Python's numbers are no wider
-    return np.clip(scaled, 0.0, 1.0).astype(np.float32)
+    values = pixels.astype(wide)
+    values -= least
+    values /= most - least
+    return np.clip(values, 0.0, 1.0, out=values).astype(np.float32, copy=False)
 
 
 def found_range(values: np.ndarray, how: str) -> tuple[float, float]:
@@ -193,7 +219,7 @@ def fitted_bands(pixels: np.ndarray, channels: int) -> np.ndarray:
     if bands == 1 and channels == 3:
         return np.repeat(pixels, 3, axis=2)
     if bands == 3 and channels == 1:
-        grey = (pixels.astype(np.float64) @ _LUMA)[..., None]
+        grey: Any = sum(weight * pixels[..., band : band + 1] for band, weight in enumerate(_LUMA))
         return (np.rint(grey) if pixels.dtype.kind in "iu" else grey).astype(pixels.dtype)
     raise BandsError(
         f"has {bands} bands, and the model takes {channels}; none is left out: give pictures of {channels} bands, or a model of"

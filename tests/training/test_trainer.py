@@ -133,7 +133,9 @@ def test_images_that_do_not_fit_leave_no_run_behind(tmp_path):
 def scripted(monkeypatch, *accuracies):
     """Evaluations that give these accuracies, one after the other."""
     coming = iter(accuracies)
-    monkeypatch.setattr(trainer_module, "evaluate", lambda *_: Evaluation(accuracy=next(coming), loss=1.0, count=18, mean_accuracy=0.5))
+    monkeypatch.setattr(
+        trainer_module, "evaluate", lambda *_: Evaluation(accuracy=next(coming), loss=1.0, count=18, mean_accuracy=0.5)
+    )
 
 
 def test_patience(tmp_path, monkeypatch):
