@@ -175,7 +175,7 @@ def test_is_not_gone_on_with_where_something_changed(interrupted, call, weights,
     state = tmp_path / "mvnp-validate.json.state"
     before = state.read_bytes()
     command = ["validate", photos, "--weights", weights]
-    assert_refused(call(*command, "--size", 40), state.name, "how pictures are prepared (--size) changed", "--restart")
+    assert_refused(call(*command, "--size", 40), state.name, "how pictures are prepared (--size, --range) changed", "--restart")
     (tmp_path / "names.txt").write_text("\n".join(["cat", "dog", "cup of coffee", *NAMES[3:]]), encoding="utf-8")
     assert_refused(call(*command, "--classes", tmp_path / "names.txt"), "since then the classes changed")
     moved = photos / "cat" / "4.png"
