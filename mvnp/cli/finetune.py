@@ -35,8 +35,8 @@ examples:
   mvnp finetune --resume --out runs/photos   go on after an interruption
 
 photos/ has a folder of pictures for each class, or train/, val/ and test/ with
-these: the best epoch is chosen on val, and test has the last word. --out gets best.safetensors,
-the model of the best epoch, for mvnp.load_pretrained and the
+these: the best epoch is chosen on val, and test has the last word. --out gets
+best.safetensors, the model of the best epoch, for mvnp.load_pretrained and the
 commands that take --weights; checkpoint.safetensors, the latest state; and
 log.jsonl."""
 

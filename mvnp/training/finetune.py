@@ -20,14 +20,13 @@ import numpy as np
 from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
 from ..data import load_parts
-from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
 from .distributed import Ranks
 from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
-from .run import describe, loaders_of
+from .run import describe, in_channels_asked, loaders_of
 from .run_checkpoint import Checkpoint
 from .run_folder import TrainingResult, open_run
 from .trainer import Trainer
@@ -71,8 +70,7 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
         config = folder.config
         model, about = pretrained.model, {"variant": pretrained.variant}
     parts = load_parts(config.dataset, **config.dataset_options)
-    fitting: dict[str, Any] = {part.part: in_channels(part, model.in_chans) for part in parts}
-    parts = replace(parts, **fitting)
+    parts = in_channels_asked(parts, model.in_chans)
     train_loader, test_loader, final_loader = loaders_of(config, parts)
     if not resume:
         model.reset_head(len(parts.train.classes), config.seed)
