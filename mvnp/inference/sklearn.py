@@ -22,6 +22,7 @@ from ..backend import from_numpy, to_numpy
 from ..checkpoint import read_pretrained
 from ..data.images import ImageTransform
 from ..errors import InputError, MissingPackageError
+from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
 
 try:
@@ -139,6 +140,10 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
             model, known = self.weights, None
         else:
             pretrained = read_pretrained(self.weights)
+            if isinstance(pretrained.model, Backbone):
+                raise InputError(
+                    f"{self.weights} is of a Backbone, which gives maps and no vectors; give a classifier's weights"
+                )
             model, known = pretrained.model, pretrained.images
         images = self.images or (ImageTransform(**known) if known else None)
         if images is None:

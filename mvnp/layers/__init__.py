@@ -1,8 +1,6 @@
 """The layers, each a file: a pair of functions that hold the mathematics, and a class that holds
 the parameters. All of them can be had from here: `mvnp.layers.gelu_forward`, `mvnp.layers.GELU`.
-
-They stand in the order in which they can be read; docs/layers says what each stretch is about.
-"""
+They stand in the order in which they can be read; docs/layers says what each stretch is about."""
 
 # ruff: noqa: F401, I001
 
@@ -33,7 +31,7 @@ from .winograd import winograd_forward, winograd_backward
 from .window import window_partition, window_reverse, window_mask
 
 # 4. All tokens at once
-from .attention import MultiHeadAttention, attention_forward, attention_backward
+from .attention import attention_forward, attention_backward
 
 # 5. One token after another
 from .linear_recurrence import linear_recurrence_forward, linear_recurrence_backward

@@ -6,11 +6,11 @@ train(config, "runs/first", resume=True)     # goes on where it was stopped, kil
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data import BatchLoader, DataParts, Dataset, ImageTransform, load_parts
+from ..data import BatchLoader, DataParts, Dataset, load_parts
 from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
@@ -51,7 +51,6 @@ def _train(config: TrainingConfig | None, out: str | Path, resume: bool, quiet: 
     parts = in_channels_asked(load_parts(config.dataset, **config.dataset_options), config.dataset_options.get("channels"))
     train_loader, test_loader, final_loader = loaders_of(config, parts)
     model = make_model(config, parts.train)
-    about = describe(model, train_loader)
     return Trainer(
         model,
         train_loader,
@@ -60,21 +59,8 @@ def _train(config: TrainingConfig | None, out: str | Path, resume: bool, quiet: 
         final_loader=final_loader,
         notes=parts.notes,
         quiet=quiet,
-        about=about,
         ranks=ranks,
     ).run()
-
-
-def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
-    """What it takes to use the weights later: the model's arguments, the classes, and how images are prepared."""
-    return {
-        "model": model.config,
-        "classes": list(loader.dataset.classes),
-        "image_size": loader.image_size,
-        "mean": list(loader.mean),
-        "std": list(loader.std),
-        "images": asdict(ImageTransform.of_loader(loader)),
-    }
 
 
 def in_channels_asked(parts: DataParts, channels: int | None) -> DataParts:

@@ -188,7 +188,7 @@ def test_refused(call, weights, files, tmp_path):
         ([tmp_path / "gone.jpg", "--weights", weights], ["gone.jpg: there is no such file or folder"]),
         ([empty, "--weights", weights], ["empty: no pictures in this folder"]),
         ([files[0], "--weights", tmp_path / "gone.safetensors"], ["gone.safetensors: No such file or directory"]),
-        ([files[0], "--weights", files[0]], ["0.png: unknown kind of file"]),
+        ([files[0], "--weights", files[0]], ["0.png is a picture"]),
         ([files[0], "--weights", "mamba_vision_t"], ["did you mean 'mamba_vision_T'"]),
         ([files[0], "--weights", weights, "--variant", "mamba_vision_T"], ["is not of mamba_vision_T"]),
         ([files[0], "--weights", weights, "--size", "0"], ["'0' is no size; expected a side such as 384, or HxW"]),
