@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import printable
 from .arguments import Parser, table, whole
-from .weights import add_picture_options, add_weights_options, open_model, open_transform, report_broken, status_of
+from .weights import (
+    add_picture_options,
+    add_weights_options,
+    open_model,
+    open_transform,
+    report_broken,
+    say_passed_over,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from ..inference import Prediction
@@ -55,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..inference import class_names, classify
     from ..inference.classify import check_head
 
-    files = image_files(arguments.images)
+    passed_over: Counter[str] = Counter()
+    files = image_files(arguments.images, passed_over)
+    say_passed_over(passed_over)
     pretrained = open_model(arguments)
     check_head(pretrained.model)
     names = class_names(pretrained, arguments.classes)
@@ -63,9 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
     left_out, whole = 0, arguments.json or arguments.csv
     top = min(arguments.top, pretrained.model.num_classes)
     show = _show_json if arguments.json else partial(_show_csv, top) if arguments.csv else _show
+    limit = arguments.picture_limit
     if arguments.csv:
         _print_row(["file", *(f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "name", "share")), "error"])
-    for prediction in classify(pretrained.model, files, transform, arguments.top, arguments.batch):
+    for prediction in classify(pretrained.model, files, transform, arguments.top, arguments.batch, limit):
         if prediction.error is None or whole:
             show(prediction, names)
         if prediction.error is not None:

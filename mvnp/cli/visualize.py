@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import DataError, InputError
 from .arguments import Parser
+from .pictures import band_numbers
 from .weights import add_picture_options, add_weights_options, open_model, open_transform
 
 SUMMARY = "write a page that shows what happens inside, token by token"
@@ -66,6 +67,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--target", metavar="CLASS", help="class to explain, by name or number (default: the likeliest)")
     parser.add_argument("--no-figures", action="store_true", help="only what is chosen by click, without the figures below it")
     parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
+    bands = "which bands of a picture are shown: three for red, green and blue, or one, from 1 (default: all, as grey)"
+    parser.add_argument("--bands", type=band_numbers, metavar="R,G,B", help=bands)
     parser.add_argument("--quiet", action="store_true", help="show no progress, only where the page is")
     add_weights_options(parser)
     add_picture_options(parser, many=False)
@@ -74,10 +77,11 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..atomic import make_folder
     from ..backend import from_numpy
-    from ..data import open_image
+    from ..data import read_picture
     from ..inference import class_names
     from ..inference.classify import check_head
     from ..training.progress import Progress
+    from ..visualize.arrays.picture import showing
     from ..visualize.pages.explorer import Subject, write_explorer
 
     file, out = arguments.image.expanduser(), arguments.out.expanduser()
@@ -90,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         from ..visualize.pages.one_figure import check_figure_file
 
         out = check_figure_file(out, arguments.only)
-    opened = open_image(file)
+    read_picture(file, None, (0.0, 1.0), max_bytes=arguments.picture_limit)  # whether it can be read, before all else
     if arguments.only is None:
         make_folder(out)  # before anything takes time
     pretrained = open_model(arguments)
@@ -107,9 +111,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.only is not None:
         from ..visualize.pages.one_figure import write_figure
 
-        image = from_numpy(transform(opened)[None])
+        image = from_numpy(transform.read(file, arguments.picture_limit)[None])
         about = {"block": arguments.block, "query": arguments.query, "target": target, "say": say}
-        write_figure(out, arguments.only, subjects[0], image, **about)
+        with showing(arguments.bands):
+            write_figure(out, arguments.only, subjects[0], image, **about)
         print(out)
         return 0
     if arguments.compare is not None:
@@ -125,16 +130,18 @@ def run(arguments: argparse.Namespace) -> int:
             "all figures of a model of this size take minutes, and a page of some 15 MB; --no-figures leaves them out, and"
             " --only draws one"
         )
-    page = write_explorer(
-        out,
-        subjects,
-        from_numpy(transform(opened)[None]),
-        name=file.name,
-        block=arguments.block,
-        query=arguments.query,
-        figures=not arguments.no_figures,
-        target=target,
-        say=say,
-    )
+    image = from_numpy(transform.read(file, arguments.picture_limit)[None])
+    with showing(arguments.bands):
+        page = write_explorer(
+            out,
+            subjects,
+            image,
+            name=file.name,
+            block=arguments.block,
+            query=arguments.query,
+            figures=not arguments.no_figures,
+            target=target,
+            say=say,
+        )
     print(f"open {page} in a browser")
     return 0

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..core import Layer
 from ..data import BatchLoader, ImageTransform
-from ..errors import InputError
 
 
 def describe(model: Layer, loader: BatchLoader) -> dict[str, Any]:
@@ -18,15 +17,7 @@ def describe(model: Layer, loader: BatchLoader) -> dict[str, Any]:
         "image_size": loader.image_size,
         "mean": [float(value) for value in loader.mean],
         "std": [float(value) for value in loader.std],
-        "images": _images(loader),
+        "images": asdict(ImageTransform.of_loader(loader)),
     }
     config = getattr(model, "config", None)
     return {"model": config, "class": type(model).__name__, **about} if isinstance(config, dict) else about
-
-
-def _images(loader: BatchLoader) -> dict[str, Any] | None:
-    """None: no picture file is made into what this data set has, which is neither grey nor colour."""
-    try:
-        return asdict(ImageTransform.of_loader(loader))
-    except InputError:
-        return None

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from ..data import BatchLoader, Dataset, load_dataset
+from ..data import BatchLoader, DataParts, Dataset, load_parts
 from ..data.arrays import NAME as ARRAYS
 from ..data.arrays import Arrays, of_arrays
+from ..data.dataset import in_channels
 from ..errors import DataError, InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
@@ -144,10 +146,40 @@ def _train(
             f"the run in {out} was trained on arrays, which it does not keep; go on with them in Python:"
             f" mvnp.training.train(images, labels, out={str(out)!r}, resume=True)"
         )
-    train_set, test_set = data or load_dataset(config.dataset, **config.dataset_options)
-    train_loader, test_loader = make_loaders(config, train_set, test_set)
-    model = make_model(config, train_set)
-    return Trainer(model, train_loader, test_loader, folder, quiet=quiet, ranks=ranks).run()
+    if data is not None:
+        parts = DataParts(data[0], test=data[1])
+    else:
+        loaded = load_parts(config.dataset, **config.dataset_options)
+        parts = in_channels_asked(loaded, config.dataset_options.get("channels"))
+    train_loader, test_loader, final_loader = loaders_of(config, parts)
+    model = make_model(config, parts.train)
+    return Trainer(
+        model,
+        train_loader,
+        test_loader,
+        folder,
+        final_loader=final_loader,
+        notes=parts.notes,
+        quiet=quiet,
+        ranks=ranks,
+    ).run()
+
+
+def in_channels_asked(parts: DataParts, channels: int | None) -> DataParts:
+    """Grey sets repeated in as many channels as are asked for. Raises InputError for others that have not so many."""
+    fitting: dict[str, Any] = {part.part: part if channels is None else in_channels(part, channels) for part in parts}
+    return replace(parts, **fitting)
+
+
+def loaders_of(config: TrainingConfig, parts: DataParts) -> tuple[BatchLoader, BatchLoader | None, BatchLoader | None]:
+    """Batches to train on, to choose the best epoch by, and for a last word, as far as there are images for these."""
+    train_loader, test_loader = make_loaders(config, parts.train, parts.chooser or parts.train)
+    _, final_loader = make_loaders(config, parts.train, parts.test or parts.train)
+    return (
+        train_loader,
+        None if parts.chooser is None else test_loader,
+        None if parts.val is None or parts.test is None else final_loader,
+    )
 
 
 def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) -> tuple[BatchLoader, BatchLoader]:
