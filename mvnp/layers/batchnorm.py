@@ -59,13 +59,8 @@ def batchnorm_backward(dy: Array, cache: tuple,
 def batchnorm_eval_forward(x: Array, weight: Array, bias: Array, mean: Array, variance: Array,
                            eps: float = 1e-5) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1) with given statistics (C,), and the cache for `batchnorm_eval_backward`."""
-    of = {
-        "weight": (weight, "C"),
-        "bias": (bias, "C"),
-        "mean": (mean, "C"),
-        "variance": (variance, "C"),
-    }
-    check_arrays("BatchNorm", "", **of, x=(x, (..., "C")))
+    vectors = {"weight": weight, "bias": bias, "mean": mean, "variance": variance}
+    check_arrays("BatchNorm", "", **{k: (v, "C") for k, v in vectors.items()}, x=(x, (..., "C")))
     rstd = 1 / array_module(x, weight, bias, mean, variance).sqrt(variance + eps)
     x_hat = (x - mean) * rstd
     return weight * x_hat + bias, (x, weight, mean, rstd)  # (1)
