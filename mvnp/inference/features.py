@@ -84,7 +84,7 @@ def arrays_of(model: MambaVision | Backbone, asked: Sequence[str] | None = None)
 
     Raises InputError for one that it does not give.
     """
-    given = ARRAYS if not isinstance(model, Backbone) else tuple(f"stage{index + 1}" for index in model.out_indices)
+    given = ARRAYS if not isinstance(model, Backbone) else tuple(f"stage{index}" for index in model.out_indices)
     for name in asked or ():
         if name in ARRAYS and name not in given:
             raise InputError(f"the weights are of a Backbone that gives {', '.join(given)}, and no {name}")
@@ -133,7 +133,7 @@ def _features(model: MambaVision | Backbone, x: np.ndarray, names: list[str]) ->
     with np.errstate(all="ignore"):  # `check_finite` tells it better
         if isinstance(model, Backbone):
             maps = zip(model.out_indices, model(from_numpy(x)), strict=True)
-            named = {f"stage{index + 1}": to_numpy(each) for index, each in maps}
+            named = {f"stage{index}": to_numpy(each) for index, each in maps}
             return {name: named[name] for name in names}
         if names == ["pooled"]:
             return {"pooled": to_numpy(model.pooled(from_numpy(x)))}
