@@ -105,7 +105,11 @@ BY_NAME = {row.name: row for row in ROWS}
 QUICK = {"conv2d", "linear", "layernorm", "gelu", "scan"}  # kinds; one row of each is timed by --quick
 
 # Files of mvnp/layers that no row stands for, each with the reason.
-WITHOUT_ROW = {"__init__": "empty"}
+WITHOUT_ROW = {
+    "binary_cross_entropy": "some logits for each picture, as in cross-entropy, which has a row",
+    "mesa": "some logits for each picture, as in cross-entropy, which has a row",
+    "__init__": "empty",
+}
 
 
 def chosen(quick: bool) -> list[Row]:
