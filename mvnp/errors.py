@@ -40,6 +40,10 @@ class DataError(MvnpError, ValueError):
     """A data set that is missing, damaged or empty."""
 
 
+class DataWarning(UserWarning):
+    """Something about pictures that is worth a look, and keeps nothing from going on."""
+
+
 class MissingPackageError(MvnpError, ImportError):
     """A package that is not required in general, and is needed for what was asked. The message says how to install it."""
 

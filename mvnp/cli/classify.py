@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from .arguments import Parser, table, whole
-from .weights import add_picture_options, add_weights_options, open_model, open_transform, report_broken, status_of
+from .weights import (
+    add_picture_options,
+    add_weights_options,
+    open_model,
+    open_transform,
+    report_broken,
+    say_passed_over,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from ..inference import Prediction
@@ -50,13 +59,16 @@ def run(arguments: argparse.Namespace) -> int:
     from ..inference import class_names, classify
     from ..inference.classify import check_head
 
-    files = image_files(arguments.images)
+    passed_over: Counter[str] = Counter()
+    files = image_files(arguments.images, passed_over)
+    say_passed_over(passed_over)
     pretrained = open_model(arguments)
     check_head(pretrained.model)
     names = class_names(pretrained, arguments.classes)
     transform = open_transform(arguments, pretrained)
     left_out, show = 0, _show_json if arguments.json else _show
-    for prediction in classify(pretrained.model, files, transform, arguments.top, arguments.batch):
+    limit = arguments.picture_limit
+    for prediction in classify(pretrained.model, files, transform, arguments.top, arguments.batch, limit):
         if prediction.error is not None:
             left_out += 1
             _tell_broken(prediction.error, alone=len(files) == 1)

@@ -13,10 +13,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from ..backend import current_module
-from ..errors import MvnpError, check_choice
+from ..errors import DataWarning, MvnpError, check_choice
 from ..execution.scratch import keep_freed_memory
 from ..kernels import convolution_method, kernels_on
 from ..version import __version__
@@ -37,6 +39,7 @@ from . import (
     visualize,
 )
 from .arguments import Parser
+from .weights import say
 
 COMMANDS = {
     "demo": demo,
@@ -121,7 +124,29 @@ def _run(arguments: list[str]) -> int:
     kernels_on()  # and so is an MVNP_KERNELS
     convolution_method()  # or an MVNP_CONVOLUTION
     keep_freed_memory()
-    return command.run(parsed)
+    with warnings.catch_warnings():
+        warnings.showwarning = _Warnings().show
+        return command.run(parsed)
+
+
+class _Warnings:
+    """Lines on standard error in place of Python's two for each warning; those of pictures, which may be many, a few times."""
+
+    MOST = 3
+
+    def __init__(self) -> None:
+        self._of_pictures = 0
+        self._other = warnings.showwarning
+
+    def show(self, message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, DataWarning):
+            self._other(message, category, *place, **more)
+            return
+        self._of_pictures += 1
+        if self._of_pictures <= self.MOST:
+            say(f"warning: {message}")
+        elif self._of_pictures == self.MOST + 1:
+            say("warning: and so it is with more pictures")
 
 
 def _failed(message: str, status: int = FAILED) -> int:

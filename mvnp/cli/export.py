@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import Parser, UsageError, table
-from .weights import add_weights_options, image_size, open_model
+from .pictures import image_size
+from .weights import add_weights_options, open_model
 
 if TYPE_CHECKING:
     from ..checkpoint import Pretrained

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .weights import (
     open_model,
     open_transform,
     report_broken,
+    say_passed_over,
     status_of,
 )
 
@@ -57,7 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..inference.features import check_target
     from ..training.progress import Progress
 
-    files = image_files(arguments.images)
+    passed_over: Counter[str] = Counter()
+    files = image_files(arguments.images, passed_over)
+    say_passed_over(passed_over)
     out = arguments.out.expanduser()
     check_target(out, arguments.only)  # before anything takes time
     pretrained = open_model(arguments)
@@ -73,7 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
     progress.begin("features", **batches_of(len(files), arguments.batch))
     try:
         shapes = write_features(
-            pretrained.model, files, transform, out, arguments.only, arguments.batch, note, lambda batch: progress.advance()
+            pretrained.model,
+            files,
+            transform,
+            out,
+            arguments.only,
+            arguments.batch,
+            note,
+            lambda batch: progress.advance(),
+            arguments.picture_limit,
         )
     finally:
         progress.close()

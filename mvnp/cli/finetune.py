@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, InputError
 from .arguments import Parser, number, whole
-from .train import DATA_HELP, METAVARS, SETTINGS, located
+from .pictures import image_size
+from .train import DATA_HELP, METAVARS, SETTINGS, add_data_options, data_options, located, report
 
 if TYPE_CHECKING:
     from ..training import Ranks, TrainingConfig
@@ -33,8 +34,9 @@ examples:
   mvnp finetune digits --classes 5 6 7 --weights first/best.safetensors
   mvnp finetune --resume --out runs/photos   go on after an interruption
 
-photos/ has a folder of pictures for each class. --out gets best.safetensors,
-the model that was best on the test images, for mvnp.load_pretrained and the
+photos/ has a folder of pictures for each class, or train/, val/ and test/ with
+these: the best epoch is chosen on val, and test has the last word. --out gets best.safetensors,
+the model of the best epoch, for mvnp.load_pretrained and the
 commands that take --weights; checkpoint.safetensors, the latest state; and
 log.jsonl."""
 
@@ -68,9 +70,8 @@ def add_arguments(parser: Parser) -> None:
     add(weights, "--drop-path", "drop path of the last block", "that of the weights", type=number, metavar="X")
 
     data = parser.add_argument_group("data")
-    add(data, "--classes", "only these classes, by name or number from 0", "all", nargs="+", metavar="CLASS")
-    add(data, "--image-size", "side to which images are resized", "that of the weights", type=whole(1), metavar="N")
-    add(data, "--held-out", "share kept for testing, where there is no test folder", 0.2, type=number, metavar="X")
+    add(data, "--image-size", "what images are resized to", "that of the weights", type=image_size, metavar="S|HxW")
+    add_data_options(add, data)
     add(data, "--crop-padding", "shift by up to this many pixels, as stored", 0, type=whole(0), metavar="N")
     add(data, "--no-flip", "do not mirror images: left and right differ in meaning", action="store_true")
 
@@ -119,8 +120,7 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
         raise
     if not ranks.first:
         return 0
-    print(f"test accuracy {result.accuracy:.2%} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
-    print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}: {result.best}")
+    report(result)
     return 0
 
 
@@ -147,17 +147,19 @@ def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
 
     parts = {name: {**settings[name]} for name in ("model", "dataset_options", "loader_options", "weights_options")}
     for part, names in (
-        ("dataset_options", ("image_size", "held_out", "classes")),
-        ("loader_options", ("image_size", "crop_padding")),
         ("weights_options", ("variant", "ema")),
         ("model", ("num_heads", "window_size")),
     ):
         parts[part].update({name: given[name] for name in names if name in given})
+    own, dataset, loader = data_options(given)
+    parts["dataset_options"].update(dataset)
+    parts["loader_options"].update(loader)
     if "drop_path" in given:
         parts["model"]["drop_path_rate"] = given["drop_path"]
     if "no_flip" in given:
         parts["loader_options"]["flip"] = False
     changed = {name: given[name] for name in ("layer_decay", "patience", *(row[0] for row in SETTINGS)) if name in given}
+    changed.update(own)
     if changed.get("clip_norm") == 0:
         changed["clip_norm"] = None
     if "freeze" in given:

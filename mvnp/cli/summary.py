@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import Parser, table, whole
-from .weights import add_weights_options, image_size, open_model
+from .pictures import image_size
+from .weights import add_weights_options, open_model
 
 if TYPE_CHECKING:
     from ..costs.cost import LayerCost, ModelCost

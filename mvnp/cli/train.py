@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from .arguments import Parser, number, whole
+from .pictures import image_size, megabytes, value_range
 
 if TYPE_CHECKING:
-    from ..training import Ranks, TrainingConfig
+    from ..training import Ranks, TrainingConfig, TrainingResult
 
 SUMMARY = "train a model on images, or go on with a stopped training"
 
@@ -27,11 +31,18 @@ examples:
   mvnp train --data photos --epochs 30    pictures of photos/cat, photos/dog
   mvnp train --resume --out runs/full     go on after an interruption
 
-The folder gets checkpoint.safetensors (the latest state), best.safetensors (the
-best on the test images) and log.jsonl."""
+  mvnp train --resume --out runs/full --epochs 20       and longer than it was
+
+photos/ may have train/, val/ and test/, each with the classes: the best epoch is
+chosen on val, and test has the last word. Pictures of more than three bands
+(TIFF, .npy) need no option. The folder gets checkpoint.safetensors (the latest
+state), best.safetensors (the best epoch) and log.jsonl."""
 
 DEFAULT_OUT, DEFAULT_MODEL = "mvnp-train", "demo"
-DATA_HELP = "fashion-mnist-small, fashion-mnist, a folder of IDX files (as MNIST has), or a folder of pictures by class"
+DATA_HELP = (
+    "fashion-mnist-small, fashion-mnist, a folder of pictures by class, a folder of IDX files (as MNIST has) or of CIFAR, or an"
+    " .npz file (as MedMNIST has)"
+)
 
 # Options that are settings of TrainingConfig, and those that are arguments of MambaVision: name, type, how many, help
 SETTINGS: list[tuple[str, Any, str]] = [
@@ -79,10 +90,10 @@ def add_arguments(parser: Parser) -> None:
 
     data = parser.add_argument_group("data")
     add(data, "--data", DATA_HELP, defaults["dataset"], metavar="DATA")
-    add(data, "--classes", "only these classes, by name or number from 0", "all", nargs="+", metavar="CLASS")
-    add(data, "--image-size", "side to which images are resized", preset.image_size, type=whole(1), metavar="N")
-    add(data, "--channels", "of pictures in folders: 3, colour, or 1, grey", 3, type=whole(1), metavar="N")
-    add(data, "--held-out", "share kept for testing, where there is no test folder", 0.2, type=number, metavar="X")
+    add(data, "--image-size", "what images are resized to", preset.image_size, type=image_size, metavar="S|HxW")
+    channels = "of pictures in folders: 3, colour; 1, grey; or a number of bands"
+    add(data, "--channels", channels, "as they have, of photographs 3", type=whole(1), metavar="N")
+    add_data_options(add, data)
     add(data, "--crop-padding", "shift by up to this many pixels, as stored", 2, type=whole(0), metavar="N")
     add(data, "--no-flip", "do not mirror images: left and right differ in meaning", action="store_true")
 
@@ -99,6 +110,76 @@ def add_arguments(parser: Parser) -> None:
     for name, kind, what in SETTINGS:
         metavar = METAVARS.get(kind, "N")
         add(training, f"--{name.replace('_', '-')}", what, defaults[name], type=kind, metavar=metavar)
+
+
+def add_data_options(add: Callable[..., None], group: Any) -> None:
+    """What `mvnp train` and `mvnp finetune` have alike."""
+    add(group, "--classes", "only these classes, by name or number from 0", "all", nargs="+", metavar="CLASS")
+    add(group, "--held-out", "share kept for testing, where there is no test folder; 0: none", 0.2, type=number, metavar="X")
+    add(group, "--labels", "table of labels, a .csv file, in place of a folder for each class", metavar="FILE")
+    columns = "which of its columns are the image, the label and the split, such as label=breed"
+    add(group, "--columns", columns, "found by their names", nargs="+", metavar="ROLE=NAME")
+    ranged = "which stored values are black and white: min:max; auto, or percentile (2 to 98 %%), of the training images"
+    add(group, "--range", ranged, "those of 8 or 16 bits", type=value_range, metavar="R")
+    add(group, "--skip-damaged", "go on without pictures that cannot be read", action="store_true")
+    add(group, "--picture-limit", "MB that one picture may take decoded", 200, type=megabytes, metavar="N")
+    add(group, "--sampler", "shuffled, or balanced: of each class equally many images", "shuffled", metavar="NAME")
+    weights = "what images count in the loss: balanced, or a file of class,weight lines"
+    add(group, "--class-weights", weights, "all alike", metavar="W")
+    by = "what the best epoch is chosen by: accuracy, mean-accuracy (of the classes) or loss"
+    add(group, "--best-by", by, "accuracy", metavar="NAME")
+
+
+def data_options(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Of what was given for `add_data_options`: the settings themselves, those of the data set, those of the loader."""
+    settings: dict[str, Any] = {name: given[name] for name in ("best_by",) if name in given}
+    if "class_weights" in given:
+        settings["class_weights"] = _class_weights(given["class_weights"])
+    dataset: dict[str, Any] = {
+        name: given[name] for name in ("image_size", "channels", "held_out", "classes", "skip_damaged") if name in given
+    }
+    if "range" in given:
+        dataset["value_range"] = given["range"]
+    if "picture_limit" in given:
+        dataset["max_bytes"] = given["picture_limit"]
+    if "labels" in given:
+        dataset["labels"] = os.path.abspath(os.path.expanduser(given["labels"]))
+    if "columns" in given:
+        pairs = [column.partition("=") for column in given["columns"]]
+        wrong = [f"{role}{sign}{name}" for role, sign, name in pairs if not (role and sign and name)]
+        if wrong:
+            raise InputError(f"--columns {wrong[0]}: expected such as label=breed, what it is and what the column is called")
+        dataset["columns"] = {role: name for role, _, name in pairs}
+    return settings, dataset, {name: given[name] for name in ("image_size", "crop_padding", "sampler") if name in given}
+
+
+def _class_weights(text: str) -> str | dict[str, float]:
+    """`balanced`, or the weights in a file."""
+    from ..data.labels_csv import read_weights
+
+    return text if text == "balanced" else read_weights(Path(text).expanduser())
+
+
+def report(result: TrainingResult) -> None:
+    """The last lines of a run."""
+    called = "validation" if result.part == "val" else "test"
+    if result.part is None:
+        print(f"trained on all images for {result.epochs} epochs, in {result.seconds:.0f} s; nothing was held out to test it")
+        print(f"the last epoch is the best: {result.best}")
+        return
+    accuracy = _both(result.accuracy, result.mean_accuracy)
+    print(f"{called} accuracy {accuracy} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
+    print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}: {result.best}")
+    if result.final_accuracy is not None:
+        final = _both(result.final_accuracy, result.final_mean_accuracy or 0.0)
+        print(f"test accuracy of the best {final}, on images that have chosen nothing")
+    elif result.part == "test":
+        print("the test images have chosen the best epoch, so its figure is a little too good for new ones")
+
+
+def _both(accuracy: float, mean: float) -> str:
+    """With the mean of the classes, where they have not all as many images and so are not the same."""
+    return f"{accuracy:.2%}" + (f" (mean of classes {mean:.2%})" if abs(mean - accuracy) > 1e-9 else "")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -125,8 +206,7 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     result = train(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
     if not ranks.first:
         return 0
-    print(f"test accuracy {result.accuracy:.2%} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
-    print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}: {result.best}")
+    report(result)
     return 0
 
 
@@ -138,11 +218,12 @@ def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
     model.update({name: given[name] for _, name, *_ in MODEL if name in given})
     if "quirks" in given:
         model["quirks"] = given["quirks"]
-    loader.update({name: given[name] for name in ("image_size", "crop_padding") if name in given})
+    own, of_dataset, of_loader = data_options(given)
+    loader.update(of_loader)
+    dataset.update(of_dataset)
     if "no_flip" in given:
         loader["flip"] = False
-    dataset.update({name: given[name] for name in ("image_size", "channels", "held_out", "classes") if name in given})
-    changed = {name: given[name] for name, *_ in SETTINGS if name in given}
+    changed = {**own, **{name: given[name] for name, *_ in SETTINGS if name in given}}
     if changed.get("clip_norm") == 0:
         changed["clip_norm"] = None
     if "data" in given:
@@ -157,4 +238,4 @@ def located(data: str) -> str:
     from ..data.sources import NAMES
 
     folder = os.path.abspath(os.path.expanduser(data))
-    return folder if data not in NAMES and data and os.path.isdir(folder) else data
+    return folder if data not in NAMES and data and (os.path.exists(folder) or os.path.dirname(data)) else data

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import Parser, table
-from .weights import add_picture_options, add_weights_options, batches_of, open_model, open_transform, report_broken, status_of
+from .weights import (
+    add_picture_options,
+    add_weights_options,
+    batches_of,
+    open_model,
+    open_transform,
+    report_broken,
+    say_passed_over,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from ..inference import Validation
@@ -71,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     names, count = class_names(pretrained, arguments.classes), pretrained.model.num_classes
     imagenet = pretrained.classes is None and arguments.classes is None and count == IMAGENET_CLASSES
     found = find_class_folders(arguments.folder, count, names, imagenet)
+    say_passed_over(found.passed_over)
     transform = open_transform(arguments, pretrained)
     state_file = out.with_name(f"{out.name}.state")
     if arguments.restart:
@@ -93,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
             on_batch=lambda batch, share: progress.advance(f"{share:.1%} right"),
             on_broken=report_broken,
             announce=not arguments.quiet,
+            max_bytes=arguments.picture_limit,
         )
     finally:
         progress.close()
@@ -135,4 +146,5 @@ def _show(validation: Validation) -> None:
     if len(found.folders) <= SHOWN:
         for folder, label in zip(found.folders, found.classes, strict=True):
             rows.append(row(folder, int(((found.labels == label) & (validation.rank >= 0)).sum()), label))
-    print(table(header, [*rows, row("all", counted)], right=(1, 2, 3)))
+    mean = ["mean of classes", "", f"{validation.mean_accuracy:.2%}", ""][: len(header)]
+    print(table(header, [*rows, row("all", counted), mean], right=(1, 2, 3)))

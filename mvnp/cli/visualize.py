@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import DataError, InputError
 from .arguments import Parser
+from .pictures import band_numbers
 from .weights import add_picture_options, add_weights_options, open_model, open_transform
 
 SUMMARY = "write a page that shows what happens inside, token by token"
@@ -49,6 +50,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--query", type=token, metavar="R,C", help="token that it begins with (default: the middle one)")
     parser.add_argument("--no-figures", action="store_true", help="only what is chosen by click, without the figures below it")
     parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
+    bands = "which bands of a picture are shown: three for red, green and blue, or one, from 1 (default: all, as grey)"
+    parser.add_argument("--bands", type=band_numbers, metavar="R,G,B", help=bands)
     parser.add_argument("--quiet", action="store_true", help="show no progress, only where the page is")
     add_weights_options(parser)
     add_picture_options(parser, many=False)
@@ -57,15 +60,17 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..atomic import make_folder
     from ..backend import from_numpy
-    from ..data import open_image
+    from ..data import read_picture
     from ..inference import class_names
     from ..training.progress import Progress
+    from ..visualize.arrays.picture import use_bands
     from ..visualize.pages.explorer import Subject, write_explorer
 
     file, out = arguments.image.expanduser(), arguments.out.expanduser()
     if file.is_dir():
         raise DataError(f"{file} is a folder, expected one picture")
-    opened = open_image(file)
+    read_picture(file, None, (0.0, 1.0), max_bytes=arguments.picture_limit)  # whether it can be read, before all else
+    use_bands(arguments.bands)
     make_folder(out)  # before anything takes time
     pretrained = open_model(arguments)
     transform = open_transform(arguments, pretrained)
@@ -81,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     page = write_explorer(
         out,
         subjects,
-        from_numpy(transform(opened)[None]),
+        from_numpy(transform.read(file, arguments.picture_limit)[None]),
         name=file.name,
         block=arguments.block,
         query=arguments.query,

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, DataError
 from .arguments import Parser, whole
+from .pictures import image_size, megabytes, value_range
 
 if TYPE_CHECKING:
     from ..checkpoint import Pretrained
     from ..data import ImageTransform
 
 SOME_LEFT_OUT = 1  # the exit status where the rest is done
-
-
-def image_size(text: str) -> int | tuple[int, int]:
-    """The type of --size: `384`, or `384x512`, height first."""
-    match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", text.lower())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; expected a side such as 384, or HxW such as 384x512")
-    return int(match[1]) if match[2] is None else (int(match[1]), int(match[2]))
 
 
 def add_weights_options(parser: Parser, required: bool = True) -> None:
@@ -48,6 +41,10 @@ def add_picture_options(parser: Parser, many: bool = True) -> None:
     """How pictures are prepared and taken; `many`: more than one at a time."""
     group = parser.add_argument_group("pictures")
     group.add_argument("--size", type=image_size, metavar="S", help="what the model sees: a side, or HxW (default: its own)")
+    ranged = "which stored values are black and white: min:max; auto, or percentile (2 to 98 %%), of each picture"
+    group.add_argument("--range", type=value_range, metavar="R", help=f"{ranged} (default: as in training)")
+    limit = "MB that one picture may take decoded (default: 200)"
+    group.add_argument("--picture-limit", type=megabytes, default=200_000_000, metavar="N", help=limit)
     if many:
         group.add_argument("--batch", type=whole(1), default=16, metavar="N", help="pictures at a time (default: 16)")
 
@@ -70,7 +67,7 @@ def open_transform(arguments: argparse.Namespace, pretrained: Pretrained) -> Ima
     """How pictures are prepared for it. Says so where the weights do not tell, and a guess is made."""
     from ..inference import transform_of
 
-    transform = transform_of(pretrained, arguments.size)
+    transform = transform_of(pretrained, arguments.size, arguments.range)
     if pretrained.images is None and not getattr(arguments, "quiet", False):
         _, height, width = transform.shape
         say(
@@ -78,6 +75,14 @@ def open_transform(arguments: argparse.Namespace, pretrained: Pretrained) -> Ima
             " ImageNet's mean and deviation"
         )
     return transform
+
+
+def say_passed_over(passed_over: Counter[str]) -> None:
+    """What was in the folders and is no picture."""
+    from ..data.folder import in_words
+
+    if passed_over:
+        say(f"passed over: {in_words(passed_over)}")
 
 
 def report_broken(position: int, error: DataError) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import DataError, InputError
+from ..errors import DataError, DataWarning, InputError
 from .folder import ImageFiles
 
 
@@ -16,11 +17,13 @@ class Dataset:
     """One part of a data set: pictures and what they show.
 
     name         where it comes from
-    part         "train" or "test"
-    images       uint8 (n, H, W, C): an array, or `ImageFiles` where that would be too large
+    part         "train", "val" or "test"
+    images       uint8 (n, H, W, C), or float32, fractions of full brightness: an array, or `ImageFiles` where that would be too
+                 large
     labels       int64 (n,), positions in `classes`
     classes      their names
     mean, std    of each channel of the training pictures, as fractions of full brightness
+    value_range  which stored values are black and white (picture.py); None: those of the dtype
 
     Raises DataError where these do not fit together.
     """
@@ -32,11 +35,15 @@ class Dataset:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         who = f"{self.name} ({self.part})"
-        if len(self.images.shape) != 4 or self.images.dtype != np.uint8:
-            raise DataError(f"{who}: images are {self.images.dtype} {self.images.shape}, expected uint8 (n, H, W, C)")
+        if len(self.images.shape) != 4 or self.images.dtype not in (np.uint8, np.float32):
+            raise DataError(
+                f"{who}: images are {self.images.dtype} {self.images.shape}, expected uint8 (n, H, W, C), or float32 from 0"
+                " to 1"
+            )
         if 0 in self.images.shape:
             raise DataError(f"{who}: images have shape {tuple(self.images.shape)}: there is nothing in them")
         if self.labels.shape != (len(self.images),) or self.labels.dtype != np.int64:
@@ -56,8 +63,13 @@ class Dataset:
 
     @property
     def channels(self) -> int:
-        """1 for grey pictures, 3 for colour."""
+        """1 for grey pictures, 3 for colour, or the number of bands."""
         return int(self.images.shape[3])
+
+    @property
+    def counts(self) -> np.ndarray:
+        """int64 (classes,), how many pictures there are of each."""
+        return np.bincount(self.labels, minlength=len(self.classes))
 
 
 def chosen_classes(dataset: Dataset, numbers: Sequence[int]) -> Dataset:
@@ -86,21 +98,74 @@ def in_channels(dataset: Dataset, channels: int) -> Dataset:
     return replace(dataset, images=images, mean=dataset.mean * channels, std=dataset.std * channels)
 
 
-def statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of uint8 (n, H, W, C), as fractions of 255.
+def statistics(images: np.ndarray | ImageFiles, most: int | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, as fractions of full brightness.
 
-    Counted over the 256 values that a pixel can have, so that no rounding adds up. Raises DataError where a channel is
-    the same everywhere: it cannot be standardised.
+    images    uint8 (n, H, W, C), or float32, fractions already
+    most      so many of them, evenly chosen; None: all
+
+    Of 8 bits, counted over the 256 values that a pixel can have, so that no rounding adds up. One band that is the same
+    everywhere gets a deviation of 1, and is 0 for the model, with a warning; raises DataError where all are.
     """
-    value = np.arange(256) / 255.0
-    means, stds = [], []
-    for channel in range(images.shape[3]):
-        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
-        mean = float(share @ value)
-        means.append(mean)
-        stds.append(float(np.sqrt(share @ (value - mean) ** 2)))
-    if min(stds) == 0.0:
+    step = 1 if most is None else max(1, -(-len(images) // most))
+    chosen = np.arange(0, len(images), step)
+    channels = int(images.shape[3])
+    found = [_Moments() for _ in range(channels)]
+    for first in range(0, len(chosen), _AT_ONCE):
+        some = images[chosen[first : first + _AT_ONCE]]
+        for channel in range(channels):
+            found[channel].add(some[..., channel])
+    means, stds = [each.mean for each in found], [each.std for each in found]
+    # What rounding leaves of a constant is no deviation.
+    flat = [band for band, (mean, std) in enumerate(zip(means, stds, strict=True)) if std <= 1e-7 * abs(mean)]
+    if len(flat) == channels:
         raise DataError(
             f"the training pictures are all of one brightness ({means[0] * 255:.0f} of 255); there is nothing to learn"
         )
-    return tuple(means), tuple(stds)
+    if flat:
+        named = ", ".join(str(band + 1) for band in flat)
+        warnings.warn(
+            f"of the {channels} bands, number {named} is the same in all training pictures, and tells the model nothing",
+            DataWarning,
+            stacklevel=2,
+        )
+    return tuple(means), tuple(1.0 if band in flat else std for band, std in enumerate(stds))
+
+
+_AT_ONCE = 64  # pictures that are looked at together
+
+
+class _Moments:
+    """Sums of one channel's values."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(256, np.int64)  # of 8 bits
+        self.count, self._mean, self._squares = 0, 0.0, 0.0  # of others: Welford's, a batch at a time
+
+    def add(self, values: np.ndarray) -> None:
+        if values.dtype == np.uint8:
+            self.counts += np.bincount(values.ravel(), minlength=256)
+            return
+        mean = float(values.mean(dtype=np.float64))
+        squares = float(np.square(values - mean, dtype=np.float64).sum())
+        total = self.count + values.size
+        shift = mean - self._mean
+        self._squares += squares + shift**2 * self.count * values.size / total
+        self._mean += shift * values.size / total
+        self.count = total
+
+    @property
+    def mean(self) -> float:
+        return self._mean if self.count else float(self._share @ _VALUES)
+
+    @property
+    def std(self) -> float:
+        variance = self._squares / self.count if self.count else float(self._share @ (_VALUES - self.mean) ** 2)
+        return float(np.sqrt(variance))
+
+    @property
+    def _share(self) -> np.ndarray:
+        return self.counts / self.counts.sum()
+
+
+_VALUES = np.arange(256) / 255.0

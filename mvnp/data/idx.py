@@ -26,6 +26,7 @@ import numpy as np
 
 from ..atomic import write_bytes
 from ..errors import DataError, InputError
+from .regular import open_regular
 
 TYPE_OF_CODE = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_BYTES = 2**31  # what `read_idx` takes without being told otherwise; the whole of MNIST is 47 MB
@@ -49,7 +50,7 @@ def read_idx(
     """
     path = Path(path)
     try:
-        with open(path, "rb") as raw:
+        with open_regular(path) as raw:
             stored = os.fstat(raw.fileno()).st_size
             zipped = raw.read(2) == _GZIP_MAGIC
             raw.seek(0)

@@ -3,7 +3,7 @@
     resized    so that it just covers S = ⌊size / crop_pct⌋ pixels in both directions, bicubic (or bilinear)          (1)
                crop_mode "squash": to S x S exactly, without keeping its proportions
     cut        the middle, size x size
-    scaled     (pixel/255 − mean) / std, for each channel                                                             (2)
+    scaled     (value − mean) / std, for each channel; the value is pixel/255, or what a range makes of it (picture.py)   (2)
 
 A size (H, W) has an S for each side. To cover a square, the short side becomes S and the long one ⌊S·long/short⌋; to cover a
 rectangle, both sides are divided by min(h/S_H, w/S_W) and rounded. The cut begins at half of what is left over, a half of a
@@ -23,6 +23,7 @@ from __future__ import annotations
 import glob
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,12 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DataError, InputError, check_choice
-from .folder import EXTENSIONS, natural_key
-from .image_file import as_8_bit, open_image
+from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
+from .folder import ENDINGS_IN_WORDS, is_picture, natural_key
+from .image_file import MAX_BYTES, as_8_bit, naming, open_image
 from .loader import BatchLoader
-from .sources import IMAGENET_MEAN, IMAGENET_STD
+from .picture import ValueRange, checked_range, fitted_bands, joined, planes, read_picture
+from .regular import is_regular
 
 __all__ = ["CROP_MODES", "INTERPOLATIONS", "ImageTransform", "image_files", "open_image"]
 
@@ -55,8 +58,10 @@ class ImageTransform:
     crop_pct     how much of the resized picture's side is cut out, in (0, 1]
     crop_mode    "center": the proportions are kept; "squash": they are not
     mean, std    of each channel, as fractions of full brightness; the defaults are ImageNet's
-    channels     3: colour; 1: grey (then `mean` and `std` have one number each)
+    channels     3: colour; 1: grey; any other number: bands, as they are stored (`mean` and `std` have a number for each)
     interpolation    "bicubic"; "bilinear" is what `mvnp train` resizes with
+    value_range  which stored values are black and white, (0, 4095) say; "auto" or "percentile": each picture's own; None: those
+                 of the dtype (picture.py)
 
     Raises InputError for an argument that cannot be.
     """
@@ -68,6 +73,7 @@ class ImageTransform:
     std: tuple[float, ...] = IMAGENET_STD
     channels: int = 3
     interpolation: str = "bicubic"
+    value_range: ValueRange = None
 
     def __post_init__(self) -> None:
         if isinstance(self.size, list | tuple):  # JSON has no tuples
@@ -79,8 +85,11 @@ class ImageTransform:
             raise InputError(f"ImageTransform: crop_pct is {self.crop_pct!r}, expected a number in (0, 1]")
         check_choice("crop_mode", self.crop_mode, CROP_MODES)
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
-        if isinstance(self.channels, bool) or self.channels not in (1, 3):
-            raise InputError(f"ImageTransform: channels is {self.channels!r}, expected 3 (colour) or 1 (grey)")
+        if not _is_side(self.channels):
+            raise InputError(
+                f"ImageTransform: channels is {self.channels!r}, expected 3 (colour), 1 (grey), or a number of bands"
+            )
+        object.__setattr__(self, "value_range", checked_range("ImageTransform", self.value_range))
         for name in ("mean", "std"):
             values = getattr(self, name)
             if not isinstance(values, list | tuple) or len(values) != self.channels or not all(map(_is_number, values)):
@@ -110,11 +119,12 @@ class ImageTransform:
         height, width = loader.dataset.images.shape[1:3]
         return cls(
             size=loader.image_size,
-            crop_mode="center" if height == width else "squash",
+            crop_mode="center" if height * loader.sides[1] == width * loader.sides[0] else "squash",
             mean=tuple(loader.mean),
             std=tuple(loader.std),
             channels=loader.dataset.channels,
-            interpolation="bicubic" if height == width == loader.image_size else "bilinear",
+            interpolation="bicubic" if (height, width) == loader.sides else "bilinear",
+            value_range=loader.dataset.value_range,
         )
 
     @property
@@ -125,31 +135,53 @@ class ImageTransform:
     def __call__(self, image: Image.Image | np.ndarray) -> np.ndarray:
         """float32 (channels, H, W) of a Pillow image, or of an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
 
-        Arrays are of uint8, of uint16 (grey only), or floating with values from 0 to 1. A fourth channel is opacity.
+        Arrays are of uint8, of uint16 (grey only), or floating with values from 0 to 1. A fourth channel is opacity. With a
+        range, or another number of channels, an array is (H, W, channels) of any numbers, and has all its bands.
         Raises InputError for anything else.
         """
         return self.normalised(self.cut(image))
 
+    def read(self, path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> np.ndarray:
+        """float32 (channels, H, W) of a picture file. Raises DataError that names it; see `read_picture`."""
+        with naming(path):
+            pixels = read_picture(path, self.channels, self.value_range, max_bytes=max_bytes)
+            cut = self.cut(pixels) if isinstance(pixels, Image.Image) else self._cut_bands(pixels, path)
+        return self.normalised(cut)
+
     def cut(self, image: Image.Image | np.ndarray) -> np.ndarray:
-        """The picture resized and cut, before (2): uint8 (H, W, channels)."""
-        opaque = _as_image(image).convert("RGB" if self.channels == 3 else "L")
+        """The picture resized and cut, before (2): uint8 (H, W, channels), or float32 fractions of full brightness."""
+        if self.channels in (1, 3) and self.value_range is None:
+            opaque = _as_image(image).convert("RGB" if self.channels == 3 else "L")
+            return np.asarray(self._cut_plane(opaque)).reshape(*self._sides, self.channels)
+        try:
+            return self._cut_bands(_as_bands(image), "the image")
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"ImageTransform: {error}") from error
+
+    def _cut_bands(self, stored: np.ndarray, name: Any) -> np.ndarray:
+        fitted = fitted_bands(stored, self.channels)
+        return joined([np.asarray(self._cut_plane(plane)) for plane in planes(fitted, self.value_range, name)])
+
+    def _cut_plane(self, opaque: Image.Image) -> Image.Image:
+        """A Pillow image of any mode, resized and cut."""
         height, width = self._sides
         w, h = self._resized(*opaque.size)
         left, top = round((w - width) / 2), round((h - height) / 2)
         box = (left, top, left + width, top + height)
         kernel = INTERPOLATIONS[self.interpolation]
         if w * h <= MOST_PIXELS:
-            pixels = opaque.resize((w, h), kernel).crop(box)
-        else:
-            across, down = opaque.width / w, opaque.height / h
-            source = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-            pixels = opaque.resize((width, height), kernel, box=source)
-        return np.asarray(pixels).reshape(height, width, self.channels)
+            return opaque.resize((w, h), kernel).crop(box)
+        across, down = opaque.width / w, opaque.height / h
+        source = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+        return opaque.resize((width, height), kernel, box=source)
 
     def normalised(self, pixels: np.ndarray) -> np.ndarray:
-        """(2) of uint8 (..., H, W, channels), as float32 (..., channels, H, W)."""
+        """(2) of uint8 (..., H, W, channels), or of float32 fractions, as float32 (..., channels, H, W)."""
         x = np.moveaxis(pixels, -1, -3).astype(np.float32, order="C")
-        x /= np.float32(255.0)
+        if pixels.dtype == np.uint8:
+            x /= np.float32(255.0)
         x -= np.array(self.mean, np.float32)[:, None, None]
         x /= np.array(self.std, np.float32)[:, None, None]
         return x
@@ -169,24 +201,31 @@ class ImageTransform:
         return round(w / ratio), round(h / ratio)
 
 
-def image_files(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
+def image_files(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], passed_over: Counter[str] | None = None
+) -> list[Path]:
     """The pictures that are meant: a file is itself; a folder is all pictures in it and in the folders below.
 
-    Within a folder pictures come in natural order (2.jpg before 10.jpg), its own before those further down. Names that begin
-    with a dot and files that are no pictures by their extension are passed over; a file that is named itself is taken whatever
-    its name. Where there is no such file, `*` and `?` in a name stand for others, for shells that leave that to programs.
+    Within a folder pictures come in natural order (2.jpg before 10.jpg), its own before those further down. A file is a picture
+    by its extension or, where it has none, by its first bytes; names that begin with a dot are passed over. A file that is
+    named itself is taken whatever its name. Where there is no such file, `*` and `?` in a name stand for others, for shells
+    that leave that to programs.
 
-    Raises DataError for a name that is nothing, and for a folder without pictures.
+    passed_over    counts the files in folders that are no pictures, by extension
+
+    Raises DataError for a name that is nothing, for a pipe or a device, and for a folder without pictures.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     found: list[Path] = []
     for path in (Path(path).expanduser() for path in given):
         if path.is_dir():
-            within = list(_pictures_below(path, set()))
+            within = list(_pictures_below(path, set(), Counter() if passed_over is None else passed_over))
             if not within:
-                raise DataError(f"{path}: no pictures in this folder; expected files that end in {', '.join(EXTENSIONS)}")
+                raise DataError(f"{path}: no pictures in this folder; expected files that end in {ENDINGS_IN_WORDS}")
             found += within
         elif path.exists():
+            if not is_regular(path):
+                raise DataError(f"{path}: is a pipe or a device, and no file; expected a picture, or a folder of pictures")
             found.append(path)
         elif matching := sorted(glob.glob(str(path)), key=natural_key):
             found += map(Path, matching)
@@ -197,17 +236,28 @@ def image_files(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
     return found
 
 
-def _pictures_below(folder: Path, above: set[str]) -> Iterator[Path]:
+def _pictures_below(folder: Path, above: set[str], passed_over: Counter[str]) -> Iterator[Path]:
     """`above` has the folders that lead here, by their true names: a link back to one of them is not followed."""
     true_name = os.path.realpath(folder)
     if true_name in above:
         return
     seen = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     entries = sorted(seen, key=lambda entry: natural_key(entry.name))
-    yield from (entry for entry in entries if entry.suffix.lower() in EXTENSIONS and entry.is_file())
+    yield from (entry for entry in entries if is_picture(entry, passed_over))
     for entry in entries:
         if entry.is_dir():
-            yield from _pictures_below(entry, above | {true_name})
+            yield from _pictures_below(entry, above | {true_name}, passed_over)
+
+
+def _as_bands(image: Any) -> np.ndarray:
+    """(H, W, C) of an image of any kind, all its bands."""
+    pixels = np.asarray(as_8_bit(image) if isinstance(image, Image.Image) and image.mode in ("1", "P") else image)
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.ndim != 3 or 0 in pixels.shape or pixels.dtype.kind not in "buif":
+        raise InputError(
+            f"ImageTransform: the image is {pixels.dtype} of shape {pixels.shape}, expected numbers (H, W) or (H, W, bands)"
+        )
+    return pixels
 
 
 def _as_image(image: Any) -> Image.Image:

@@ -17,24 +17,29 @@ import numpy as np
 
 from ..errors import InputError, check_choice
 from .dataset import Dataset
+from .folder import Size, sides_of
 from .transforms import CROP_FILLS, crop, flip, prepare
 
 # Keys carry what they are for. Without it the key (seed, e) would be the key (seed, e, 0): NumPy pads keys with zeros.
 _ORDER, _AUGMENT = 1, 2
 
+SAMPLERS = ("shuffled", "balanced")
+
 
 class BatchLoader:
-    """Cuts a data set into batches: float32 (B, C, image_size, image_size), standardised, and int64 labels (B,).
+    """Cuts a data set into batches: float32 (B, C, H, W), standardised, and int64 labels (B,).
 
     dataset         a Dataset
     batch_size      images in a batch; never more than the data set has
     train           True: shuffled in every epoch and augmented; False: in stored order and as they are
     seed            of order and augmentation, 0 ≤ seed < 2³²
-    image_size      side that the images are resized to; None: left as they are
+    image_size      side, or (H, W), that the images are resized to; None: left as they are
     mean, std       of each channel, as fractions of full brightness; None: those of the data set
     flip            mirror every other image, by chance. Turn it off where left and right differ in meaning, as in digits.
     crop_padding    shift each image by up to this many stored pixels in each direction; 0: not at all
     crop_fill       what comes in at the edge: "zero" (black) or "reflect" (the image, mirrored)
+    sampler         "shuffled": each image once in an epoch; "balanced": each class equally often, images of rare classes
+                    several times and of frequent ones not all, as many in an epoch as there are
     drop_last       leave out a last batch that is not full; None: in training, where batch statistics need images
 
     Raises InputError for an option that cannot be. All is NumPy on the host, whatever the backend.
@@ -47,12 +52,13 @@ class BatchLoader:
         *,
         train: bool,
         seed: int = 0,
-        image_size: int | None = None,
+        image_size: Size | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         flip: bool = True,
         crop_padding: int = 2,
         crop_fill: str = "zero",
+        sampler: str = "shuffled",
         drop_last: bool | None = None,
     ) -> None:
         _check_at_least("batch_size", batch_size, 1)
@@ -65,8 +71,12 @@ class BatchLoader:
             if height != width:
                 raise InputError(f"BatchLoader: the images of {dataset.name} are {height}x{width}; give an image_size")
             image_size = height
-        _check_at_least("image_size", image_size, 1)
+        if isinstance(image_size, list | tuple) and len(image_size) == 2:
+            image_size = (image_size[0], image_size[1]) if image_size[0] != image_size[1] else image_size[0]
+        for side in image_size if isinstance(image_size, tuple) else (image_size,):
+            _check_at_least("image_size", side, 1)
         check_choice("crop_fill", crop_fill, CROP_FILLS)
+        check_choice("sampler", sampler, SAMPLERS)
         if crop_fill == "reflect" and train and crop_padding >= min(height, width):
             raise InputError(f"BatchLoader: crop_padding {crop_padding} cannot be reflected in {height}x{width} images")
         self.dataset = dataset
@@ -81,8 +91,14 @@ class BatchLoader:
         self.flip = flip
         self.crop_padding = crop_padding
         self.crop_fill = crop_fill
+        self.sampler = sampler
         self.drop_last = train if drop_last is None else drop_last
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(dataset)))  # of the epoch asked for last
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """(H, W) of what the model is given."""
+        return sides_of(self.image_size)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -95,7 +111,8 @@ class BatchLoader:
             return self._order[1]
         if self._order[0] != epoch:
             rng = np.random.default_rng([self.seed, _ORDER, epoch])
-            self._order = (epoch, rng.permutation(len(self.dataset)))
+            order = rng.permutation(len(self.dataset))
+            self._order = (epoch, order if self.sampler == "shuffled" else balanced(order, self.dataset.labels, rng))
         return self._order[1]
 
     def batch(self, epoch: int, index: int, part: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +135,7 @@ class BatchLoader:
         return (self.batch(epoch, index) for index in range(start, len(self)))
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
-        """Pictures, uint8 (B, H, W, C), as this loader gives them when it does not augment."""
+        """Pictures, uint8 (B, H, W, C) or float32 fractions, as this loader gives them when it does not augment."""
         return prepare(images, self.image_size, self.mean, self.std)
 
     def _augmented(self, images: np.ndarray, rng: np.random.Generator, total: int, part: slice) -> np.ndarray:
@@ -130,6 +147,17 @@ class BatchLoader:
         if self.crop_padding:
             images = crop(images, top, left, self.crop_padding, self.crop_fill)
         return images
+
+
+def balanced(order: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many positions as `order` (n,) has, each class equally often or once more, in turn within each round of the classes.
+
+    Images of a class come in the order that `order` has them in, over and over.
+    """
+    by_class = [order[labels[order] == label] for label in np.unique(labels)]
+    rounds = -(-len(order) // len(by_class))
+    turns = np.stack([np.resize(positions, rounds) for positions in by_class], axis=1)
+    return rng.permuted(turns, axis=1).ravel()[: len(order)]
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:

@@ -1,6 +1,6 @@
 """What happens to pictures before a model sees them: flip, crop, standardise, resize. All on the host, in batches.
 
-    stored    uint8 (B, H, W, C), as pictures are
+    stored    uint8 (B, H, W, C), as pictures are, or float32, fractions of full brightness, of any number of bands
     given     float32 (B, C, H', W'), as models take them
 
 Resizing is bilinear and separable, so it is two matrix products, y = R_h x R_wᵀ for each channel, with
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import InputError
+from .folder import Size, sides_of
 
 CROP_FILLS = {"zero": "constant", "reflect": "reflect"}  # our word, and that of np.pad
 
@@ -35,23 +36,27 @@ def resize_matrix(n_in: int, n_out: int) -> np.ndarray:
     return matrix
 
 
-def resize(x: np.ndarray, image_size: int) -> np.ndarray:
-    """Bilinear resize of float32 (B, C, H, W) to (B, C, image_size, image_size)."""
+def resize(x: np.ndarray, image_size: Size) -> np.ndarray:
+    """Bilinear resize of float32 (B, C, H, W) to a side, or to (H', W')."""
     height, width = x.shape[-2:]
-    if image_size != width:
-        x = x @ resize_matrix(width, image_size).T
-    if image_size != height:
-        x = resize_matrix(height, image_size) @ x
+    new_height, new_width = sides_of(image_size)
+    if new_width != width:
+        x = x @ resize_matrix(width, new_width).T
+    if new_height != height:
+        x = resize_matrix(height, new_height) @ x
     return x
 
 
-def prepare(images: np.ndarray, image_size: int, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """uint8 (B, H, W, C) to what a model takes: (image/255 − mean) / std, resized, float32 (B, C, image_size, image_size).
+def prepare(images: np.ndarray, image_size: Size, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Pictures (B, H, W, C) to what a model takes: (image/255 − mean) / std, resized, float32 (B, C, H', W').
 
+    images       uint8; or float32, which is not divided by 255
+    image_size   side, or (H', W')
     mean, std    one number for each channel, as fractions of full brightness
     """
+    full = 255.0 if images.dtype == np.uint8 else 1.0
     # (v/255 − m) / s as one multiplication and one addition for each pixel
-    factor = np.array([1.0 / (255.0 * s) for s in std], np.float32)[:, None, None]
+    factor = np.array([1.0 / (full * s) for s in std], np.float32)[:, None, None]
     shift = np.array([-m / s for m, s in zip(mean, std, strict=True)], np.float32)[:, None, None]
     x = images.transpose(0, 3, 1, 2).astype(np.float32, order="C")
     x *= factor

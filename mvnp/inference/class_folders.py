@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ class ClassFolders:
     classes    which class of the model each folder is
     files      all pictures (n,), folder by folder
     labels     int64 (n,), their classes of the model
+    passed_over    files in the folders that are no pictures, by extension
     """
 
     root: Path
@@ -41,6 +43,7 @@ class ClassFolders:
     classes: tuple[int, ...]
     files: tuple[Path, ...]
     labels: np.ndarray
+    passed_over: Counter[str] = field(default_factory=Counter)
 
 
 def find_class_folders(
@@ -57,14 +60,14 @@ def find_class_folders(
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise DataError(f"{root} {what}, expected a folder that has a folder of pictures for each class")
-    found = pictures_by_class(root, empty=True)
+    passed_over: Counter[str] = Counter()
+    found = pictures_by_class(root, empty=True, passed_over=passed_over)
     classes = _matched(root, tuple(found), count, names, imagenet)
     labelled = [(path, label) for paths, label in zip(found.values(), classes, strict=True) for path in paths]
     if not labelled:
         raise DataError(f"{root}: no pictures in its {len(found)} folders; expected files such as {next(iter(found))}/1.jpg")
-    return ClassFolders(
-        root, tuple(found), classes, tuple(path for path, _ in labelled), np.array([label for _, label in labelled], np.int64)
-    )
+    labels = np.array([label for _, label in labelled], np.int64)
+    return ClassFolders(root, tuple(found), classes, tuple(path for path, _ in labelled), labels, passed_over)
 
 
 def _matched(root: Path, folders: tuple[str, ...], count: int, names: Sequence[str] | None, imagenet: bool) -> tuple[int, ...]:

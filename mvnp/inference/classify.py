@@ -10,6 +10,7 @@ import numpy as np
 
 from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
+from ..data.image_file import MAX_BYTES
 from ..errors import DataError, InputError
 from ..models.mambavision import MambaVision
 from .pictures import PictureBatch, check_finite, picture_batches
@@ -26,17 +27,23 @@ class Prediction:
 
 
 def classify(
-    model: MambaVision, files: Sequence[Path], transform: ImageTransform, top: int = 5, batch_size: int = 16
+    model: MambaVision,
+    files: Sequence[Path],
+    transform: ImageTransform,
+    top: int = 5,
+    batch_size: int = 16,
+    max_bytes: int = MAX_BYTES,
 ) -> Iterator[Prediction]:
     """A Prediction for each file, in order, as they come.
 
-    top    how many classes; all of them where the model has fewer
+    top          how many classes; all of them where the model has fewer
+    max_bytes    what one picture may take once it is decoded
 
     Raises InputError for a model without a head.
     """
     check_head(model)
     errors: dict[int, DataError] = {}
-    for batch in picture_batches(files, transform, batch_size, errors.__setitem__):
+    for batch in picture_batches(files, transform, batch_size, errors.__setitem__, max_bytes=max_bytes):
         found = dict(_predictions(model, batch, files, min(top, model.num_classes)))
         for position in range(batch.start, batch.stop):
             yield found.get(position) or Prediction(files[position], error=errors.pop(position))

@@ -27,6 +27,7 @@ from numpy.lib import format as npy
 from ..atomic import write_with
 from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
+from ..data.image_file import MAX_BYTES
 from ..errors import DataError, InputError, check_choice
 from ..models.mambavision import MambaVision
 from .pictures import OnBroken, PictureBatch, check_finite, picture_batches
@@ -45,11 +46,13 @@ def write_features(
     batch_size: int = 16,
     on_broken: OnBroken | None = None,
     on_batch: Callable[[PictureBatch], None] | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> dict[str, tuple[int, ...]]:
     """Write the chosen ARRAYS, float32 or the model's float64, and `files` to `out`; the shapes of what was written.
 
     on_broken    told of each file that cannot be read and is left out; None: such a file ends it, with its DataError
     on_batch     told of each batch once it is done
+    max_bytes    what one picture may take once it is decoded
 
     The file is written whole or not at all. Raises InputError for a name that does not end in .npz, a folder that is not there
     or an unknown array; DataError where no picture could be read; OSError.
@@ -59,7 +62,7 @@ def write_features(
     done: list[int] = []
     with _named(out), contextlib.ExitStack() as stack:
         entries = {name: _Entry(stack.enter_context(tempfile.TemporaryFile(dir=out.parent))) for name in dict.fromkeys(arrays)}
-        for batch in picture_batches(files, transform, batch_size, on_broken or _raise):
+        for batch in picture_batches(files, transform, batch_size, on_broken or _raise, max_bytes=max_bytes):
             if batch.positions:
                 for name, values in _features(model, batch.x, list(entries)).items():
                     check_finite(values, batch, files)

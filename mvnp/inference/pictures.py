@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import ImageTransform, open_image
+from ..data import ImageTransform
+from ..data.image_file import MAX_BYTES
 from ..errors import CheckpointError, DataError
 
 OnBroken = Callable[[int, DataError], None]
@@ -25,15 +26,23 @@ class PictureBatch:
 
 
 def picture_batches(
-    files: Sequence[Path], transform: ImageTransform, batch_size: int, on_broken: OnBroken, start: int = 0
+    files: Sequence[Path],
+    transform: ImageTransform,
+    batch_size: int,
+    on_broken: OnBroken,
+    start: int = 0,
+    max_bytes: int = MAX_BYTES,
 ) -> Iterator[PictureBatch]:
-    """The files in order, `batch_size` at a time; `on_broken` is told the position of what is no picture, and the error."""
+    """The files in order, `batch_size` at a time; `on_broken` is told the position of what is no picture, and the error.
+
+    max_bytes    what one picture may take once it is decoded
+    """
     for first in range(start, len(files), batch_size):
         stop = min(first + batch_size, len(files))
         read = []
         for position in range(first, stop):
             try:
-                read.append((position, transform(open_image(files[position]))))
+                read.append((position, transform.read(files[position], max_bytes)))
             except DataError as error:
                 on_broken(position, error)
         x = np.stack([image for _, image in read]) if read else np.empty((0, *transform.shape), np.float32)

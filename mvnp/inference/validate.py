@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..data import ImageTransform
+from ..data.image_file import MAX_BYTES
 from ..errors import DataError, MvnpError
 from ..execution.stopping import StopRequest
 from ..models.mambavision import MambaVision
@@ -57,6 +58,15 @@ class Validation:
         of = np.ones(len(self.rank), bool) if label is None else self.found.labels == label
         return int(((self.rank >= 0) & (self.rank < k) & of).sum())
 
+    @property
+    def mean_accuracy(self) -> float:
+        """The mean over the classes, of those that have pictures, of the share that is right: rare ones count as much."""
+        counted = [(self.right(1, label), self._pictures(label)) for label in self.found.classes]
+        return float(np.mean([right / pictures for right, pictures in counted if pictures]))
+
+    def _pictures(self, label: int) -> int:
+        return int(((self.found.labels == label) & (self.rank >= 0)).sum())
+
     def confusion(self) -> np.ndarray:
         """int64 (folders, folders + 1): rows what pictures are, columns what they were taken for, last what has no folder."""
         F = len(self.found.folders)
@@ -71,7 +81,7 @@ class Validation:
         """As JSON can hold it."""
         rows = []
         for folder, label in zip(self.found.folders, self.found.classes, strict=True):
-            pictures = int(((self.found.labels == label) & (self.rank >= 0)).sum())
+            pictures = self._pictures(label)
             rows.append(
                 {
                     "folder": folder,
@@ -85,6 +95,7 @@ class Validation:
             "pictures": self.counted,
             "top1": self.right(1) / self.counted,
             "top5": self.right(5) / self.counted,
+            "mean_of_classes": self.mean_accuracy,
             "classes": rows,
             "left_out": {str(self.found.files[position]): why for position, why in self.broken.items()},
         }
@@ -100,6 +111,7 @@ def validate(
     on_batch: Callable[[PictureBatch, float], None] | None = None,
     on_broken: OnBroken | None = None,
     announce: bool = False,
+    max_bytes: int = MAX_BYTES,
 ) -> Validation:
     """Ask the model about every picture.
 
@@ -107,6 +119,7 @@ def validate(
     on_start      told how many pictures were done before
     on_batch      told of each batch, and of the share that is right so far
     on_broken     told of each picture that cannot be read; it is left out of all counts
+    max_bytes     what one picture may take once it is decoded
     announce      say on standard error that Ctrl-C was heard, while the batch is finished
 
     A rank counts the classes with a larger logit, and those with the same one that come first. Raises ValidationInterrupted on
@@ -129,7 +142,7 @@ def validate(
 
     saved = time.monotonic()
     with StopRequest(announce) as stop:
-        for batch in picture_batches(found.files, transform, batch_size, note_broken, state.done):
+        for batch in picture_batches(found.files, transform, batch_size, note_broken, state.done, max_bytes):
             if batch.positions:
                 positions = list(batch.positions)
                 logits = logits_of(model, batch, found.files)

@@ -28,7 +28,7 @@ _KIND = "validation"
 _CALLED = {
     "weights": "the weights",
     "pictures": "the pictures",
-    "preparation": "how pictures are prepared (--size)",
+    "preparation": "how pictures are prepared (--size, --range)",
     "classes": "the classes",
 }
 

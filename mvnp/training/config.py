@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import InputError, nearest
 
 PRECISIONS = ("full", "mixed")
+BEST_BY = ("accuracy", "mean-accuracy", "loss")
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class TrainingConfig:
     """The settings of a run. The same settings, data and machine give the same weights, bit for bit.
 
     model             arguments of MambaVision; in_chans and num_classes follow the data set and seed this seed, where absent
-    dataset           what `mvnp.data.load_dataset` takes: a name or a folder
+    dataset           what `mvnp.data.load_parts` takes: a name, a folder or a file
     dataset_options   its other arguments
-    loader_options    arguments of `mvnp.data.BatchLoader`: image_size, mean, std, flip, crop_padding, crop_fill
+    loader_options    arguments of `mvnp.data.BatchLoader`: image_size, mean, std, flip, crop_padding, crop_fill, sampler
     precision         "full", that of the model, or "mixed": caches and gradients are stored in float16
                       (execution/half.py) and the loss is scaled (loss_scale.py); sums, products and weights are float32
     epochs            passes over the training images
@@ -34,7 +35,11 @@ class TrainingConfig:
     seed              of order, augmentation, dropout, drop path and, unless `model` has its own, initial weights
     eval_every        epochs between evaluations; the last epoch is always evaluated
     checkpoint_every  steps between checkpoints, besides the one after each epoch; 0: none besides
-    patience          epochs without a better test accuracy after which the run ends early; 0: it never does
+    patience          epochs without a better one after which the run ends early; 0: it never does
+    class_weights     what a picture counts in the loss, by its class: "balanced", as much as its class is rarer than others;
+                      or {name: weight} of all classes; None: all alike
+    best_by           what the best epoch is chosen by: "accuracy", "mean-accuracy" (the mean of the accuracies of the classes)
+                      or "loss"
 
     For fine-tuning (finetune.py), where `model` has only what is to differ from the model of the weights:
     weights           what to begin from: a file or a name, as `mvnp.load_pretrained` takes it; None: from scratch
@@ -64,6 +69,8 @@ class TrainingConfig:
     eval_every: int = 1
     checkpoint_every: int = 200
     patience: int = 0
+    class_weights: str | dict[str, float] | None = None
+    best_by: str = "accuracy"
     weights: str | None = None
     weights_options: dict[str, Any] = field(default_factory=dict)
     frozen: bool = False
@@ -94,6 +101,15 @@ class TrainingConfig:
         _require(self.weights is None or isinstance(self.weights, str), "weights", self.weights, "a file or a name, or None")
         _require(isinstance(self.frozen, bool), "frozen", self.frozen, "True or False")
         _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "a number above 0 and at most 1")
+        _require(self.best_by in BEST_BY, "best_by", self.best_by, f"one of {', '.join(BEST_BY)}")
+        if isinstance(self.class_weights, Mapping):
+            object.__setattr__(self, "class_weights", _plain("class_weights", self.class_weights))
+            for name, value in self.class_weights.items():
+                real = isinstance(value, int | float) and not isinstance(value, bool)
+                _require(real and value >= 0, f"class_weights of {name!r}", value, "a number of at least 0")
+        else:
+            expected = '"balanced", {class: weight} or None'
+            _require(self.class_weights in (None, "balanced"), "class_weights", self.class_weights, expected)
         if self.frozen and self.layer_decay != 1:
             raise InputError(
                 f"training: layer_decay is {self.layer_decay}, but with frozen=True only the head is trained; leave it out"

@@ -17,11 +17,16 @@ from .distributed import Ranks
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Share of images whose class has the largest logit, mean cross-entropy in nats, and number of images."""
+    """Share of images whose class has the largest logit, mean cross-entropy in nats, and number of images.
+
+    mean_accuracy    the mean over the classes, of those that have images, of the share that is right among theirs: rare
+                     classes count as much as frequent ones
+    """
 
     accuracy: float
     loss: float
     count: int
+    mean_accuracy: float
 
 
 def evaluate(
@@ -41,22 +46,25 @@ def evaluate(
         own = number + ranks.rank
         if own < len(loader):
             images, labels = loader.batch(0, own)
-            sums[own] = _correct_and_loss(model(from_numpy(images)), labels)
+            sums[own] = _loss_and_correct(model(from_numpy(images)), labels)
         if on_batch is not None:
             on_batch(number)
     # One read for all batches: a GPU is not made to wait between them.
-    found = to_numpy(array_module(*sums.values()).stack(list(sums.values()))) if sums else np.zeros((0, 2))
+    found = to_numpy(array_module(*sums.values()).stack(list(sums.values()))) if sums else np.zeros((0, 1))
     by_batch = {number: row for rows in ranks.all_gather(list(zip(sums, found, strict=True))) for number, row in rows}
     # In the order of the batches: the sum does not depend on who took which.
-    correct, loss = np.stack([by_batch[number] for number in sorted(by_batch)]).sum(axis=0)
+    loss, *correct = np.stack([by_batch[number] for number in sorted(by_batch)]).sum(axis=0)
     count = sum(loader.batch_length(number) for number in range(len(loader)))
-    return Evaluation(accuracy=float(correct) / count, loss=float(loss) / count, count=count)
+    shown = np.bincount(loader.dataset.labels[loader.order(0)][:count], minlength=len(correct))
+    by_class = np.array(correct)[shown > 0] / shown[shown > 0]
+    return Evaluation(float(sum(correct)) / count, float(loss) / count, count, float(by_class.mean()))
 
 
-def _correct_and_loss(logits: Array, labels: np.ndarray) -> Array:
-    """How many are right, and the sum of their losses: float64 (2,), on the logits' device."""
+def _loss_and_correct(logits: Array, labels: np.ndarray) -> Array:
+    """The sum of the losses, and how many of each class are right: float64 (1 + C,), on the logits' device."""
     xp = array_module(logits)
     with np.errstate(over="ignore", invalid="ignore"):
         loss, _ = cross_entropy_forward(logits, labels)
-    right = logits.argmax(axis=1) == from_numpy(labels)
-    return xp.stack([right.sum().astype("float64"), loss.astype("float64") * len(labels)])
+    labels = from_numpy(labels)
+    right = (logits.argmax(axis=1) == labels)[:, None] & (labels[:, None] == xp.arange(logits.shape[1]))
+    return xp.concatenate([loss.astype("float64").reshape(1) * len(labels), right.sum(axis=0).astype("float64")])

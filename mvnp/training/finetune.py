@@ -19,7 +19,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
-from ..data import load_dataset
+from ..data import load_parts
 from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
@@ -27,7 +27,7 @@ from .config import TrainingConfig
 from .distributed import Ranks
 from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
-from .run import describe, make_loaders
+from .run import describe, loaders_of
 from .run_checkpoint import Checkpoint
 from .run_folder import TrainingResult, open_run
 from .trainer import Trainer
@@ -70,11 +70,12 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
         folder = ranks.from_first(lambda: open_run(out, settings))
         config = folder.config
         model, about = pretrained.model, {"variant": pretrained.variant}
-    parts = load_dataset(config.dataset, **config.dataset_options)
-    train_set, test_set = (in_channels(part, model.in_chans) for part in parts)
-    train_loader, test_loader = make_loaders(config, train_set, test_set)
+    parts = load_parts(config.dataset, **config.dataset_options)
+    fitting: dict[str, Any] = {part.part: in_channels(part, model.in_chans) for part in parts}
+    parts = replace(parts, **fitting)
+    train_loader, test_loader, final_loader = loaders_of(config, parts)
     if not resume:
-        model.reset_head(len(train_set.classes), config.seed)
+        model.reset_head(len(parts.train.classes), config.seed)
         about.update(describe(model, train_loader))
     scales = learning_rate_scales(model, config.layer_decay) if config.layer_decay != 1 else None
     return Trainer(
@@ -82,6 +83,8 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
         train_loader,
         test_loader,
         folder,
+        final_loader=final_loader,
+        notes=parts.notes,
         quiet=quiet,
         about=about,
         lr_scales=scales,
@@ -91,7 +94,7 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
 
 
 def completed(config: TrainingConfig, pretrained: Pretrained) -> TrainingConfig:
-    """The settings with what they leave open as the weights have it: channels, image size, mean and deviation.
+    """The settings with what they leave open as the weights have it: channels, image size, mean, deviation and range.
 
     Raises InputError where the image size is open and the weights do not tell it.
     """
@@ -100,19 +103,22 @@ def completed(config: TrainingConfig, pretrained: Pretrained) -> TrainingConfig:
     if "image_size" not in loader:
         loader["image_size"] = _side(images.get("size"), config.weights)
     for name in ("mean", "std"):
-        if name in images:
+        if len(images.get(name, ())) == pretrained.model.in_chans:
             loader.setdefault(name, list(images[name]))
     dataset.setdefault("image_size", loader["image_size"])
     dataset.setdefault("channels", pretrained.model.in_chans)
+    if images.get("value_range") is not None:
+        dataset.setdefault("value_range", images["value_range"])
     return replace(config, dataset_options=dataset, loader_options=loader)
 
 
-def _side(size: Any, weights: str | None) -> int:
-    sides = set(size) if isinstance(size, tuple | list) else {size}
-    if len(sides) != 1 or None in sides:
-        known = "does not say what size of image it was trained on" if None in sides else f"was trained on images of {size}"
-        raise InputError(f"{weights} {known}; give image_size (--image-size), the side in pixels")
-    return int(sides.pop())
+def _side(size: Any, weights: str | None) -> int | list[int]:
+    if size is None:
+        raise InputError(
+            f"{weights} does not say what size of image it was trained on; give image_size (--image-size), the side in pixels,"
+            " or HxW"
+        )
+    return [int(side) for side in size] if isinstance(size, tuple | list) else int(size)
 
 
 def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:

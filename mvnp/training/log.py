@@ -1,12 +1,17 @@
 """The log of a run: one JSON object a line.
 
     {"event": "step", "step", "epoch", "lr", "loss", "grad_norm"}
-    {"event": "epoch", "step", "epoch", "train_loss", "test_loss", "test_accuracy", "best_accuracy", "images_per_second",
-     "seconds"}
+    {"event": "epoch", "step", "epoch", "train_loss", "test_loss", "test_accuracy", "test_mean_accuracy", "best_accuracy",
+     "images_per_second", "seconds"}
+    {"event": "test", "step", "epoch", "loss", "accuracy", "mean_accuracy"}
+
+The images of an epoch's `test_…` are those that choose the best epoch: the validation part where the data set has one. Then the
+event "test" has the last word, once, about the best epoch and the test part. `mean_accuracy` is the mean of the classes'
+accuracies.
 
 Steps and epochs count from 1. Losses are in nats, accuracies shares of 1, `seconds` the time trained so far, over all
 resumptions. A step that was skipped (mixed precision, loss_scale.py) has null for `grad_norm`; an epoch that was not evaluated
-has null for `test_loss` and `test_accuracy`.
+has null for all `test_…`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..data import BatchLoader, Dataset, ImageTransform, load_dataset
+from ..data import BatchLoader, DataParts, Dataset, ImageTransform, load_parts
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
@@ -47,11 +47,21 @@ def _train(config: TrainingConfig | None, out: str | Path, resume: bool, quiet: 
     if config.weights is not None:
         how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
         raise TrainingError(f"these settings are those of a fine-tuning from {config.weights}; {how}")
-    train_set, test_set = load_dataset(config.dataset, **config.dataset_options)
-    train_loader, test_loader = make_loaders(config, train_set, test_set)
-    model = make_model(config, train_set)
+    parts = load_parts(config.dataset, **config.dataset_options)
+    train_loader, test_loader, final_loader = loaders_of(config, parts)
+    model = make_model(config, parts.train)
     about = describe(model, train_loader)
-    return Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about, ranks=ranks).run()
+    return Trainer(
+        model,
+        train_loader,
+        test_loader,
+        folder,
+        final_loader=final_loader,
+        notes=parts.notes,
+        quiet=quiet,
+        about=about,
+        ranks=ranks,
+    ).run()
 
 
 def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
@@ -64,6 +74,17 @@ def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
         "std": list(loader.std),
         "images": asdict(ImageTransform.of_loader(loader)),
     }
+
+
+def loaders_of(config: TrainingConfig, parts: DataParts) -> tuple[BatchLoader, BatchLoader | None, BatchLoader | None]:
+    """Batches to train on, to choose the best epoch by, and for a last word, as far as there are images for these."""
+    train_loader, test_loader = make_loaders(config, parts.train, parts.chooser or parts.train)
+    _, final_loader = make_loaders(config, parts.train, parts.test or parts.train)
+    return (
+        train_loader,
+        None if parts.chooser is None else test_loader,
+        None if parts.val is None or parts.test is None else final_loader,
+    )
 
 
 def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) -> tuple[BatchLoader, BatchLoader]:

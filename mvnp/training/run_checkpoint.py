@@ -31,8 +31,10 @@ class Position:
 
     epoch, batch, step    epochs finished and evaluated; batches of the current one; steps in all
     loss_sum              of the steps of the current epoch
-    accuracy              of the last evaluation
+    accuracy, mean_accuracy    of the last evaluation
     best_accuracy, best_epoch    of the best, and the epoch, from 1, after which it was
+    best_score            what it was the best by: the larger the better
+    final                 what the test part said of the best epoch, where another part chose it: accuracy, mean accuracy
     log_size              bytes of the log that belong to this position
     seconds               spent training so far
     loss_scale, good_steps    of training in mixed precision: see loss_scale.py
@@ -45,6 +47,9 @@ class Position:
     accuracy: float | None = None
     best_accuracy: float | None = None
     best_epoch: int | None = None
+    mean_accuracy: float | None = None
+    best_score: float | None = None
+    final: list[float] | None = None
     log_size: int = 0
     seconds: float = 0.0
     loss_scale: float = FIRST

@@ -8,14 +8,18 @@ log.jsonl                 see mvnp/training/log.py
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..atomic import make_folder, remove_stale
 from ..errors import CheckpointError, InputError, TrainingError
 from .config import TrainingConfig
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
+
+# Settings that a run may go on with otherwise than it began: longer, or after it has diverged.
+CHANGEABLE = ("epochs", "lr", "min_lr", "warmup_epochs", "clip_norm", "patience", "eval_every", "checkpoint_every")
 
 CHECKPOINT, BEST, LOG = "checkpoint.safetensors", "best.safetensors", "log.jsonl"
 
@@ -24,7 +28,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended. `accuracy` is that after the last epoch, `best_accuracy` the highest, after `best_epoch`."""
+    """How a run ended. `accuracy` is that after the last epoch, `best_accuracy` the best, after `best_epoch`.
+
+    part             which part these are of: "val", "test", or None: then they are NaN, and the last epoch is the best
+    mean_accuracy    the mean of the classes' accuracies, after the last epoch
+    final_accuracy, final_mean_accuracy    of the test part, after the best epoch, where "val" has chosen that; else None
+    """
 
     steps: int
     epochs: int
@@ -35,6 +44,10 @@ class TrainingResult:
     checkpoint: Path
     best: Path
     log: Path
+    part: str | None = "test"
+    mean_accuracy: float = math.nan
+    final_accuracy: float | None = None
+    final_mean_accuracy: float | None = None
 
 
 @dataclass
@@ -44,6 +57,7 @@ class RunFolder:
     path: Path
     config: TrainingConfig
     resumed: Checkpoint | None = None
+    notes: tuple[str, ...] = ()  # what is otherwise than when the run began
 
     @property
     def checkpoint(self) -> Path:
@@ -57,14 +71,19 @@ class RunFolder:
     def log(self) -> Path:
         return self.path / LOG
 
-    def result(self, position: Position) -> TrainingResult:
-        """What a run that has come to its end gives."""
+    def result(self, position: Position, part: str | None = "test") -> TrainingResult:
+        """What a run that has come to its end gives. Accuracies that nothing was held out for are NaN."""
+        final: list[Any] = position.final or [None, None]
         return TrainingResult(
             steps=position.step,
             epochs=position.epoch,
-            accuracy=known(position.accuracy),
-            best_accuracy=known(position.best_accuracy),
+            accuracy=math.nan if position.accuracy is None else position.accuracy,
+            best_accuracy=math.nan if position.best_accuracy is None else position.best_accuracy,
             best_epoch=known(position.best_epoch),
+            part=part,
+            mean_accuracy=math.nan if position.mean_accuracy is None else position.mean_accuracy,
+            final_accuracy=final[0],
+            final_mean_accuracy=final[1],
             seconds=position.seconds,
             checkpoint=self.checkpoint,
             best=self.best,
@@ -75,7 +94,7 @@ class RunFolder:
 def open_run(out: str | Path, config: TrainingConfig | None = None, resume: bool = False) -> RunFolder:
     """Make the folder of a new run, or open that of an earlier one to go on with it.
 
-    config    None, with `resume`: the earlier run's
+    config    None, with `resume`: the earlier run's. What it may have otherwise than the earlier run: CHANGEABLE.
 
     Raises TrainingError where the folder cannot be written to, holds a run already (without `resume`) or none (with it), or
     the earlier run had other settings; CheckpointError where its checkpoint is damaged.
@@ -107,14 +126,22 @@ def _reopen(path: Path, config: TrainingConfig | None) -> RunFolder:
         other = f". {BEST} in the same folder may be copied into its place" if _is_run(path / BEST) else ""
         raise CheckpointError(f"{error}{other}") from error
     differing = config.differences(resumed.config) if config is not None else []
+    if config is not None and config.epochs < resumed.position.epoch:
+        raise TrainingError(
+            f"the run in {path} has {resumed.position.epoch} epochs behind it, and epochs is {config.epochs}; it counts from"
+            f" the beginning: give more, such as {resumed.position.epoch + config.epochs}"
+        )
+    changed = [(name, now, then) for name, now, then in differing if name in CHANGEABLE]
+    differing = [each for each in differing if each[0] not in CHANGEABLE]
     if differing:
         listed = "; ".join(f"{name} is {now!r} and was {then!r}" for name, now, then in differing)
         raise TrainingError(
             f"the run in {path} can only go on with the settings that it began with, and these differ: {listed}."
-            " Leave them as they were, or start anew in another folder"
+            f" Leave them as they were, or start anew in another folder; what may be changed is {', '.join(CHANGEABLE)}"
         )
     make_folder(path, TrainingError)
-    return _cleared(RunFolder(path, resumed.config, resumed))
+    notes = tuple(f"{name} is {now!r} from here on, and was {then!r}" for name, now, then in changed)
+    return _cleared(RunFolder(path, config if config is not None and changed else resumed.config, resumed, notes))
 
 
 def _is_run(path: Path) -> bool:

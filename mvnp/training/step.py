@@ -52,6 +52,7 @@ def train_step(
     seed: int | list[int] = 0,
     clip_norm: float | None = None,
     label_smoothing: float = 0.0,
+    class_weights: np.ndarray | None = None,
     ranks: Ranks | None = None,
     total: int | None = None,
     micro_batch: int = 0,
@@ -61,6 +62,7 @@ def train_step(
 
     seed       of dropout and drop path in this step
     clip_norm  limit of the gradients' global norm; None: no limit
+    class_weights    (classes,), what the loss of an image counts, by its label; None: all alike
     ranks      that take this step together, each with its own share of the images; None: this process by itself
     total      images of all ranks; None, where this process is by itself: those that it is given
     micro_batch    images at a time that a process may keep caches of the last levels for (execution/checkpointing.py); 0: all
@@ -80,7 +82,10 @@ def train_step(
     # What overflows ends as a loss or a norm that is not finite, here or in the next step, and is reported once.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logits = model(from_numpy(images), tape)
-        loss, cache = cross_entropy_forward(logits, labels, label_smoothing)
+        if class_weights is None:
+            loss, cache = cross_entropy_forward(logits, labels, label_smoothing)
+        else:
+            loss, cache = cross_entropy_forward(logits, weighted(labels, class_weights, label_smoothing, logits.shape[1]))
         # The mean over the whole batch: the mean over this share, weighted by it, and added up.
         model.backward(cross_entropy_backward(share * (loss_scale or 1.0), cache), tape)
         grads = model.gradients(tape)
@@ -96,6 +101,12 @@ def train_step(
         optimizer.step(clipped(grads, norm, clip_norm), lr)
     tape.commit()
     return StepResult(nats, norm)
+
+
+def weighted(labels: np.ndarray, weights: np.ndarray, smoothing: float, classes: int) -> np.ndarray:
+    """p of the cross-entropy's equation (1) times the weight of each image's class: so are its loss and gradient."""
+    one = labels[:, None] == np.arange(classes)
+    return weights[labels, None] * ((1 - smoothing) * one + smoothing / classes)
 
 
 def _read(*scalars: Array) -> list[float]:

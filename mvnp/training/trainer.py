@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..backend import from_numpy, gpu_memory
-from ..core import Layer
-from ..data import BatchLoader
-from ..errors import TrainingError, TrainingInterrupted
+from ..checkpoint import load_checkpoint
+from ..core import Layer, Tape
+from ..data import BatchLoader, Dataset
+from ..errors import InputError, TrainingError, TrainingInterrupted, nearest
 from ..execution.stopping import StopRequest
 from .adamw import AdamW
+from .config import TrainingConfig
 from .distributed import Ranks
 from .evaluate import Evaluation, evaluate
 from .log import NoLog, RunLog
@@ -38,6 +40,9 @@ _TAPE = 3
 class Trainer:
     """A run: a model, its data, and a folder from `open_run`. `train` makes one; a model of your own goes in here.
 
+    test_loader  what chooses the best epoch; None: nothing does, and the last one is the best
+    final_loader images that have chosen nothing, for a last word about the best epoch; None: there is none
+    notes        what was found about the data, in words, said before the first step
     about        what to note in the checkpoints about model and data, ready for JSON
     lr_scales    factors of the learning rate of single parameters, by name
     save_best    writes the model after an epoch that was better than all before to the path it is given; None: a
@@ -49,9 +54,11 @@ class Trainer:
         self,
         model: Layer,
         train_loader: BatchLoader,
-        test_loader: BatchLoader,
+        test_loader: BatchLoader | None,
         folder: RunFolder,
         *,
+        final_loader: BatchLoader | None = None,
+        notes: tuple[str, ...] = (),
         quiet: bool = False,
         about: dict[str, Any] | None = None,
         lr_scales: Mapping[str, float] | None = None,
@@ -59,7 +66,11 @@ class Trainer:
         ranks: Ranks | None = None,
     ) -> None:
         self.model, self.folder, self.config = model, folder, folder.config
-        self.train_loader, self.test_loader = train_loader, test_loader
+        self.train_loader, self.test_loader, self.final_loader = train_loader, test_loader, final_loader
+        self.part = None if test_loader is None else test_loader.dataset.part
+        self._called = "validation" if self.part == "val" else "test"
+        self._notes = (*notes, *folder.notes)
+        self._class_weights = class_weights(self.config, train_loader.dataset)
         self.batches = len(train_loader)
         self.total_steps = self.config.epochs * self.batches
         self.optimizer = AdamW(model.named_parameters(), weight_decay=self.config.weight_decay, lr_scales=lr_scales)
@@ -76,7 +87,7 @@ class Trainer:
     def run(self) -> TrainingResult:
         """Train to the end. Raises TrainingInterrupted, TrainingError, and InputError for images that do not fit the model."""
         # One image through the model: what does not fit shows now, before anything is written.
-        self.model(from_numpy(self.test_loader.batch(0, 0)[0][:1]))
+        self._check_fit()
         if self.folder.resumed is None and self.ranks.first:
             # There is always something to go on from, and a full disk shows before the work, not after.
             write_checkpoint(self.folder.checkpoint, self._checkpoint())
@@ -89,20 +100,32 @@ class Trainer:
                 while not self._is_over():
                     self._train_epoch(stop)
                     self._finish_epoch(stop)
+                self._finish(stop)
             peak = gpu_memory()
             if peak is not None:
                 self.progress.say(f"peak GPU memory {peak / 1e6:.0f} MB")
         finally:
             self.progress.close()
             self._log.close()
-        return self.folder.result(self.position)
+        return self.folder.result(self.position, self.part)
+
+    def _check_fit(self) -> None:
+        image = from_numpy(self.train_loader.prepare(self.train_loader.dataset.images[:1]))
+        self.model(image)
+        if 1 in (self.train_loader.batch_length(number) for number in (0, self.batches - 1)):
+            try:
+                self.model(image, Tape(training=True))
+            except InputError as error:
+                raise InputError(
+                    f"a batch of one image cannot be trained on: {error}. Use a --batch-size of at least 2, or larger images"
+                ) from error
 
     def _is_over(self) -> bool:
         """All epochs done, or none of the last `patience` better than the best before: read off the position alone."""
         config, position = self.config, self.position
         if position.epoch == config.epochs:
             return True
-        tested = position.epoch % config.eval_every == 0 and position.best_epoch is not None
+        tested = self.part is not None and position.epoch % config.eval_every == 0 and position.best_epoch is not None
         return bool(config.patience) and tested and position.epoch - known(position.best_epoch) >= config.patience
 
     def _train_epoch(self, stop: StopRequest) -> None:
@@ -131,15 +154,17 @@ class Trainer:
     def _finish_epoch(self, stop: StopRequest) -> None:
         """Evaluate where it is due, and write all down. Asked to stop in between, it leaves the epoch to be finished later."""
         position, epoch = self.position, self.position.epoch + 1
-        due = epoch % self.config.eval_every == 0 or epoch == self.config.epochs
-        tested = self._evaluate(stop) if due else None
+        last = epoch == self.config.epochs
+        due = epoch % self.config.eval_every == 0 or last
+        tested = self._evaluate(stop, self.test_loader) if due and self.test_loader is not None else None
         train_loss = position.loss_sum / self.batches
-        improved = tested is not None and (position.best_accuracy is None or tested.accuracy > position.best_accuracy)
+        improved = last if self.test_loader is None else self._is_better(tested)
         position.epoch, position.batch, position.loss_sum = epoch, 0, 0.0
         if tested is not None:
-            position.accuracy = tested.accuracy
-            if improved:
-                position.best_accuracy, position.best_epoch = tested.accuracy, epoch
+            position.accuracy, position.mean_accuracy = tested.accuracy, tested.mean_accuracy
+        if improved:
+            position.best_accuracy, position.best_epoch, position.final = position.accuracy, epoch, None
+            position.best_score = None if tested is None else self._score(tested)
         self._log.write(
             event="epoch",
             step=position.step,
@@ -147,19 +172,54 @@ class Trainer:
             train_loss=train_loss,
             test_loss=None if tested is None else tested.loss,
             test_accuracy=None if tested is None else tested.accuracy,
+            test_mean_accuracy=None if tested is None else tested.mean_accuracy,
             best_accuracy=position.best_accuracy,
             images_per_second=self._speed.rate(),
             seconds=position.seconds,
         )
-        found = "" if tested is None else f", test loss {tested.loss:.3f}, test accuracy {tested.accuracy:.2%}"
-        best = " (best so far)" if improved and epoch > 1 else ""
+        called = self._called
+        found = "" if tested is None else f", {called} loss {tested.loss:.3f}, {called} accuracy {in_words(tested)}"
+        best = " (best so far)" if improved and tested is not None and epoch > 1 else ""
         self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{found}{best}{self._speed}")
         if improved:
             self._save_best()
         self._save(self.folder.checkpoint)
         if self._is_over() and epoch < self.config.epochs:
             waited = epoch - known(position.best_epoch)
-            self.progress.say(f"no better test accuracy for {waited} epoch{'s' * (waited > 1)}: stopping early")
+            better = "test accuracy" if self.config.best_by == "accuracy" else self.config.best_by.replace("-", " ")
+            better = better.replace("test", self._called)
+            self.progress.say(f"no better {better} for {waited} epoch{'s' * (waited > 1)}: stopping early")
+
+    def _score(self, tested: Evaluation) -> float:
+        """What epochs are compared by: the larger the better."""
+        by = {"accuracy": tested.accuracy, "mean-accuracy": tested.mean_accuracy, "loss": -tested.loss}
+        return by[self.config.best_by]
+
+    def _is_better(self, tested: Evaluation | None) -> bool:
+        position = self.position
+        best = position.best_score if position.best_score is not None else position.best_accuracy
+        return tested is not None and (best is None or self._score(tested) > best)
+
+    def _finish(self, stop: StopRequest) -> None:
+        """The last word: what the test part says of the best epoch, which it did not choose."""
+        position = self.position
+        if self.final_loader is None or position.final is not None:
+            return
+        last = {key: array.copy() for key, array in self.model.state_dict(copy=False).items()}
+        if position.best_epoch != position.epoch:
+            best = self.ranks.from_first(lambda: load_checkpoint(self.folder.best))
+            self.model.load_state_dict(best)
+        try:
+            tested = self._evaluate(stop, self.final_loader)
+        finally:
+            self.model.load_state_dict(last)
+        position.final = [tested.accuracy, tested.mean_accuracy]
+        fields = {"loss": tested.loss, "accuracy": tested.accuracy, "mean_accuracy": tested.mean_accuracy}
+        self._log.write(event="test", step=position.step, epoch=position.best_epoch, **fields)
+        self.progress.say(
+            f"test accuracy {in_words(tested)} of the best epoch, on {tested.count} images that have chosen nothing"
+        )
+        self._save(self.folder.checkpoint)
 
     def _step(self, images: np.ndarray, labels: np.ndarray, lr: float, total: int) -> StepResult:
         config, position = self.config, self.position
@@ -174,6 +234,7 @@ class Trainer:
                 seed=[config.seed, _TAPE, position.step],
                 clip_norm=config.clip_norm,
                 label_smoothing=config.label_smoothing,
+                class_weights=self._class_weights,
                 ranks=self.ranks,
                 total=total,
                 micro_batch=config.micro_batch,
@@ -187,7 +248,10 @@ class Trainer:
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
             if all(self.ranks.all_gather(bool(np.isfinite(images).all()))):
-                advice = f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps."
+                advice = (
+                    f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps. To go on from there with one:"
+                    f" {self._how_to_resume()} --lr {config.lr / 3:.2g}"
+                )
             else:
                 advice = "The images of this batch hold values that are not finite: look at the data."
             raise TrainingError(f"stopped at {where}: {error}. {self._last_good()} {advice}") from error
@@ -197,15 +261,15 @@ class Trainer:
             position = self.position
             position.loss_scale, position.good_steps = adapted(position.loss_scale, position.good_steps, overflowed)
 
-    def _evaluate(self, stop: StopRequest) -> Evaluation:
-        self.progress.begin("testing", len(self.test_loader))
+    def _evaluate(self, stop: StopRequest, loader: BatchLoader) -> Evaluation:
+        self.progress.begin("testing", len(loader))
         before = time.monotonic()
 
         def on_batch(number: int) -> None:
             self.progress.advance()
             self._stop_if_asked(stop)
 
-        tested = evaluate(self.model, self.test_loader, on_batch, self.ranks)
+        tested = evaluate(self.model, loader, on_batch, self.ranks)
         self.position.seconds += time.monotonic() - before
         if not math.isfinite(tested.loss):
             raise TrainingError(f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}")
@@ -272,6 +336,8 @@ class Trainer:
         self._saved_step = checkpoint.position.step
 
     def _announce(self) -> None:
+        for note in self._notes:
+            self.progress.say(note)
         if self._log.lost:
             self.progress.say(f"{self.folder.log} has lost {self._log.lost} bytes since the checkpoint; going on without them")
         if self.folder.resumed is not None:
@@ -280,3 +346,32 @@ class Trainer:
 
     def _last_good(self) -> str:
         return f"The last good checkpoint, after step {self._saved_step}, is {self.folder.checkpoint}."
+
+
+def class_weights(config: TrainingConfig, data: Dataset) -> np.ndarray | None:
+    """What an image counts in the loss, by its label: float64 (classes,); None: all alike.
+
+    "balanced" is n / (K n_c), of n images of K classes, n_c of each: one on the average over the images, and the same for every
+    class as a whole. Raises InputError for weights that do not name the classes.
+    """
+    chosen = config.class_weights
+    if chosen is None:
+        return None
+    if isinstance(chosen, dict):
+        strange = [name for name in chosen if name not in data.classes]
+        missing = [name for name in data.classes if name not in chosen]
+        if strange or missing:
+            what = f"has no class {strange[0]!r}{nearest(strange[0], data.classes)}" if strange else f"also has {missing[0]!r}"
+            raise InputError(f"class weights are to name every class of {data.name}, which {what}: {', '.join(data.classes)}")
+        weights = np.array([chosen[name] for name in data.classes], np.float64)
+        if not weights.any():
+            raise InputError("class weights are all 0, expected one above 0 at least")
+        return weights
+    counts = data.counts
+    return np.where(counts > 0, len(data) / ((counts > 0).sum() * np.maximum(counts, 1)), 0.0)
+
+
+def in_words(tested: Evaluation) -> str:
+    """`86.93%`, with the mean of the classes where they have not all as many images and so are not the same."""
+    both = abs(tested.mean_accuracy - tested.accuracy) > 1e-9
+    return f"{tested.accuracy:.2%}" + (f" (mean of classes {tested.mean_accuracy:.2%})" if both else "")

@@ -1,13 +1,16 @@
 """Folders of pictures: mvnp/data/folder.py."""
 
+import os
 import unicodedata
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mvnp.data.folder import ImageFiles, find_images, natural_key, read_image
+from mvnp.data import image_files, load_parts, read_idx
+from mvnp.data.folder import ImageFiles, find_parts, is_picture, natural_key, pictures_by_class, read_image
 from mvnp.errors import DataError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
@@ -21,16 +24,16 @@ def save(path, pixels=NOISE, **options):
 
 def found(root, held_out=0.2, seed=0):
     """{part: {class: names of files}}"""
-    classes, *parts = find_images(root, held_out, seed)
+    classes, parts = find_parts(root, held_out, seed)
     return {
         name: {c: [p.name for p, label in zip(part.paths, part.labels, strict=True) if classes[label] == c] for c in classes}
-        for name, part in zip(("train", "test"), parts, strict=True)
+        for name, part in parts.items()
     }
 
 
 def refused(root):
     with pytest.raises(DataError) as caught:
-        find_images(root, 0.2, 0)
+        find_parts(root, 0.2, 0)
     assert str(caught.value).startswith(str(root))
     return str(caught.value)
 
@@ -42,7 +45,8 @@ def refused(root):
 def test_train_and_test_folders(tmp_path, part):
     for name in ("train/dog/1.png", "train/dog/2.JPG", "train/cat/1.png", f"{part}/cat/9.png"):
         save(tmp_path / name)
-    assert found(tmp_path) == {"train": {"cat": ["1.png"], "dog": ["1.png", "2.JPG"]}, "test": {"cat": ["9.png"], "dog": []}}
+    name = "test" if part == "test" else "val"
+    assert found(tmp_path) == {"train": {"cat": ["1.png"], "dog": ["1.png", "2.JPG"]}, name: {"cat": ["9.png"], "dog": []}}
 
 
 def test_natural_order_of_classes_and_files(tmp_path):
@@ -51,7 +55,8 @@ def test_natural_order_of_classes_and_files(tmp_path):
             save(tmp_path / "train" / f"{name}{number}" / f"x{number}.png")
             save(tmp_path / "train" / f"{name}{number}" / "x3.png")
     save(tmp_path / "test/a1/x.png")
-    classes, train, _ = find_images(tmp_path, 0.5, 0)
+    classes, parts = find_parts(tmp_path, 0.5, 0)
+    train = parts["train"]
     assert classes == ("a1", "a2", "a10", "B1", "B2", "B10", "ü1", "ü2", "ü10")
     assert [path.name for path in train.paths[4:6]] == ["x3.png", "x10.png"]
     assert train.labels.tolist() == np.repeat(np.arange(9), 2).tolist()
@@ -96,7 +101,7 @@ def test_names_that_are_no_utf8_can_be_printed(tmp_path):
         pytest.skip("this file system takes no such names")
     save(tmp_path / "tea/1.png")
     save(tmp_path / "tea/2.png")
-    classes, *_ = find_images(tmp_path, 0.5, 0)
+    classes, _ = find_parts(tmp_path, 0.5, 0)
     assert classes == ("caf\ufffd", "tea")
     classes[0].encode("utf-8")
 
@@ -280,10 +285,11 @@ def test_corrupted_png(tmp_path):
     unreadable(path)
 
 
-def test_decompression_bomb(tmp_path, monkeypatch):
+def test_a_picture_above_the_limit(tmp_path):
     path = save(tmp_path / "x.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert "decompression bomb" in unreadable(path)
+    with pytest.raises(DataError, match=r"its header declares 20x12 pixels, 0 MB once they are decoded, expected at most 0 MB"):
+        read_image(path, 8, 3, max_bytes=20 * 12 * 3 - 1)
+    assert read_image(path, 8, 3, max_bytes=20 * 12 * 3).shape == (8, 8, 3)
 
 
 # Pictures that stay on the disk
@@ -299,3 +305,112 @@ def test_image_files_are_indexed_like_an_array(tmp_path):
     with pytest.raises(IndexError):
         files[5]
     assert "0.png" not in repr(files)
+
+
+# What counts as a picture
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        *[("1.avif", "AVIF"), ("1.jp2", "JPEG2000"), ("1.jfif", "JPEG"), ("1.JPE", "JPEG"), ("1.dib", "DIB"), ("1.pnm", "PPM")],
+        *[("1.qoi", "QOI"), ("1.pcx", "PCX"), ("1.sgi", "SGI"), ("1.tga", "TGA"), ("1.apng", "PNG")],
+        *[
+            ("png", "PNG"),
+            ("jpeg", "JPEG"),
+            ("webp", "WEBP"),
+            ("avif", "AVIF"),
+            ("tiff", "TIFF"),
+            ("gif", "GIF"),
+            ("bmp", "BMP"),
+        ],
+    ],
+)
+def test_all_that_pillow_opens_is_found(tmp_path, name, form):
+    Image.init()
+    if form not in Image.SAVE:
+        pytest.skip(f"this Pillow writes no {form}")
+    for folder in ("cat", "dog"):
+        for number in "12":
+            save(tmp_path / folder / f"{number}.png")
+    Image.fromarray(NOISE).save(tmp_path / "cat" / name, format=form)
+    _, parts = find_parts(tmp_path, 0.5, 0)
+    assert [path.name for part in parts.values() for path in part.paths].count(name) == 1
+    got = read_image(tmp_path / "cat" / name, 12, 3)
+    assert got.shape == (12, 12, 3)
+    assert abs(got.mean() - NOISE.mean()) < 25
+
+
+def test_what_is_passed_over_is_counted_and_said(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"):
+        save(tmp_path / name)
+    for name in ("cat/notes.txt", "dog/a.txt", "dog/film.mov", "dog/README", "cat/.hidden"):
+        (tmp_path / name).write_text("no picture", encoding="utf-8")
+    parts = load_parts(tmp_path, image_size=8)
+    assert "passed over: 4 files that are no pictures (.txt 2, .mov 1, no ending 1)" in parts.notes
+    assert parts.notes[0].startswith(f"{tmp_path.name}: 4 pictures of 2 classes (cat 2, dog 2), 2 to train, 2 to test; 12x20")
+
+
+def test_damaged_pictures_are_all_named(tmp_path, monkeypatch):
+    for name in ("cat", "dog"):
+        for number in range(8):
+            save(tmp_path / name / f"{number}.png")
+    whole = load_parts(tmp_path, image_size=8)
+    (tmp_path / "cat/3.png").write_bytes((tmp_path / "cat/3.png").read_bytes()[:60])
+    with pytest.raises(
+        DataError, match=r"cat/3\.png: cannot be read .*; or give --skip-damaged \(skip_damaged in Python\) to go on"
+    ):
+        load_parts(tmp_path, image_size=8)
+    (tmp_path / "dog/5.png").write_text("no picture", encoding="utf-8")
+    for kept_bytes in (2**29, 0):  # in memory, and read for each batch
+        monkeypatch.setattr("mvnp.data.sources.KEPT_BYTES", kept_bytes)
+        with pytest.raises(DataError) as caught:
+            load_parts(tmp_path, image_size=8).train.images[:]
+        first, *lines = str(caught.value).split("\n")
+        assert first.endswith(
+            "pictures cannot be read; repair or remove them, or give --skip-damaged (skip_damaged in Python) to go on without"
+            " them:"
+        )
+        assert ["cat/3.png" in line or "dog/5.png" in line for line in lines] == [True, True]
+        rest = load_parts(tmp_path, image_size=8, skip_damaged=True)
+        assert len(rest.train) + len(rest.test) == 14
+        assert sum("left out: " in note for note in rest.notes) == 2
+        assert (len(rest.train.images[:]), len(whole.train)) == (len(rest.train), 12)
+
+
+def test_what_is_wrong_with_all_is_said_once(tmp_path):
+    for name in ("cat", "dog"):
+        for number in range(40):
+            save(tmp_path / name / f"{number}.tif", np.full((4, 4), -1, np.int32))
+    with pytest.raises(DataError, match=r"--range min:max, auto or percentile .* So it is with all of the first 50 pictures$"):
+        load_parts(tmp_path, image_size=8)
+
+
+# Files that are more than pictures
+
+
+def test_pipes_and_devices_are_refused(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    save(tmp_path / "cat/1.png")
+    save(tmp_path / "cat/2.png")
+    os.mkfifo(tmp_path / "cat" / "3.png")
+    os.mkfifo(tmp_path / "cat" / "pipe")
+    assert [path.name for path in pictures_by_class(tmp_path)["cat"]] == ["1.png", "2.png"]
+    with pytest.raises(DataError, match=r"3\.png: cannot be read as a picture \(it is a named pipe, expected a file\)"):
+        read_image(tmp_path / "cat" / "3.png", 8, 3)
+    with pytest.raises(DataError, match=r"3\.png: is a pipe or a device, and no file; expected a picture, or a folder of"):
+        image_files(tmp_path / "cat" / "3.png")
+    with pytest.raises(DataError, match="it is a device, expected a file"):
+        read_image(Path(os.devnull), 8, 3)
+    with pytest.raises(DataError, match="named pipe"):
+        read_idx(tmp_path / "cat" / "3.png")
+
+
+@pytest.mark.parametrize("name", ["x.eps", "x.png", "x.jpg", "x"])
+def test_postscript_is_no_picture_whatever_it_is_called(tmp_path, name):
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    (tmp_path / name).write_bytes(program)
+    with pytest.raises(DataError, match="not a picture of a known format"):
+        read_image(tmp_path / name, 8, 3)
+    assert not is_picture(tmp_path / "x.eps")

@@ -79,8 +79,10 @@ def test_unknown_name():
 
 
 def test_a_file_is_no_folder(tmp_path):
-    (tmp_path / "x.zip").touch()
-    assert refused(tmp_path / "x.zip") == f"{tmp_path / 'x.zip'} is a file; give the folder that it is in"
+    (tmp_path / "x.csv").touch()
+    assert refused(tmp_path / "x.csv") == f"{tmp_path / 'x.csv'} is a file; give the folder that it is in"
+    (tmp_path / "x.tar.gz").touch()
+    assert refused(tmp_path / "x.tar.gz") == f"{tmp_path / 'x.tar.gz'} is a file; unpack it, and give the folder"
 
 
 def test_home_folder(tmp_path, monkeypatch):
@@ -210,10 +212,13 @@ def test_empty_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"image_size": 0}, {"image_size": 7.5}, {"channels": 4}, {"held_out": 0.0}, {"held_out": 1}]
+    "options",
+    [{"image_size": 0}, {"image_size": 7.5}, {"image_size": (3, 0)}, {"channels": 0}, {"held_out": -0.1}, {"held_out": 1}],
 )
 def test_options_that_cannot_be(options):
-    with pytest.raises(InputError, match="expected image_size of at least 1, channels of 1 or 3, held_out between 0 and 1"):
+    with pytest.raises(
+        InputError, match=r"expected image_size of at least 1, or \(H, W\), channels of at least 1, held_out of at"
+    ):
         load_dataset(**options)
 
 

@@ -14,8 +14,10 @@ from support.toy_training import ToyModel, assert_same_outcome, toy_config, toy_
 
 
 def test_other_settings_are_refused(whole):
-    config = toy_config(lr=0.02, epochs=4)
-    with pytest.raises(TrainingError, match=r"these differ: epochs is 4 and was 3; lr is 0.02 and was 0.05\. Leave them"):
+    config = toy_config(weight_decay=0.1, seed=4, lr=0.01)
+    with pytest.raises(
+        TrainingError, match=r"these differ: weight_decay is 0.1 and was 0.05; seed is 4 and was 0\. Leave them"
+    ):
         open_run(whole, config, resume=True)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvnp.checkpoint import load_checkpoint
-from mvnp.data import Dataset
+from mvnp.data import DataParts, Dataset
 from mvnp.errors import DataError, InputError
 from mvnp.models.mambavision import MambaVision
 from mvnp.training import TrainingConfig, read_checkpoint, run, train
@@ -34,9 +34,9 @@ def data(monkeypatch):
             images = rng.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
             return Dataset("twelve", name, images, np.arange(12) % 2, ("cat", "dog"), (0.5,) * 3, (0.3,) * 3)
 
-        return part("train"), part("test")
+        return DataParts(part("train"), test=part("test"))
 
-    monkeypatch.setattr(run, "load_dataset", load)
+    monkeypatch.setattr(run, "load_parts", load)
 
 
 def config(**changes):
@@ -71,13 +71,13 @@ def test_the_model_can_be_built_from_its_checkpoint(data, tmp_path):
     assert (about["image_size"], about["mean"], about["std"]) == (32, [0.5] * 3, [0.3] * 3)
     model = MambaVision(**about["model"], allocate=False)
     model.load_state_dict(load_checkpoint(result.checkpoint))
-    test_loader = run.make_loaders(config(), *run.load_dataset("twelve"))[1]
+    test_loader = run.make_loaders(config(), *run.load_parts("twelve"))[1]
     images, _ = next(test_loader.epoch(0))
     assert model(images).shape == (4, 2)
 
 
 def test_initial_weights_come_from_the_seed(data):
-    train_set, _ = run.load_dataset("twelve")
+    train_set, _ = run.load_parts("twelve")
     weights = [run.make_model(config(seed=seed), train_set).state_dict()["head.weight"] for seed in (1, 1, 2)]
     np.testing.assert_array_equal(weights[0], weights[1])
     assert not np.array_equal(weights[0], weights[2])

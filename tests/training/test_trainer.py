@@ -33,7 +33,7 @@ def test_result_and_files(whole, tmp_path):
 
 
 def test_of_equals_the_first_is_the_best(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "evaluate", lambda *_: Evaluation(accuracy=0.5, loss=1.0, count=18))
+    monkeypatch.setattr(trainer_module, "evaluate", lambda *_: Evaluation(accuracy=0.5, loss=1.0, count=18, mean_accuracy=0.5))
     result = toy_run(tmp_path)
     assert result.best_epoch == 1
     assert read_checkpoint(result.best).position.step == 5
@@ -134,7 +134,9 @@ def test_images_that_do_not_fit_leave_no_run_behind(tmp_path):
 def scripted(monkeypatch, *accuracies):
     """Evaluations that give these accuracies, one after the other."""
     coming = iter(accuracies)
-    monkeypatch.setattr(trainer_module, "evaluate", lambda *_: Evaluation(accuracy=next(coming), loss=1.0, count=18))
+    monkeypatch.setattr(
+        trainer_module, "evaluate", lambda *_: Evaluation(accuracy=next(coming), loss=1.0, count=18, mean_accuracy=0.5)
+    )
 
 
 def test_patience(tmp_path, monkeypatch):

@@ -7,16 +7,33 @@ import numpy as np
 from ...backend import Array, to_numpy
 from ...errors import InputError
 
+_shown: tuple[int, ...] | None = None
+
+
+def use_bands(bands: tuple[int, ...] | None) -> None:
+    """Which bands of a picture all figures show from here on: three, for red, green and blue, or one, as grey, counted from 1.
+
+    None, as at first: three bands are red, green and blue, and any other number is averaged. Raises InputError for others.
+    """
+    global _shown
+    if bands is not None and (len(bands) not in (1, 3) or not all(isinstance(band, int) and band >= 1 for band in bands)):
+        raise InputError(f"use_bands: bands are {bands!r}, expected three numbers, or one, from 1, or None")
+    _shown = bands
+
 
 def as_picture(image: Array) -> np.ndarray:
     """A model's input (1, C, H, W) as a picture, (H, W) or (H, W, 3) between 0 and 1: its own darkest and lightest.
 
-    Three channels are taken for red, green and blue; any other number is averaged to grey.
-    Raises InputError for values that are not finite.
+    Three channels are taken for red, green and blue; any other number is averaged to grey. `use_bands` says otherwise.
+    Raises InputError for values that are not finite, and for bands that the image does not have.
     """
     pixels = to_numpy(image)[0].astype(np.float64)
     if not np.isfinite(pixels).all():
         raise InputError("the image has values that are not finite (NaN or infinity): there is nothing to draw")
+    if _shown is not None:
+        if max(_shown) > len(pixels):
+            raise InputError(f"bands to be shown are {', '.join(map(str, _shown))}, and the image has {len(pixels)}; from 1")
+        pixels = pixels[[band - 1 for band in _shown]]
     pixels = pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(axis=0)
     low, high = pixels.min(), pixels.max()
     return (pixels - low) / max(high - low, 1e-12)
