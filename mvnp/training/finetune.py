@@ -21,7 +21,7 @@ from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
 from ..data import load_parts
 from ..data.dataset import in_channels
-from ..errors import InputError, TrainingError
+from ..errors import CheckpointError, InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
 from .distributed import Ranks
@@ -29,7 +29,7 @@ from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
 from .run import describe, loaders_of
 from .run_checkpoint import Checkpoint
-from .run_folder import TrainingResult, open_run
+from .run_folder import RunFolder, TrainingResult, open_run
 from .trainer import Trainer
 
 
@@ -68,13 +68,18 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
         pretrained = read_pretrained(config.weights, **config.weights_options, **config.model)
         settings = completed(config, pretrained)
         folder = ranks.from_first(lambda: open_run(out, settings))
-        config = folder.config
         model, about = pretrained.model, {"variant": pretrained.variant}
+    with folder:
+        return _finetune_in(folder, model, about, quiet, ranks)
+
+
+def _finetune_in(folder: RunFolder, model: MambaVision, about: dict[str, Any], quiet: bool, ranks: Ranks) -> TrainingResult:
+    config = folder.config
     parts = load_parts(config.dataset, **config.dataset_options)
     fitting: dict[str, Any] = {part.part: in_channels(part, model.in_chans) for part in parts}
     parts = replace(parts, **fitting)
     train_loader, test_loader, final_loader = loaders_of(config, parts)
-    if not resume:
+    if folder.resumed is None:
         model.reset_head(len(parts.train.classes), config.seed)
         about.update(describe(model, train_loader))
     scales = learning_rate_scales(model, config.layer_decay) if config.layer_decay != 1 else None
@@ -122,7 +127,14 @@ def _side(size: Any, weights: str | None) -> int | list[int]:
 
 
 def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:
-    model = MambaVision(**checkpoint.about["model"], allocate=False)
+    try:
+        model = MambaVision(**checkpoint.about["model"], allocate=False)
+        if not isinstance(checkpoint.about["variant"], str | None) or not isinstance(checkpoint.about["classes"], list):
+            raise TypeError("variant or classes are not what they should be")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(
+            f"the run's checkpoint is damaged: what it says of its model cannot be used ({error!r})"
+        ) from error
     model.load_state_dict(checkpoint.part("model."))
     return model, checkpoint.about
 

@@ -15,8 +15,8 @@ from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
 from .distributed import Ranks
-from .run_folder import open_run
-from .trainer import Trainer, TrainingResult
+from .run_folder import RunFolder, TrainingResult, open_run
+from .trainer import Trainer
 
 
 def train(
@@ -43,6 +43,11 @@ def train(
 
 def _train(config: TrainingConfig | None, out: str | Path, resume: bool, quiet: bool, ranks: Ranks) -> TrainingResult:
     folder = ranks.from_first(lambda: open_run(out, config, resume))
+    with folder:
+        return _train_in(folder, out, resume, quiet, ranks)
+
+
+def _train_in(folder: RunFolder, out: str | Path, resume: bool, quiet: bool, ranks: Ranks) -> TrainingResult:
     config = folder.config
     if config.weights is not None:
         how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
