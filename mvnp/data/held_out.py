@@ -1,6 +1,6 @@
 """The table of the pictures that a run has not trained on: held-out.csv, with the columns image, label and split.
 
-Files are named by their full paths, so the table means the same from anywhere; labels are the names of the classes, and the split
+Files are named by their full paths, so the table means the same from anywhere. Labels are the names of the classes; the split
 is val, which has chosen the best epoch, or test. `--labels` of the commands that train reads such a table as well.
 """
 

@@ -1,5 +1,7 @@
-"""Ctrl-C that loses nothing: the step under way is finished, the run saved, and then it ends. So do the signals of a system that
-shuts down, and of a terminal that was closed or a connection that was lost."""
+"""Ctrl-C that loses nothing: the step under way is finished, the run saved, and then it ends.
+
+So it is with the signals of a system that shuts down, and of a terminal that was closed or a connection that was lost.
+"""
 
 from __future__ import annotations
 

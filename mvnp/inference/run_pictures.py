@@ -27,8 +27,9 @@ def held_out_pictures(run: Path, names: Sequence[str] | None) -> tuple[ClassFold
     table = run / HELD_OUT
     if not table.is_file():
         raise DataError(
-            f"{run} does not list the pictures that it held out: it kept none, its images are not in files of their own, or it is"
-            f" of an earlier version. How often it was right is in {run / LOG}; give a folder of pictures and --weights {run / BEST}"
+            f"{run} does not list the pictures that it held out: there were none, they are not in files of their own, or it is"
+            f" of an earlier version. How often it was right is in {run / LOG}; or give a folder of pictures and --weights"
+            f" {run / BEST}"
         )
     parts = read_held_out(table)
     part = "test" if "test" in parts else "val"
@@ -37,16 +38,17 @@ def held_out_pictures(run: Path, names: Sequence[str] | None) -> tuple[ClassFold
     if missing:
         more = f", and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise DataError(
-            f"{len(missing)} of the {len(rows)} pictures that {table} lists are not there: {', '.join(missing[:5])}{more}; bring"
-            " them back, or give a folder of pictures"
+            f"{len(missing)} of the {len(rows)} pictures that {table} lists are not there: {', '.join(missing[:5])}{more};"
+            " bring them back, or give a folder of pictures"
         )
     positions = {name: position for position, name in enumerate(names or ())}
     strange = [label for label in dict.fromkeys(label for _, label in rows) if label not in positions]
     if strange:
         raise InputError(
-            f"the model has no class {strange[0]!r}, which pictures that {table} lists are of; are these the weights of this run?"
+            f"the model has no class {strange[0]!r}, which pictures that {table} lists are of; are the weights another run's?"
         )
-    classes = [name for name in positions if any(label == name for _, label in rows)]
+    present = {label for _, label in rows}
+    classes = [name for name in positions if name in present]
     rows = sorted(rows, key=lambda row: positions[row[1]])  # class by class, as folders are; otherwise in their order
     labels = np.array([positions[label] for _, label in rows], np.int64)
     found = ClassFolders(

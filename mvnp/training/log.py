@@ -38,9 +38,7 @@ class RunLog:
         """Open the log and cut it back to its first `keep` bytes: what a killed run wrote later will be written again."""
         self._path = path
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise TrainingError(
-                f"the log {path} is to be a file, and is something else; move it away, or choose another folder"
-            )
+            raise TrainingError(f"the log {path} is to be a file, and is not; move it away, or choose another folder")
         self._file: BinaryIO = open(path, "ab")  # noqa: SIM115 (closed by `close`)
         present = self._file.seek(0, os.SEEK_END)
         self.lost = max(0, keep - present)  # bytes that should be there and are not
@@ -105,7 +103,7 @@ def _parsed(path: str | os.PathLike[str], number: int, line: bytes) -> dict[str,
         fields = json.loads(line, parse_constant=_refused)
         if not isinstance(fields, dict):
             raise TypeError(f"a {type(fields).__name__}")
-        event = fields.get("event")
+        event = str(fields.get("event"))
         numbers, maybe = FIELDS.get(event, ((), ()))
         if not all(_is_number(fields[name]) for name in numbers) or not all(
             fields[name] is None or _is_number(fields[name]) for name in maybe

@@ -57,8 +57,8 @@ class TrainingResult:
 class RunFolder:
     """A folder that is ready to be written to and, for a run that goes on, the checkpoint that it goes on from.
 
-    It is this process's alone as long as this object lives, or to the end of the context that it is; of a context that fails, it
-    is removed again where it was made for it and nothing has come into it.
+    It is this process's alone as long as this object lives, or to the end of the context that it is. After a context that
+    fails, it is removed again where it was made for it and nothing has come into it.
     """
 
     path: Path

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import stat
+import sys
 import time
 import weakref
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 
 from ..errors import TrainingError
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
@@ -83,7 +84,7 @@ def _locked(path: Path) -> int | None:
 
 
 def _take(descriptor: int) -> None:
-    if os.name == "nt":
+    if sys.platform == "win32":
         os.lseek(descriptor, _AWAY, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         os.lseek(descriptor, 0, os.SEEK_SET)

@@ -392,12 +392,12 @@ def left_out(loader: BatchLoader) -> list[str]:
     rest = count % size
     if not loader.drop_last or not rest:
         return []
-    steps = len(loader)
+    steps, one = len(loader), rest == 1
     fitting = next((each for each in range(size, 1, -1) if count % each == 0), None)
     other = "" if fitting is None or 2 * fitting < size else f" (with --batch-size {fitting}, none)"
     return [
-        f"an epoch is {steps} step{'s' * (steps > 1)} of {size} of the {count:,} images; the other {rest} {'do' if rest > 1 else 'does'} not fill a batch and"
-        f" {'are' if rest > 1 else 'is'} left out, others in each epoch{other}"
+        f"an epoch is {steps} step{'s' * (steps > 1)} of {size} of the {count:,} images; the other {rest}"
+        f" {'does' if one else 'do'} not fill a batch and {'is' if one else 'are'} left out, others in each epoch{other}"
     ]
 
 

@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _results: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("results", default=None)
 
 
 @contextlib.contextmanager
 def remembering() -> Iterator[None]:
-    """While this context lasts, a `remembered` function that is asked the same again gives what it gave: whoever changes a model
-    or an image in it, or what was given, is not served."""
+    """While this context lasts, a `remembered` function that is asked the same again gives what it gave.
+
+    So nothing that it was asked of, and nothing that it gave, may be changed meanwhile.
+    """
     before = _results.set({})
     try:
         yield
