@@ -137,11 +137,13 @@ class Remote:
         """The first of these that is no function of the file's."""
         return next((name for name in names if name in self._missing), None)
 
-    def run(self, part: Part, setting: Setting, square: bool, inputs: Inputs, dy: np.ndarray | None) -> Tried:
+    def run(
+        self, part: Part, setting: Setting, square: bool, inputs: Inputs, dy: np.ndarray | None, quiet: bool = False
+    ) -> Tried:
         """The forward and, with a dy, the backward. Raises Raised, and Failed where the process has ended."""
         number = next(number for number, each in enumerate(self.exercise.parts) if each is part)
         place = next(place for place, each in enumerate(part.settings) if each is setting)
-        question = {"part": number, "setting": place, "square": square, "with_dy": dy is not None}
+        question = {"part": number, "setting": place, "square": square, "with_dy": dy is not None, "quiet": quiet}
         answer, arrays = self._ask(question, {**inputs, **({} if dy is None else {"dy": dy})})
         try:
             if "raised" in answer:

@@ -123,7 +123,7 @@ def _tried(
     part = exercise.parts[header["part"]]
     dy = arrays.pop("dy", None) if header["with_dy"] else None
     try:
-        tried = theirs.run(part, part.settings[header["setting"]], header["square"], arrays, dy)
+        tried = theirs.run(part, part.settings[header["setting"]], header["square"], arrays, dy, header["quiet"])
     except Raised as raised:
         about = {"described": raised.described, "unwritten": raised.unwritten, "of_shapes": raised.of_shapes}
         return {"raised": str(raised), **about}, {}

@@ -107,9 +107,9 @@ class Probe:
         result = as_tuple(self._backward(dy.copy(), self.forward(*self._copies())[1]))
         return {name: to_numpy(g).copy() for name, g in zip(self.part.returns, result, strict=True) if g is not None}
 
-    def got(self, dy: np.ndarray | None) -> Tried:
-        """What the reader's forward and backward give. Raises Raised."""
-        return self.theirs.run(self.part, self.setting, self.square, self.inputs, dy)
+    def got(self, dy: np.ndarray | None, quiet: bool = False) -> Tried:
+        """What the reader's forward and backward give. `quiet`: without what they print. Raises Raised."""
+        return self.theirs.run(self.part, self.setting, self.square, self.inputs, dy, quiet or self.square)
 
 
 def as_tuple(result: Any) -> tuple[Any, ...]:

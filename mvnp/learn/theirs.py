@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -53,8 +55,14 @@ class Theirs(Protocol):
     def missing(self, names: Iterable[str]) -> str | None:
         """The first of these that is no function of the file's."""
 
-    def run(self, part: Part, setting: Setting, square: bool, inputs: Inputs, dy: np.ndarray | None) -> Tried:
-        """The forward and, with a dy, the backward. `square`: of the setting with all sizes equal. Raises Raised."""
+    def run(
+        self, part: Part, setting: Setting, square: bool, inputs: Inputs, dy: np.ndarray | None, quiet: bool = False
+    ) -> Tried:
+        """The forward and, with a dy, the backward. Raises Raised.
+
+        square    of the setting with all sizes equal
+        quiet     what is printed was shown before
+        """
 
 
 class Local:
@@ -66,7 +74,13 @@ class Local:
     def missing(self, names: Iterable[str]) -> str | None:
         return next((name for name in names if not callable(getattr(self.module, name, None))), None)
 
-    def run(self, part: Part, setting: Setting, square: bool, inputs: Inputs, dy: np.ndarray | None) -> Tried:
+    def run(
+        self, part: Part, setting: Setting, square: bool, inputs: Inputs, dy: np.ndarray | None, quiet: bool = False
+    ) -> Tried:
+        with contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext():
+            return self._run(part, setting, square, inputs, dy)
+
+    def _run(self, part: Part, setting: Setting, square: bool, inputs: Inputs, dy: np.ndarray | None) -> Tried:
         options = (setting.square() if square else setting).options(inputs)
         given = {name: x.copy() for name, x in inputs.items()}
         try:
