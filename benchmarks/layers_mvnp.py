@@ -14,7 +14,7 @@ from layers import BATCH, BY_NAME, repetitions
 from mvnp.core import Layer, Tape
 from mvnp.execution.parallel import run
 from mvnp.execution.scratch import keep_freed_memory
-from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
+from mvnp.layers.attention import attention_backward, attention_forward
 from mvnp.layers.batchnorm import (
     batchnorm_backward,
     batchnorm_eval_backward,
@@ -38,6 +38,7 @@ from mvnp.layers.softmax import softmax_backward, softmax_forward
 from mvnp.layers.softplus import softplus_backward, softplus_forward
 from mvnp.layers.window import window_partition, window_reverse
 from mvnp.layers.winograd import winograd_backward, winograd_forward
+from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.models.mlp import Mlp
 

@@ -181,7 +181,7 @@ def check_dtype(owner: str, dtype: Any) -> np.dtype:
     """The dtype that parameters may have, or an InputError."""
     try:
         known = "" if dtype is None else str(np.dtype(dtype))  # for NumPy, None is float64
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # "(2,3", {"a": 1}
         known = ""
     if known not in DTYPES:
         raise InputError(f"{owner}: dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")

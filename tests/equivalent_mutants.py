@@ -4,6 +4,9 @@
 """
 
 LONGER = "of zeros behind the end only as many are read as are needed"
+BOTH_NORMS = "there are both norms or neither"
+CACHE_IS_Y = "the cache of softplus is its y"
+CHUNKS = "how long the chunks are decides about time alone"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
     "layers/conv1d": {
@@ -66,9 +69,37 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
         (
             "cross_entropy_forward",
             "off by one",
-            "loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)",
-            "loss = -(p * xp.where(p == 0, 1, log_q)).sum() / len(logits)",
+            "loss = -(p * array_module(p).where(p == 0, 0, log_q)).sum() / len(logits)",
+            "loss = -(p * array_module(p).where(p == 0, 1, log_q)).sum() / len(logits)",
         ): "any finite number will do where it is multiplied by p = 0",
+    },
+    "layers/mesa": {
+        (
+            "mesa_forward",
+            "off by one",
+            "apart = xp.where(p == 0, 0, log_p) - xp.where(p == 0, 0, log_q)",
+            "apart = xp.where(p == 0, 1, log_p) - xp.where(p == 0, 0, log_q)",
+        ): "any finite number will do where it is multiplied by p = 0",
+        (
+            "mesa_forward",
+            "off by one",
+            "apart = xp.where(p == 0, 0, log_p) - xp.where(p == 0, 0, log_q)",
+            "apart = xp.where(p == 0, 0, log_p) - xp.where(p == 0, 1, log_q)",
+        ): "any finite number will do where it is multiplied by p = 0",
+    },
+    "layers/binary_cross_entropy": {
+        (
+            "binary_cross_entropy_forward",
+            "off by one",
+            "loss = (p * where(p == 0, 0, yes) + (1 - p) * where(p == 1, 0, no)).sum() / n",
+            "loss = (p * where(p == 0, 1, yes) + (1 - p) * where(p == 1, 0, no)).sum() / n",
+        ): "any finite number will do where it is multiplied by p = 0",
+        (
+            "binary_cross_entropy_forward",
+            "off by one",
+            "loss = (p * where(p == 0, 0, yes) + (1 - p) * where(p == 1, 0, no)).sum() / n",
+            "loss = (p * where(p == 0, 0, yes) + (1 - p) * where(p == 1, 1, no)).sum() / n",
+        ): "any finite number will do where it is multiplied by 1 − p = 0",
     },
     "layers/gelu": {
         (
@@ -77,6 +108,114 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "FAR = 100",
             "FAR = 101",
         ): "tanh is 1 to the last digit from far below it, and the cube of either is finite",
+    },
+    "layers/linear_recurrence": {
+        (
+            "_chunked",
+            "drop term",
+            "size = math.isqrt(k - 1) + 1",
+            "size = 1",
+        ): CHUNKS,
+        (
+            "_chunked",
+            "drop term",
+            "size = math.isqrt(k - 1) + 1",
+            "size = math.isqrt(k) + 1",
+        ): CHUNKS,
+        (
+            "_chunked",
+            "flip sign",
+            "size = math.isqrt(k - 1) + 1",
+            "size = math.isqrt(k + 1) + 1",
+        ): CHUNKS,
+        (
+            "_chunked",
+            "off by one",
+            "size = math.isqrt(k - 1) + 1",
+            "size = math.isqrt(k - 1) + 2",
+        ): CHUNKS,
+    },
+    "layers/selective_scan": {
+        (
+            "selective_scan_forward",
+            "off by one",
+            "delta = softplus_forward(delta)[0] if softplus else delta",
+            "delta = softplus_forward(delta)[1] if softplus else delta",
+        ): CACHE_IS_Y,
+    },
+    "layers/checkpointed_scan": {
+        (
+            "checkpointed_scan_forward",
+            "off by one",
+            "delta = softplus_forward(delta)[0] if softplus else delta",
+            "delta = softplus_forward(delta)[1] if softplus else delta",
+        ): CACHE_IS_Y,
+    },
+    "layers/winograd": {
+        (
+            "matrices",
+            "swap operands",
+            "G[i] = point ** np.arange(TAPS) / np.prod([point - other for other in others])",
+            "G[i] = point ** np.arange(TAPS) / np.prod([other - point for other in others])",
+        ): "of four differences each may have the other sign",
+        (
+            "_map_of_tiles",
+            "swap operands",
+            "X, whole = (tiles.swapaxes(0, 1).reshape(-1, TILE ** 2 * O), (B, H + -H % TILE, W + -W % TILE, O))",
+            "X, whole = (tiles.swapaxes(0, 1).reshape(-1, 2 ** TILE * O), (B, H + -H % TILE, W + -W % TILE, O))",
+        ): "4 ** 2 is 2 ** 4",
+    },
+    "models/attention": {
+        (
+            "MultiHeadAttention.forward",
+            "off by one",
+            "check_array('MultiHeadAttention', 'x', x, ('B', 'L', self.proj.weight.shape[0]))",
+            "check_array('MultiHeadAttention', 'x', x, ('B', 'L', self.proj.weight.shape[1]))",
+        ): "the projection is square",
+        (
+            "MultiHeadAttention.forward",
+            "and for or",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.q_norm is not None or self.k_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.forward",
+            "drop operand",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.k_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.forward",
+            "drop operand",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.q_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.backward",
+            "and for or",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.q_norm is not None or self.k_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.backward",
+            "drop operand",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.k_norm is not None:",
+        ): BOTH_NORMS,
+        (
+            "MultiHeadAttention.backward",
+            "drop operand",
+            "if self.q_norm is not None and self.k_norm is not None:",
+            "if self.q_norm is not None:",
+        ): BOTH_NORMS,
+    },
+    "models/trunk": {
+        (
+            "Trunk.in_precision",
+            "off by one",
+            "return array.astype(self.patch_embed.conv_down[0].weight.dtype, copy=False)",
+            "return array.astype(self.patch_embed.conv_down[1].weight.dtype, copy=False)",
+        ): "all parameters of a model have one dtype",
     },
     "layers/window": {
         (

@@ -16,26 +16,26 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
+import select
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import CodeType
+from typing import TypeAlias
 
 from equivalent_mutants import EQUIVALENT
 
-from support.mutant_trial import ROOT, Outcome, Stage, modules_that_use, outcome, preload, start
+from support.mutant_trial import ROOT, WAITS_FOR_EVER, Outcome, Server, Stage, change, modules_that_use, preload
 from support.mutants import PACKAGE, Mutant, mutants
 
 ROOMS = ("layers", "models", "kernels/cpu")
 # Machinery around the kernels, with tests of processes and files.
 NO_TWINS = ("kernels/cpu/__init__", "kernels/cpu/jit", "kernels/cpu/cache")
 COMPOSITES = tuple(f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "quirks", "edifice", "reference", "backbone"))
-
-WAITS_FOR_EVER = 900  # seconds by the clock, for what uses no processor time
 
 
 def modules(wanted: Iterable[str] = ()) -> list[str]:
@@ -81,7 +81,12 @@ def stages(module: str) -> list[Stage]:
     elif room == "models":
         found = [Stage(near, "off"), Stage(composites, "off")]
     elif room == "kernels/cpu":
-        found = [Stage(twins, "on"), Stage(_existing(f"tests/layers/test_{stem}.py"), "on"), Stage(composites, "on")]
+        found = [
+            Stage(twins, "as Python"),
+            Stage(twins, "on"),
+            Stage(_existing(f"tests/layers/test_{stem}.py"), "on"),
+            Stage(composites, "on"),
+        ]
     else:
         found = [Stage(near, "on")]
     return [stage for stage in found if stage.files]
@@ -105,95 +110,107 @@ def _test_files(room: str, stem: str) -> tuple[str, ...]:
     return tuple(sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob(f"test_{stem}.py")))
 
 
+Changes: TypeAlias = Mapping[Mutant, tuple[CodeType, CodeType] | None]
+Trying: TypeAlias = Generator[tuple[Mutant, Stage, Outcome], None, list[Mutant]]
+
+
 class Trials:
-    """Runs mutants through their stages, several at a time."""
+    """Runs mutants through the stages of their modules, several at a time."""
 
     def __init__(self, chosen: list[Mutant], jobs: int, folder: Path, seconds: int, tests: tuple[str, ...] = ()) -> None:
-        self.jobs, self.folder, self.seconds = jobs, folder, seconds
+        self.chosen, self.jobs, self.folder, self.seconds = chosen, jobs, folder, seconds
         self.stages = {module: stages(module) for module in dict.fromkeys(mutant.module for mutant in chosen)}
         if tests:
             self.stages = {module: [Stage(tests, found[0].kernels)] for module, found in self.stages.items()}
-        self.ready: deque[tuple[Mutant | None, Stage, int]] = deque(
-            (m, s[0], 0) for m in chosen if (s := self.stages[m.module])
-        )
-        self.untested = [m for m in chosen if not self.stages[m.module]]
+        self.untested: list[Mutant] = []
         self.limits: dict[Stage, int] = {}  # seconds of processor time
+        self.durations: dict[Stage, dict[str, float]] = {}
         self.unusable: dict[Stage, str] = {}  # stages that fail without any fault, and what they say
-        self.waiting: dict[Stage, list[tuple[Mutant, Stage, int]]] = {}
-        self.running: dict[int, tuple[Mutant | None, Stage, int, Path, float]] = {}
+        self.servers: set[Server] = set()
         self.started = 0
 
     def run(self) -> Iterator[tuple[Mutant, Stage, Outcome]]:
         """(mutant, last stage, its outcome), as they come. "passed" is a mutant that nothing noticed."""
         try:
-            while self.ready or self.running:
-                while self.ready and len(self.running) < self.jobs:
-                    self._start(*self.ready.popleft())
-                ended = self._ended()
-                if ended is None:
-                    continue
-                mutant, stage, number, result = ended
-                if mutant is None:
-                    self._without_fault(stage, result)
-                elif result.how == "broken":
-                    raise SystemExit(f"{result.log}\nmutants.py: {stage} could not be run with {mutant}")
-                elif result.how != "passed" or not self._next(mutant, number):
-                    yield mutant, stage, result
+            for module in self.stages:
+                yield from self._module(module)
         finally:
-            for child in self.running:
-                os.killpg(child, signal.SIGKILL)
+            for server in list(self.servers):
+                self._stop(server)
 
-    def _without_fault(self, stage: Stage, result: Outcome) -> None:
-        """Let the mutants in that waited for how a stage goes without any."""
-        waiting = self.waiting.pop(stage)
+    def _module(self, module: str) -> Iterator[tuple[Mutant, Stage, Outcome]]:
+        since = time.monotonic()
+        every = [mutant for mutant in self.chosen if mutant.module == module]
+        changes = {mutant: change(mutant) for mutant in every}
+        left = [mutant for mutant in every if changes[mutant] is not None]
+        at_import = [mutant for mutant in every if changes[mutant] is None]
+        for stage in self.stages[module]:
+            left = yield from self._stage(module, stage, left, changes)
+            at_import = yield from self._stage(module, stage, at_import)
+        usable = [stage for stage in self.stages[module] if stage not in self.unusable]
+        if not usable:
+            self.untested += left + at_import
+            return
+        # Once more what nothing has noticed, in a package that is imported with the fault.
+        left = yield from self._stage(module, usable[0], left)
+        for mutant in every:
+            if mutant in left or mutant in at_import:
+                yield mutant, usable[-1], Outcome("passed", 0, 0.0, "")
+        print(f"{module}: {len(every)} in {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
+
+    def _stage(self, module: str, stage: Stage, those: list[Mutant], changes: Changes | None = None) -> Trying:
+        """Try mutants with the tests of one stage, in place by `changes` or else each from the import on; those that pass."""
+        if those and stage not in self.limits and stage not in self.unusable:
+            self._without_fault(module, stage)
+        if stage in self.unusable:
+            return those
+        waiting, left = deque(those), []
+        running: dict[Server, Mutant] = {}
+        idle: list[Server] = []
+        while waiting or running:
+            while waiting and len(running) < self.jobs:
+                mutant = waiting.popleft()
+                server = idle.pop() if idle else self._start(module, stage, None if changes else mutant)
+                server.ask(changes[mutant] if changes else None, self.limits[stage])
+                running[server] = mutant
+            for server in select.select(list(running), [], [])[0]:
+                mutant, result = running.pop(server), server.answer()
+                if changes is None:
+                    self._stop(server)
+                else:
+                    idle.append(server)
+                if result.how == "broken":
+                    raise SystemExit(f"{result.log}\nmutants.py: {stage} could not be run with {mutant}")
+                if result.how in ("passed", "not in place"):
+                    left.append(mutant)
+                else:
+                    yield mutant, stage, result
+        for server in idle:
+            self._stop(server)
+        return left
+
+    def _without_fault(self, module: str, stage: Stage) -> None:
+        """Run a stage without any fault: the tests must pass, and it says how long they take."""
+        server = self._start(module, stage, None)
+        server.ask(None, WAITS_FOR_EVER)
+        result = server.answer()
+        self._stop(server)
         if result.how == "passed":
             # Room for examples that take longer, and for kernels that have been compiled before here.
-            self.limits[stage] = int(self.seconds + 5 * result.seconds)
-            self.ready.extendleft(reversed(waiting))
-            return
-        self.unusable[stage] = result.log
-        for mutant, _, number in waiting:
-            if not self._next(mutant, number):
-                self.untested.append(mutant)
+            self.limits[stage], self.durations[stage] = int(self.seconds + 3 * result.seconds), result.durations
+        else:
+            self.unusable[stage] = result.log
 
-    def _next(self, mutant: Mutant, number: int) -> bool:
-        """Make a mutant ready for the first usable stage after this one, if there is one."""
-        for later, stage in enumerate(self.stages[mutant.module]):
-            if later > number and stage not in self.unusable:
-                self.ready.appendleft((mutant, stage, later))
-                return True
-        return False
-
-    def _start(self, mutant: Mutant | None, stage: Stage, number: int) -> None:
-        if mutant is not None and stage in self.unusable:
-            if not self._next(mutant, number):
-                self.untested.append(mutant)
-            return
-        if mutant is not None and stage not in self.limits:
-            # First without any fault: the tests must pass, and it says how long they take.
-            first = stage not in self.waiting
-            self.waiting.setdefault(stage, []).append((mutant, stage, number))
-            if first:
-                self.ready.appendleft((None, stage, 0))
-            return
+    def _start(self, module: str, stage: Stage, planted: Mutant | None) -> Server:
         self.started += 1
-        folder = self.folder / str(self.started)
-        child = start(stage, mutant, folder, self.limits.get(stage, WAITS_FOR_EVER))
-        self.running[child] = mutant, stage, number, folder, time.monotonic()
+        folder, seconds = self.folder / str(self.started), self.limits.get(stage, WAITS_FOR_EVER)
+        server = Server(stage, module, folder, seconds, planted, self.durations.get(stage))
+        self.servers.add(server)
+        return server
 
-    def _ended(self) -> tuple[Mutant | None, Stage, int, Outcome] | None:
-        """The next child that has ended; None where another look is needed."""
-        for child, (*_, since) in self.running.items():
-            if time.monotonic() - since > WAITS_FOR_EVER:
-                os.killpg(child, signal.SIGKILL)
-        child, status, usage = os.wait4(-1, os.WNOHANG)
-        if child == 0:
-            time.sleep(0.01)
-            return None
-        mutant, stage, number, folder, _ = self.running.pop(child)
-        result = outcome(status, usage.ru_utime + usage.ru_stime, folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        return mutant, stage, number, result
+    def _stop(self, server: Server) -> None:
+        self.servers.discard(server)
+        server.stop()
 
 
 def main() -> int:
@@ -202,8 +219,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time (default: one a core)")
     parser.add_argument("--sample", type=int, metavar="N", help="try N of the faults")
     parser.add_argument("--seed", type=int, default=0, help="which N (default 0)")
-    parser.add_argument("--seconds", type=int, default=60, help="of processor time that a trial gets at least (default 60)")
+    parser.add_argument("--seconds", type=int, default=20, help="of processor time that a trial gets at least (default 20)")
     parser.add_argument("--tests", nargs="+", default=(), metavar="FILE", help="these test files in place of a module's own")
+    parser.add_argument("--near", action="store_true", help="ask a module's own tests alone")
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     arguments = parser.parse_args()
     chosen = faults(arguments.stem)
@@ -216,7 +234,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(chosen, arguments.jobs, Path(folder), arguments.seconds, tuple(arguments.tests))
-        preload(any(s.kernels == "on" for stages in trials.stages.values() for s in stages), Path(folder) / "kernels")
+        if arguments.near:
+            near = {module: {stage.files for stage in found[:1]} for module, found in trials.stages.items()}
+            trials.stages = {m: [stage for stage in found if stage.files in near[m]] for m, found in trials.stages.items()}
+        preload(any(s.kernels != "off" for stages in trials.stages.values() for s in stages), Path(folder) / "kernels")
         return report(chosen, trials, since)
 
 

@@ -9,6 +9,7 @@ import re
 import tokenize
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -261,3 +262,14 @@ def test_readme_and_ci_run_the_same_tests():
     commands = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)
     assert len(commands) == 2, "README has two commands that do all the set-up: the demo and the tests"
     assert commands[1] in text_of(ROOT / ".ci" / "run").splitlines()
+
+
+def test_the_table_of_cuda_kernels_names_them_all():
+    """docs/kernels.md says of each which thread does what; a name there that is no kernel is one that has been renamed."""
+    text = text_of(DOCS / "kernels.md").partition("### Which thread does what")[2].partition("\n\nNo kernel adds")[0]
+    patterns = [name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)]
+    sources = "".join(text_of(path) for path in sorted((ROOT / "mvnp" / "kernels" / "cuda").glob("*.cu")))
+    kernels = re.findall(r'extern "C" __global__ void (\w+)\(', sources)
+    assert len(kernels) > 20
+    assert [name for name in kernels if not any(fnmatchcase(name, pattern) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in kernels)] == []

@@ -147,6 +147,7 @@ DISTRIBUTIONS = np.abs(normal((3, 5), 2)) / np.abs(normal((3, 5), 2)).sum(axis=1
 # Arguments of each forward: arrays are moved, the rest is passed as it is. A new pair of functions needs an entry.
 CASES = {
     "attention": [HEADS, [*HEADS, REAL], [*HEADS, None, 1.25 * (normal((2, 3, 6, 6), 4) > 0)]],
+    "binary_cross_entropy": [[normal((3, 5), 1), DISTRIBUTIONS], [normal((3, 5), 1), DISTRIBUTIONS, 0.1, 0.2, True]],
     "batchnorm": [[normal(MAP, 1), *VECTORS], [normal(TOKENS, 1), *VECTORS, 1e-4]],
     "batchnorm_eval": [[normal(MAP, 1), *VECTORS, normal((4,), 4), 1 + normal((4,), 5) ** 2]],
     "conv1d": [

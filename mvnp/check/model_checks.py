@@ -14,8 +14,8 @@ import numpy as np
 
 from ..backend import Array, array_module, from_numpy
 from ..core import Layer, Tape
-from ..layers.attention import MultiHeadAttention
 from ..layers.relu import ReLU
+from ..models.attention import MultiHeadAttention
 from ..models.blocks import Block, ConvBlock
 from ..models.mambavision import MambaVision
 from ..models.mixer import MambaVisionMixer

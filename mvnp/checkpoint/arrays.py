@@ -21,7 +21,8 @@ from ..atomic import write_with
 from ..backend import Array, to_numpy
 from ..errors import CheckpointError, InputError
 from .damage import AGAIN, brief
-from .safetensors import NOTES, Read, file_bytes, layout, read_file
+from .keys import check_keys
+from .safetensors import Read, file_bytes, layout, read_file
 
 _KEY = "mvnp"  # of our string in the metadata
 _FORMAT = 2
@@ -42,6 +43,7 @@ def save_arrays(
     Raises InputError for metadata that is not JSON or an array that is not of numbers, OSError where the file cannot be
     written; the file that was there is then untouched.
     """
+    check_keys("save_arrays", arrays)
     host = {name: _plain(name, to_numpy(array)) for name, array in arrays.items()}
     text = _dump(dict(metadata or {}))
     entries, checksums = layout(host, bfloat16)
@@ -61,7 +63,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
 
     Raises CheckpointError for a file that it did not write, or in which anything has changed since; FileNotFoundError.
     """
-    arrays, metadata = read_safetensors(path)
+    arrays, metadata, _ = read_safetensors(path)
     if metadata is None:
         raise CheckpointError(
             f"{path} was not written by mvnp, or its metadata is lost: weights from elsewhere are read by load_checkpoint"
@@ -69,16 +71,39 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     return arrays, metadata
 
 
-def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
-    """The arrays of any safetensors file and, where `save_arrays` wrote it, the dict (checked); else None."""
+def read_safetensors(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, np.ndarray], dict[str, Any] | None, dict[str, str]]:
+    """The arrays of any safetensors file; where `save_arrays` wrote it, the dict (checked), else None; and {name: reason} of
+    arrays that cannot be read."""
     read = read_file(path, wants_checksums=lambda notes: _KEY in notes)
-    return read.arrays, _checked_metadata(path, read) if _KEY in read.notes else None
+    return read.arrays, _checked_metadata(path, read) if _KEY in read.notes else None, read.unreadable
+
+
+def parse_metadata(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
+    """The dict that mvnp wrote as JSON. Raises CheckpointError where it is none, or has a number that none of ours has."""
+    try:
+        metadata = json.loads(text, parse_int=bounded_integer, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: its metadata cannot be read ({brief(error)}); {AGAIN}") from error
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path} is damaged: its metadata is a {type(metadata).__name__}, expected a dict; {AGAIN}")
+    return metadata
+
+
+def bounded_integer(digits: str) -> int:
+    """What JSON has as a whole number. Raises ValueError for one of more digits than any of ours has."""
+    if len(digits) > 20:
+        raise ValueError("a number of too many digits")
+    return int(digits)
+
+
+def _refused(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _plain(name: str, array: np.ndarray) -> np.ndarray:
     """The array in row-major order and the machine's own byte order."""
-    if name == NOTES:
-        raise InputError(f"save_arrays: no array can be named {NOTES}, which is the format's own")
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise InputError(f"save_arrays: {name} has dtype {array.dtype}, expected real numbers of at most 64 bits")
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
@@ -88,13 +113,15 @@ def _checked_metadata(path: str | os.PathLike[str], read: Read) -> dict[str, Any
     try:
         fields = json.loads(read.notes[_KEY])
         text, digest, version = fields["metadata"], fields["digest"], fields["format"]
-        metadata = json.loads(text)
+        if not isinstance(text, str):
+            raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: its metadata cannot be read ({brief(error)}); {AGAIN}") from error
-    if not isinstance(metadata, dict):
-        raise CheckpointError(f"{path} is damaged: its metadata is a {type(metadata).__name__}, expected a dict; {AGAIN}")
+    metadata = parse_metadata(path, text)
     if version != _FORMAT and version not in _OLDER:
-        raise CheckpointError(f"{path} has format {version!r} of mvnp's files, expected {_FORMAT}: a newer mvnp may read it")
+        raise CheckpointError(
+            f"{path} has format {str(version)[:20]} of mvnp's files, expected {_FORMAT}: a newer mvnp may read it"
+        )
     found = _digest(read.checksums, text) if version == _FORMAT else _digest_of_bytes(read.arrays, text)
     if digest != found:
         raise CheckpointError(f"{path} is damaged: its content is not what was written (the digest differs); {AGAIN}")

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..atomic import write_with
 from ..errors import CheckpointError, InputError, check_choice
-from .arrays import save_arrays
+from .keys import check_keys
 from .load import read_weights
-from .npz import write_npz
+from .locate import located_in
 from .pretrained import noted_metadata
-from .torch import write_torch
+from .states import shown
+from .write import ending_of, write_weights
 
-WRITABLE = (".safetensors", ".npz", ".pth", ".pth.tar", ".pt")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: how many arrays, numbers, and bytes."""
+    """What was written: how many arrays, numbers, and bytes; and what was done on the way, a line each."""
 
     arrays: int
     numbers: int
     size: int
+    notes: tuple[str, ...] = ()
 
 
 def convert_checkpoint(
@@ -37,32 +36,38 @@ def convert_checkpoint(
     *,
     dtype: str | None = None,
     ema: bool = False,
+    entry: str | None = None,
     prefix: str = "",
 ) -> Converted:
-    """Read weights from `source`, a file of any kind that `load_checkpoint` reads, and write them to `target`.
+    """Read weights from `source`, a file of any kind that `load_checkpoint` reads or a folder with one, and write them.
 
     target    ends in .safetensors, .npz, .pth, .pth.tar or .pt; a file for torch is {"state_dict": weights}
     dtype     of floating arrays: "float32", "float16", "bfloat16", "float64"; None: as they are (bfloat16 becomes float32)
     ema       the moving average of the weights that a training script saved beside them
+    entry     the name under which the weights stand in `source`, where there are several
     prefix    put before every key: "model." is what the hub's library expects in a .safetensors
 
     The keys are the official ones, and the target is written whole or not at all. What mvnp knows of the model (its
-    arguments, classes, how images are prepared) goes along into a .safetensors; other kinds of file have no place for it.
-    Raises CheckpointError for a file that cannot be read and a number that float16 cannot hold; InputError for a target of
-    another kind, and for bfloat16 in .npz, which NumPy does not have; OSError.
+    arguments, classes, how images are prepared) goes along into each kind of file. Raises CheckpointError for a file that
+    cannot be read and a number that float16 cannot hold; InputError for a target of another kind or that is the source
+    itself, a key that cannot be a name in every format, and for bfloat16 in .npz, which NumPy does not have; OSError.
     """
-    path = Path(target)
-    ending = next((ending for ending in WRITABLE if path.name.lower().endswith(ending)), None)
-    if ending is None:
-        raise InputError(f"{path}: unknown kind of file to write, expected a name that ends in one of {', '.join(WRITABLE)}")
+    path, ending = Path(target), ending_of(Path(target))
     if dtype is not None:
         check_choice("dtype", dtype, DTYPES)
     if dtype == "bfloat16" and ending == ".npz":
         raise InputError(f"{path}: NumPy's files have no bfloat16; choose float16, or another kind of file")
-    weights, metadata = read_weights(source, ema=ema)
-    weights = {prefix + key: _as_dtype(source, key, array, dtype) for key, array in _emptied(weights)}
-    _write(path, ending, weights, metadata, dtype == "bfloat16")
-    return Converted(len(weights), sum(array.size for array in weights.values()), path.stat().st_size)
+    source = located_in(source)
+    if path.exists() and os.path.exists(source) and os.path.samefile(source, path):
+        raise InputError(f"{path} is the file to read: what is converted would take its place. Choose another name for it")
+    read = read_weights(source, ema=ema, entry=entry)
+    for key, reason in read.unreadable.items():
+        raise CheckpointError(f"{source}: {shown(key)} {reason}")
+    # Before anything is converted.
+    check_keys(path.name, [prefix + key for key in read.arrays])
+    weights = {prefix + key: _as_dtype(source, key, array, dtype) for key, array in _emptied(read.arrays)}
+    write_weights(path, weights, noted_metadata(read.metadata), dtype == "bfloat16")
+    return Converted(len(weights), sum(array.size for array in weights.values()), path.stat().st_size, read.notes)
 
 
 def _emptied(weights: dict[str, np.ndarray]) -> Any:
@@ -80,12 +85,3 @@ def _as_dtype(source: Any, key: str, array: np.ndarray, dtype: str | None) -> np
         worst = np.abs(array).max()
         raise CheckpointError(f"{source}: {key} has a {worst:.3g}, and float16 ends at 65504; bfloat16 holds it, less exactly")
     return cast
-
-
-def _write(path: Path, ending: str, weights: dict[str, np.ndarray], metadata: Mapping[str, Any], bfloat16: bool) -> None:
-    if ending == ".safetensors":
-        save_arrays(path, weights, noted_metadata(metadata), bfloat16=bfloat16)
-    elif ending == ".npz":
-        write_with(path, lambda file: write_npz(file, weights))
-    else:
-        write_with(path, lambda file: write_torch(file, weights, bfloat16))

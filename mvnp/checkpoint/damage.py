@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 
 AGAIN = "copy or download the file again"
 
-# What zipfile raises for a damaged file: the last four for entries that seem to begin before the file, to be encrypted, to
+# What zipfile raises for a damaged file, the last three for entries that seem to begin before the file, to be encrypted, to
 # be compressed by unknown means, to have names that are no text.
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+DAMAGED_ZIP = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, ValueError),
+)
 
 
 def brief(error: Exception) -> str:

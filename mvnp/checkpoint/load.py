@@ -4,40 +4,67 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, check_dtype
-from .arrays import read_safetensors
-from .npz import read_npz
+from ..errors import CheckpointError, InputError, check_dtype
+from . import content
+from .arrays import parse_metadata, read_safetensors
+from .npz import METADATA, read_npz
+from .sharded import INDEXES, read_sharded
+from .states import State, bare_keys, chosen_state, shown
 from .torch import read_torch
 
 MODEL = "model."  # before the keys of the model, in a checkpoint of a training run
-WRAPPERS = ("module.", MODEL)  # what data parallelism and Hugging Face put before every key
 
 
-def load_checkpoint(path: str | os.PathLike[str], *, ema: bool = False, dtype: str | None = None) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Weights:
+    """What a file has.
+
+    arrays        {key: array}, ready for `model.load_state_dict`
+    metadata      what mvnp noted in the file; empty in files of others
+    unreadable    {key: reason} of tensors that are there and cannot be read
+    notes         what a user should know, a line each
+    """
+
+    arrays: dict[str, np.ndarray]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str], *, ema: bool = False, entry: str | None = None, dtype: str | None = None
+) -> dict[str, np.ndarray]:
     """The weights in a file: {key: array}, ready for `model.load_state_dict`.
 
-    .safetensors             float32, float16, bfloat16 (given as float32), integers; also the checkpoints of `mvnp train`,
-                             of which only the model's part is given
-    .npz                     arrays of numbers
-    .pth .pth.tar .pt .bin   written by torch.save, in today's format and that before version 1.6; read without torch, and
-                             without running anything; the weights may stand under "state_dict" or "model"
+    What a file is shows in its content; its name may end as it likes.
 
-    ema      the moving average of the weights ("state_dict_ema" or "model_ema" of a training script) and not the weights
+    safetensors      float32, float16, bfloat16 (given as float32), integers; also the checkpoints of `mvnp train`, of which
+                     the model's part is given, and the index of weights in several files (model.safetensors.index.json)
+    npz              arrays of numbers
+    torch.save       in today's format and that before version 1.6, and plain pickles of arrays; read without torch, and without
+                     running anything. The weights may stand under any name, beside whatever a script has put there
+
+    ema      the moving average of the weights that a training script keeps under a name with "ema" in it, not the weights
+    entry    the name under which the weights stand, where there are several: "model", "teacher.backbone"; or what their keys
+             begin with
     dtype    "float32" or "float64": what floating arrays are converted to; None: left as they are in the file
 
-    Each array is read into memory of its own, once. A prefix "module." or "model." that every key carries is taken off.
-    Raises CheckpointError for a file of another kind, a damaged one, or one without the average that was asked for;
-    FileNotFoundError.
+    Each array is read into memory of its own, once. Prefixes that every key carries are taken off ("module.", "model.",
+    "_orig_mod.", and any other in front of the keys of a model that we know). Raises CheckpointError for a file of another
+    kind, a damaged one, or one without what was asked for; FileNotFoundError.
     """
-    weights = read_weights(path, ema=ema)[0]
+    weights = read_weights(path, ema=ema, entry=entry)
+    for key, reason in weights.unreadable.items():
+        raise CheckpointError(f"{path}: {shown(key)} {reason}")
     if dtype is not None:
-        convert_floats(weights, check_dtype("load_checkpoint", dtype))
-    return weights
+        convert_floats(weights.arrays, check_dtype("load_checkpoint", dtype))
+    return weights.arrays
 
 
 def convert_floats(weights: dict[str, np.ndarray], dtype: np.dtype) -> None:
@@ -47,46 +74,73 @@ def convert_floats(weights: dict[str, np.ndarray], dtype: np.dtype) -> None:
             weights[key] = array.astype(dtype, copy=False)
 
 
-def read_weights(path: str | os.PathLike[str], *, ema: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The weights, as `load_checkpoint` gives them, and what mvnp noted in the file (empty in files of others)."""
+def read_weights(path: str | os.PathLike[str], *, ema: bool = False, entry: str | None = None) -> Weights:
+    """The weights, as `load_checkpoint` gives them, and what else is known. What cannot be read is noted, and not judged."""
     path = Path(path)
-    reader = next((reader for ending, reader in _READERS.items() if path.name.lower().endswith(ending)), None)
-    if reader is None:
-        raise CheckpointError(f"{path}: unknown kind of file, expected a name that ends in one of {', '.join(ENDINGS)}")
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder, expected a file of weights")
-    weights, metadata = reader(path, ema)
-    if not weights:
+    if entry is not None and (not isinstance(entry, str) or not entry):
+        raise InputError(f"entry is {entry!r}, expected the name under which the weights stand in the file")
+    kind = content.kind_of(path) or next((kind for ending, kind in ENDINGS.items() if path.name.lower().endswith(ending)), None)
+    if kind is None:
+        raise CheckpointError(
+            f"{path}: unknown kind of file; it is no safetensors, no npz, and nothing that torch.save wrote, by its content"
+        )
+    weights = _READERS[kind](path, ema, entry)
+    if not weights.arrays and not weights.unreadable:
         raise CheckpointError(f"{path} holds no arrays")
-    return strip_wrappers(weights), metadata
+    return weights
 
 
 def strip_wrappers(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights without the prefixes that all keys share, however many of them there are."""
-    stripped = dict(weights)
-    while prefix := next((p for p in WRAPPERS if stripped and all(key.startswith(p) for key in stripped)), None):
-        stripped = {key.removeprefix(prefix): array for key, array in stripped.items()}
-    return stripped
+    """The weights without the prefixes that all keys share: as many of them as leave the keys of a model that we know."""
+    return {bare: weights[key] for bare, key in bare_keys(weights).items()}
 
 
-_Read = tuple[Mapping[str, np.ndarray], dict[str, Any]]
+def _flat(path: Path, arrays: dict[str, np.ndarray], entry: str | None, unreadable: dict[str, str] | None = None) -> State:
+    if not arrays and not unreadable:
+        raise CheckpointError(f"{path} holds no arrays")
+    try:
+        state = chosen_state(arrays, lambda value: isinstance(value, np.ndarray), entry)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} {error}") from error
+    return replace(state, unreadable=unreadable or {})
 
 
-def _safetensors(path: Path, ema: bool) -> _Read:
+def _safetensors(path: Path, ema: bool, entry: str | None) -> Weights:
     _no_average(path, ema)
-    arrays, metadata = read_safetensors(path)
-    if metadata is None or metadata.get("kind") != "training":
-        return arrays, metadata or {}
-    return {key.removeprefix(MODEL): array for key, array in arrays.items() if key.startswith(MODEL)}, metadata
+    arrays, metadata, unreadable = read_safetensors(path)
+    metadata = metadata or {}
+    if metadata.get("kind") == "training":
+        arrays = {key.removeprefix(MODEL): array for key, array in arrays.items() if key.startswith(MODEL)}
+    state = _flat(path, arrays, entry, unreadable)
+    return Weights(state.tensors, metadata, state.unreadable, state.notes)
 
 
-def _npz(path: Path, ema: bool) -> _Read:
+def _npz(path: Path, ema: bool, entry: str | None) -> Weights:
     _no_average(path, ema)
-    return read_npz(path), {}
+    arrays = read_npz(path)
+    text = arrays.pop(METADATA, None)
+    metadata = {} if text is None else parse_metadata(path, text.tobytes().decode("utf-8", "replace"))
+    state = _flat(path, arrays, entry)
+    return Weights(state.tensors, metadata, notes=state.notes)
 
 
-def _torch(path: Path, ema: bool) -> _Read:
-    return read_torch(path, ema), {}
+def _torch(path: Path, ema: bool, entry: str | None) -> Weights:
+    state, text = read_torch(path, entry, ema)
+    metadata = {} if text is None or entry is not None else parse_metadata(path, text)
+    return Weights(state.tensors, metadata, state.unreadable, state.notes)
+
+
+def _index(path: Path, ema: bool, entry: str | None) -> Weights:
+    _no_average(path, ema)
+    state = _flat(path, read_sharded(path, _arrays_of), entry)
+    return Weights(state.tensors, notes=state.notes)
+
+
+def _arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """Of one file of several, with the keys that it has."""
+    if content.kind_of(path) == content.TORCH:
+        return read_torch(path, bare=False)[0].tensors
+    return read_safetensors(path)[0]
 
 
 def _no_average(path: Path, ema: bool) -> None:
@@ -94,10 +148,17 @@ def _no_average(path: Path, ema: bool) -> None:
         raise CheckpointError(f"{path} has one set of weights and no moving average of them; leave out ema")
 
 
-_READERS: dict[str, Callable[[Path, bool], _Read]] = {
-    ".safetensors": _safetensors,
-    ".npz": _npz,
-    **dict.fromkeys((".pth", ".pth.tar", ".pt", ".bin"), _torch),
+_READERS: dict[str, Callable[[Path, bool, str | None], Weights]] = {
+    content.SAFETENSORS: _safetensors,
+    content.NPZ: _npz,
+    content.TORCH: _torch,
+    content.INDEX: _index,
 }
 
-ENDINGS = tuple(_READERS)
+# What names of files of weights end in, where a folder is searched, and which reader says what is wrong with a damaged one.
+ENDINGS = {
+    ".safetensors": content.SAFETENSORS,
+    ".npz": content.NPZ,
+    **dict.fromkeys((".pth", ".pth.tar", ".pt", ".bin", ".ckpt", ".pkl"), content.TORCH),
+    **dict.fromkeys((f".{name.partition('.')[2]}" for name in INDEXES), content.INDEX),
+}

@@ -12,11 +12,14 @@ from typing import Any
 
 from ..errors import InputError, nearest
 from ..models.variants import VARIANTS
+from .arrays import bounded_integer
 from .hub import REPOSITORIES, find_on_hub
 from .load import ENDINGS
+from .sharded import INDEXES
 
 # In a folder: what training writes, what the hub has. The first that is there is taken.
-_USUAL = ("model.safetensors", "best.safetensors", "checkpoint.safetensors")
+_USUAL = ("model.safetensors", INDEXES[0], "best.safetensors", "checkpoint.safetensors", "pytorch_model.bin", INDEXES[1])
+_ENDINGS = (*ENDINGS, ".tar")
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -51,21 +54,31 @@ def locate(source: str | os.PathLike[str]) -> Located:
         return _beside(_in_folder(path), None)
     if path.exists():
         return _beside(path, None)
-    if text.lower().endswith(ENDINGS):
+    if text.lower().endswith(_ENDINGS):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), text)
     repository = REPOSITORIES.get(text, text)
     if not _REPOSITORY.fullmatch(repository):
         raise InputError(
             f"no file or folder {text!r}, and no variant of that name{nearest(text, VARIANTS)}; expected a file of weights"
-            f" ({', '.join(ENDINGS)}), a repository like 'nvidia/MambaVision-T-1K', or one of {', '.join(VARIANTS)}"
+            f" (.safetensors, .pth, .npz, …), a repository like 'nvidia/MambaVision-T-1K', or one of {', '.join(VARIANTS)}"
         )
     variant = next((name for name, known in REPOSITORIES.items() if known == repository), None)
     return _beside(find_on_hub(repository), variant)
 
 
+def located_in(source: str | os.PathLike[str]) -> Path:
+    """The file of weights in `source` where that is a folder; otherwise `source` itself."""
+    return _in_folder(Path(source)) if os.path.isdir(source) else Path(source)
+
+
 def _in_folder(folder: Path) -> Path:
     """The file of weights in a folder."""
-    found = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(ENDINGS) and path.is_file())
+    if any(folder.glob("*.distcp")):
+        raise InputError(
+            f"the folder {folder} is of torch.distributed.checkpoint. In PyTorch, python -m"
+            f" torch.distributed.checkpoint.format_utils dcp_to_torch {folder} weights.pth writes the weights as one file"
+        )
+    found = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(_ENDINGS) and path.is_file())
     usual = [name for name in _USUAL if name in found]
     if not usual and len(found) != 1:
         what = f"{len(found)} files of weights ({', '.join(found[:5])})" if found else "no file of weights"
@@ -82,9 +95,11 @@ def _beside(path: Path, variant: str | None) -> Located:
 
 def _config_of(path: Path) -> tuple[dict[str, Any], tuple[str, ...] | None]:
     """Arguments and class names out of a config.json, as far as it has any: it may belong to something else."""
+    if not path.is_file():
+        return {}, None
     try:
         with open(path, "rb") as file:
-            content = json.loads(file.read(_MAX_CONFIG))
+            content = json.loads(file.read(_MAX_CONFIG), parse_int=bounded_integer)
     except (OSError, ValueError, RecursionError):
         return {}, None
     if not isinstance(content, dict) or content.get("model_type") != "mambavision":

@@ -23,9 +23,13 @@ from .zip_entries import Entry, entries_of, open_entry
 
 # Weights are close to random and compress by a tenth. A file may still be mostly zeros, so small ones have leave.
 MAX_RATIO = 100
-ALWAYS_ALLOWED = 256 * 2**20
+ALWAYS_ALLOWED = 128 * 2**20
 
 MAX_HEADER = 10_000  # bytes, as NumPy's own limit
+
+METADATA = "__metadata__"  # an array of bytes: JSON that we put beside the weights
+
+_MAX_RANK = 64  # NumPy's own
 
 _DTYPE = re.compile(r"[<>=|]?[fiubcSUV]\d{1,4}")
 
@@ -34,7 +38,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of an .npz file, none of which may hold Python objects. Raises CheckpointError for anything else."""
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            entries = entries_of(archive)
+            entries = entries_of(archive, file)
             declared = sum(entry.file_size for entry in entries.values())
             limit = max(ALWAYS_ALLOWED, MAX_RATIO * os.path.getsize(path))
             if declared > limit:
@@ -66,7 +70,7 @@ def _read_array(archive: zipfile.ZipFile, file: BinaryIO, entry: zipfile.ZipInfo
     if dtype.kind not in "fiub" or dtype.itemsize > 8:
         raise CheckpointError(f"{name!r} has dtype {str(dtype)[:60]}, expected real numbers; objects are never read")
     present = entry.file_size - header_length
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != present:
+    if not all(0 <= size < 2**63 for size in shape) or math.prod(shape) * dtype.itemsize != present:
         raise CheckpointError(f"{name!r} declares shape {str(shape)[:60]} of {dtype}, but holds {present} bytes; {AGAIN}")
     try:
         array = np.empty(shape[::-1] if fortran_order else shape, dtype)
@@ -97,6 +101,6 @@ def _read_header(name: str, stream: Entry) -> tuple[tuple[int, ...], bool, np.dt
         dtype = np.dtype(descr if isinstance(descr, str) and _DTYPE.fullmatch(descr) else "O")
     except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"entry {name!r} is not an array ({brief(error)}); {AGAIN}") from error
-    if not isinstance(shape, tuple) or not all(type(size) is int for size in shape):
+    if not isinstance(shape, tuple) or len(shape) > _MAX_RANK or not all(type(size) is int for size in shape):
         raise CheckpointError(f"{name!r} declares the shape {str(shape)[:60]}, expected a tuple of counts; {AGAIN}")
     return shape, bool(fortran_order), dtype, len(begin) + len(counted) + length

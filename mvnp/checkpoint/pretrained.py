@@ -12,173 +12,316 @@ without memory, and takes over the arrays that were read.
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from ..core import Initializer
-from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest
+from ..errors import CheckpointError, InputError, check_dtype, nearest
 from ..layers.linear import Linear
 from ..models.arguments import check_integer
+from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
-from ..models.variants import IMAGENET_MEAN, IMAGENET_STD, VARIANTS, Variant
-from .arrays import save_arrays
-from .load import convert_floats, read_weights
+from ..models.trunk import Trunk
+from ..models.variants import IMAGENET_MEAN, IMAGENET_STD, Variant
+from .families import FAMILIES, Family, family_of, variant_named
+from .first_convolution import adapted, adapted_images, told
+from .load import Weights, convert_floats, read_weights
 from .locate import Located, locate
-from .recognise import Shape, arguments_of, chosen_variant, described, shapes_of, variants_like
+from .recognise import Shape, shapes_of
+from .sharded import shard_hint
+from .states import known_prefixes, shown
+from .write import write_weights
 
 KIND = "pretrained"  # of a file that save_pretrained writes
 
-# Arguments that decide shapes, and so cannot be asked for otherwise than the file has them.
-_IN_SHAPES = ("dim", "in_dim", "in_chans", "depths", "mlp_ratio", "d_state", "d_conv", "head_norm", "qkv_bias", "qk_scale")
+_HEAD = ("num_classes", "head_norm")  # arguments that a backbone does not have
+_OUTPUTS = ("out_indices", "out_norm")  # and those that only it has
+_STEP = "num_batches_tracked"  # a buffer that old files and other libraries leave out; nothing but training reads it
+
+_log = logging.getLogger("mvnp")
 
 
 @dataclass(frozen=True)
 class Pretrained:
     """A model with its weights, and what is known of it.
 
+    model      a MambaVision; of a file that was saved of a Backbone, a Backbone
     variant    its name among the released ones; None: it is none of them
     classes    names of the classes, in the order of the logits; None: the file has none
     images     arguments of `mvnp.data.images.ImageTransform`: how images were prepared; None: not known
+    notes      what was done with the weights on the way, a line each: keys passed over, a convolution adapted
     """
 
     model: MambaVision
     variant: str | None
     classes: tuple[str, ...] | None
     images: dict[str, Any] | None
+    notes: tuple[str, ...] = ()
 
 
 def load_pretrained(
-    source: str | os.PathLike[str], *, variant: str | None = None, ema: bool = False, **overrides: Any
+    source: str | os.PathLike[str],
+    *,
+    variant: str | None = None,
+    ema: bool = False,
+    entry: str | None = None,
+    strict: bool = True,
+    **overrides: Any,
 ) -> MambaVision:
     """A model with the weights of `source`.
 
-    source       a file of weights (.safetensors, .npz, .pth, .pth.tar, .pt, .bin); a folder with one; a repository on the
-                 hub, "nvidia/MambaVision-T-1K"; or the name of a variant, "mamba_vision_T", for its repository
+    source       a file of weights, of any kind that `load_checkpoint` reads; a folder with one, or with several and an index;
+                 a repository on the hub, "nvidia/MambaVision-T-1K"; or a variant's name, "mamba_vision_T", for its repository
     variant      which variant the weights are of, where name and shapes leave it open
     ema          the moving average of the weights that a training script saved beside them
-    overrides    arguments of MambaVision: `dtype`, `drop_path_rate`, `window_size`, … `num_classes=0` takes the head off, and
-                 another number than the file's makes a new one, drawn from `seed`
+    entry        the name under which the weights stand in the file, where there are several
+    strict       False: arrays that are missing are drawn from `seed`, and those that the model has no place for passed over
+    overrides    arguments of the model: `dtype`, `drop_path_rate`, `window_size`, … `num_classes=0` takes the head off, and
+                 another number than the file's makes a new one, drawn from `seed`. `in_chans=1`, or any other number of image
+                 channels, adapts the first convolution (first_convolution.py)
 
-    The file is read once, into the memory that the model then uses. Raises CheckpointError for a file that is damaged, is of
-    no MambaVision, or of another one than was asked for; InputError for an unknown name; FileNotFoundError.
+    The file is read once, into the memory that the model then uses. What was done on the way is logged under "mvnp", a line
+    each. Raises CheckpointError for a file that is damaged, is of no model that we know, or of another one than was asked for;
+    InputError for an unknown name; FileNotFoundError.
     """
-    return read_pretrained(source, variant=variant, ema=ema, **overrides).model
+    pretrained = read_pretrained(source, variant=variant, ema=ema, entry=entry, strict=strict, **overrides)
+    for note in pretrained.notes:
+        _log.warning("%s: %s", source, note)
+    return pretrained.model
 
 
 def read_pretrained(
-    source: str | os.PathLike[str], *, variant: str | None = None, ema: bool = False, **overrides: Any
+    source: str | os.PathLike[str],
+    *,
+    variant: str | None = None,
+    ema: bool = False,
+    entry: str | None = None,
+    strict: bool = True,
+    **overrides: Any,
 ) -> Pretrained:
     """Like `load_pretrained`, with all that is known of the model."""
     if variant is not None:
-        check_choice("variant", variant, VARIANTS)
+        variant_named(variant)
     _check_options(overrides)
     located = locate(source)
     path = located.path
-    weights, metadata = read_weights(path, ema=ema)
+    weights = read_weights(path, ema=ema, entry=entry)
     try:
-        plan = _plan(shapes_of(weights), metadata, located, variant, overrides)
-        model = _build(weights, plan)
+        family, weights = _recognised(weights, path, strict)
+        plan = _plan(family, weights, located, variant, overrides)
+        model, notes = _build(weights, plan, overrides, strict)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    kept = model.num_classes == plan.classes_in_file
-    return Pretrained(model, plan.variant, plan.classes if kept else None, plan.images)
+    kept = getattr(model, "num_classes", None) == plan.classes_in_file
+    return Pretrained(
+        cast(MambaVision, model), plan.variant, plan.classes if kept else None, plan.images, (*weights.notes, *notes)
+    )
 
 
 def save_pretrained(
     path: str | os.PathLike[str],
-    model: MambaVision,
+    model: Trunk,
     *,
     variant: str | None = None,
     classes: Sequence[str] | None = None,
     images: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model so that `read_pretrained` gives it back: a safetensors file with the official keys.
+    """Write a model, or a Backbone, so that `read_pretrained` gives it back, with the official keys.
 
+    path    its ending says the kind: .safetensors, .npz, .pth, .pth.tar or .pt; the first has a digest of all that is in it
     variant, classes, images    as in `Pretrained`
 
-    Any program that reads safetensors reads the arrays. Raises InputError for classes that do not number the logits, an
-    unknown variant, or a name that does not end in .safetensors; OSError.
+    Any program that reads such files reads the arrays. Raises InputError for classes that do not number the logits, an
+    unknown variant, a model without a config, or another ending; OSError.
     """
-    if not os.fspath(path).lower().endswith(".safetensors"):
-        raise InputError(f"save_pretrained: {path} should end in .safetensors; mvnp convert makes the other kinds of it")
+    config = getattr(model, "config", None)
+    if not isinstance(model, Trunk) or not isinstance(config, dict):
+        raise InputError(
+            f"save_pretrained: the model is a {type(model).__name__}, expected a MambaVision or a Backbone; the arrays of"
+            " another layer are saved by mvnp.checkpoint.save_arrays(path, layer.state_dict())"
+        )
     if variant is not None:
-        check_choice("variant", variant, VARIANTS)
-    if classes is not None and (len(classes) != model.num_classes or not all(isinstance(name, str) for name in classes)):
-        raise InputError(f"save_pretrained: {len(classes)} class names for a model with {model.num_classes} classes")
+        variant_named(variant)
+    logits = getattr(model, "num_classes", 0)
+    if classes is not None and (len(classes) != logits or not all(isinstance(name, str) for name in classes)):
+        raise InputError(f"save_pretrained: {len(classes)} class names for a model with {logits} classes")
     metadata = {
         "kind": KIND,
-        "config": model.config,
+        "model": type(model).__name__,
+        "config": config,
         "variant": variant,
         "classes": None if classes is None else list(classes),
         "images": None if images is None else dict(images),
     }
-    save_arrays(path, model.state_dict(copy=False), metadata)
+    write_weights(Path(path), model.state_dict(copy=False), metadata)
 
 
 def noted_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What `save_pretrained` would have noted, out of what mvnp noted in a file: a training run's state is left behind."""
-    config, variant, classes, images = _noted(metadata)
-    if not config:
+    noted = _noted(metadata)
+    if not noted.config:
         return {}
-    return {"kind": KIND, "config": config, "variant": variant, "classes": classes, "images": images}
+    return {
+        "kind": KIND,
+        "model": noted.model,
+        "config": noted.config,
+        "variant": noted.variant,
+        "classes": noted.classes,
+        "images": noted.images,
+    }
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """What mvnp noted in a file. `model` is the class, by its name."""
+
+    model: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    variant: str | None = None
+    classes: tuple[str, ...] | None = None
+    images: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to be built: arguments of MambaVision, and what goes with them."""
+    """What is to be built: arguments of the model, and what goes with them."""
 
+    family: Family
+    backbone: bool
     arguments: dict[str, Any]
+    channels_in_file: int
     classes_in_file: int
     variant: str | None
     classes: tuple[str, ...] | None
     images: dict[str, Any] | None
 
 
-def _plan(
-    shapes: Mapping[str, Shape],
-    metadata: Mapping[str, Any],
-    located: Located,
-    variant: str | None,
-    overrides: Mapping[str, Any],
-) -> _Plan:
-    seen = arguments_of(shapes)
-    config, named, classes, images = _noted(metadata)
+def _recognised(weights: Weights, path: Path, strict: bool) -> tuple[Family, Weights]:
+    """The family of the weights, and the weights under its keys."""
+    family, arrays, notes = family_of(weights.arrays), weights.arrays, weights.notes
+    if family is None:
+        prefixes = known_prefixes(weights.arrays)
+        if strict or len(prefixes) != 1:
+            raise CheckpointError(_unknown(weights.arrays, prefixes, path))
+        prefix = prefixes[0] + "."
+        arrays = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+        notes = (*notes, f"took the {len(arrays)} arrays under {prefix!r}, and passed over {len(weights.arrays) - len(arrays)}")
+        family = family_of(arrays)
+        assert family is not None
+    return family, replace(weights, arrays=family.tidied(arrays), notes=notes)
+
+
+def _unknown(arrays: Mapping[str, np.ndarray], prefixes: list[str], path: Path) -> str:
+    names = " or a ".join(family.name for family in FAMILIES)
+    some = "; ".join(f"{shown(key)} {array.shape}" for key, array in list(arrays.items())[:4])
+    if prefixes:
+        listed = " or ".join(f"entry={prefix!r}" for prefix in prefixes[:4])
+        return (
+            f"is more than a state dict of a {names}: there is one under {' and under '.join(map(repr, prefixes[:4]))}, and"
+            f" other arrays beside it. Take it with {listed} (--entry on the command line)"
+        )
+    lacking = "" if not any(key.startswith(("levels.", "patch_embed.")) for key in arrays) else " (its stem is missing)"
+    return f"is no state dict of a {names}{lacking}: it holds {len(arrays)} arrays, such as {some}{shard_hint(path)}"
+
+
+def _plan(family: Family, weights: Weights, located: Located, variant: str | None, overrides: Mapping[str, Any]) -> _Plan:
+    shapes, noted = shapes_of(weights.arrays), _noted(weights.metadata)
+    outputs = [index for index in range(4) if f"outnorm{index}.weight" in shapes]
+    if noted.model == Backbone.__name__ or (outputs and noted.model is None):
+        return _plan_of_backbone(family, shapes, noted, outputs, overrides)
+    seen = family.arguments_of(shapes)
+    asked = {name: value for name, value in overrides.items() if name != "in_chans"}
     # A config.json may lie there for another file: one that contradicts the arrays is passed over.
-    if not _contradictions(located.config, seen):
+    config = {**noted.config}
+    if not _contradictions(family, located.config, seen):
         config = {**located.config, **config}
-    for name, asked in _contradictions({**config, **overrides}, seen):
-        raise CheckpointError(f"{name} is to be {asked!r}, but the arrays have {name} {seen[name]!r}: {described(seen)}")
-    found = _variant(seen, variant or named or located.variant, located, {**config, **overrides}.get("window_size"))
-    arguments = {**(found.arguments() if found else {}), **_traces(seen, found, config), **config, **overrides}
+    for name, value in _contradictions(family, {**config, **asked}, seen):
+        raise CheckpointError(f"{name} is to be {value!r}, but the arrays have {name} {seen[name]!r}: {family.described(seen)}")
+    released = _variant(family, seen, variant or noted.variant or located.variant, located, {**config, **asked})
+    arguments = {
+        **(released.arguments() if released else {}),
+        **_traces(seen, released, config),
+        **config,
+        **overrides,
+    }
     arguments["num_classes"] = overrides.get("num_classes", seen["num_classes"])
     check_integer("load_pretrained", "num_classes", arguments["num_classes"], least=0)
-    missing = [name for name in ("num_heads", "window_size") if name not in arguments]
+    check_integer("load_pretrained", "in_chans", arguments["in_chans"], least=1)
+    missing = [name for name in family.untold if name not in arguments]
     if missing:
         raise CheckpointError(
-            f"is of no released variant ({described(seen)}), and the shapes do not tell {' and '.join(missing)}:"
+            f"is of no released variant ({family.described(seen)}), and the shapes do not tell {' and '.join(missing)}:"
             f" give {', '.join(f'{name}=(…)' for name in missing)}, four numbers each"
         )
+    images = noted.images or (_images_of(released) if released and seen["in_chans"] == 3 else None)
+    if images is not None and arguments["in_chans"] != seen["in_chans"]:
+        images = adapted_images(images, arguments["in_chans"])
+    classes = (noted.classes, located.classes)
     return _Plan(
-        arguments,
+        family,
+        backbone=False,
+        arguments=arguments,
+        channels_in_file=seen["in_chans"],
         classes_in_file=seen["num_classes"],
-        variant=found.name if found else None,
-        classes=next((names for names in (classes, located.classes) if names and len(names) == seen["num_classes"]), None),
-        images=images or (_images_of(found) if found and seen["in_chans"] == 3 else None),
+        variant=released.name if released else None,
+        classes=next((names for names in classes if names and len(names) == seen["num_classes"]), None),
+        images=images,
     )
 
 
-def _variant(seen: Mapping[str, Any], named: str | None, located: Located, window_size: Any) -> Variant | None:
-    candidates = variants_like(seen)
+def _plan_of_backbone(
+    family: Family, shapes: Mapping[str, Shape], noted: _Noted, outputs: list[int], overrides: Mapping[str, Any]
+) -> _Plan:
+    """Of a file that was saved of a Backbone, or of a foreign one with norms of its outputs."""
+    if noted.config:
+        config = dict(noted.config)
+        stem = shapes.get(family.first_convolution, ())
+        # Enough to be sure that what is built is no larger than what is there; the rest shows when it is filled.
+        widest, arrays = max((max(shape, default=1) for shape in shapes.values()), default=1), len(shapes)
+        depths = config.get("depths")
+        for name, fits in (
+            ("dim", isinstance(config.get("dim"), int) and config["dim"] <= widest),
+            ("depths", isinstance(depths, list) and all(isinstance(n, int) and n <= arrays for n in depths)),
+            ("in_chans", len(stem) == 4 and config.get("in_chans") == stem[1]),
+        ):
+            if not fits:
+                raise CheckpointError(
+                    f"is damaged: its config has {name} {str(config.get(name))[:60]}, and its arrays have not"
+                )
+    else:
+        seen = family.arguments_of(shapes)
+        released = _variant(family, seen, None, Located(Path(), []), dict(overrides))
+        config = {**(released.arguments() if released else {}), **_traces(seen, released, {})}
+        config = {name: value for name, value in config.items() if name not in _HEAD}
+        kind = "batch" if f"outnorm{outputs[0]}.running_mean" in shapes else "layer"
+        config |= {"out_indices": outputs, "out_norm": kind}
+        missing = [name for name in family.untold if name not in {**config, **overrides}]
+        if missing:
+            raise CheckpointError(f"the shapes do not tell {' and '.join(missing)}: give them, four numbers each")
+    arguments = {**config, **overrides}
+    check_integer("load_pretrained", "in_chans", arguments["in_chans"], least=1)
+    images = noted.images
+    if images is not None and arguments["in_chans"] != config["in_chans"]:
+        images = adapted_images(images, arguments["in_chans"])
+    return _Plan(family, True, arguments, config["in_chans"], 0, noted.variant, None, images)
+
+
+def _variant(
+    family: Family, seen: Mapping[str, Any], named: str | None, located: Located, known: Mapping[str, Any]
+) -> Variant | None:
+    candidates = family.variants_like(seen)
     if named is None:
-        return chosen_variant(candidates, located.names, window_size)
+        return family.chosen_variant(candidates, located.names, known.get("window_size"))
     if named not in [variant.name for variant in candidates]:
         like = " or ".join(variant.name for variant in candidates) or "no released variant"
-        raise CheckpointError(f"is not of {named}: the arrays have {described(seen)}, which is {like}")
-    return VARIANTS[named]
+        raise CheckpointError(f"is not of {named}: the arrays have {family.described(seen)}, which is {like}")
+    return family.variants[named]
 
 
 def _traces(seen: Mapping[str, Any], found: Variant | None, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,9 +332,10 @@ def _traces(seen: Mapping[str, Any], found: Variant | None, config: Mapping[str,
     return {name: value for name, value in traces.items() if name not in config}
 
 
-def _contradictions(config: Mapping[str, Any], seen: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _contradictions(family: Family, config: Mapping[str, Any], seen: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """(name, value) of each argument that the arrays have otherwise."""
-    return [(name, value) for name, value in config.items() if name in _IN_SHAPES and not _same(name, value, seen[name])]
+    decided = (*family.in_shapes, "in_chans")
+    return [(name, value) for name, value in config.items() if name in decided and not _same(name, value, seen[name])]
 
 
 def _same(name: str, asked: Any, seen: Any) -> bool:
@@ -202,31 +346,41 @@ def _same(name: str, asked: Any, seen: Any) -> bool:
     return list(asked) == list(seen) if isinstance(seen, list) and isinstance(asked, list | tuple) else asked == seen
 
 
-def _noted(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str | None, tuple[str, ...] | None, dict[str, Any] | None]:
-    """Config, variant, classes and images from a file that mvnp wrote; nothing of them from others."""
-    kind = metadata.get("kind")
-    if kind == "training":
-        about = metadata.get("about", {})
-        about = about if isinstance(about, dict) else {}
-        config, classes = about.get("model") or {}, about.get("classes")
+def _noted(metadata: Mapping[str, Any]) -> _Noted:
+    """What is in a file that mvnp wrote; nothing of others."""
+    kind, about = metadata.get("kind"), metadata.get("about")
+    if kind == "training" and isinstance(about, dict):
+        config = _checked(about.get("model") or {})
         images = _images_noted(about.get("images")) or _images_of_run(about)
-        return _checked(config), None, _names(classes), images
+        return _Noted(_class_of(about.get("class"), config), config, None, _names(about.get("classes")), images)
     if kind == KIND:
-        variant, images = metadata.get("variant"), metadata.get("images")
-        return (
-            _checked(metadata.get("config")),
-            variant if isinstance(variant, str) and variant in VARIANTS else None,
+        variant, config = metadata.get("variant"), _checked(metadata.get("config"))
+        known = isinstance(variant, str) and any(variant in family.variants for family in FAMILIES)
+        return _Noted(
+            _class_of(metadata.get("model"), config),
+            config,
+            variant if known else None,
             _names(metadata.get("classes")),
-            _images_noted(images),
+            _images_noted(metadata.get("images")),
         )
-    return {}, None, None, None
+    return _Noted()
+
+
+def _class_of(name: Any, config: Mapping[str, Any]) -> str:
+    """The name of the model's class. Files of before it was noted tell it by the config."""
+    if name is None:
+        return Backbone.__name__ if "out_indices" in config else FAMILIES[0].name
+    known = [Backbone.__name__, *(family.name for family in FAMILIES)]
+    if not isinstance(name, str) or name not in known:
+        raise CheckpointError(f"is of a model of the class {str(name)[:60]!r}, expected one of {', '.join(known)}")
+    return name
 
 
 def _checked(config: Any) -> dict[str, Any]:
     known = _options()
     strange = [name for name in config if name not in known] if isinstance(config, dict) else ["no dict"]
     if strange:
-        raise CheckpointError(f"was written by another version of mvnp: its config has {strange[0]!r}")
+        raise CheckpointError(f"was written by another version of mvnp: its config has {str(strange[0])[:60]!r}")
     return dict(config)
 
 
@@ -267,30 +421,68 @@ def _images_of_run(about: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _build(weights: dict[str, np.ndarray], plan: _Plan) -> MambaVision:
-    """The model of a plan, with the weights. A head that is not the file's is drawn anew, or left off."""
-    wanted = plan.arguments["num_classes"]
-    convert_floats(weights, check_dtype("load_pretrained", plan.arguments.get("dtype", "float32")))
-    if wanted == plan.classes_in_file:
-        model = _made(plan.arguments)
-        model.load_state_dict(weights, copy=False)
-        return model
-    model = _made({**plan.arguments, "num_classes": 0})
-    model.load_state_dict({key: array for key, array in weights.items() if not key.startswith("head.")}, copy=False)
-    if wanted:
-        init = Initializer(plan.arguments.get("seed", 0), model.config["dtype"])
+def _build(weights: Weights, plan: _Plan, overrides: Mapping[str, Any], strict: bool) -> tuple[Trunk, list[str]]:
+    """The model of a plan, with the weights, and what is to be told. A head that is not the file's is drawn, or left off."""
+    arrays, arguments, notes = weights.arrays, plan.arguments, []
+    wanted = 0 if plan.backbone else arguments["num_classes"]
+    try:
+        convert_floats(arrays, check_dtype("load_pretrained", arguments.get("dtype", "float32")))
+        if wanted != plan.classes_in_file:
+            arguments = {**arguments, "num_classes": 0}
+            for key in [key for key in arrays if key.startswith(plan.family.head)]:
+                del arrays[key]
+        model = _made(plan, arguments)
+    except InputError as error:
+        if any(name in str(error) for name in overrides):
+            raise
+        raise CheckpointError(f"its config cannot be used: {error}") from error
+    if arguments["in_chans"] != plan.channels_in_file:
+        first = plan.family.first_convolution
+        if first in arrays:
+            arrays[first] = adapted(arrays[first], arguments["in_chans"])
+            notes.append(told(plan.channels_in_file, arguments["in_chans"]))
+    model = _filled(model, weights, plan, arguments, strict, notes)
+    if wanted != plan.classes_in_file and isinstance(model, MambaVision) and wanted:
+        init = Initializer(arguments.get("seed", 0), model.config["dtype"])
         model.head = Linear(model.norm.weight.shape[0], wanted, init=init)
         model.num_classes = model.config["num_classes"] = wanted
         model.name_paths()
+    return model, notes
+
+
+def _filled(model: Trunk, weights: Weights, plan: _Plan, arguments: dict[str, Any], strict: bool, notes: list[str]) -> Trunk:
+    """The model with the arrays. Those that are missing are drawn anew where that was asked for."""
+    arrays, expected = weights.arrays, dict(model.named_state())
+    for key, param in expected.items():
+        if key in arrays:
+            continue
+        if key in weights.unreadable:
+            raise CheckpointError(f"{shown(key)} {weights.unreadable[key]}")
+        if key.rpartition(".")[2] == _STEP:
+            arrays[key] = np.zeros(param.shape, param.dtype)
+    missing = [key for key in expected if key not in arrays]
+    surplus = [key for key in arrays if key not in expected]
+    if not strict and missing:
+        model = _made(plan, arguments, allocate=True)
+        notes.append(f"drew {len(missing)} of {len(expected)} arrays anew, which the weights lack: {_some(missing)}")
+    if not strict and surplus:
+        notes.append(f"passed over {len(surplus)} arrays that the model has no place for: {_some(surplus)}")
+    model.load_state_dict(arrays, strict=strict, copy=False)
     return model
 
 
-def _made(arguments: dict[str, Any]) -> MambaVision:
-    return MambaVision(**{**arguments, "allocate": False})
+def _some(keys: list[str]) -> str:
+    return ", ".join(map(shown, keys[:3])) + (", …" if len(keys) > 3 else "")
+
+
+def _made(plan: _Plan, arguments: dict[str, Any], allocate: bool = False) -> Trunk:
+    kind = Backbone if plan.backbone else plan.family.model
+    return kind(**{**arguments, "allocate": allocate})
 
 
 def _options() -> list[str]:
-    return [name for name in inspect.signature(MambaVision).parameters if name != "allocate"]
+    own = [name for family in FAMILIES for name in inspect.signature(family.model).parameters]
+    return [*(name for name in dict.fromkeys(own) if name != "allocate"), *_OUTPUTS]
 
 
 def _check_options(overrides: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Which model a state dict belongs to: read from the names and shapes of its arrays.
+"""Which MambaVision a state dict belongs to: read from the names and shapes of its arrays.
 
 Nearly all of MambaVision's arguments leave a trace in its state dict. Two leave none: the number of heads and the windows,
 since attention's matrices are the same however they are cut. Those come from the variant, which is known by its width and
@@ -8,7 +8,7 @@ depths. Variants that differ in nothing but windows are told apart by the file's
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,19 @@ _MARKS = ("512", "256", "21k")
 
 Shape = tuple[int, ...]
 
+MOST_BLOCKS = 256  # in a level; the largest released model has 20
+
+_FIRST = "patch_embed.conv_down.0.weight"
+
 
 def shapes_of(weights: Mapping[str, Any]) -> dict[str, Shape]:
     """The shape of each array."""
     return {key: tuple(array.shape) for key, array in weights.items()}
+
+
+def owns(keys: Collection[str]) -> bool:
+    """Whether a state dict with these keys is that of a MambaVision, with or without its head."""
+    return _FIRST in keys and any(key.startswith("levels.") for key in keys)
 
 
 def arguments_of(shapes: Mapping[str, Shape]) -> dict[str, Any]:
@@ -33,7 +42,7 @@ def arguments_of(shapes: Mapping[str, Shape]) -> dict[str, Any]:
     Of layer scales the shapes tell that there is one; the value is where training begins, and is given as 1e-5.
     Raises CheckpointError, saying what is there, for a state dict of something else.
     """
-    in_dim, in_chans, *_ = _shape(shapes, "patch_embed.conv_down.0.weight", 4)
+    in_dim, in_chans, *_ = _shape(shapes, _FIRST, 4)
     dim = _shape(shapes, "patch_embed.conv_down.3.weight", 4)[0]
     _, d_state = _shape(shapes, "levels.2.blocks.0.mixer.A_log", 2)
     d_conv = _shape(shapes, "levels.2.blocks.0.mixer.conv1d_x.weight", 3)[2]
@@ -108,7 +117,7 @@ def _shape(shapes: Mapping[str, Shape], key: str, rank: int) -> Shape:
     shape = shapes.get(key)
     if shape is None or len(shape) != rank or 0 in shape:
         found = "no" if shape is None else f"shape {shape} of"
-        some = "; ".join(f"{other[:60]} {shapes[other]}" for other in list(shapes)[:4])
+        some = "; ".join(f"{repr(other[:60])[1:-1]} {shapes[other]}" for other in list(shapes)[:4])
         raise CheckpointError(
             f"is no state dict of a MambaVision: it has {found} {key}, expected one of {rank} axes."
             f" It holds {len(shapes)} arrays, such as {some}"
@@ -122,6 +131,10 @@ def _depth(shapes: Mapping[str, Shape], level: int) -> int:
     depth = len({key.removeprefix(begin).partition(".")[0] for key in shapes if key.startswith(begin)})
     if not depth:
         raise CheckpointError(f"is no state dict of a MambaVision: it has no block in level {level}")
+    if depth > MOST_BLOCKS:
+        raise CheckpointError(
+            f"is no state dict of a MambaVision: it has {depth} blocks in level {level}, more than any can have"
+        )
     return depth
 
 

@@ -28,6 +28,7 @@ from .damage import AGAIN, brief
 from .rawfile import bytes_of, read_into
 
 MAX_HEADER = 4 * 2**20  # bytes; that of the largest model has a seventh of a megabyte
+MAX_ARRAYS = 20_000  # that model has 1,200, a run's checkpoint three times as many
 
 # What NumPy has; bfloat16 is read into float32. The eight-bit floats and packed types of newer files are refused.
 DTYPES = {
@@ -49,6 +50,8 @@ _KIND_OF = {np.dtype(dtype): kind for kind, dtype in DTYPES.items() if kind not 
 
 NOTES = "__metadata__"
 
+_MAX_RANK = 64  # NumPy's own
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -63,17 +66,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Read:
-    """What is in a file: arrays, its notes (the format's metadata), and where asked for, the checksum of each array's bytes."""
+    """What is in a file: arrays, its notes (the format's metadata), where asked for the checksum of each array's bytes, and
+    {name: reason} of the arrays that cannot be read."""
 
     arrays: dict[str, np.ndarray]
     notes: dict[str, str]
     checksums: list[list[Any]]
+    unreadable: dict[str, str]
 
 
 def read_file(path: str | os.PathLike[str], wants_checksums: Callable[[dict[str, str]], bool]) -> Read:
     """A whole file. `wants_checksums` is asked with the notes: most files have nothing to compare checksums with.
 
-    Raises CheckpointError for a damaged file, and for a kind of number that NumPy does not have.
+    Raises CheckpointError for a damaged file. A kind of number that NumPy does not have is passed over, and noted.
     """
     if Path(path).is_dir():
         raise CheckpointError(f"{path} is a folder, expected a .safetensors file")
@@ -83,8 +88,14 @@ def read_file(path: str | os.PathLike[str], wants_checksums: Callable[[dict[str,
             header = _header_bytes(file, size)
             entries, notes = _parsed(header, size - 8 - len(header))
             with_checksums = wants_checksums(notes)
-            arrays, checksums = {}, []
+            arrays, checksums, unreadable = {}, [], {}
             for entry in entries:
+                if entry.kind not in DTYPES:
+                    unreadable[entry.name] = (
+                        f"has dtype {entry.kind[:20]!r}, expected one of {', '.join(DTYPES)}; convert it first"
+                    )
+                    file.seek(entry.end - entry.begin, os.SEEK_CUR)
+                    continue
                 raw = _empty(entry)
                 read_into(file, raw)
                 if with_checksums:
@@ -92,7 +103,7 @@ def read_file(path: str | os.PathLike[str], wants_checksums: Callable[[dict[str,
                 arrays[entry.name] = _decoded(entry, raw)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    return Read(arrays, notes, sorted(checksums))
+    return Read(arrays, notes, sorted(checksums), unreadable)
 
 
 def _header_bytes(file: Any, size: int) -> bytes:
@@ -118,6 +129,8 @@ def _parsed(header: bytes, data_size: int) -> tuple[list[Entry], dict[str, str]]
         raise CheckpointError(f"is damaged, or no safetensors file (its header is no JSON: {brief(error)}); {AGAIN}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"is damaged: its header is no JSON object; {AGAIN}")
+    if len(content) > MAX_ARRAYS:
+        raise CheckpointError(f"has {len(content)} arrays, expected at most {MAX_ARRAYS}: no state dict has so many")
     notes = content.pop(NOTES, {})
     if not isinstance(notes, dict) or not all(isinstance(text, str) for text in notes.values()):
         raise CheckpointError(f"is damaged: its metadata is no dict of strings; {AGAIN}")
@@ -148,10 +161,12 @@ def _entry(name: str, fields: Any) -> Entry:
         numbers = [*shape, begin, end]
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"is damaged: the header's entry {name[:60]!r} is incomplete; {AGAIN}") from error
-    if not isinstance(kind, str) or kind not in DTYPES:
-        raise CheckpointError(f"{name[:60]} has dtype {str(kind)[:20]}, expected one of {', '.join(DTYPES)}; convert it first")
-    if not all(type(number) is int and number >= 0 for number in numbers):
+    if not isinstance(kind, str):
+        raise CheckpointError(f"is damaged: {name[:60]!r} has dtype {str(kind)[:20]}, expected a word; {AGAIN}")
+    if not all(type(number) is int and 0 <= number < 2**63 for number in numbers) or len(numbers) > _MAX_RANK + 2:
         raise CheckpointError(f"is damaged: {name[:60]!r} has a shape or an offset that is no count; {AGAIN}")
+    if kind not in DTYPES:  # told of where it is needed
+        return Entry(name, kind, tuple(shape), begin, max(begin, end))
     length = math.prod(shape) * np.dtype(DTYPES[kind]).itemsize
     if length != end - begin:
         raise CheckpointError(

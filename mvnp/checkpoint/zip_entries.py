@@ -7,6 +7,7 @@ refused all the same, since no honest file has one.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import zipfile
@@ -21,7 +22,9 @@ from .rawfile import bytes_of, read_into
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature; lengths of the name and of what else stands before the data
 _ENCRYPTED = 0x1
-_LEADS_OUT = re.compile(r"^([/\\]|[A-Za-z]:)|(^|[/\\])\.\.([/\\]|$)|\0")
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_LONGEST_TAIL = 22 + 65_535 + 20 + 56  # bytes: the end of the directory, a comment, and the wider record of large files
+LEADS_OUT = re.compile(r"^([/\\]|[A-Za-z]:)|(^|[/\\])\.\.([/\\]|$)|\0")
 
 
 class Entry(Protocol):
@@ -36,13 +39,23 @@ class Entry(Protocol):
         """Raise CheckpointError unless all was read and the checksum is right."""
 
 
-def entries_of(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The entries by their names. Raises CheckpointError where a name is there twice or leads elsewhere."""
+def entries_of(archive: zipfile.ZipFile, file: BinaryIO) -> dict[str, zipfile.ZipInfo]:
+    """The entries by their names. `file` is what the archive was opened from.
+
+    Raises CheckpointError where a name is there twice or leads elsewhere, where the directory has more or fewer entries than it
+    says (a comment or a field that is too long swallows those behind it), and for what is compressed by unusual means.
+    """
     entries = {entry.filename: entry for entry in archive.infolist()}
     if len(entries) < len(archive.infolist()):
         raise CheckpointError("has two entries of one name")
+    if (declared := _declared_count(file)) != len(entries):
+        raise CheckpointError(f"is damaged: its directory says {declared} entries, and {len(entries)} are in it; {AGAIN}")
     for name, entry in entries.items():
-        if _LEADS_OUT.search(entry.orig_filename):
+        if entry.compress_type not in _METHODS:
+            raise CheckpointError(
+                f"has an entry, {name[:60]!r}, compressed by means {entry.compress_type}, expected it stored or deflated"
+            )
+        if LEADS_OUT.search(entry.orig_filename):
             raise CheckpointError(
                 f"has an entry named {name[:60]!r}, which leads out of the file; no honest program writes one"
             )
@@ -54,6 +67,21 @@ def entries_of(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 def open_entry(archive: zipfile.ZipFile, file: BinaryIO, entry: zipfile.ZipInfo) -> Entry:
     """An entry, ready to be read. `file` is what the archive was opened from; entries are read one at a time."""
     return _Stored(file, entry) if entry.compress_type == zipfile.ZIP_STORED else _Deflated(archive, entry)
+
+
+def _declared_count(file: BinaryIO) -> int:
+    """How many entries the end of the directory says that there are."""
+    file.seek(0, os.SEEK_END)
+    tail_at = max(0, file.tell() - _LONGEST_TAIL)
+    file.seek(tail_at)
+    tail = file.read()
+    end = tail.rfind(b"PK\5\6")
+    if end < 0 or len(tail) < end + 22:
+        raise CheckpointError(f"is damaged: the end of its directory is missing; {AGAIN}")
+    count = int.from_bytes(tail[end + 10 : end + 12], "little")
+    wide = tail.rfind(b"PK\6\6", 0, end)
+    # Of more than 65,535 entries, or gigabytes, the number stands in a wider record before.
+    return int.from_bytes(tail[wide + 32 : wide + 40], "little") if count == 0xFFFF and wide >= 0 else count
 
 
 class _Stored:

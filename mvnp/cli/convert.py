@@ -6,6 +6,7 @@ import argparse
 import os
 
 from .arguments import Parser
+from .weights import say
 
 SUMMARY = "convert weights between safetensors, npz and PyTorch's files"
 
@@ -27,12 +28,13 @@ DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("source", metavar="IN", help="file to read: also .bin, and PyTorch's format of before 1.6")
+    parser.add_argument("source", metavar="IN", help="file to read, of any kind, or folder with a model.safetensors.index.json")
     parser.add_argument("target", metavar="OUT", help="file to write; one that is there is replaced")
     parser.add_argument(
         "--dtype", choices=DTYPES, metavar="TYPE", help=f"of the weights: {', '.join(DTYPES)} (default: as in IN)"
     )
     parser.add_argument("--ema", action="store_true", help="take the moving average that IN has beside the weights")
+    parser.add_argument("--entry", metavar="NAME", help="where the weights stand in IN, if there are several in it")
     parser.add_argument(
         "--prefix", default="", metavar="TEXT", help="put before every key; 'model.' for Hugging Face's library"
     )
@@ -41,9 +43,10 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..checkpoint import convert_checkpoint
 
-    options = {"dtype": arguments.dtype, "ema": arguments.ema, "prefix": arguments.prefix}
-    before = os.stat(arguments.source).st_size  # before: OUT may be the same file
+    options = {"dtype": arguments.dtype, "ema": arguments.ema, "entry": arguments.entry, "prefix": arguments.prefix}
     done = convert_checkpoint(arguments.source, arguments.target, **options)
-    size = f"{done.size / 1e6:.1f} MB (from {before / 1e6:.1f})"
-    print(f"{arguments.target}: {done.arrays} arrays, {done.numbers:,} numbers, {size}")
+    before = "" if os.path.isdir(arguments.source) else f" (from {os.stat(arguments.source).st_size / 1e6:.1f})"
+    for note in done.notes:
+        say(note)
+    print(f"{arguments.target}: {done.arrays} arrays, {done.numbers:,} numbers, {done.size / 1e6:.1f} MB{before}")
     return 0

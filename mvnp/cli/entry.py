@@ -128,6 +128,7 @@ def _run(arguments: list[str]) -> int:
     convolution_method()  # or an MVNP_CONVOLUTION
     keep_freed_memory()
     with warnings.catch_warnings():
+        warnings.simplefilter("default", DataWarning)
         warnings.showwarning = _Warnings().show
         return command.run(parsed)
 

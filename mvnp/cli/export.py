@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_output("--out", Path(arguments.out).expanduser(), [arguments.weights])
     if arguments.check:
         needed("onnxruntime", "--check")
-    found = open_model(arguments, **({} if arguments.quirks is None else {"quirks": arguments.quirks}))
+    found = open_model(arguments, backbone=True, **({} if arguments.quirks is None else {"quirks": arguments.quirks}))
     size = None if arguments.any_size else given or _own_size(arguments.weights, found)
     files = export_onnx(
         found.model,
@@ -123,6 +123,8 @@ def _metadata(found: Pretrained) -> dict[str, str]:
 
 
 def _show(files: list[Path], found: Pretrained, size: tuple[int, int] | None, features: bool) -> None:
+    from ..models.backbone import Backbone
+
     for file in files:
         print(f"wrote {file}, {file.stat().st_size / 1e6:,.1f} MB")
     if len(files) > 1:
@@ -130,9 +132,15 @@ def _show(files: list[Path], found: Pretrained, size: tuple[int, int] | None, fe
     model = found.model
     sides = "height, width" if size is None else f"{size[0]}, {size[1]}"
     pooled = f"pooled (batch, {8 * model.config['dim']})"
-    outputs = f"stage_0 to stage_3, {pooled}" if features else f"logits (batch, {model.num_classes})" if model.head else pooled
+    if isinstance(model, Backbone):
+        outputs = ", ".join(f"stage_{index} (batch, {model.channels[index]}, …)" for index in model.out_indices)
+    elif features:
+        outputs = f"stage_0 to stage_3, {pooled}"
+    else:
+        outputs = f"logits (batch, {model.num_classes})" if model.head else pooled
+    kind = found.variant or f"a {type(model).__name__} of no released variant"
     rows = [
-        ("model", f"{found.variant or 'a MambaVision of no released variant'}, {model.parameter_count:,} parameters"),
+        ("model", f"{kind}, {model.parameter_count:,} parameters"),
         ("input", f"images (batch, {model.in_chans}, {sides})"),
         ("output", outputs),
     ]

@@ -47,7 +47,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture, or folder of pictures")
     parser.add_argument("--out", type=Path, required=True, metavar="F.npz", help="the file to write")
     parser.add_argument(
-        "--only", nargs="+", choices=ARRAYS, default=ARRAYS, metavar="ARRAY", help=f"some of {', '.join(ARRAYS)} (default: all)"
+        "--only", nargs="+", choices=ARRAYS, metavar="ARRAY", help=f"some of {', '.join(ARRAYS)} (default: all)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress, only what was written")
     add_weights_options(parser)
@@ -57,16 +57,17 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..data import image_files
     from ..inference import write_features
-    from ..inference.features import check_target
+    from ..inference.features import arrays_of, check_target
     from ..training.progress import Progress
 
     passed_over: Counter[str] = Counter()
     files = image_files(arguments.images, passed_over)
     say_passed_over(passed_over)
     out = arguments.out.expanduser()
-    check_target(out, arguments.only)  # before anything takes time
+    check_target(out, ARRAYS if arguments.only is None else arguments.only)  # before anything takes time
     check_output("--out", out, [arguments.weights, *files])
-    pretrained = open_model(arguments)
+    pretrained = open_model(arguments, backbone=True)
+    arrays = arrays_of(pretrained.model, arguments.only)
     transform = open_transform(arguments, pretrained)
     progress, broken = Progress(arguments.quiet), []
 
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             files,
             transform,
             out,
-            arguments.only,
+            arrays,
             arguments.batch,
             note,
             lambda batch: progress.advance(),

@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, InputError
+from ..errors import InputError
 from .arguments import Parser, number, whole
 from .pictures import image_size
 from .train import DATA_HELP, METAVARS, SETTINGS, add_data_options, data_options, located, report
+from .weights import options_named
 
 if TYPE_CHECKING:
     from ..training import Ranks, TrainingConfig
@@ -35,8 +36,8 @@ examples:
   mvnp finetune --resume --out runs/photos   go on after an interruption
 
 photos/ has a folder of pictures for each class, or train/, val/ and test/ with
-these: the best epoch is chosen on val, and test has the last word. --out gets best.safetensors,
-the model of the best epoch, for mvnp.load_pretrained and the
+these: the best epoch is chosen on val, and test has the last word. --out gets
+best.safetensors, the model of the best epoch, for mvnp.load_pretrained and the
 commands that take --weights; checkpoint.safetensors, the latest state; and
 log.jsonl."""
 
@@ -64,6 +65,11 @@ def add_arguments(parser: Parser) -> None:
     weights = parser.add_argument_group("weights")
     add(weights, "--variant", "which variant the weights are of, where they leave it open", metavar="NAME")
     add(weights, "--ema", "take the moving average that was saved beside the weights", action="store_true")
+    add(weights, "--entry", "where the weights stand in the file, if there are several in it", metavar="NAME")
+    text = "draw what the weights lack, and pass over what the model has no place for"
+    add(weights, "--no-strict", text, dest="strict", action="store_const", const=False)
+    text = "image channels, where the weights are of another number: the first convolution is adapted"
+    add(weights, "--channels", text, dest="in_chans", type=whole(1), metavar="N")
     for option, name, what in (("--heads", "num_heads", "attention heads"), ("--windows", "window_size", "window sizes")):
         text = f"{what} of the four levels, where the weights do not tell"
         add(weights, option, text, dest=name, nargs=4, type=whole(1), metavar="N")
@@ -112,12 +118,8 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
             if name not in given:
                 raise InputError(f"finetune needs {shown}: {USAGE}\nSee mvnp finetune --help.")
         settings = _initial(given)
-    try:
+    with options_named():
         result = finetune(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
-    except CheckpointError as error:
-        if "give num_heads=" in str(error) or "give window_size=" in str(error):
-            raise CheckpointError(f"{error}. On the command line: --heads and --windows") from error
-        raise
     if not ranks.first:
         return 0
     report(result)
@@ -147,8 +149,8 @@ def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
 
     parts = {name: {**settings[name]} for name in ("model", "dataset_options", "loader_options", "weights_options")}
     for part, names in (
-        ("weights_options", ("variant", "ema")),
-        ("model", ("num_heads", "window_size")),
+        ("weights_options", ("variant", "ema", "entry", "strict")),
+        ("model", ("num_heads", "window_size", "in_chans")),
     ):
         parts[part].update({name: given[name] for name in names if name in given})
     own, dataset, loader = data_options(given)

@@ -75,7 +75,8 @@ def _chosen(arguments: argparse.Namespace) -> tuple[str, MambaVision, int | tupl
         pretrained = open_model(arguments)
         size = (pretrained.images or {}).get("size", 224)
         return pretrained.variant or arguments.weights, pretrained.model, size
-    more = {"variant": "--variant", "ema": "--ema", "num_heads": "--heads", "window_size": "--windows"}
+    more = {"variant": "--variant", "ema": "--ema", "entry": "--entry", "no_strict": "--no-strict", "in_chans": "--channels"}
+    more |= {"num_heads": "--heads", "window_size": "--windows"}
     if given := [option for name, option in more.items() if getattr(arguments, name)]:
         raise InputError(f"{given[0]} says more about --weights, and none are given")
     name = arguments.model or DEFAULT_MODEL

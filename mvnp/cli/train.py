@@ -33,8 +33,8 @@ examples:
 
   mvnp train --resume --out runs/full --epochs 20       and longer than it was
 
-photos/ may have train/, val/ and test/, each with the classes: the best epoch is
-chosen on val, and test has the last word. Pictures of more than three bands
+photos/ may have train/, val/ and test/, each with the classes: the best epoch
+is chosen on val, and test has the last word. Pictures of more than three bands
 (TIFF, .npy) need no option. The folder gets checkpoint.safetensors (the latest
 state), best.safetensors (the best epoch) and log.jsonl."""
 
@@ -91,7 +91,7 @@ def add_arguments(parser: Parser) -> None:
     data = parser.add_argument_group("data")
     add(data, "--data", DATA_HELP, defaults["dataset"], metavar="DATA")
     add(data, "--image-size", "what images are resized to", preset.image_size, type=image_size, metavar="S|HxW")
-    channels = "of pictures in folders: 3, colour; 1, grey; or a number of bands"
+    channels = "of pictures: 3, colour; 1, grey; or a number of bands"
     add(data, "--channels", channels, "as they have, of photographs 3", type=whole(1), metavar="N")
     add_data_options(add, data)
     add(data, "--crop-padding", "shift by up to this many pixels, as stored", 2, type=whole(0), metavar="N")

@@ -86,9 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     run_given = is_run(root)
     if arguments.weights is None:
         if not run_given:
-            raise UsageError(
-                f"--weights W is missing, and {root} is not the folder of a run\nusage: {USAGE}\nSee mvnp validate --help."
-            )
+            raise UsageError(f"--weights W is missing, and {root} is not the folder of a run\nSee mvnp validate --help.")
         arguments.weights = str(root / BEST)
     read = [arguments.weights, arguments.classes]
     check_output("--out", out, read, report=True)

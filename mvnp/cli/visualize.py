@@ -63,14 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ..data import read_picture
     from ..inference import class_names
     from ..training.progress import Progress
-    from ..visualize.arrays.picture import use_bands
+    from ..visualize.arrays.picture import showing
     from ..visualize.pages.explorer import Subject, write_explorer
 
     file, out = arguments.image.expanduser(), arguments.out.expanduser()
     if file.is_dir():
         raise DataError(f"{file} is a folder, expected one picture")
     read_picture(file, None, (0.0, 1.0), max_bytes=arguments.picture_limit)  # whether it can be read, before all else
-    use_bands(arguments.bands)
     make_folder(out)  # before anything takes time
     pretrained = open_model(arguments)
     transform = open_transform(arguments, pretrained)
@@ -83,15 +82,17 @@ def run(arguments: argparse.Namespace) -> int:
                 f" {second.model.in_chans}: they cannot be shown the same picture"
             )
         subjects.append(Subject(arguments.compare, second.model, class_names(second, arguments.classes)))
-    page = write_explorer(
-        out,
-        subjects,
-        from_numpy(transform.read(file, arguments.picture_limit)[None]),
-        name=file.name,
-        block=arguments.block,
-        query=arguments.query,
-        figures=not arguments.no_figures,
-        say=Progress(arguments.quiet).say,
-    )
+    image = from_numpy(transform.read(file, arguments.picture_limit)[None])
+    with showing(arguments.bands):
+        page = write_explorer(
+            out,
+            subjects,
+            image,
+            name=file.name,
+            block=arguments.block,
+            query=arguments.query,
+            figures=not arguments.no_figures,
+            say=Progress(arguments.quiet).say,
+        )
     print(f"open {page} in a browser")
     return 0

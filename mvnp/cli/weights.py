@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, DataError
+from ..errors import CheckpointError, DataError, InputError
 from .arguments import Parser, whole
 from .pictures import image_size, megabytes, value_range
 
@@ -32,6 +33,11 @@ def add_weights_options(parser: Parser, required: bool = True) -> None:
     )
     group.add_argument("--variant", metavar="NAME", help="which variant the weights are of, where they leave it open")
     group.add_argument("--ema", action="store_true", help="take the moving average that was saved beside the weights")
+    group.add_argument("--entry", metavar="NAME", help="where the weights stand in the file, if there are several in it")
+    text = "draw what the weights lack, and pass over what the model has no place for"
+    group.add_argument("--no-strict", action="store_true", help=text)
+    text = "image channels, where the weights are of another number: the first convolution is adapted"
+    group.add_argument("--channels", dest="in_chans", type=whole(1), metavar="N", help=text)
     for option, name, what in (("--heads", "num_heads", "attention heads"), ("--windows", "window_size", "window sizes")):
         text = f"{what} of the four levels, for weights of no released variant that do not tell"
         group.add_argument(option, dest=name, nargs=4, type=whole(1), metavar="N", help=text)
@@ -49,17 +55,44 @@ def add_picture_options(parser: Parser, many: bool = True) -> None:
         group.add_argument("--batch", type=whole(1), default=16, metavar="N", help="pictures at a time (default: 16)")
 
 
-def open_model(arguments: argparse.Namespace, weights: str | None = None, **overrides: Any) -> Pretrained:
-    """The model of --weights, or of other `weights` with the same options; `overrides` are further arguments of it."""
-    from ..checkpoint import read_pretrained
+def open_model(
+    arguments: argparse.Namespace, weights: str | None = None, backbone: bool = False, **overrides: Any
+) -> Pretrained:
+    """The model of --weights, or of other `weights` with the same options; `overrides` are further arguments of it.
 
-    given = {name: getattr(arguments, name) for name in ("num_heads", "window_size") if getattr(arguments, name) is not None}
+    backbone    whether the command can do with a Backbone, which has no classes; otherwise InputError says who can
+    """
+    from ..checkpoint import read_pretrained
+    from ..models.backbone import Backbone
+
+    names = ("num_heads", "window_size", "in_chans")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    options = {"variant": arguments.variant, "ema": arguments.ema, "entry": arguments.entry, "strict": not arguments.no_strict}
     source = os.path.expanduser(arguments.weights if weights is None else weights)
+    with options_named():
+        pretrained = read_pretrained(source, **options, **given, **overrides)
+    if isinstance(pretrained.model, Backbone) and not backbone:
+        raise InputError(f"{source} is of a Backbone, which gives maps and no classes: mvnp features and mvnp export take it")
+    if not getattr(arguments, "quiet", False):
+        for note in pretrained.notes:
+            say(note)
+    return pretrained
+
+
+@contextlib.contextmanager
+def options_named() -> Iterator[None]:
+    """What a CheckpointError advises for Python, named as on the command line besides."""
     try:
-        return read_pretrained(source, variant=arguments.variant, ema=arguments.ema, **given, **overrides)
+        yield
     except CheckpointError as error:
-        if "give num_heads=" in str(error) or "give window_size=" in str(error):
-            raise CheckpointError(f"{error}. On the command line: --heads and --windows") from error
+        text = str(error)
+        for advice, options in (
+            (("give num_heads=", "give window_size="), "--heads and --windows"),
+            (("strict=False",), "--no-strict"),
+            (("give variant=",), "--variant"),
+        ):
+            if any(each in text for each in advice):
+                raise CheckpointError(f"{text.rstrip('.')}. On the command line: {options}") from error
         raise
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from ..backend import Array, from_numpy, to_numpy
 from ..errors import CheckpointError, check_dtype
 from .param import Param
-from .state import mismatches
+from .state import listed, mismatches
 from .tape import Tape
 from .tree import tree
 
@@ -132,7 +132,7 @@ class Layer:
         `copy=False` takes over an array that is as it should be (dtype, row-major, writeable) without copying it: for
         weights that were read from a file and that nobody else will change.
 
-        Raises CheckpointError that lists every missing, unexpected and misshapen entry at once, and then loads none.
+        Raises CheckpointError that lists missing, unexpected and misshapen entries at once, and then loads none.
         With `strict=False` missing and unexpected keys are passed over; shapes must fit all the same.
         """
         state = dict(self.named_state())
@@ -140,7 +140,7 @@ class Layer:
         if problems:
             raise CheckpointError(
                 f"this state dict does not fit {type(self).__name__}: {len(problems)} entries differ\n  "
-                + "\n  ".join(problems)
+                + listed(problems)
                 + "\nWere the weights made for another variant or number of classes? strict=False passes over missing and"
                 " unexpected keys."
             )

@@ -28,11 +28,11 @@ import numpy as np
 
 from ..core import Layer, Param, padded_size
 from ..errors import InputError
-from ..layers.attention import MultiHeadAttention
 from ..layers.conv1d import Conv1d
 from ..layers.conv2d import Conv2d
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
+from ..models.attention import MultiHeadAttention
 from ..models.blocks import Block, ConvBlock
 from ..models.mambavision import MambaVision
 from ..models.mixer import MambaVisionMixer

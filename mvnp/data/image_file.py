@@ -203,7 +203,7 @@ def warn_if_narrow(name: Any, low: float, high: float, value_range: tuple[float,
     """Warn where a picture's values use less than a tenth of the range that they are measured by."""
     least, most = value_range
     used = max(0.0, min(high, most) - max(low, least))
-    if used < 0.1 * (most - least):
+    if low < high and used < 0.1 * (most - least):  # one that is blank is another matter
         warnings.warn(
             f"{name}: its values, {low:g} to {high:g}, use less than a tenth of the range from {least:g} to {most:g}; where"
             " they have fewer bits, say so: --range 0:4095 for 12, or auto, percentile (value_range in Python)",

@@ -4,9 +4,8 @@ NumPy and the kernels let go of Python's lock while they compute, so threads do 
 threads of its own, for single products; while tasks run side by side it is held to one thread for each, or the two kinds would
 fight over the cores.
 
-    run             long tasks, such as shares of a batch through the whole network; whoever else wants the cores waits
-    run_briefly     tasks of a few dozen microseconds without matrix products, such as the two halves of a kernel's rows;
-                    where the cores are taken the calling thread does them all
+    run            long tasks, such as shares of a batch through the whole network; whoever else wants the cores waits
+    cores_taken    for those who bring threads of their own, as kernels do; where the cores are taken they do without
 
 `MVNP_THREADS` or `use_threads` set how many; the default is what the matrix library would use, at most one for each core.
 """
@@ -107,15 +106,16 @@ def run(tasks: Sequence[Callable[[], T]], group: ThreadGroup | None = None) -> l
         return _side_by_side(tasks, number, group)
 
 
-def run_briefly(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """The tasks' results, in order, as of `run`; for short tasks that never wait for one another."""
-    number = min(threads(), len(tasks))
-    if number < 2 or not _turn.acquire(blocking=False):
-        return [task() for task in tasks]
+@contextlib.contextmanager
+def cores_taken() -> Iterator[bool]:
+    """Whether the cores are the caller's until the end of the block, for threads of its own: not within a task, and not while
+    anyone else has them."""
+    ours = threads() > 1 and _turn.acquire(blocking=False)
     try:
-        return _side_by_side(tasks, number)
+        yield ours
     finally:
-        _turn.release()
+        if ours:
+            _turn.release()
 
 
 def _side_by_side(tasks: Sequence[Callable[[], T]], number: int, group: ThreadGroup | None = None) -> list[T]:

@@ -11,7 +11,6 @@ import math
 from onnx import GraphProto, TensorProto, helper
 
 from ..core import Param
-from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv1d import Conv1d
 from ..layers.conv2d import Conv2d
@@ -19,6 +18,7 @@ from ..layers.gelu import GELU
 from ..layers.layer_scale import LayerScale
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
+from ..models.attention import MultiHeadAttention
 from .graph import Graph, tensor
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from ..core import Layer
 from ..errors import ExportError
-from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
+from ..models.attention import MultiHeadAttention
 from ..models.backbone import Backbone
 from ..models.blocks import Block, ConvBlock
 from ..models.mambavision import MambaVision

@@ -29,6 +29,7 @@ from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
 from ..errors import DataError, InputError, check_choice
+from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
 from .pictures import OnBroken, PictureBatch, check_finite, picture_batches
 
@@ -38,11 +39,11 @@ _PIECE = 2**22
 
 
 def write_features(
-    model: MambaVision,
+    model: MambaVision | Backbone,
     files: Sequence[Path],
     transform: ImageTransform,
     out: str | os.PathLike[str],
-    arrays: Sequence[str] = ARRAYS,
+    arrays: Sequence[str] | None = None,
     batch_size: int = 16,
     on_broken: OnBroken | None = None,
     on_batch: Callable[[PictureBatch], None] | None = None,
@@ -50,6 +51,7 @@ def write_features(
 ) -> dict[str, tuple[int, ...]]:
     """Write the chosen ARRAYS, float32 or the model's float64, and `files` to `out`; the shapes of what was written.
 
+    arrays       None: all that the model gives (`arrays_of`)
     on_broken    told of each file that cannot be read and is left out; None: such a file ends it, with its DataError
     on_batch     told of each batch once it is done
     max_bytes    what one picture may take once it is decoded
@@ -57,7 +59,7 @@ def write_features(
     The file is written whole or not at all. Raises InputError for a name that does not end in .npz, a folder that is not there
     or an unknown array; DataError where no picture could be read; OSError.
     """
-    out = Path(out)
+    out, arrays = Path(out), arrays_of(model, arrays)
     check_target(out, arrays)
     done: list[int] = []
     with _named(out), contextlib.ExitStack() as stack:
@@ -75,6 +77,18 @@ def write_features(
         names = np.array([str(files[position]) for position in done])
         write_with(out, lambda target: _write_npz(target, entries, names))
         return {**{name: entry.shape for name, entry in entries.items()}, "files": names.shape}
+
+
+def arrays_of(model: MambaVision | Backbone, asked: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Which of ARRAYS are to be written: `asked`, or all that the model gives; of a Backbone its maps, behind their norms.
+
+    Raises InputError for one that it does not give.
+    """
+    given = ARRAYS if not isinstance(model, Backbone) else tuple(f"stage{index + 1}" for index in model.out_indices)
+    for name in asked or ():
+        if name in ARRAYS and name not in given:
+            raise InputError(f"the weights are of a Backbone that gives {', '.join(given)}, and no {name}")
+    return tuple(given if asked is None else asked)
 
 
 def check_target(out: Path, arrays: Sequence[str]) -> None:
@@ -115,8 +129,12 @@ class _Entry:
         return stream.getvalue()
 
 
-def _features(model: MambaVision, x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+def _features(model: MambaVision | Backbone, x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):  # `check_finite` tells it better
+        if isinstance(model, Backbone):
+            maps = zip(model.out_indices, model(from_numpy(x)), strict=True)
+            named = {f"stage{index + 1}": to_numpy(each) for index, each in maps}
+            return {name: named[name] for name in names}
         if names == ["pooled"]:
             return {"pooled": to_numpy(model.pooled(from_numpy(x)))}
         stages = model.features(from_numpy(x))

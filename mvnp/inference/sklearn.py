@@ -20,8 +20,9 @@ import numpy as np
 
 from ..backend import from_numpy, to_numpy
 from ..checkpoint import read_pretrained
-from ..data.images import ImageTransform, open_image
+from ..data.images import ImageTransform
 from ..errors import InputError, MissingPackageError
+from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
 
 try:
@@ -69,7 +70,7 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
         """
         self._check_parameters()
         model, images = self._loaded()
-        images(_opened(next(_pictures(X))))
+        _prepared(next(_pictures(X)), images)
         self.model_, self.images_ = model, images
         return self
 
@@ -85,7 +86,7 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
         rows, batch = [], []
         for number, picture in enumerate(_pictures(X)):
             try:
-                batch.append(self.images_(_opened(picture)))
+                batch.append(_prepared(picture, self.images_))
             except InputError as error:
                 raise InputError(f"picture {number} of X: {error}") from error
             if len(batch) == self.batch_size:
@@ -139,6 +140,10 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
             model, known = self.weights, None
         else:
             pretrained = read_pretrained(self.weights)
+            if isinstance(pretrained.model, Backbone):
+                raise InputError(
+                    f"{self.weights} is of a Backbone, which gives maps and no vectors; give a classifier's weights"
+                )
             model, known = pretrained.model, pretrained.images
         images = self.images or (ImageTransform(**known) if known else None)
         if images is None:
@@ -186,15 +191,15 @@ def _pictures(X: Any) -> Iterator[Any]:
     yield from X
 
 
-def _opened(picture: Any) -> Any:
-    """A picture as ImageTransform takes it."""
+def _prepared(picture: Any, images: ImageTransform) -> np.ndarray:
+    """A picture of any kind as the model takes it."""
     if isinstance(picture, str | os.PathLike):
-        return open_image(picture)
+        return images.read(picture)
     if (
         isinstance(picture, np.ndarray)
         and picture.ndim == 3
-        and picture.shape[2] not in (1, 3, 4)
-        and picture.shape[0] in (1, 3)
+        and picture.shape[2] not in (1, 3, 4, images.channels)
+        and picture.shape[0] in (1, 3, images.channels)
     ):
-        return picture.transpose(1, 2, 0)
-    return picture
+        return images(picture.transpose(1, 2, 0))
+    return images(picture)

@@ -1,8 +1,6 @@
 """The layers, each a file: a pair of functions that hold the mathematics, and a class that holds
 the parameters. All of them can be had from here: `mvnp.layers.gelu_forward`, `mvnp.layers.GELU`.
-
-They stand in the order in which they can be read; docs/layers says what each stretch is about.
-"""
+They stand in the order in which they can be read; docs/layers says what each stretch is about."""
 
 # ruff: noqa: F401, I001
 
@@ -20,6 +18,7 @@ from .pool import AveragePool, pool_forward, pool_backward
 # 2. Values that depend on each other
 from .softmax import Softmax, softmax_forward, softmax_backward
 from .cross_entropy import cross_entropy_forward, cross_entropy_backward
+from .binary_cross_entropy import binary_cross_entropy_forward, binary_cross_entropy_backward
 from .mesa import mesa_forward, mesa_backward
 from .layernorm import LayerNorm, layernorm_forward, layernorm_backward
 from .batchnorm import BatchNorm, batchnorm_forward, batchnorm_backward
@@ -32,7 +31,7 @@ from .winograd import winograd_forward, winograd_backward
 from .window import window_partition, window_reverse, window_mask
 
 # 4. All tokens at once
-from .attention import MultiHeadAttention, attention_forward, attention_backward
+from .attention import attention_forward, attention_backward
 
 # 5. One token after another
 from .linear_recurrence import linear_recurrence_forward, linear_recurrence_backward

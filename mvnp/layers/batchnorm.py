@@ -12,8 +12,7 @@
 
 ⟨·⟩ is the mean over the rows, that is all leading axes, for each channel.
 
-Ioffe, Szegedy: Batch Normalization, arXiv:1502.03167, algorithm 1 and section 3.
-"""
+Ioffe, Szegedy: Batch Normalization, arXiv:1502.03167, algorithm 1 and section 3."""
 
 import numpy as np
 
@@ -25,16 +24,14 @@ from ..errors import InputError, check_array
 from ..kernels import twin
 
 
-def batchnorm_forward(
-    x: Array, weight: Array, bias: Array, eps: float = 1e-5, all_gather: AllGather = alone
-) -> tuple[Array, tuple]:
+def batchnorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5,
+                      all_gather: AllGather = alone) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1) in training; the cache (x, weight, mean, rstd, variance, n) has the statistics.
 
     all_gather    where x is a share of a batch: the statistics are those of the whole batch
 
     Raises InputError where a channel has a single value: it would be its own mean, and y would not
-    depend on x.
-    """
+    depend on x."""
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
     n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:
@@ -46,9 +43,8 @@ def batchnorm_forward(
     return y, (*cache, squares / n, n)
 
 
-def batchnorm_backward(
-    dy: Array, cache: tuple, all_gather: AllGather = alone
-) -> tuple[Array, Array, Array]:
+def batchnorm_backward(dy: Array, cache: tuple,
+                       all_gather: AllGather = alone) -> tuple[Array, Array, Array]:  # fmt: skip
     """dx, dweight, dbias of (2) and (3). Of a share, dweight and dbias are its part of the sums."""
     x, weight, mean, rstd, _, n = cache
     check_array("BatchNorm", "dy", dy, x.shape)
@@ -62,9 +58,8 @@ def batchnorm_backward(
 
 
 @twin
-def batchnorm_eval_forward(
-    x: Array, weight: Array, bias: Array, mean: Array, variance: Array, eps: float = 1e-5
-) -> tuple[Array, tuple]:
+def batchnorm_eval_forward(x: Array, weight: Array, bias: Array, mean: Array, variance: Array,
+                           eps: float = 1e-5) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1) with given statistics (C,), and the cache for `batchnorm_eval_backward`."""
     check_array("BatchNorm", "x", x, (..., weight.shape[0]))
     rstd = 1 / array_module(x, weight, bias, mean, variance).sqrt(variance + eps)
@@ -82,9 +77,8 @@ def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Arra
 
 
 @twin
-def input_gradient(
-    dy: Array, x: Array, mean: Array, rstd: Array, weight: Array, mean_g: Array, mean_g_x_hat: Array
-) -> Array:
+def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array,
+                   mean_g: Array, mean_g_x_hat: Array) -> Array:  # fmt: skip
     """dx of (2), with ⟨g⟩ and ⟨g x̂⟩ (C,)."""
     x_hat = (x - mean) * rstd
     g = weight * dy
@@ -110,13 +104,10 @@ class BatchNorm(Layer):
     """Batch normalisation over all axes but the last, of size `channels`.
 
     The tape says which statistics count: a training tape the batch's, everything else the running
-    ones. The running statistics change when the tape is committed, never during a forward.
-    """
+    ones. The running statistics change when the tape is committed, never during a forward."""
 
-    def __init__(
-        self, channels: int, eps: float = 1e-5, momentum: float = 0.1,
-        init: Initializer | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1,
+                 init: Initializer | None = None) -> None:  # fmt: skip
         init = init or Initializer()
         self.weight = Param(init.full((channels,), 1.0))
         self.bias = Param(init.full((channels,), 0.0))

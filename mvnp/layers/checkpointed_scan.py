@@ -15,11 +15,9 @@ and K of one block: fewest for K = √l.
 A block is a recurrence with a start, linear_recurrence.py, eq. 1, and (3) and (4) are its backward:
 c is a part of the gradient of its last state, and the next c the gradient of its start.
 
-Chen et al.: Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174.
-"""
+Chen et al.: Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174."""
 
 import math
-from typing import NamedTuple
 
 from ..backend import Array, array_module
 from ..core import sum_rows
@@ -29,27 +27,17 @@ from .selective_scan import ScanCache, check_inputs, decays
 from .softplus import softplus_backward, softplus_forward
 
 
-class CheckpointedCache(NamedTuple):
-    """What the backward needs."""
-
-    scan: ScanCache
-    kept: list[Array]  # (1), each (b, n, d)
-    keep_every: int
-    method: str
-
-
-def checkpointed_scan_forward(
-    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None = None, *,
-    softplus: bool = True, keep_every: int | None = None, method: str = "sequential",
-) -> tuple[Array, CheckpointedCache]:  # fmt: skip
-    """y (b, l, d) of the selective scan, and the cache for `checkpointed_scan_backward`.
+def checkpointed_scan_forward(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array,
+                              dt_bias: Array | None = None, *, softplus: bool = True,
+                              keep_every: int | None = None,
+                              method: str = "sequential") -> tuple[Array, tuple]:  # fmt: skip
+    """y (b, l, d) of the selective scan; the cache: that of the scan, the states of (1), K, method.
 
     softplus      as in selective_scan.py
     keep_every    K; None: the square root of l, rounded up
     method        how a block is solved, a name of linear_recurrence.py
 
-    Raises InputError as the selective scan does, for a K below 1, and for an unknown method.
-    """
+    Raises InputError as the selective scan does, for a K below 1, and for an unknown method."""
     check_inputs(x, dt, A, B, C, D, dt_bias)
     xp, (b, l, d), n = array_module(x), x.shape, A.shape[1]
     if keep_every is not None and keep_every < 1:
@@ -58,20 +46,20 @@ def checkpointed_scan_forward(
     delta = dt if dt_bias is None else dt + dt_bias
     delta = softplus_forward(delta)[0] if softplus else delta
     scan = ScanCache(x, delta, A, B, C, D, softplus, dt_bias is not None)
-    cache = CheckpointedCache(scan, [], K, method)
-    y, h = xp.empty_like(x), xp.zeros((b, n, d), x.dtype)
+    y, h, kept = xp.empty_like(x), xp.zeros((b, n, d), x.dtype), []
     for start in range(0, l, K):
         block = slice(start, start + K)
-        cache.kept.append(h)  # (1)
-        states, _ = _states(cache, block, h)
+        kept.append(h)  # (1)
+        states, _ = _states(scan, block, h, method)
         y[:, block] = xp.einsum("bln,lbnd->bld", C[:, block], states) + D * x[:, block]
         h = states[-1].copy()  # a view would keep all states of the block alive
-    return y, cache
+    return y, (scan, kept, K, method)
 
 
-def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Array, ...]:
+def checkpointed_scan_backward(dy: Array, cache: tuple) -> tuple[Array, ...]:
     """dx, ddt, dA, dB, dC, dD, ddt_bias; the last is None where there was no bias."""
-    (x, delta, A, B, C, D, softplus, has_bias, _), kept, K, _ = cache
+    scan, kept, K, method = cache
+    x, delta, A, B, C, D, softplus, has_bias, _ = scan
     check_array("checkpointed_scan", "dy", dy, x.shape)
     xp, c = array_module(dy, x), array_module(x).zeros_like(kept[0])
     dx, ddt, dB, dC = (xp.empty_like(v) for v in (x, x, B, C))
@@ -79,7 +67,7 @@ def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Arr
     for index in reversed(range(len(kept))):
         block = slice(index * K, (index + 1) * K)
         x_b, delta_b, B_b, C_b, dy_b = (v[:, block] for v in (x, delta, B, C, dy))
-        h, recurrence = _states(cache, block, kept[index])  # (2)
+        h, recurrence = _states(scan, block, kept[index], method)  # (2)
         dh = (C_b[..., None] * dy_b[:, :, None, :]).swapaxes(0, 1)
         dh[-1] = dh[-1] + c  # (3)
         da, g, c = linear_recurrence_backward(dh, recurrence)  # (4)
@@ -95,9 +83,9 @@ def checkpointed_scan_backward(dy: Array, cache: CheckpointedCache) -> tuple[Arr
     return dx, ddt, dA, dB, dC, dD, sum_rows(ddt) if has_bias else None
 
 
-def _states(cache: CheckpointedCache, block: slice, start: Array) -> tuple[Array, tuple]:
+def _states(scan: ScanCache, block: slice, start: Array, method: str) -> tuple[Array, tuple]:
     """The states of a block, time first, (K, b, n, d), and the cache of its recurrence."""
-    x, delta, B = (v[:, block] for v in (cache.scan.x, cache.scan.delta, cache.scan.B))
-    decay = decays(delta, cache.scan.A).swapaxes(0, 1)
+    x, delta, B = (v[:, block] for v in (scan.x, scan.delta, scan.B))
+    decay = decays(delta, scan.A).swapaxes(0, 1)
     inputs = (B[..., None] * (delta * x)[:, :, None, :]).swapaxes(0, 1)
-    return linear_recurrence_forward(decay, inputs, start, cache.method)
+    return linear_recurrence_forward(decay, inputs, start, method)

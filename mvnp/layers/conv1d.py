@@ -12,25 +12,21 @@ With a SiLU behind it, v is what (1) gives, and what (2) and (3) go back from is
 
 dw and db are also summed over the batch. As everywhere in deep learning this is a correlation: the
 kernel is flipped in dx, not in y. Of an even kernel's padding, the extra zero stands on the right,
-as in PyTorch. Mamba's is causal; a token in an image has no reason to see only its past.
-"""
+as in PyTorch. Mamba's is causal; a token in an image has no reason to see only its past."""
 
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape, sum_rows
+from ..core import Function, Initializer, Param, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 from .silu import silu_backward, silu_forward
 
 
 @twin
-def conv1d_forward(
-    x: Array, weight: Array, bias: Array | None = None, silu: bool = False
-) -> tuple[Array, tuple]:
-    """y of (1), with `silu` of (4), and the cache for `conv1d_backward`. Raises InputError unless x
-    is (B, L, D)."""
+def conv1d_forward(x: Array, weight: Array, bias: Array | None = None,
+                   silu: bool = False) -> tuple[Array, tuple]:  # fmt: skip
+    """y of (1), with `silu` of (4), and its cache. Raises InputError unless x is (B, L, D)."""
     check_array("Conv1d", "x", x, ("B", "L", weight.shape[0]))
-    xp = array_module(x, weight, bias)
-    L, K = x.shape[1], weight.shape[2]
+    xp, L, K = array_module(x, weight, bias), x.shape[1], weight.shape[2]
     p = (K - 1) // 2
     x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))  # x_(t + k − p) is number t + k of it
     v = sum(weight[:, 0, k] * x_padded[:, k : k + L] for k in range(K))  # (1)
@@ -54,23 +50,14 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     return dx, xp.stack(dw, axis=1)[:, None], None if bias is None else sum_rows(dy)
 
 
-class Conv1d(Layer):
-    """A kernel of size `kernel_size` for each of `channels`, and with `silu` a SiLU behind it.
-    Starts uniform in ±1/√K."""
+class Conv1d(Function):
+    """A kernel for each of `channels`, with `silu` a SiLU behind it. Starts uniform in ±1/√K."""
 
-    def __init__(
-        self, channels: int, kernel_size: int, bias: bool = False, silu: bool = False,
-        init: Initializer | None = None,
-    ) -> None:  # fmt: skip
+    pair, params, options = (conv1d_forward, conv1d_backward), ("weight", "bias"), ("silu",)
+
+    def __init__(self, channels: int, kernel_size: int, bias: bool = False, silu: bool = False,
+                 init: Initializer | None = None) -> None:  # fmt: skip
         init = init or Initializer()
         self.weight = Param(init.uniform((channels, 1, kernel_size), fan_in=kernel_size))
         self.bias = Param(init.uniform((channels,), fan_in=kernel_size)) if bias else None
         self.silu = silu
-
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        bias = None if self.bias is None else self.bias.data
-        return self.record(tape, conv1d_forward(x, self.weight.data, bias, self.silu))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        gradients = conv1d_backward(dy, tape.pop(self))
-        return self.accumulate(tape, gradients, self.weight, self.bias)

@@ -16,22 +16,19 @@ By (4) a pixel, which lies in several patches, gets the sum of its gradients in 
 Kh Kw/s² times as large as x, so it is not kept: the backward makes it again.
 
 Chellapilla, Puri, Simard: High Performance Convolutional Neural Networks for Document Processing
-(2006).
-"""
+(2006)."""
 
 import numpy as np
 
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Pair, Param, Tape, output_size, sum_rows
+from ..core import Function, Initializer, Pair, Param, Tape, output_size, sum_rows
 from ..errors import as_pair, check_array
 from ..kernels import twin
 
 
 @twin
-def conv2d_forward(
-    x: Array, weight: Array, bias: Array | None = None,
-    stride: Pair = (1, 1), padding: Pair = (0, 0),
-) -> tuple[Array, tuple]:  # fmt: skip
+def conv2d_forward(x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1),
+                   padding: Pair = (0, 0)) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), by (2), and the cache for `conv2d_backward`. Raises InputError unless x is
     (B, H, W, I), and where the kernel is larger than the padded x."""
     check_array("Conv2d", "x", x, ("B", "H", "W", weight.shape[1]))
@@ -44,9 +41,8 @@ def conv2d_forward(
 
 
 @twin
-def conv2d_backward(
-    dy: Array, cache: tuple, inputs: bool = True
-) -> tuple[Array | None, Array, Array | None]:
+def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True,
+                    ) -> tuple[Array | None, Array, Array | None]:  # fmt: skip
     """dx, dweight, dbias of (3) and (4); dbias is None where there was no bias, and dx with
     `inputs=False`, which saves its work."""
     x, weight, has_bias, stride, padding = cache
@@ -85,25 +81,22 @@ def _taps(x_padded: Array, kernel: Pair, stride: Pair) -> list[tuple[slice, ...]
     return [np.s_[:, i : i + down : sh, j : j + across : sw] for i, j in np.ndindex(Kh, Kw)]
 
 
-class Conv2d(Layer):
+class Conv2d(Function):
     """Convolution; kernel, stride and padding are one number, or (vertical, horizontal). Weight
     and bias start uniform in ±1/√(I Kh Kw)."""
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel_size: int | Pair, stride: int | Pair = 1,
-        padding: int | Pair = 0, bias: bool = True, init: Initializer | None = None,
-    ) -> None:  # fmt: skip
+    pair, params = (conv2d_forward, conv2d_backward), ("weight", "bias")
+    options = "stride", "padding"
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int | Pair, stride: int | Pair = 1,
+                 padding: int | Pair = 0, bias: bool = True,
+                 init: Initializer | None = None) -> None:  # fmt: skip
         init, kernel = init or Initializer(), as_pair("Conv2d", "kernel_size", kernel_size, 1)
         fan_in = inputs * kernel[0] * kernel[1]
         self.weight = Param(init.uniform((outputs, inputs, *kernel), fan_in))
         self.bias = Param(init.uniform((outputs,), fan_in)) if bias else None
         self.stride = as_pair("Conv2d", "stride", stride, 1)
         self.padding = as_pair("Conv2d", "padding", padding, 0)
-
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        bias = None if self.bias is None else self.bias.data
-        result = conv2d_forward(x, self.weight.data, bias, self.stride, self.padding)
-        return self.record(tape, result)
 
     def backward(self, dy: Array, tape: Tape, inputs: bool = True) -> Array:
         """dx; None with `inputs=False`, where nothing needs it and its work can be saved."""

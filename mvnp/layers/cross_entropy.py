@@ -10,8 +10,7 @@ s is the label smoothing; a label stands for the distribution that is 1 at its c
 z − m − log Σ e^(z − m), m = max z, never the logarithm of a softmax that may have come out 0. Where
 p is 0, p log q is 0, also where q is.
 
-Label smoothing: Szegedy et al., arXiv:1512.00567, section 7.
-"""
+Label smoothing: Szegedy et al., arXiv:1512.00567, section 7."""
 
 import numpy as np
 
@@ -21,23 +20,21 @@ from ..kernels import twin
 
 
 @twin
-def cross_entropy_forward(
-    logits: Array, target: Array, smoothing: float = 0.0
-) -> tuple[Array, tuple]:
+def cross_entropy_forward(logits: Array, target: Array,
+                          smoothing: float = 0.0) -> tuple[Array, tuple]:  # fmt: skip
     """The loss of (2) and the cache for `cross_entropy_backward`.
 
     target      (B,) integer labels in 0..C−1, or (B, C) floating, rows that sum to one; may lie on
                 the host while the logits are on a GPU
     smoothing   s of (1), in [0, 1)
 
-    Raises InputError for what does not fit, and, on the host, for labels out of range.
-    """
+    Raises InputError for what does not fit, and, on the host, for labels out of range."""
     check_array("CrossEntropy", "logits", logits, ("B", "C"))
     check_rate("CrossEntropy", "smoothing", smoothing)
-    xp = array_module(logits)
-    p = (1 - smoothing) * distribution(logits, target) + smoothing / logits.shape[1]  # (1)
+    C = logits.shape[1]
+    p = (1 - smoothing) * distribution("CrossEntropy", logits, target) + smoothing / C  # (1)
     log_q = log_softmax(logits)
-    loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
+    loss = -(p * array_module(p).where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
     return loss, (log_q, p)
 
 
@@ -54,13 +51,12 @@ def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
 def log_softmax(x: Array) -> Array:
     """log q of the docstring, over the last axis."""
     z = x - x.max(axis=-1, keepdims=True)
-    xp = array_module(x)
-    return z - xp.log(xp.exp(z).sum(axis=-1, keepdims=True))
+    return z - array_module(x).log(array_module(x).exp(z).sum(axis=-1, keepdims=True))
 
 
-def distribution(logits: Array, target: Array) -> Array:
+def distribution(owner: str, logits: Array, target: Array) -> Array:
     """The target as rows of probabilities, in the logits' dtype and on their device."""
-    check_target("CrossEntropy", target, logits.shape)
+    check_target(owner, target, logits.shape)
     if target.dtype.kind != "f":  # labels
         target = target[:, None] == array_module(target).arange(logits.shape[1])
     target = target.astype(logits.dtype)

@@ -7,8 +7,7 @@ x + drop_path(f(x)) the sample either passes through f, scaled by 1/(1 − p), o
 hybrid stages of MambaVision the leading axis counts windows, so each *window* is dropped on its
 own; the official model does the same.
 
-Huang et al.: Deep Networks with Stochastic Depth, arXiv:1603.09382.
-"""
+Huang et al.: Deep Networks with Stochastic Depth, arXiv:1603.09382."""
 
 from ..backend import Array
 from .dropout import Dropout, dropout_backward, dropout_forward

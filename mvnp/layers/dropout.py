@@ -7,8 +7,7 @@
 
 In evaluation y = x. The mask is drawn on the host from the tape's generator and moved once.
 
-Srivastava et al.: Dropout, JMLR 15 (2014), in the inverted form that leaves evaluation alone.
-"""
+Srivastava et al.: Dropout, JMLR 15 (2014), in the inverted form that leaves evaluation alone."""
 
 import numpy as np
 
@@ -30,9 +29,8 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, Array]:
     return mask * x, mask  # (1)
 
 
-def dropout_backward(dy: Array, cache: Array) -> Array:
+def dropout_backward(dy: Array, mask: Array) -> Array:
     """dx of (2): what was silenced has no influence, the rest was scaled."""
-    mask = cache
     check_array("Dropout", "dy", dy, (...,))
     array_module(dy, mask)
     return mask * dy  # (2)

@@ -11,8 +11,7 @@
 MambaVision uses (1) in its MLPs and (3) in its convolution blocks; they differ by up to 5e-4.
 In u, x is taken no farther than ±100, where tanh u has long been ±1: its powers would overflow.
 
-Hendrycks, Gimpel: Gaussian Error Linear Units, arXiv:1606.08415, section 2.
-"""
+Hendrycks, Gimpel: Gaussian Error Linear Units, arXiv:1606.08415, section 2."""
 
 import math
 
@@ -33,9 +32,8 @@ def gelu_forward(x: Array) -> tuple[Array, Array]:
 
 
 @twin
-def gelu_backward(dy: Array, cache: Array) -> Array:
+def gelu_backward(dy: Array, x: Array) -> Array:
     """dx of (2): the product rule, with Φ' = φ."""
-    x = cache
     check_array("GELU", "dy", dy, x.shape)
     return dy * (cdf(x) + x * pdf(x))  # (2)
 
@@ -58,10 +56,10 @@ def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
 
 
 @twin
-def gelu_tanh_backward(dy: Array, cache: Array) -> Array:
+def gelu_tanh_backward(dy: Array, x: Array) -> Array:
     """dx of (4): the product rule, with tanh' = 1 − tanh²."""
-    check_array("GELU", "dy", dy, cache.shape)
-    x = array_module(dy, cache).clip(cache, -FAR, FAR)
+    check_array("GELU", "dy", dy, x.shape)
+    x = array_module(dy, x).clip(x, -FAR, FAR)
     tanh = tanh_u(x)
     du = SQRT_2_OVER_PI * (1 + 0.134145 * x * x)
     return dy / 2 * (1 + tanh + x * (1 - tanh * tanh) * du)  # (4)

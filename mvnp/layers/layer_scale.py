@@ -6,11 +6,10 @@
     backward    dx = γ dy        dγ = Σ dy x            (2)
 
 The sum runs over all leading axes. Touvron et al.: Going deeper with Image Transformers,
-arXiv:2103.17239, eq. 2.
-"""
+arXiv:2103.17239, eq. 2."""
 
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape, sum_rows
+from ..core import Function, Initializer, Param, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 
@@ -31,17 +30,12 @@ def layer_scale_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
     return gamma * dy, sum_rows(dy * x)  # (2)
 
 
-class LayerScale(Layer):
+class LayerScale(Function):
     """A factor for each of `channels`, all starting at `value`."""
 
+    pair, params = (layer_scale_forward, layer_scale_backward), ("gamma",)
     # The official key is the name that the layer has in its block (…gamma_1), nothing after it.
     key_of = {"gamma": ""}  # noqa: RUF012
 
     def __init__(self, channels: int, value: float, init: Initializer | None = None) -> None:
         self.gamma = Param((init or Initializer()).full((channels,), value))
-
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, layer_scale_forward(x, self.gamma.data))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        return self.accumulate(tape, layer_scale_backward(dy, tape.pop(self)), self.gamma)

@@ -8,19 +8,17 @@
 
 ⟨·⟩ is the mean over the channels, σ² the biased variance; (3) sums over all leading axes.
 
-Ba, Kiros, Hinton: Layer Normalization, arXiv:1607.06450, eq. 4.
-"""
+Ba, Kiros, Hinton: Layer Normalization, arXiv:1607.06450, eq. 4."""
 
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape, sum_rows
+from ..core import Function, Initializer, Param, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 
 
 @twin
-def layernorm_forward(
-    x: Array, weight: Array, bias: Array, eps: float = 1e-5
-) -> tuple[Array, tuple]:
+def layernorm_forward(x: Array, weight: Array, bias: Array,
+                      eps: float = 1e-5) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), and the cache for `layernorm_backward`. Raises InputError unless x ends in C."""
     check_array("LayerNorm", "x", x, (..., weight.shape[0]))
     xp = array_module(x, weight, bias)
@@ -51,18 +49,13 @@ def row_mean(rows: Array) -> Array:
     return rows.mean(axis=-1, keepdims=True)
 
 
-class LayerNorm(Layer):
+class LayerNorm(Function):
     """Layer normalisation over the last axis, of size `channels`."""
+
+    pair, params, options = (layernorm_forward, layernorm_backward), ("weight", "bias"), ("eps",)
 
     def __init__(self, channels: int, eps: float = 1e-5, init: Initializer | None = None) -> None:
         init = init or Initializer()
         self.weight = Param(init.full((channels,), 1.0))
         self.bias = Param(init.full((channels,), 0.0))
         self.eps = eps
-
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        return self.record(tape, layernorm_forward(x, self.weight.data, self.bias.data, self.eps))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        gradients = layernorm_backward(dy, tape.pop(self))
-        return self.accumulate(tape, gradients, self.weight, self.bias)

@@ -5,11 +5,10 @@
     forward     y = x Wᵀ + b                                      (1)
     backward    dx = dy W      dW = Σ dyᵀ x      db = Σ dy        (2)
 
-The sums run over all leading axes: every row of x met the same W, so each adds its share.
-"""
+The sums run over all leading axes: every row of x met the same W, so each adds its share."""
 
 from ..backend import Array, array_module
-from ..core import Initializer, Layer, Param, Tape, sum_rows
+from ..core import Function, Initializer, Param, sum_rows
 from ..errors import check_array
 from ..kernels import twin
 
@@ -35,20 +34,13 @@ def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     return dx, dweight, sum_rows(dy) if has_bias else None
 
 
-class Linear(Layer):
+class Linear(Function):
     """(1), from `inputs` to `outputs` channels. W starts truncated normal, σ = 0.02, and b at 0."""
 
-    def __init__(
-        self, inputs: int, outputs: int, bias: bool = True, init: Initializer | None = None
-    ) -> None:
+    pair, params = (linear_forward, linear_backward), ("weight", "bias")
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True,
+                 init: Initializer | None = None) -> None:  # fmt: skip
         init = init or Initializer()
         self.weight = Param(init.truncated_normal((outputs, inputs)))
         self.bias = Param(init.full((outputs,), 0.0)) if bias else None
-
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        bias = None if self.bias is None else self.bias.data
-        return self.record(tape, linear_forward(x, self.weight.data, bias))
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        gradients = linear_backward(dy, tape.pop(self))
-        return self.accumulate(tape, gradients, self.weight, self.bias)

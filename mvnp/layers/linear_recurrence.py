@@ -21,8 +21,7 @@ the others take any decay.
 Blelloch: Prefix Sums and Their Applications (1990), sections 1.2 to 1.4. Martin, Cundy:
 Parallelizing Linear Recurrent Neural Nets, arXiv:1709.04057, section 2. Heinsen: Efficient
 Parallelization of a Ubiquitous Sequential Computation, arXiv:2311.06281. Gu, Dao: Mamba,
-arXiv:2312.00752, section 3.3.2, for the scan of a GPU.
-"""
+arXiv:2312.00752, section 3.3.2, for the scan of a GPU."""
 
 import math
 
@@ -36,13 +35,10 @@ CUMULATIVE_BLOCK = 16  # decays that are multiplied up before the sum starts ane
 
 
 @twin
-def linear_recurrence_forward(
-    decay: Array, inputs: Array, start: Array | None = None, method: str = "sequential"
-) -> tuple[Array, tuple]:
-    """All states h of (1), (k, ...), and the cache for the backward. No start: from 0.
-
-    Raises InputError for shapes or dtypes that differ, and for a method that is not in METHODS.
-    """
+def linear_recurrence_forward(decay: Array, inputs: Array, start: Array | None = None,
+                              method: str = "sequential") -> tuple[Array, tuple]:  # fmt: skip
+    """All states h of (1), (k, ...), and the cache for the backward. No start: from 0. Raises
+    InputError for shapes or dtypes that differ, and for a method that is not in METHODS."""
     check_choice("method of linear_recurrence", method, METHODS)
     check_array("linear_recurrence", "decay", decay, (...,) if np.ndim(decay) else ("k",))
     a = {"decay": (decay, decay.shape), "inputs": (inputs, decay.shape)}
@@ -76,8 +72,7 @@ def _sequential(a: Array, u: Array, h: Array) -> Array:
 def _chunked(a: Array, u: Array, h: Array) -> Array:
     """(4): about √k steps, each for all chunks at once, then about √k chunks.
 
-    The last chunk is filled up with steps that change nothing, a = 1 and u = 0.
-    """
+    The last chunk is filled up with steps that change nothing, a = 1 and u = 0."""
     xp, k = array_module(u), len(u)
     size = math.isqrt(k - 1) + 1
     fill = -k % size
@@ -96,8 +91,7 @@ def _associative(a: Array, u: Array, h: Array) -> Array:
     """(5): 2 log₂ k rounds with less than 2k joins, for any k.
 
     Every two steps are joined to one, which leaves a recurrence half as long, for the states after
-    steps 1, 3, 5, …; it is solved in the same way. The states between are one step from those.
-    """
+    steps 1, 3, 5, …; it is solved in the same way. The states between are one step from those."""
     xp = array_module(u)
     if len(u) == 1:
         return a * h + u
@@ -115,8 +109,7 @@ def _cumulative(a: Array, u: Array, h: Array) -> Array:
     In a block S is measured from its middle value M: exp(S − M) and exp(M − S) are then as near to
     1 as can be. They hold while S falls by less than about 170 in a block in float32, 1400 in
     float64 (twice the largest exponent); beyond, states come out as NaN or ±∞. A decay of 0 counts
-    as the smallest number that is not; a negative one gives NaN.
-    """
+    as the smallest number that is not; a negative one gives NaN."""
     xp, tiny, states = array_module(u), np.finfo(a.dtype).tiny, []
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         for first in range(0, len(u), CUMULATIVE_BLOCK):
@@ -129,7 +122,5 @@ def _cumulative(a: Array, u: Array, h: Array) -> Array:
     return xp.concatenate(states)
 
 
-METHODS = {
-    "sequential": _sequential, "chunked": _chunked,
-    "associative": _associative, "cumulative": _cumulative,
-}  # fmt: skip
+METHODS = {"sequential": _sequential, "chunked": _chunked,
+           "associative": _associative, "cumulative": _cumulative}  # fmt: skip

@@ -5,8 +5,7 @@
     forward     y = 1/(HW) Σ_hw x_hw        (1)
     backward    dx_hw = dy / (HW)           (2)
 
-Lin, Chen, Yan: Network In Network, arXiv:1312.4400, section 3.2.
-"""
+Lin, Chen, Yan: Network In Network, arXiv:1312.4400, section 3.2."""
 
 from ..backend import Array, array_module
 from ..core import Function

@@ -5,9 +5,7 @@
     forward     y = max(x, 0)                       (1)
     backward    dx = dy [x > 0] = dy sign(y)        (2)
 
-At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes through, both ways:
-its sign is NaN.
-"""
+At x = 0 the derivative does not exist; 0 is taken, as everywhere. NaN passes through, both ways."""
 
 from ..backend import Array, array_module
 from ..core import Function
@@ -24,9 +22,8 @@ def relu_forward(x: Array) -> tuple[Array, Array]:
 
 
 @twin
-def relu_backward(dy: Array, cache: Array) -> Array:
+def relu_backward(dy: Array, y: Array) -> Array:
     """dx of (2)."""
-    y = cache
     check_array("ReLU", "dy", dy, y.shape)
     return dy * array_module(dy, y).sign(y)  # (2)
 

@@ -25,8 +25,7 @@ The states are b·l·n·d numbers, many times the size of x. The forward forgets
 works all of them out again; checkpointed_scan.py does so with no more than about √l at a time.
 linear_recurrence.py has other ways to solve (2) and (4).
 
-Gu, Dao: Mamba, arXiv:2312.00752, eqs 2 and 4, algorithm 2, section 3.3.2.
-"""
+Gu, Dao: Mamba, arXiv:2312.00752, eqs 2 and 4, algorithm 2, section 3.3.2."""
 
 from typing import NamedTuple
 
@@ -54,17 +53,15 @@ class ScanCache(NamedTuple):
 
 
 @twin
-def selective_scan_forward(
-    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None = None, *,
-    softplus: bool = True, keep: bool = True,
-) -> tuple[Array, ScanCache | None]:  # fmt: skip
+def selective_scan_forward(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array,
+                           dt_bias: Array | None = None, *, softplus: bool = True,
+                           keep: bool = True) -> tuple[Array, ScanCache | None]:  # fmt: skip
     """y of (1) to (3), (b, l, d), and the cache for `selective_scan_backward`.
 
     softplus      False: Δ = dt + dt_bias, for a step size that is made elsewhere
     keep          False: no backward will follow, and there is no cache
 
-    Raises InputError naming the argument whose shape or dtype does not fit, and for an A > 0.
-    """
+    Raises InputError naming the argument whose shape or dtype does not fit, and for an A > 0."""
     check_inputs(x, dt, A, B, C, D, dt_bias)
     delta = dt if dt_bias is None else dt + dt_bias
     delta = softplus_forward(delta)[0] if softplus else delta  # (1)
@@ -117,9 +114,8 @@ def decays(delta: Array, A: Array) -> Array:
     return xp.exp(delta[:, :, None, :] * xp.ascontiguousarray(A.T))  # d last in memory, as in delta
 
 
-def check_inputs(
-    x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array, dt_bias: Array | None
-) -> None:
+def check_inputs(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array,
+                 dt_bias: Array | None) -> None:  # fmt: skip
     """Raise InputError unless shapes and dtypes fit, and A < 0 (on a GPU nobody looks)."""
     inputs = {"x": (x, "bld"), "A": (A, "dn"), "dt": (dt, "bld"), "B": (B, "bln"), "C": (C, "bln")}
     check_arrays("selective_scan", **inputs, D=(D, "d"), dt_bias=(dt_bias, "d"))

@@ -7,8 +7,7 @@
 
 The tanh form of σ cannot overflow, and needs no case distinction.
 
-Elfwing, Uchibe, Doya: Sigmoid-Weighted Linear Units, arXiv:1702.03118, eq. 5.
-"""
+Elfwing, Uchibe, Doya: Sigmoid-Weighted Linear Units, arXiv:1702.03118, eq. 5."""
 
 from ..backend import Array, array_module
 from ..core import Function
@@ -24,9 +23,8 @@ def silu_forward(x: Array) -> tuple[Array, Array]:
 
 
 @twin
-def silu_backward(dy: Array, cache: Array) -> Array:
+def silu_backward(dy: Array, x: Array) -> Array:
     """dx of (2): the product rule, with σ' = σ (1 − σ)."""
-    x = cache
     check_array("SiLU", "dy", dy, x.shape)
     gate = sigmoid(x)
     return dy * gate * (1 + x * (1 - gate))  # (2)

@@ -7,8 +7,7 @@
 
 m changes nothing (it cancels) but keeps every exponent at or below 0. Entries of −∞ get weight 0
 and gradient 0, which is how attention masks keys; a row of nothing but −∞ has no softmax and gives
-NaN.
-"""
+NaN."""
 
 from ..backend import Array, array_module
 from ..core import Function
@@ -27,9 +26,8 @@ def softmax_forward(x: Array) -> tuple[Array, Array]:
 
 
 @twin
-def softmax_backward(dy: Array, cache: Array) -> Array:
+def softmax_backward(dy: Array, y: Array) -> Array:
     """dx of (2)."""
-    y = cache
     check_array("Softmax", "dy", dy, y.shape)
     # ∂y_i/∂x_j = y_i (δ_ij − y_j): x_j raises its own weight and, through the common denominator,
     # lowers all of them.

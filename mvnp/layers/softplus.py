@@ -7,8 +7,7 @@
 
 The second form of (1) never overflows and is exact in both tails. The second form of (2) follows
 from eʸ = 1 + eˣ, so 1 − e⁻ʸ = eˣ / (1 + eˣ). It needs y alone, and keeps every digit where σ is
-tiny, as it is for the small Δ of a Mamba.
-"""
+tiny, as it is for the small Δ of a Mamba."""
 
 from ..backend import Array, array_module
 from ..core import Function
@@ -26,9 +25,8 @@ def softplus_forward(x: Array) -> tuple[Array, Array]:
 
 
 @twin
-def softplus_backward(dy: Array, cache: Array) -> Array:
+def softplus_backward(dy: Array, y: Array) -> Array:
     """dx of (2)."""
-    y = cache
     check_array("Softplus", "dy", dy, y.shape)
     return dy * -array_module(dy, y).expm1(-y)  # (2)
 

@@ -9,8 +9,7 @@
 
 Each is the adjoint of the other, and so its backward. Cutting only moves numbers: its matrix S is a
 permutation, Sᵀ = S⁻¹. Zero padding is a matrix Z of ones and zero rows, and Zᵀ is the crop. So (1)
-is S Z, and its backward Zᵀ Sᵀ is (2); the other way round, what was cropped has gradient zero.
-"""
+is S Z, and its backward Zᵀ Sᵀ is (2); the other way round, what was cropped has gradient zero."""
 
 from ..backend import Array, array_module
 from ..core import padded_size

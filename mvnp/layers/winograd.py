@@ -22,8 +22,7 @@ about 2e-6 of the largest output, by im2col 4e-7, with the paper's points 0, ±1
 
 Winograd: Arithmetic Complexity of Computations (1980). Lavin, Gray: Fast Algorithms for
 Convolutional Neural Networks, arXiv:1509.09308, eqs 8 and 13. Points: Barabasz et al.,
-arXiv:1803.10986.
-"""
+arXiv:1803.10986."""
 
 from functools import cache
 from types import ModuleType
@@ -41,9 +40,8 @@ POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # and ∞
 
 
 @twin
-def winograd_forward(
-    x: Array, weight: Array, bias: Array | None = None, padding: Pair = (1, 1)
-) -> tuple[Array, tuple]:
+def winograd_forward(x: Array, weight: Array, bias: Array | None = None,
+                     padding: Pair = (1, 1)) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), and the cache for `winograd_backward`. Raises InputError unless x is (B, H, W, I),
     the kernel 3x3, the padding at most 2 and the padded image at least 3x3."""
     check_array("winograd", "weight", weight, ("O", "I", TAPS, TAPS))

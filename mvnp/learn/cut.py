@@ -81,8 +81,9 @@ def _header(source: _Source) -> str:
         lines.append(f"Write {part.backward}, below. {given[0].arg} is the gradient of {what}{_shaped(part.output)}; return")
         lines += [f"    d{name:<10} the gradient of {name}{_shape_of(part, name)}" for name in part.returns]
         lines.append("")
-    if "cache" in {argument.arg for part in exercise.parts for argument in source.function(part.backward).args.args}:
-        lines += ["`cache` is what the forward returned beside y.", ""]
+    backwards = [source.function(name).args.args for name in exercise.backwards if name.endswith("_backward")]
+    for name in dict.fromkeys(given[1].arg for given in backwards):
+        lines += [f"`{name}` is the cache, what the forward returned beside y.", ""]
     lines += [f"{name} is there to be used: {source.told(name)}" for name in exercise.also] + [""] * bool(exercise.also)
     lines += [
         "All else in this file is the layer as it is, and need not be changed.",

@@ -1,6 +1,7 @@
 """MambaVision, put together from mvnp/layers. From the smallest part to the whole:
 
-    mlp, mixer, blocks      the parts of a block, and the two kinds of block
+    mlp, mixer, attention   the parts of a block
+    blocks                  the two kinds of block
     stages                  stem, levels, downsampling
     trunk                   stem and four levels
     mambavision             the classifier; variants: the released ones
@@ -15,6 +16,7 @@
 
 from .mlp import Mlp
 from .mixer import MambaVisionMixer
+from .attention import MultiHeadAttention
 from .blocks import Block, ConvBlock
 from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
 from .trunk import Trunk
@@ -35,6 +37,7 @@ __all__ = [
     "MambaVision",
     "MambaVisionMixer",
     "Mlp",
+    "MultiHeadAttention",
     "PatchEmbed",
     "Quirks",
     "Trunk",

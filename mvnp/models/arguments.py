@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,8 @@ def check_integer(owner: str, name: str, value: Any, least: int) -> None:
 
 def check_number(owner: str, name: str, value: Any, instead: str = "") -> None:
     """Raise InputError unless `value` is a finite number; `instead` says what else would do."""
-    if not (_is_integer(value) or isinstance(value, float)) or not math.isfinite(value):
+    largest = sys.float_info.max
+    if not (_is_integer(value) or isinstance(value, float)) or not -largest <= value <= largest:
         raise InputError(f"{owner}: {name} is {value!r}, expected a number{instead}")
 
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 from ..backend import Array
 from ..core import Initializer, Layer, Tape
 from ..execution.checkpointing import checkpointed
-from ..layers.attention import MultiHeadAttention
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
 from ..layers.drop_path import DropPath
 from ..layers.gelu import GELU
 from ..layers.layer_scale import LayerScale
 from ..layers.layernorm import LayerNorm
+from .attention import MultiHeadAttention
 from .folding import conv_norm
 from .mixer import MambaVisionMixer
 from .mlp import Mlp

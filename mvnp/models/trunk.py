@@ -22,7 +22,7 @@ import numpy as np
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Tape
 from ..errors import Pattern, check_array
-from ..layers.attention import MultiHeadAttention
+from .attention import MultiHeadAttention
 from .blocks import Block, ConvBlock
 from .mixer import MambaVisionMixer
 from .mlp import Mlp

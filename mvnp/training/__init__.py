@@ -4,6 +4,7 @@ from ..errors import TrainingInterrupted
 from .adamw import AdamW
 from .clipping import clipped, clipped_by_unit, clipped_by_value, global_norm
 from .config import TrainingConfig
+from .describe import describe
 from .distributed import Ranks, join
 from .ema import EMA
 from .evaluate import Evaluation, evaluate
@@ -13,7 +14,7 @@ from .lamb import LAMB
 from .layer_decay import layer_depth, learning_rate_scales
 from .log import read_log
 from .optimizer import Optimizer
-from .run import describe, make_loaders, make_model, train
+from .run import make_loaders, make_model, train
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run
 from .schedule import cosine_rate, learning_rate, scaled_rate

@@ -20,14 +20,16 @@ import numpy as np
 from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
 from ..data import load_parts
-from ..data.dataset import in_channels
 from ..errors import CheckpointError, InputError, TrainingError
+from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
+from .describe import describe
 from .distributed import Ranks
 from .frozen import FrozenTrunk
 from .layer_decay import learning_rate_scales
-from .run import describe, loaders_of
+from .progress import Progress
+from .run import in_channels_asked, loaders_of
 from .run_checkpoint import Checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run
 from .trainer import Trainer
@@ -66,6 +68,12 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
         if config is None or config.weights is None:
             raise InputError("finetune: the settings name no weights to begin from")
         pretrained = read_pretrained(config.weights, **config.weights_options, **config.model)
+        if isinstance(pretrained.model, Backbone):
+            raise InputError(
+                f"{config.weights} is of a Backbone, which has no classes to train; begin from a classifier's weights"
+            )
+        for note in pretrained.notes:
+            Progress(quiet or not ranks.first).say(note)
         settings = completed(config, pretrained)
         folder = ranks.from_first(lambda: open_run(out, settings))
         model, about = pretrained.model, {"variant": pretrained.variant}
@@ -76,8 +84,7 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
 def _finetune_in(folder: RunFolder, model: MambaVision, about: dict[str, Any], quiet: bool, ranks: Ranks) -> TrainingResult:
     config = folder.config
     parts = load_parts(config.dataset, **config.dataset_options)
-    fitting: dict[str, Any] = {part.part: in_channels(part, model.in_chans) for part in parts}
-    parts = replace(parts, **fitting)
+    parts = in_channels_asked(parts, model.in_chans)
     train_loader, test_loader, final_loader = loaders_of(config, parts)
     if folder.resumed is None:
         model.reset_head(len(parts.train.classes), config.seed)

@@ -6,11 +6,12 @@ train(config, "runs/first", resume=True)     # goes on where it was stopped, kil
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data import BatchLoader, DataParts, Dataset, ImageTransform, load_parts
+from ..data import BatchLoader, DataParts, Dataset, load_parts
+from ..data.dataset import in_channels
 from ..errors import InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
@@ -52,10 +53,9 @@ def _train_in(folder: RunFolder, out: str | Path, resume: bool, quiet: bool, ran
     if config.weights is not None:
         how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
         raise TrainingError(f"these settings are those of a fine-tuning from {config.weights}; {how}")
-    parts = load_parts(config.dataset, **config.dataset_options)
+    parts = in_channels_asked(load_parts(config.dataset, **config.dataset_options), config.dataset_options.get("channels"))
     train_loader, test_loader, final_loader = loaders_of(config, parts)
     model = make_model(config, parts.train)
-    about = describe(model, train_loader)
     return Trainer(
         model,
         train_loader,
@@ -64,21 +64,14 @@ def _train_in(folder: RunFolder, out: str | Path, resume: bool, quiet: bool, ran
         final_loader=final_loader,
         notes=parts.notes,
         quiet=quiet,
-        about=about,
         ranks=ranks,
     ).run()
 
 
-def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
-    """What it takes to use the weights later: the model's arguments, the classes, and how images are prepared."""
-    return {
-        "model": model.config,
-        "classes": list(loader.dataset.classes),
-        "image_size": loader.image_size,
-        "mean": list(loader.mean),
-        "std": list(loader.std),
-        "images": asdict(ImageTransform.of_loader(loader)),
-    }
+def in_channels_asked(parts: DataParts, channels: int | None) -> DataParts:
+    """Grey sets repeated in as many channels as are asked for. Raises InputError for others that have not so many."""
+    fitting: dict[str, Any] = {part.part: part if channels is None else in_channels(part, channels) for part in parts}
+    return replace(parts, **fitting)
 
 
 def loaders_of(config: TrainingConfig, parts: DataParts) -> tuple[BatchLoader, BatchLoader | None, BatchLoader | None]:

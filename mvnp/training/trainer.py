@@ -26,6 +26,7 @@ from ..errors import CheckpointError, InputError, TrainingError, TrainingInterru
 from ..execution.stopping import StopRequest
 from .adamw import AdamW
 from .config import TrainingConfig
+from .describe import describe
 from .distributed import Ranks
 from .evaluate import Evaluation, evaluate
 from .log import NoLog, RunLog
@@ -46,7 +47,8 @@ class Trainer:
     test_loader  what chooses the best epoch; None: nothing does, and the last one is the best
     final_loader images that have chosen nothing, for a last word about the best epoch; None: there is none
     notes        what was found about the data, in words, said before the first step
-    about        what to note in the checkpoints about model and data, ready for JSON
+    about        what to note in the checkpoints besides: ready for JSON. The model's config, the classes and how images are
+                 prepared are noted in any case (describe.py), so that `mvnp.load_pretrained` needs nothing else
     lr_scales    factors of the learning rate of single parameters, by name
     save_best    writes the model after an epoch that was better than all before to the path it is given; None: a
                  checkpoint like the last
@@ -78,8 +80,9 @@ class Trainer:
         self.total_steps = self.config.epochs * self.batches
         self.optimizer = AdamW(model.named_parameters(), weight_decay=self.config.weight_decay, lr_scales=lr_scales)
         self.position = Position()
+        described = describe(getattr(model, "model", model), train_loader)  # of a FrozenTrunk, the model in it
+        self.about = {**described, **(about or {}), "batches_per_epoch": self.batches}
         self._data = {part: loader.dataset for part, loader in self._loaders().items()}
-        self.about = {**(about or {}), "batches_per_epoch": self.batches}
         self.about["data"] = {part: fingerprint(data) for part, data in self._data.items()}
         self._write_best = save_best
         self.ranks = ranks or Ranks()

@@ -1,6 +1,7 @@
 """Weights from one kind of file to another: mvnp/checkpoint/convert.py, torch/write.py, bfloat16.py, and `mvnp convert`."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -162,10 +163,21 @@ def test_what_is_known_of_the_model_goes_along(tmp_path):
     assert read_pretrained(tmp_path / "c.safetensors").classes == ("x", "y")
 
 
-def test_in_place(tmp_path):
-    save_file({"x": np.arange(3.0)}, tmp_path / "a.safetensors")
-    convert_checkpoint(tmp_path / "a.safetensors", tmp_path / "a.safetensors", dtype="float16")
-    np.testing.assert_array_equal(load_checkpoint(tmp_path / "a.safetensors")["x"], np.arange(3, dtype=np.float16))
+def test_not_in_place(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"x": np.arange(3.0)}, path)
+    before = path.read_bytes()
+    (tmp_path / "link.safetensors").symlink_to(path)
+    os.link(path, tmp_path / "other.safetensors")
+    for target in (
+        path,
+        tmp_path / "link.safetensors",
+        tmp_path / "other.safetensors",
+        tmp_path / ".." / tmp_path.name / path.name,
+    ):
+        with pytest.raises(InputError, match="is the file to read: what is converted would take its place"):
+            convert_checkpoint(path, target, dtype="float16")
+    assert path.read_bytes() == before
 
 
 # bfloat16
@@ -235,7 +247,7 @@ def test_command(tmp_path, capsys):
     ("source", "target", "options", "message"),
     [
         ("a.safetensors", "out.h5", [], r"out\.h5: unknown kind of file to write, expected a name that ends in one of"),
-        ("a.h5", "out.npz", [], r"a\.h5: unknown kind of file, expected"),
+        ("a.h5", "out.npz", [], r"a\.h5: unknown kind of file; it is no safetensors, no npz, and nothing that torch"),
         ("none.pth", "out.npz", [], r"none\.pth: No such file"),
         ("a.safetensors", "out.npz", ["--dtype", "bfloat16"], "NumPy's files have no bfloat16; choose float16"),
         ("a.safetensors", "out.npz", ["--dtype", "int8"], "invalid choice: 'int8'"),

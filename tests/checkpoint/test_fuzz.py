@@ -4,13 +4,17 @@ The damage is drawn from a seed, so a failure can be repeated.
 """
 
 import os
+import pickletools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from mvnp.checkpoint import load_arrays, load_checkpoint, save_arrays
+from mvnp.checkpoint import load_arrays, load_checkpoint, load_pretrained, save_arrays
 from mvnp.errors import CheckpointError
+from support import attack_weights
 from support.torch_files import Tensor, write_legacy, write_torch
 
 WEIGHTS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.arange(4, 6, dtype=np.float32)}
@@ -118,3 +122,72 @@ def test_ours_is_read_as_written_or_not_at_all(tmp_path):
         path.write_bytes(good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :])
         loaded = survives(path, lambda: load_arrays(path))
         assert loaded is None or (is_intact(loaded[0]) and loaded[1]["kind"] == "weights"), f"byte {at}, bit {bit}"
+
+
+@pytest.mark.parametrize("ending", ["pth", "npz", "safetensors", "ckpt", "safetensors.index.json"])
+@pytest.mark.parametrize(
+    "begin", [b"", b"PK\3\4", b"\x80\2", b"\x80\4\x95", b"\x80\2\x8a\x0a", b"(\0\0\0\0\0\0\0{", b"{", b"<"]
+)
+@given(st.binary(max_size=400))
+def test_whatever_bytes(ending, begin, tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("any") / f"a.{ending}"
+    path.write_bytes(begin + data)
+    for load in (load_checkpoint, load_pretrained):
+        loaded = survives(path, lambda load=load: load(path))
+        assert loaded is None or (load is load_checkpoint and all(isinstance(array, np.ndarray) for array in loaded.values()))
+
+
+# As pickletools lists them: what is between them is drawn.
+CODES = sorted(code.code.encode("latin-1") for code in pickletools.opcodes)
+
+
+@given(st.lists(st.sampled_from(CODES) | st.binary(min_size=1, max_size=9), max_size=60))
+def test_whatever_instructions(tmp_path_factory, pieces):
+    path = tmp_path_factory.mktemp("any") / "a.pth"
+    write_torch(path, None, pickled=b"\x80\2" + b"".join(pieces) + b".")
+    survives(path, lambda: load_checkpoint(path))
+
+
+@pytest.fixture(scope="module")
+def watch():
+    return attack_weights.Watch()
+
+
+def test_an_attack(tmp_path, watch):
+    """A few hundred of the files of support/attack_weights.py; the slow test has more of them."""
+    drawn = attack_weights.Attack(7, tmp_path)
+    outcome = attack_weights.attack((drawn.file() for _ in range(150)), tmp_path / "good", watch, measure=False)
+    assert (outcome.wrong, outcome.seen) == ([], [])
+    assert outcome.refused["CheckpointError"] > 150  # of 300 readings
+    assert sum(outcome.read.values()) > 20
+
+
+@pytest.mark.parametrize("digits", [2, 900])
+def test_products_of_thousands_of_digits(digits, tmp_path):
+    """Not multiplied, and not shown."""
+    shape = ",".join(["9" * 4299] * digits)
+    header = f'{{"x":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,8]}}}}'.encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(CheckpointError, match="'x' has a shape or an offset that is no count"):
+        load_checkpoint(tmp_path / "a.safetensors")
+
+
+@pytest.mark.slow(reason="reads thirty files of some megabytes, each made to take long")
+def test_extremes(tmp_path, watch):
+    (tmp_path / "good").mkdir()
+    for name, data in attack_weights.extreme_files(tmp_path):
+        path = tmp_path / name
+        path.write_bytes(data)
+        loaded = survives(path, lambda path=path: load_checkpoint(path))
+        assert loaded is None or name in ("19000-blocks.safetensors", "19990-keys.safetensors", "dots.safetensors")
+        assert survives(path, lambda path=path: load_pretrained(path)) is None
+        path.unlink()
+
+
+@pytest.mark.slow(reason="reads two thousand hostile files")
+def test_a_longer_attack(tmp_path, watch, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    drawn = attack_weights.Attack(int(os.environ.get("MVNP_FUZZ_SEED", "1")), tmp_path)
+    outcome = attack_weights.attack((drawn.file() for _ in range(2000)), tmp_path / "good", watch, measure=False)
+    assert (outcome.wrong, outcome.seen) == ([], [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good", "scratch.pth"]  # and no CANARY

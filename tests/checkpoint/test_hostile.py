@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tracemalloc
 
+import numpy as np
 import pytest
 
 from mvnp.checkpoint import load_checkpoint
 from mvnp.errors import CheckpointError
-from support.hostile_files import good_files, hostile_files
+from support.hostile_files import good_files, harmless_files, hostile_files
 from support.patience import HANGS
 
 PEAK = 16 * 2**20  # bytes for one file, beside those of the file itself
@@ -94,6 +95,16 @@ def test_each_is_refused(files, tmp_path, monkeypatch):
         path.unlink()
     assert not problems, "\n".join(problems)
     assert list(tmp_path.iterdir()) == []  # no CANARY, and nothing else
+
+
+def test_what_does_nothing_rides_along(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, data in list(harmless_files(tmp_path)):
+        (tmp_path / "t.pth").write_bytes(data)
+        got = load_checkpoint(tmp_path / "t.pth")
+        assert list(got) == ["w"], name
+        np.testing.assert_array_equal(got["w"], np.arange(6))
+    assert [path.name for path in tmp_path.iterdir()] == ["t.pth"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits and /proc are Linux's")

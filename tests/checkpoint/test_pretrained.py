@@ -54,7 +54,7 @@ def test_round_trip_keeps_everything(tmp_path):
 
 def test_what_cannot_be_saved(tmp_path):
     for arguments, message in (
-        ({"path": "a.pth"}, r"a\.pth should end in \.safetensors"),
+        ({"path": "a.h5"}, r"a\.h5: unknown kind of file to write, expected a name that ends in one of \.safetensors"),
         ({"classes": ("a", "b")}, "2 class names for a model with 3 classes"),
         ({"variant": "mamba_vision_X"}, "unknown variant 'mamba_vision_X'"),
     ):
@@ -79,7 +79,7 @@ def test_nothing_is_drawn_and_nothing_copied(name, monkeypatch):
     monkeypatch.setattr(pretrained, "read_weights", read)
     monkeypatch.setattr("mvnp.core.initializer.np.random.default_rng", lambda seed: NoGenerator())
     model = load_pretrained(REFERENCE / name, **CUT)
-    weights = seen[0][0]
+    weights = seen[0].arrays
     for key, param in model.named_state():
         assert np.shares_memory(param.data, weights[key])
         assert param.data.flags.writeable
@@ -308,3 +308,196 @@ def test_no_such_source(tmp_path, monkeypatch):
         load_pretrained("nowhere/a.pth.tar")
     with pytest.raises(InputError, match=r"no variant of that name \(did you mean 'mamba_vision_T'\?\)"):
         load_pretrained("mambavision_T")
+
+
+# Not quite what is expected
+
+
+def saved(tmp_path, state=None, **changes):
+    state = small().state_dict() if state is None else state
+    save_file({**state, **changes}, tmp_path / "a.safetensors")
+    return tmp_path / "a.safetensors"
+
+
+SMALL_CUT = {"num_heads": (1, 1, 2, 4), "window_size": (2, 2, 2, 2)}
+
+
+def test_batches_that_were_not_counted(tmp_path):
+    state = {key: array for key, array in small().state_dict().items() if not key.endswith("num_batches_tracked")}
+    assert len(state) < len(small().state_dict())
+    got = read_pretrained(saved(tmp_path, state), **SMALL_CUT)
+    counted = {key: array for key, array in got.model.state_dict().items() if key.endswith("num_batches_tracked")}
+    assert counted
+    assert all(array == 0 and array.dtype == small().state_dict()[key].dtype for key, array in counted.items())
+    assert got.notes == ()
+
+
+def test_counters_are_passed_over_and_named(tmp_path):
+    extra = {"total_ops": np.zeros(1), "levels.0.blocks.0.total_params": np.zeros(1), "head.total_ops": np.zeros(1)}
+    got = read_pretrained(saved(tmp_path, **extra), **SMALL_CUT)
+    assert got.notes == ("passed over 3 counters that another tool left beside the weights (total_ops, total_params)",)
+    np.testing.assert_array_equal(got.model(image()), small()(image()))
+
+
+def test_not_strict(tmp_path):
+    state = small(seed=4).state_dict()
+    lacking = "levels.2.blocks.1.mixer.proj.bias"
+    del state[lacking]
+    path = saved(tmp_path, state, extra=np.ones(2, np.float32))
+    with pytest.raises(
+        CheckpointError, match=r"2 entries differ\n  missing: levels(.|\n)*unexpected: extra(.|\n)*strict=False"
+    ):
+        load_pretrained(path, **SMALL_CUT)
+    got = read_pretrained(path, strict=False, seed=9, **SMALL_CUT)
+    assert got.notes == (
+        f"drew 1 of {len(state) + 1} arrays anew, which the weights lack: {lacking}",
+        "passed over 1 arrays that the model has no place for: extra",
+    )
+    for key, array in got.model.state_dict().items():
+        np.testing.assert_array_equal(array, state[key] if key != lacking else small(seed=9).state_dict()[key])
+    state["norm.weight"] = np.ones(5, np.float32)
+    with pytest.raises(CheckpointError, match=r"misshapen: norm\.weight has shape \(5,\)"):
+        load_pretrained(saved(tmp_path, state), strict=False, **SMALL_CUT)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod.", "net.", "encoder.backbone.model.", "x.y.z.u.v."],
+)
+def test_any_prefix(prefix, tmp_path):
+    state = {prefix + key: array for key, array in small().state_dict().items()}
+    np.testing.assert_array_equal(load_pretrained(saved(tmp_path, state), **SMALL_CUT)(image()), small()(image()))
+
+
+def test_too_many_blocks(tmp_path):
+    blocks = {f"levels.0.blocks.{index}.conv1.bias": np.zeros(1, np.float32) for index in range(300)}
+    with pytest.raises(CheckpointError, match="it has 300 blocks in level 0, more than any can have"):
+        load_pretrained(saved(tmp_path, **blocks), **SMALL_CUT)
+
+
+def test_one_of_several_files(tmp_path):
+    state = small().state_dict()
+    (tmp_path / "model.safetensors.index.json").write_text("{}", encoding="utf-8")
+    save_file(
+        {"levels.3.blocks.0.mlp.fc1.bias": state["levels.3.blocks.0.mlp.fc1.bias"]}, tmp_path / "m-00002-of-00002.safetensors"
+    )
+    with pytest.raises(
+        CheckpointError, match=r"its stem is missing.*one of several by its name: give the folder, or its model\.sa"
+    ):
+        load_pretrained(tmp_path / "m-00002-of-00002.safetensors")
+
+
+def test_folder_of_several_files(tmp_path):
+    state = small().state_dict()
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    for part, name in enumerate(names):
+        save_file({key: state[key] for key in list(state)[part::2]}, tmp_path / name)
+    places = {key: names[index % 2] for index, key in enumerate(state)}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), encoding="utf-8")
+    np.testing.assert_array_equal(load_pretrained(tmp_path, **SMALL_CUT)(image()), small()(image()))
+    (tmp_path / names[1]).unlink()
+    with pytest.raises(CheckpointError, match="names 2 files, and 1 of them are not beside it: model-00002-of-00002"):
+        load_pretrained(tmp_path, **SMALL_CUT)
+
+
+def test_folder_of_a_distributed_checkpoint(tmp_path):
+    (tmp_path / "__0_0.distcp").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"is of torch\.distributed\.checkpoint.*dcp_to_torch"):
+        load_pretrained(tmp_path)
+
+
+# What goes along
+
+
+IMAGES = {"size": 32, "crop_pct": 0.9, "crop_mode": "center", "mean": (0.5,) * 3, "std": (0.25,) * 3, "channels": 3}
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".npz", ".pth", ".pth.tar", ".pt"])
+def test_every_kind_of_file_keeps_everything(ending, tmp_path):
+    model = small(quirks="corrected", layer_scale=0.1, seed=3)
+    save_pretrained(tmp_path / f"a{ending}", model, classes=("a", "b", "ü"), images=IMAGES)
+    got = read_pretrained(tmp_path / f"a{ending}")
+    assert (got.classes, got.images, got.model.config, got.notes) == (("a", "b", "ü"), IMAGES, model.config, ())
+    np.testing.assert_array_equal(got.model(image()), model(image()))
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".npz", ".pth"])
+@pytest.mark.parametrize(("indices", "norm"), [((0, 1, 2, 3), "layer"), ((1,), "none"), ((0, 2), "batch")])
+def test_backbone_and_back(ending, indices, norm, tmp_path):
+    backbone = mvnp.Backbone.of(small(seed=2), out_indices=indices, out_norm=norm, window_size=(2, 2, 4, 4))
+    for index, each in enumerate(param for key, param in backbone.named_state() if key.startswith("outnorm")):
+        each.data = each.data + each.dtype.type(index % 7)
+    path = tmp_path / f"a{ending}"
+    save_pretrained(path, backbone, images=IMAGES)
+    got = read_pretrained(path)
+    assert isinstance(got.model, mvnp.Backbone)
+    assert (got.model.config, got.images, got.classes) == (backbone.config, IMAGES, None)
+    for mine, theirs in zip(got.model(image()), backbone(image()), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    grey = load_pretrained(path, in_chans=1, drop_path_rate=0.1)
+    assert (grey.in_chans, grey.config["drop_path_rate"], len(grey(image(1)))) == (1, 0.1, len(indices))
+    with pytest.raises(InputError, match="num_classes is an argument of the classifier"):
+        load_pretrained(path, num_classes=3)
+
+
+def test_backbone_of_others(tmp_path):
+    """Official detection code: norms of the outputs, no head, and nothing said of the model."""
+    backbone = mvnp.Backbone.of(small(seed=2))
+    path = saved(tmp_path, {f"backbone.{key}": array for key, array in backbone.state_dict().items()})
+    with pytest.raises(CheckpointError, match="do not tell num_heads and window_size"):
+        load_pretrained(path)
+    got = load_pretrained(path, **SMALL_CUT)
+    for mine, theirs in zip(got(image()), backbone(image()), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"window_size": 5}, "its config cannot be used: MambaVision: window_size is 5, expected four integers"),
+        ({"num_heads": [1, 1, 2, {}]}, "its config cannot be used: .*num_heads"),
+        ({"dtype": "(2,3"}, r"its config cannot be used: .*dtype is '\(2,3'"),
+        ({"dtype": {"a": 1}}, "its config cannot be used: .*dtype"),
+        ({"depths": 3}, "depths is to be 3, but the arrays have"),
+        ({"dim": 10**15}, "dim is to be 1000000000000000, but the arrays have dim 4"),
+        ({"quirks": ["x"]}, "its config cannot be used: unknown quirks"),
+        ({"drop_path_rate": "much"}, "its config cannot be used: .*drop_path_rate"),
+        ({"layer_scale": [1]}, "its config cannot be used: .*layer_scale"),
+        ({"surprise": 1}, "was written by another version of mvnp: its config has 'surprise'"),
+    ],
+)
+def test_config_of_the_wrong_types(changes, message, tmp_path):
+    config = {**small().config, **changes}
+    save_arrays(tmp_path / "a.safetensors", small().state_dict(), {"kind": "pretrained", "config": config})
+    with pytest.raises(CheckpointError, match=rf"a\.safetensors: {message}"):
+        load_pretrained(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**30), float("inf"), float("nan")])
+def test_metadata_of_numbers_that_none_has(value, tmp_path, monkeypatch):
+    monkeypatch.setattr("mvnp.checkpoint.arrays._dump", json.dumps)
+    metadata = {"kind": "pretrained", "config": small().config, "images": {**IMAGES, "crop_pct": value}}
+    save_arrays(tmp_path / "a.safetensors", small().state_dict(), metadata)
+    with pytest.raises(CheckpointError, match=r"a\.safetensors is damaged: its metadata cannot be read"):
+        load_pretrained(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("changes", [{"dim": 10**12}, {"depths": [10**6] * 4}, {"depths": None}, {"in_chans": 7}])
+def test_config_of_a_backbone_that_is_not_the_arrays(changes, tmp_path):
+    backbone = mvnp.Backbone.of(small())
+    metadata = {"kind": "pretrained", "model": "Backbone", "config": {**backbone.config, **changes}}
+    save_arrays(tmp_path / "a.safetensors", backbone.state_dict(), metadata)
+    with pytest.raises(CheckpointError, match=f"its config has {next(iter(changes))} .* and its arrays have not"):
+        load_pretrained(tmp_path / "a.safetensors")
+
+
+def test_a_class_that_we_do_not_have(tmp_path):
+    metadata = {"kind": "pretrained", "model": "Resnet", "config": small().config}
+    save_arrays(tmp_path / "a.safetensors", small().state_dict(), metadata)
+    with pytest.raises(CheckpointError, match="of a model of the class 'Resnet', expected one of Backbone, MambaVision"):
+        load_pretrained(tmp_path / "a.safetensors")
+
+
+def test_save_takes_models_alone(tmp_path):
+    with pytest.raises(InputError, match="the model is a Linear, expected a MambaVision or a Backbone; the arrays of another"):
+        save_pretrained(tmp_path / "a.pth", mvnp.layers.Linear(2, 3))

@@ -154,9 +154,10 @@ def test_a_broken_picture_among_many(call, weights, files):
     status, out, err = call("classify", folder, "--weights", weights, "--batch", 3)
     assert (status, out) == (1, whole[1])
     reason = "cannot be read as a picture (not a picture of a known format); replace or remove it"
-    assert err.splitlines()[0] == f"mvnp: left out: {folder / '2a.jpg'}: {reason}"
-    assert err.splitlines()[1].startswith(f"mvnp: left out: {folder / '2b.png'}: cannot be read as a picture (")
-    assert err.splitlines()[2:] == ["mvnp: 2 of 7 pictures could not be read and were left out"]
+    assert err.splitlines()[0] == "mvnp: passed over: 1 file that is no picture (.txt 1)"
+    assert err.splitlines()[1] == f"mvnp: left out: {folder / '2a.jpg'}: {reason}"
+    assert err.splitlines()[2].startswith(f"mvnp: left out: {folder / '2b.png'}: cannot be read as a picture (")
+    assert err.splitlines()[3:] == ["mvnp: 2 of 7 pictures could not be read and were left out"]
     status, out, _ = call("classify", folder, "--weights", weights, "--json")
     assert status == 1
     rows = [json.loads(line) for line in out.splitlines()]
@@ -187,7 +188,7 @@ def test_refused(call, weights, files, tmp_path):
         ([tmp_path / "gone.jpg", "--weights", weights], ["gone.jpg: there is no such file or folder"]),
         ([empty, "--weights", weights], ["empty: no pictures in this folder"]),
         ([files[0], "--weights", tmp_path / "gone.safetensors"], ["gone.safetensors: No such file or directory"]),
-        ([files[0], "--weights", files[0]], ["0.png: unknown kind of file"]),
+        ([files[0], "--weights", files[0]], ["0.png is a picture"]),
         ([files[0], "--weights", "mamba_vision_t"], ["did you mean 'mamba_vision_T'"]),
         ([files[0], "--weights", weights, "--variant", "mamba_vision_T"], ["is not of mamba_vision_T"]),
         ([files[0], "--weights", weights, "--size", "0"], ["'0' is no size; expected a side such as 384, or HxW"]),
@@ -206,7 +207,9 @@ def test_a_model_without_a_head(call, weights, files):
 
 def test_other_numbers_of_channels(call, weights, files):
     save_small(weights, in_chans=4, images=None)
-    assert_refused(call("classify", files[0], "--weights", weights), "4 channels, expected 3 (colour) or 1 (grey)")
+    assert_refused(call("classify", files[0], "--weights", weights), "the model takes pictures of 4 bands, and these weights")
+    save_small(weights, in_chans=4, images={"size": 32, "channels": 4, "mean": [0.5] * 4, "std": [0.2] * 4})
+    assert_refused(call("classify", files[0], "--weights", weights), "has 3 bands, and the model takes 4; none is left out")
     save_small(weights, images={"size": 8, "channels": 1, "mean": [0.5], "std": [0.5]})
     assert_refused(
         call("classify", files[0], "--weights", weights), "takes 3 channels, but these weights say that images have 1"

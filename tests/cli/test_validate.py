@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvnp.inference import pictures, validation_state
+from mvnp.data import ImageTransform
+from mvnp.inference import validation_state
 from support.command_line import NAMES, assert_refused, logits_of, runner, save_picture, save_small
 
 
@@ -137,14 +138,14 @@ def interrupted(call, weights, photos, monkeypatch):
     (photos / "cat" / "3.png").write_text("no picture", encoding="utf-8")
     read, pressed = [], []
 
-    def open_image(path, plain=pictures.open_image):
+    def read_one(transform, path, *limit, plain=ImageTransform.read):
         read.append(path)
         if len(read) == 7 and not pressed:
             pressed.append(True)
             os.kill(os.getpid(), signal.SIGINT)
-        return plain(path)
+        return plain(transform, path, *limit)
 
-    monkeypatch.setattr(pictures, "open_image", open_image)
+    monkeypatch.setattr(ImageTransform, "read", read_one)
     status, out, err = call("validate", photos, "--weights", weights, "--batch", 5)
     assert (status, out) == (130, "")
     assert err.splitlines()[-1] == "mvnp: stopped by Ctrl-C after 10 of 12 pictures; the same command goes on from there"
@@ -174,7 +175,7 @@ def test_is_not_gone_on_with_where_something_changed(interrupted, call, weights,
     state = tmp_path / "mvnp-validate.json.state"
     before = state.read_bytes()
     command = ["validate", photos, "--weights", weights]
-    assert_refused(call(*command, "--size", 40), state.name, "how pictures are prepared (--size) changed", "--restart")
+    assert_refused(call(*command, "--size", 40), state.name, "how pictures are prepared (--size, --range) changed", "--restart")
     (tmp_path / "names.txt").write_text("\n".join(["cat", "dog", "cup of coffee", *NAMES[3:]]), encoding="utf-8")
     assert_refused(call(*command, "--classes", tmp_path / "names.txt"), "since then the classes changed")
     moved = photos / "cat" / "4.png"
@@ -231,7 +232,8 @@ def test_refused(call, weights, photos, tmp_path):
     (tmp_path / "empty").mkdir()
     command = ["validate", photos, "--weights", weights]
     for arguments, parts in (
-        (["validate"], ["the following arguments are required: FOLDER, --weights"]),
+        (["validate"], ["the following arguments are required: FOLDER"]),
+        (["validate", photos], ["--weights W is missing, and", "photos is not the folder of a run"]),
         (["validate", tmp_path / "gone", "--weights", weights], ["gone does not exist, expected a folder that has a folder"]),
         (["validate", tmp_path / "file", "--weights", weights], ["file is a file, expected a folder"]),
         (["validate", tmp_path / "empty", "--weights", weights], ["empty: no class folders"]),

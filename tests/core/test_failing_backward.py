@@ -7,9 +7,9 @@ from mvnp import Layer, Tape
 from mvnp.core import TapeError
 from mvnp.errors import InputError
 from mvnp.execution import parallel, shares
-from mvnp.layers.attention import MultiHeadAttention
 from mvnp.layers.gelu import GELU
 from mvnp.layers.linear import Linear
+from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.blocks import Block, ConvBlock
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.models.mlp import Mlp

@@ -13,7 +13,7 @@ import pytest
 from mvnp import Tape
 from mvnp.errors import InputError
 from mvnp.execution import parallel, shares
-from mvnp.execution.parallel import ThreadGroup, run, run_briefly, threads, use_threads
+from mvnp.execution.parallel import ThreadGroup, cores_taken, run, threads, use_threads
 from support.checks import normal
 from support.patience import HANGS
 from support.tiny import tiny
@@ -159,33 +159,31 @@ def test_the_environment_says_how_many(monkeypatch):
     parallel._default_threads.cache_clear()
 
 
-# Brief tasks
+# Cores for others
 
 
-def test_brief_tasks_run_side_by_side():
-    both = threading.Barrier(2, timeout=HANGS)
-    assert sorted(run_briefly([both.wait, both.wait])) == [0, 1]
-    assert run_briefly([lambda n=n: n for n in range(5)]) == [0, 1, 2, 3, 4]
-    assert run_briefly([]) == []
+def test_cores_are_taken_by_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(parallel, "_chosen", 2)
+    with cores_taken() as first, cores_taken() as second:
+        assert (first, second) == (True, False)
+    with pytest.raises(KeyError), cores_taken():
+        raise KeyError
+    with cores_taken() as again:
+        assert again
+        monkeypatch.setattr(parallel, "_chosen", 1)
+    with cores_taken() as alone:
+        assert not alone
 
 
-def test_brief_tasks_do_not_wait_for_cores_that_are_taken():
-    parallel._turn.acquire()
-    try:
-        assert run_briefly([threading.get_ident] * 3) == [threading.get_ident()] * 3
-    finally:
-        parallel._turn.release()
-    assert run([lambda: run_briefly([threading.get_ident] * 2) == [threading.get_ident()] * 2] * 2) == [True, True]
+def test_a_task_cannot_take_the_cores(monkeypatch):
+    monkeypatch.setattr(parallel, "_chosen", 2)
 
+    def taken():
+        with cores_taken() as ours:
+            return ours
 
-def test_what_a_brief_task_raises_is_raised():
-    def fail():
-        raise KeyError("brief")
-
-    for tasks in ([fail, int], [int, fail]):
-        with pytest.raises(KeyError, match="brief"):
-            run_briefly(tasks)
-    assert run_briefly([int, int]) == [0, 0]  # the cores are free again
+    assert run([taken, taken]) == [False, False]
+    assert taken()
 
 
 def test_a_task_that_is_interrupted_from_outside(monkeypatch):

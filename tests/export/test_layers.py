@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mvnp.core import Layer, Param
-from mvnp.layers.attention import MultiHeadAttention
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.conv1d import Conv1d
 from mvnp.layers.conv2d import Conv2d
@@ -15,6 +14,7 @@ from mvnp.layers.linear import Linear
 from mvnp.layers.relu import ReLU
 from mvnp.layers.selective_scan import selective_scan_forward
 from mvnp.layers.silu import SiLU
+from mvnp.models.attention import MultiHeadAttention
 from support.onnx_files import assert_close, run, skip_unless_reference_scans  # skips without onnx
 from support.randomise import randomised
 

@@ -247,3 +247,8 @@ def test_starts_as_the_standardised_channels(dtype):
     np.testing.assert_array_equal(layer.weight.data, np.ones(3))
     np.testing.assert_array_equal(layer.bias.data, np.zeros(3))
     assert layer.weight.data.dtype == layer.bias.data.dtype == dtype
+
+
+def test_what_it_is_made_with_unless_told():
+    """The values of the paper's authors and of PyTorch."""
+    assert (BatchNorm(3).eps, BatchNorm(3).momentum) == (1e-5, 0.1)

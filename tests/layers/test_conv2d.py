@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp import Tape, gradcheck_layer
-from mvnp.errors import InputError
+from mvnp.backend import from_numpy
+from mvnp.core import Initializer
+from mvnp.errors import BackendError, InputError
 from mvnp.layers.conv2d import Conv2d, col2im, conv2d_backward, conv2d_forward, im2col
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal, relative
 from support.tolerance import assert_close
@@ -206,3 +208,24 @@ def test_wrong_dy():
         conv2d_backward(np.zeros((2, 5, 5, 3)), cache)
     with pytest.raises(InputError, match="Conv2d: dy has dtype int64"):
         conv2d_backward(np.zeros((2, 3, 3, 3), "int64"), cache)
+
+
+def test_starts_within_the_bound_of_its_taps():
+    """Uniform in ±1/√(I Kh Kw), weight and bias: of 2,000 numbers the largest is near the bound."""
+    layer, bound = Conv2d(2, 500, (1, 2), init=Initializer(dtype="float64")), 0.5
+    for param in (layer.weight, layer.bias):
+        assert param.dtype == "float64"
+        assert 0.99 * bound < np.abs(param.data).max() <= bound
+    assert abs(layer.weight.data.mean()) < 0.02
+
+
+def test_host_and_device_do_not_mix(strict_cupy):
+    with pytest.raises(BackendError, match="a NumPy array met a CuPy array"):
+        conv2d_forward(from_numpy(np.ones((1, 3, 3, 2))), from_numpy(np.ones((1, 2, 1, 1))), np.ones(1))
+
+
+def test_goes_by_single_pixels_without_padding_unless_told():
+    layer = Conv2d(2, 3, 3)
+    assert layer.stride == (1, 1)
+    assert layer.padding == (0, 0)
+    assert layer(np.ones((1, 5, 6, 2), np.float32)).shape == (1, 3, 4, 3)

@@ -63,6 +63,7 @@ def test_wrong_dtype():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_starts_as_the_standardised_vector(dtype):
     layer = LayerNorm(3, init=Initializer(dtype=dtype))
+    assert layer.eps == 1e-5
     np.testing.assert_array_equal(layer.weight.data, np.ones(3))
     np.testing.assert_array_equal(layer.bias.data, np.zeros(3))
     assert layer.weight.data.dtype == layer.bias.data.dtype == dtype

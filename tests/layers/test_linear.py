@@ -110,6 +110,7 @@ def test_layer_has_the_gradients_of_the_functions(bias):
 
 
 def test_initial_values():
+    assert Linear(3, 2, init=Initializer(dtype="float64")).weight.dtype == "float64"
     layer = Linear(400, 300, init=Initializer(seed=3))
     weight = np.asarray(layer.weight)
     assert weight.dtype == np.float32

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mvnp.backend import from_numpy
 from mvnp.errors import InputError
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward, selective_scan_states
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
@@ -256,3 +257,13 @@ def test_dy_of_integers():
     y, cache = selective_scan_forward(*inputs_of(2, 5, 3, 2).values())
     with pytest.raises(InputError, match="selective_scan: dy has dtype int64, expected a floating one"):
         selective_scan_backward(y.astype(np.int64), cache)
+
+
+def test_on_a_gpu_nobody_looks_at_the_sign_of_A(strict_cupy):
+    """To look would be to wait for it."""
+    inputs = inputs_of(1, 3, 2, 2)
+    inputs["A"][1, 1] = 0.25
+    arrays = [from_numpy(value) for value in inputs.values()]
+    strict_cupy.clear()
+    selective_scan_forward(*arrays)
+    strict_cupy.assert_no_syncs("the scan")

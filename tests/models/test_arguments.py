@@ -51,3 +51,15 @@ def test_wrong_arguments(options, message):
 def test_an_mlp_is_as_wide_as_one_number_at_least():
     """4·dim·mlp_ratio, rounded down, is the narrowest hidden width."""
     assert MambaVision(**{**TINY, "mlp_ratio": 1 / (4 * TINY["dim"])}).levels[2].blocks[0].mlp.fc1.weight.shape[0] == 1
+
+
+def test_the_least_of_each_will_do():
+    least = {"dim": 1, "in_dim": 1, "in_chans": 1, "num_classes": 0, "d_state": 1, "d_conv": 1, "seed": 0}
+    model = MambaVision(**{**TINY, **least, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)})
+    assert {name: model.config[name] for name in least} == least
+
+
+@pytest.mark.parametrize("options", [{"depths": (1, 1, True, 2)}, {"mlp_ratio": True}])
+def test_true_is_no_number(options):
+    with pytest.raises(InputError, match=r"True.*, expected"):
+        MambaVision(**{**TINY, **options})

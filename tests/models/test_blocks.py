@@ -5,7 +5,7 @@ import pytest
 
 from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
-from mvnp.layers.attention import MultiHeadAttention
+from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.blocks import Block, ConvBlock
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.models.mlp import Mlp

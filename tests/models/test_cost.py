@@ -10,11 +10,12 @@ import mvnp
 from mvnp.costs.cost import LayerCost, _Walk, model_cost
 from mvnp.errors import InputError
 from mvnp.kernels import dispatch
-from mvnp.layers.attention import AttentionCache, MultiHeadAttention
+from mvnp.layers.attention import AttentionCache
 from mvnp.layers.conv2d import Conv2d, conv2d_forward
 from mvnp.layers.dropout import Dropout
 from mvnp.layers.linear import Linear
 from mvnp.layers.selective_scan import ScanCache
+from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.variants import VARIANTS
 
 TINY = {"dim": 4, "in_dim": 3, "depths": (1, 2, 3, 1), "num_heads": (1, 1, 2, 4), "window_size": (8, 8, 3, 2), "num_classes": 5}

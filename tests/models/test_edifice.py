@@ -8,8 +8,8 @@ import pytest
 import mvnp
 from mvnp import MambaVision, Tape
 from mvnp.errors import InputError
-from mvnp.layers.attention import MultiHeadAttention
 from mvnp.layers.linear import Linear
+from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.mixer import MambaVisionMixer
 from support.checks import normal, relative
 from support.randomise import randomised

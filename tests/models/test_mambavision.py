@@ -10,11 +10,11 @@ import pytest
 from mvnp import MambaVision, Tape, gradcheck_layer, to_numpy
 from mvnp.core import Layer
 from mvnp.errors import CheckpointError, InputError
-from mvnp.layers.attention import MultiHeadAttention
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.conv2d import Conv2d
 from mvnp.layers.layernorm import LayerNorm
 from mvnp.layers.linear import Linear
+from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.mixer import MambaVisionMixer
 from support.checks import normal, relative
 from support.randomise import randomised

@@ -9,7 +9,7 @@ import pytest
 
 from mvnp import MambaVision, create_model, list_models
 from mvnp.errors import InputError
-from mvnp.models.variants import VARIANTS
+from mvnp.models.variants import IMAGENET_MEAN, IMAGENET_STD, VARIANTS
 from support.tolerance import near
 
 SHAPES = json.loads((Path(__file__).parent.parent / "reference" / "state_dict_shapes.json").read_text(encoding="utf-8"))
@@ -74,7 +74,10 @@ def test_the_largest_takes_no_memory():
         ("mamba_vision_T", (8, 8, 14, 7), 224, (1.0, "center")),
         ("mamba_vision_T2", (8, 8, 14, 7), 224, (0.98, "center")),
         ("mamba_vision_S", (8, 8, 14, 7), 224, (0.93, "center")),
+        ("mamba_vision_B", (8, 8, 14, 7), 224, (1.0, "center")),
         ("mamba_vision_B_21k", (8, 8, 14, 7), 224, (1.0, "center")),
+        ("mamba_vision_L", (8, 8, 14, 7), 224, (1.0, "center")),
+        ("mamba_vision_L_21k", (8, 8, 14, 7), 224, (1.0, "center")),
         ("mamba_vision_L2", (8, 8, 14, 7), 224, (1.0, "center")),
         ("mamba_vision_L2_512_21k", (8, 8, 32, 16), 512, (0.93, "squash")),
         ("mamba_vision_L3_256_21k", (8, 8, 16, 8), 256, (1.0, "center")),
@@ -95,10 +98,16 @@ def test_what_shapes_do_not_show(name, windows, input_size, crop):
     ("name", "rate", "scale"),
     [
         ("mamba_vision_T", 0.2, None),
+        ("mamba_vision_T2", 0.2, None),
         ("mamba_vision_S", 0.2, None),
         ("mamba_vision_B", 0.3, 1e-5),
+        ("mamba_vision_B_21k", 0.3, 1e-5),
+        ("mamba_vision_L", 0.3, 1e-5),
+        ("mamba_vision_L_21k", 0.3, 1e-5),
         ("mamba_vision_L2", 0.3, 1e-5),
+        ("mamba_vision_L2_512_21k", 0.3, 1e-5),
         ("mamba_vision_L3_256_21k", 0.5, 1e-5),
+        ("mamba_vision_L3_512_21k", 0.5, 1e-5),
     ],
 )
 def test_drop_path_and_layer_scale(name, rate, scale):
@@ -107,6 +116,15 @@ def test_drop_path_and_layer_scale(name, rate, scale):
     last = model.levels[3].blocks[-1]
     assert last.drop_path1.rate == last.drop_path2.rate == near(rate, terms=16)
     assert (last.gamma_1 is None) == (scale is None)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_heads(name):
+    """As the release gives them; those of levels 0 and 1, which have no attention, nobody asks for."""
+    wide = name.startswith("mamba_vision_L")
+    assert VARIANTS[name].num_heads == ((4, 8, 16, 32) if wide else (2, 4, 8, 16))
+    mixers = [create_model(name, allocate=False).levels[level].blocks[-1].mixer.heads for level in (2, 3)]
+    assert mixers == list(VARIANTS[name].num_heads[2:])
 
 
 def test_overrides():
@@ -154,3 +172,9 @@ def test_unknown_option():
     assert "unknown option 'drop_path' of mamba_vision_T (did you mean 'drop_path_rate'?); options are dim, in_dim" in message
     with pytest.raises(InputError, match=r"unknown option 'classes' of mamba_vision_T \(did you mean 'num_classes'\?\)"):
         create_model("mamba_vision_T", classes=10)
+
+
+def test_pixels_are_standardised_by_the_statistics_of_imagenet():
+    """Means and standard deviations of its channels, of the numbers 0 to 1."""
+    assert IMAGENET_MEAN == (0.485, 0.456, 0.406)
+    assert IMAGENET_STD == (0.229, 0.224, 0.225)

@@ -37,7 +37,6 @@ CALLS = [
     ("builtins", "exec", "open('CANARY', 'w')"),
     ("builtins", "open", "CANARY"),
     ("builtins", "compile", "1"),
-    ("builtins", "getattr", "1"),
     ("builtins", "__import__", "os"),
     ("__builtin__", "eval", "open('CANARY', 'w')"),
     ("importlib", "import_module", "antigravity"),
@@ -52,15 +51,21 @@ CALLS = [
     ("pty", "spawn", "sh"),
     ("webbrowser", "open", "x"),
     ("ctypes", "CDLL", "x"),
-    ("functools", "partial", "x"),
     ("operator", "attrgetter", "system"),
-    ("collections", "OrderedDict.fromkeys", "x"),
     ("argparse", "Namespace.__init__.__globals__", "x"),
     ("torch._utils", "_rebuild_tensor_v2.__globals__", "x"),
-    ("torch._utils", "_rebuild_device_tensor_from_numpy", "x"),
     ("torch.jit", "load", "x"),
     ("sys", "setrecursionlimit", "1"),
     ("signal", "alarm", "1"),
+]
+
+# What honest files name too: it is passed over, and what it would call is not called.
+PASSED_OVER = [
+    ("builtins", "getattr", "1"),
+    ("functools", "partial", "x"),
+    ("collections", "OrderedDict.fromkeys", "x"),
+    ("torch._utils", "_rebuild_device_tensor_from_numpy", "x"),
+    ("anything", "at.all", "touch CANARY"),
 ]
 
 
@@ -293,7 +298,6 @@ def _pickles(folder: Path) -> Iterator[tuple[str, bytes]]:
         + b"tR"
     )
     inner = b"ctorch._utils\n_rebuild_parameter\n(cos\nsystem\n(" + text("touch CANARY") + b"tR\x89}tR"
-    called = b"cargparse\nNamespace\n)R(" + text("touch CANARY") + b"tR"  # what an admitted name gave, called again
     attribute = b"cargparse\nNamespace\n)\x81}" + text("__class__") + b"cos\nsystem\nsb"
     reduced = b"ccollections\nOrderedDict\n(](" + text("a") + b"cos\nsystem\ntat" + b"R"
     state = b"ccollections\nOrderedDict\n)R}" + text("__reduce__") + b"cos\nsystem\nsb"
@@ -301,7 +305,6 @@ def _pickles(folder: Path) -> Iterator[tuple[str, bytes]]:
     tricks = {
         "nested": nested,
         "inner": inner,
-        "called": called,
         "attribute": attribute,
         "reduced": reduced,
         "state": state,
@@ -313,6 +316,16 @@ def _pickles(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "python-4.pth", write_torch(folder / "t.pth", None, pickled=python).read_bytes()
     yield "python-0.pth", write_torch(folder / "t.pth", None, pickled=pickle.dumps(_Runs(), protocol=0)).read_bytes()
     yield "bare-pickle.pth", python
+
+
+def harmless_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """What does nothing but ride along, beside the weights {"w": 0 … 5}; also what such a call gave, called again."""
+    for index, (module, name, argument) in enumerate(PASSED_OVER):
+        for form, instructions in _forms(module, name, argument).items():
+            if form in ("global", "stack_global", "inst", "obj", "newobj", "newobj_ex", "memo"):
+                yield f"{index}-{form}.pth", next(_wrapped(f"{index}", instructions, folder))[1]
+    called = b"cargparse\nNamespace\n)R(" + _text("touch CANARY") + b"tR"
+    yield "called.pth", next(_wrapped("called", called, folder))[1]
 
 
 def _forms(module: str, name: str, argument: str) -> dict[str, bytes]:

@@ -1,8 +1,18 @@
 """One trial of a mutant: a child process in which the tests run on a package with the fault in it.
 
-The parent has imported NumPy, Numba, Hypothesis and the like (`preload`), never mvnp; each child is forked from it and imports
-mvnp anew, with the one module replaced. So a trial costs what mvnp and the tests cost, and no fault outlives its process. What
-loops for ever ends by processor time, which is the same on a busy machine; the wall clock only ends what waits for ever.
+    parent    has imported NumPy, Numba, Hypothesis and the like (`preload`), never mvnp
+    server    forked from it for a stage: has imported mvnp and collected the tests, and has run none of them
+    trial     forked from that for a mutant: the function that it changes gets the other code, in place, and the tests run,
+              those first that have noticed most in least time
+
+So a trial costs what its tests cost up to the first that fails, and no fault outlives its process. Kernels run as Python first,
+with the tests that do not mind: most faults show in the numbers of a few milliseconds. For what shows nothing there, a kernel
+with the fault in it, or in what it calls, is compiled anew; the others come from the disk.
+
+What a mutant changes of a module's own statements, which run at import, needs a server of its own, which imports mvnp with that
+module replaced; so does what nothing has noticed, in case that its function had done its work before.
+
+What loops for ever ends by processor time, which is the same on a busy machine; the wall clock only ends what waits for ever.
 """
 
 from __future__ import annotations
@@ -14,17 +24,20 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import json
+import inspect
+import marshal
 import os
 import resource
+import shutil
 import signal
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from support.mutants import PACKAGE, Mutant
@@ -42,6 +55,7 @@ PRELOADED = (
     "threadpoolctl",
     "tqdm",
     "PIL.Image",
+    "torch",
     "concurrent.futures.thread",
     "multiprocessing.pool",
     "http.client",
@@ -60,7 +74,10 @@ ENVIRONMENT = {
 }
 LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_CURRENT_TEST", "MVNP_BACKEND")
 
+AS_PYTHON_SECONDS = 3.0  # of processor time, for each test
 MEMORY = 12 << 30  # of a child's addresses
+WAITS_FOR_EVER = 900  # seconds by the clock, for what uses no processor time
+PLANTED = "MVNP_PLANTED_FAULT"  # in the environment of a trial with a fault
 OPTIONS = [
     "-c",
     str(ROOT / "pyproject.toml"),
@@ -78,7 +95,7 @@ OPTIONS = [
 
 @dataclass(frozen=True)
 class Stage:
-    """Test files, and whether layers are computed with kernels while they run ("on" or "off")."""
+    """Test files, and how kernels compute while they run: "on", "off", or "as Python", not compiled."""
 
     files: tuple[str, ...]
     kernels: str
@@ -89,17 +106,21 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: "passed", "failed", "out of time", "crashed" or "broken" (nothing was tested)."""
+    """How a trial ended: "passed", "failed", "out of time", "crashed", "broken" (nothing was tested) or "not in place" (the
+    function that it changes was not to be found)."""
 
     how: str
     passed: int
     seconds: float  # of the processor
     log: str
+    test: str = ""  # that failed first
+    durations: dict[str, float] = field(default_factory=dict)  # seconds of each test that ran
 
 
 def preload(kernels: bool, cache_folder: Path) -> None:
     """Import what trials need besides mvnp and the tests. Before this, NumPy must not have been imported."""
-    os.environ.update(ENVIRONMENT, NUMBA_CACHE_DIR=str(cache_folder))
+    os.environ.update(ENVIRONMENT)
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder))
     for name in LEFT_OUT:
         os.environ.pop(name, None)
     for path in (ROOT / "tests", ROOT):
@@ -129,63 +150,313 @@ def _warm_compiler() -> None:
         add(np.zeros(3, dtype), np.zeros(3, dtype))
 
 
-def start(stage: Stage, mutant: Mutant | None, folder: Path, seconds: int) -> int:
-    """Fork a child that runs the stage's tests, with the mutant unless it is None; the child's process id. It writes into
-    `folder`, and gets `seconds` of processor time."""
-    folder.mkdir()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child:
-        return child
-    try:
-        os.setpgid(0, 0)
-        log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for to, stream in ((nothing, 0), (log, 1), (log, 2)):
-            os.dup2(to, stream)
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        result = _run(stage, mutant, folder)
-        (folder / "result").write_text(json.dumps(result))
-    except BaseException:
-        traceback.print_exc()
-    finally:
+class Server:
+    """A process that has collected a stage's tests, and forks a trial for each request. With `planted`, a mutant, it has
+    imported mvnp with that. `durations`: seconds that tests took, by their names, as far as they are known."""
+
+    def __init__(
+        self, stage: Stage, module: str, folder: Path, seconds: int, planted: Mutant | None = None, durations: Any = None
+    ) -> None:
+        folder.mkdir()
+        self.stage, self.folder = stage, folder
+        theirs, ours = os.pipe()
+        our_end, their_end = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
+        self.child = os.fork()
+        if self.child:
+            os.close(theirs)
+            os.close(their_end)
+            self._requests, self._answers = os.fdopen(ours, "wb"), os.fdopen(our_end, "rb")
+            return
+        try:
+            os.close(ours)
+            os.close(our_end)
+            log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for to, stream in ((nothing, 0), (log, 1), (log, 2)):
+                os.dup2(to, stream)
+            _limit(seconds if planted else resource.RLIM_INFINITY)
+            serving = _Serving(stage, module, folder, os.fdopen(theirs, "rb"), os.fdopen(their_end, "wb"), durations or {})
+            serving.run(planted)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+
+    def fileno(self) -> int:
+        """What is readable when an answer is there."""
+        return self._answers.fileno()
+
+    def ask(self, codes: tuple[CodeType, CodeType] | None, seconds: int) -> None:
+        """Start a trial in which the function that has the first code gets the second, for `seconds` of processor time."""
+        with contextlib.suppress(BrokenPipeError):  # it has ended; the answer says how
+            marshal.dump((codes, seconds), self._requests)
+            self._requests.flush()
+
+    def answer(self) -> Outcome:
+        """How the trial ended, or the server itself, where importing mvnp was too much."""
+        try:
+            return Outcome(*marshal.load(self._answers))
+        except EOFError:
+            _, status, usage = os.wait4(self.child, 0)
+            self.child = 0
+            log = (self.folder / "log").read_text(errors="replace")
+            return Outcome(_ended(status), 0, usage.ru_utime + usage.ru_stime, log)
+
+    def stop(self) -> None:
+        if self.child:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child, signal.SIGTERM)
+            os.waitpid(self.child, 0)
+            self.child = 0
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        self._answers.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _limit(seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5 if seconds >= 0 else seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _ended(status: int) -> str:
+    """How a process ended that has left no result."""
+    if not os.WIFSIGNALED(status):
+        return "broken"
+    return "out of time" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL, signal.SIGALRM) else "crashed"
+
+
+class _Serving:
+    """The server's side: a plugin of pytest, which begins a trial where the tests would begin."""
+
+    def __init__(
+        self, stage: Stage, module: str, folder: Path, requests: Any, answers: Any, durations: dict[str, float]
+    ) -> None:
+        self.stage, self.module, self.folder = stage, module, folder
+        self.as_python = stage.kernels == "as Python"
+        self.requests, self.answers, self.durations = requests, answers, durations
+        self.catches: Counter[str] = Counter()  # by the names of tests
+        self.callers: dict[Any, list[Any]] = {}
+        self.in_trial, self.child, self.cap = False, 0, 0.0
+        self.without: set[str] = set()  # tests that are not for kernels as Python
+        self.passed, self.first_failed = 0, ""
+        self.seconds: dict[str, float] = {}
+
+    def run(self, planted: Mutant | None) -> None:
+        import pytest
+
+        os.environ["MVNP_KERNELS"] = "off" if self.stage.kernels == "off" else "on"
+        if self.as_python:
+            sys.meta_path.insert(0, _AsPython("mvnp.kernels.cpu.jit", str(PACKAGE / "kernels" / "cpu" / "jit.py")))
+        signal.signal(signal.SIGTERM, self._stop)
+        if planted is not None:
+            os.environ[PLANTED] = str(planted)
+            sys.meta_path.insert(0, _Planted(planted.name, str(planted.path), planted.code()))
+            if self.stage.kernels == "on":
+                sys.meta_path.insert(0, _CompilesAnew(modules_that_use(planted.module)))
+        os.chdir(ROOT)
+        code = int(pytest.main([*OPTIONS, f"--basetemp={self.folder / 'files'}", *self.stage.files], plugins=[self]))
+        if self.in_trial:
+            seconds = {name: spent for name, spent in self.seconds.items() if name not in self.without}
+            result = marshal.dumps((code, self.passed, self.first_failed, seconds))
+            (self.folder / "result").write_bytes(result)
+        else:  # the tests could not be collected
+            marshal.load(self.requests)
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            self._answer(_how(code, 0), 0, usage.ru_utime + usage.ru_stime, 0, "", {})
+
+    def _stop(self, *_: Any) -> None:
+        if self.child:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child, signal.SIGKILL)
         os._exit(0)
 
+    def pytest_configure(self) -> None:
+        """Hypothesis stops at the first example that fails, without looking for a shorter one."""
+        from hypothesis import Phase, settings
 
-def outcome(status: int, seconds: float, folder: Path) -> Outcome:
-    """What became of a child that has ended, by its exit status; `seconds`: its processor time."""
-    log = (folder / "log").read_text(errors="replace") if (folder / "log").exists() else ""
-    result = folder / "result"
-    if not result.exists():
-        by_signal = os.WIFSIGNALED(status)
-        in_time = by_signal and os.WTERMSIG(status) not in (signal.SIGXCPU, signal.SIGKILL)
-        how = "broken" if not by_signal else "crashed" if in_time else "out of time"
-        return Outcome(how, 0, seconds, log)
-    code, passed = json.loads(result.read_text())
-    # 1: a test failed; 2: a test file, or what it imports, raised; 4: conftest.py did, which imports mvnp. 0 without a test
-    # that passed has shown nothing.
-    how = {0: "passed" if passed else "broken", 1: "failed", 2: "failed", 4: "failed"}.get(code, "broken")
-    return Outcome(how, passed, seconds, log)
+        # The profile of tests/conftest.py, which has been loaded by now.
+        settings.register_profile("one failure", settings(), phases=[Phase.explicit, Phase.generate], database=None)
+        settings.load_profile("one failure")
+
+    def pytest_runtestloop(self, session: Any) -> None:
+        """Serve, and in a trial return: pytest goes on with the tests."""
+        if session.testsfailed:  # in collecting
+            return
+        functions = _functions(self.module)
+        if "mvnp.kernels.cpu.jit" in sys.modules and not self.as_python:
+            self.callers = _callers_of_kernels()
+        gc.collect()
+        gc.freeze()
+        while True:
+            try:
+                codes, seconds = marshal.load(self.requests)
+            except EOFError:
+                os._exit(0)
+            if codes is not None and len(functions.get(codes[0], ())) == 0:
+                self._answer("not in place", 0, 0.0, 0, "", {})
+                continue
+            written = (self.folder / "log").stat().st_size
+            sys.stdout.flush()
+            self.child = os.fork()
+            if self.child == 0:
+                self._begin(session, functions, codes, seconds)
+                return
+            _, status, usage = os.wait4(self.child, 0)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child, signal.SIGKILL)  # what it may have left
+            self.child = 0
+            result = self.folder / "result"
+            how, passed, name, durations = _ended(status), 0, "", {}
+            if result.exists():
+                code, passed, name, durations = marshal.loads(result.read_bytes())
+                how = _how(code, passed)
+                result.unlink()
+            if codes is None:
+                self.durations = durations
+                how = "passed" if self.as_python and passed else how
+            self.catches[name] += 1
+            self._answer(how, passed, usage.ru_utime + usage.ru_stime, written, name, durations)
+
+    def _answer(self, how: str, passed: int, seconds: float, written: int, name: str, durations: dict[str, float]) -> None:
+        sys.stdout.flush()
+        with (self.folder / "log").open(encoding="utf-8", errors="replace") as log:
+            log.seek(written)
+            marshal.dump((how, passed, seconds, log.read(), name, durations), self.answers)
+        self.answers.flush()
+
+    def _begin(self, session: Any, functions: Any, codes: Any, seconds: int) -> None:
+        self.in_trial = True
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.alarm(WAITS_FOR_EVER)
+        _limit(seconds)
+        self.requests.close()
+        if self.as_python:
+            import numpy as np
+
+            np.seterr(all="ignore")  # as kernels do
+            if codes is None:
+                session.config.option.maxfail = 0
+                self.cap = AS_PYTHON_SECONDS
+            else:
+                session.items[:] = [item for item in session.items if item.nodeid in self.durations]
+        session.items.sort(key=self._use, reverse=True)
+        if codes is not None:
+            os.environ[PLANTED] = codes[0].co_name
+            self._compile_anew(functions[codes[0]])
+            for function in functions[codes[0]]:
+                function.__code__ = codes[1]
+
+    def _compile_anew(self, functions: list[FunctionType]) -> None:
+        """Kernels that call one of the functions, or are one, neither come from the disk nor go there."""
+        found: set[Any] = set()
+        new: set[Any] = set(functions)
+        while new:
+            found |= new
+            new = {caller for function in new for caller in self.callers.get(function, ())} - found
+        for kernel in found:
+            if hasattr(kernel, "py_func"):
+                from numba.core.caching import NullCache
+
+                kernel._cache = NullCache()
+
+    def _use(self, item: Any) -> float:
+        """How many faults a test notices in a second, roughly."""
+        return (self.catches[item.nodeid] + 0.2) / (self.durations.get(item.nodeid, 0.1) + 0.005)
+
+    def pytest_runtest_setup(self) -> None:
+        if self.cap:
+            signal.signal(signal.SIGVTALRM, _too_slow)
+            signal.setitimer(signal.ITIMER_VIRTUAL, self.cap)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if self.as_python and report.outcome != "passed":
+            self.without.add(report.nodeid)
+        self.passed += report.when == "call" and report.outcome == "passed"
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        if report.outcome == "failed" and not self.first_failed:
+            self.first_failed = report.nodeid
 
 
-def _run(stage: Stage, mutant: Mutant | None, folder: Path) -> tuple[int, int]:
-    """pytest's exit code, and how many tests passed."""
-    import pytest
+def _too_slow(*_: Any) -> None:
+    raise TimeoutError("too slow as Python")
 
-    os.environ["MVNP_KERNELS"] = stage.kernels
-    if mutant is not None:
-        sys.meta_path.insert(0, _Planted(mutant.name, str(mutant.path), mutant.code()))
-        if stage.kernels == "on":
-            sys.meta_path.insert(0, _CompilesAnew(modules_that_use(mutant.module)))
-    counter = _Counter()
-    os.chdir(ROOT)
-    options = [*OPTIONS, f"--basetemp={folder / 'files'}"]
-    return int(pytest.main([*options, *stage.files], plugins=[counter])), counter.passed
+
+def _how(code: int, passed: int) -> str:
+    """How a trial ended, from pytest's exit code. 1: a test failed; 2: a test file, or what it imports, raised; 4: conftest.py
+    did, which imports mvnp. 0 without a test that passed has shown nothing."""
+    return {0: "passed" if passed else "broken", 1: "failed", 2: "failed", 4: "failed"}.get(code, "broken")
+
+
+def change(mutant: Mutant) -> tuple[CodeType, CodeType] | None:
+    """The code of the function that a mutant changes, without and with the fault; None where it changes what runs at import."""
+    text = mutant.path.read_text(encoding="utf-8")
+    return _difference(compile(text, str(mutant.path), "exec", dont_inherit=True), mutant.code())
+
+
+def _difference(old: CodeType, new: CodeType) -> tuple[CodeType, CodeType] | None:
+    """Of two versions of a module or class, the one function that differs, an outermost one; None where anything else does."""
+    if (old.co_code, old.co_names, len(old.co_consts)) != (new.co_code, new.co_names, len(new.co_consts)):
+        return None
+    found = None
+    for before, after in zip(old.co_consts, new.co_consts, strict=True):
+        if type(before) is type(after) and before == after:
+            continue
+        if not (isinstance(before, CodeType) and isinstance(after, CodeType)) or found is not None:
+            return None
+        is_function = before.co_flags & inspect.CO_NEWLOCALS
+        found = (before, after) if is_function else _difference(before, after)
+        if found is None or found[0].co_freevars != found[1].co_freevars:
+            return None
+    return found
+
+
+def _functions(module: str) -> dict[CodeType, list[FunctionType]]:
+    """The functions that a module has made at its import, by their code."""
+    name = ".".join(["mvnp", *module.split("/")])
+    functions: dict[CodeType, list[FunctionType]] = {}
+    for thing in gc.get_objects():
+        if type(thing) is FunctionType and thing.__module__ == name:
+            functions.setdefault(thing.__code__, []).append(thing)
+    return functions
+
+
+def _callers_of_kernels() -> dict[Any, list[Any]]:
+    """The functions that kernels are made of, each with those that call it; and the compiled kernel of each that is one."""
+    from numba.core.dispatcher import Dispatcher
+    from numba.core.typing.templates import builtin_registry
+
+    # What a kernel calls by a function that stands for several, one for each type.
+    stands_for: dict[Any, list[Any]] = {}
+    for template in builtin_registry.functions:
+        if (function := getattr(template, "_overload_func", None)) is not None:
+            stands_for.setdefault(template.key, []).append(function)
+    kernels = [thing for thing in gc.get_objects() if isinstance(thing, Dispatcher)]
+    callers: dict[Any, list[Any]] = {kernel.py_func: [kernel] for kernel in kernels}
+    for function in [kernel.py_func for kernel in kernels] + [one for several in stands_for.values() for one in several]:
+        for used in _used(function):
+            for called in stands_for.get(used, [getattr(used, "py_func", used)]):
+                callers.setdefault(called, []).append(function)
+    return callers
+
+
+def _used(function: FunctionType) -> list[Any]:
+    """Functions that a function, or one in it, knows by name."""
+    names: set[str] = set()
+    waiting = [function.__code__]
+    while waiting:
+        code = waiting.pop()
+        names.update(code.co_names)
+        waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    known = [function.__globals__[name] for name in names if name in function.__globals__]
+    known += [cell.cell_contents for cell in function.__closure__ or ()]
+    return [thing for thing in known if callable(thing) and thing.__hash__]
 
 
 class _Loader(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
@@ -209,6 +480,15 @@ class _Planted(_Loader):
         return self.code
 
 
+class _AsPython(_Loader):
+    """Decorators of kernels that leave a function as it is. One that stands for several is called itself."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        module.kernel = module.inline = module.as_it_stands = lambda function: function  # type: ignore[attr-defined]
+        module.by_type = lambda _: lambda function: function  # type: ignore[attr-defined]
+
+
 class _CompilesAnew(_Loader):
     """Kernels of these modules neither come from the folder of compiled ones nor go there: it knows them by the text of their
     files, which have no fault."""
@@ -226,23 +506,6 @@ class _CompilesAnew(_Loader):
             return module.numba.njit(**module.OPTIONS)(function) if anew else kept(function)
 
         module.kernel = kernel  # type: ignore[attr-defined]
-
-
-class _Counter:
-    """A plugin: counts what passed, and lets Hypothesis stop at the first example that fails, without looking for a shorter."""
-
-    def __init__(self) -> None:
-        self.passed = 0
-
-    def pytest_configure(self) -> None:
-        from hypothesis import Phase, settings
-
-        # The profile of tests/conftest.py, which has been loaded by now.
-        settings.register_profile("one failure", settings(), phases=[Phase.explicit, Phase.generate], database=None)
-        settings.load_profile("one failure")
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        self.passed += report.when == "call" and report.outcome == "passed"
 
 
 @cache

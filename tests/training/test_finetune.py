@@ -64,7 +64,14 @@ def test_what_is_written(config, tmp_path, weights):
     best = read_pretrained(result.best)
     assert best.classes == ("3", "1", "0")
     assert best.model.num_classes == best.model.config["num_classes"] == 3
-    own = {"crop_pct": 1.0, "crop_mode": "center", "mean": (0.3,) * 3, "std": (0.25,) * 3, "interpolation": "bilinear"}
+    own = {
+        "crop_pct": 1.0,
+        "crop_mode": "center",
+        "mean": (0.3,) * 3,
+        "std": (0.25,) * 3,
+        "interpolation": "bilinear",
+        "value_range": None,
+    }
     assert best.images == {**IMAGES, **own}
     assert ImageTransform(**best.images).shape == (3, 24, 24)
     # The last state, beside it, is read in the same way.
@@ -171,7 +178,7 @@ def test_early_stop(config, tmp_path, capsys, monkeypatch):
     original = trainer_module.evaluate
 
     def evaluate(*arguments):
-        return type(original(*arguments))(accuracy=next(accuracies), loss=1.0, count=15)
+        return type(original(*arguments))(accuracy=next(accuracies), loss=1.0, count=15, mean_accuracy=0.5)
 
     monkeypatch.setattr(trainer_module, "evaluate", evaluate)
     result = finetune(config(epochs=9, patience=2), tmp_path)

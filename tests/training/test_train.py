@@ -98,3 +98,13 @@ def test_a_model_without_memory(data, tmp_path):
 def test_a_data_set_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match="no data set and no folder"):
         train(config(dataset=str(tmp_path / "nowhere")), tmp_path / "run")
+
+
+def test_grey_pictures_for_as_many_channels_as_are_asked_for(tmp_path):
+    options = {"channels": 3, "classes": [0, 1]}
+    parts = run.in_channels_asked(run.load_parts("fashion-mnist-small", **options), 3)
+    assert {part.channels for part in parts} == {3}
+    colour = DataParts(Dataset("x", "train", np.ones((2, 4, 4, 3), np.uint8), np.arange(2), ("a", "b"), (0.5,) * 3, (0.3,) * 3))
+    assert run.in_channels_asked(colour, None).train is colour.train
+    with pytest.raises(InputError, match="x has 3 channels, and the model takes 1"):
+        run.in_channels_asked(colour, 1)

@@ -8,26 +8,31 @@ x/byteorder     "little" or "big"
 from __future__ import annotations
 
 import zipfile
-from typing import BinaryIO, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from ...errors import CheckpointError
 from ..damage import AGAIN
+from ..states import State
 from ..zip_entries import entries_of, open_entry
 from .inert_pickle import MAX_BYTES, read_pickle
-from .state_pickle import StorageRef, check_length, functions, read_tensors, storage_of, weights_of
+from .state_pickle import StorageRef, check_length, functions, read_tensors, storage_of
+
+BEGIN = b"PK\x03\x04"  # of a zip
+
+Choose = Callable[[Any], State]
 
 
-def is_archive(begin: bytes) -> bool:
-    """Whether a file with these first bytes is a zip."""
-    return begin.startswith(b"PK\x03\x04")
+def read_archive(file: BinaryIO, size: int, choose: Choose) -> tuple[Any, State]:
+    """What the pickle of a file of `size` bytes holds, and the state dict in it that `choose` takes, read.
 
-
-def read_archive(file: BinaryIO, size: int, ema: bool = False) -> dict[str, np.ndarray]:
-    """The state dict in a file of `size` bytes. Raises CheckpointError, as `read_torch`, and what zipfile raises for damage."""
+    Raises CheckpointError, as `read_torch`, and what zipfile raises for damage.
+    """
     with zipfile.ZipFile(file) as archive:
-        return _ZipFile(archive, file, size).weights(ema)
+        return _ZipFile(archive, file, size).read(choose)
 
 
 class _ZipFile:
@@ -35,7 +40,7 @@ class _ZipFile:
 
     def __init__(self, archive: zipfile.ZipFile, file: BinaryIO, size: int) -> None:
         self.archive, self.file, self.size = archive, file, size
-        self.entries = entries_of(archive)
+        self.entries = entries_of(archive, file)
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in self.entries.values()):
             raise CheckpointError("has compressed entries, and torch.save writes none")
         if sum(entry.file_size for entry in self.entries.values()) > size:
@@ -45,10 +50,11 @@ class _ZipFile:
             raise CheckpointError(f"has {len(pickles)} entries data.pkl, expected one: it was not written by torch.save")
         self.folder = pickles[0].removesuffix("data.pkl")
 
-    def weights(self, ema: bool) -> dict[str, np.ndarray]:
+    def read(self, choose: Choose) -> tuple[Any, State]:
         content = read_pickle(self.small("data.pkl", MAX_BYTES), functions(), storage_of)
         self.order = self.byte_order()
-        return read_tensors(weights_of(content, ema), self.storage, self.size)
+        state = choose(content)
+        return content, replace(state, tensors=read_tensors(state.tensors, self.storage, self.size))
 
     def entry(self, name: str) -> zipfile.ZipInfo:
         if self.folder + name not in self.entries:

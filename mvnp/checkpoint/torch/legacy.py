@@ -12,8 +12,8 @@ There are no checksums in it: damage to the numbers themselves is not seen.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,11 +21,16 @@ import numpy as np
 from ...errors import CheckpointError
 from ..damage import AGAIN
 from ..rawfile import read_into
-from .inert_pickle import MAX_BYTES, read_pickle
-from .state_pickle import StorageRef, check_length, functions, read_tensors, storage_of, weights_of
+from ..states import State
+from .inert_pickle import MAX_BYTES, EndsTooEarly, read_next_pickle
+from .state_pickle import STORAGES, StorageRef, check_length, functions, read_tensors, storage_of
+
+Choose = Callable[[Any], State]
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
+
+_USUAL = 2**20  # bytes of the pickles; where they are longer, they are read again
 
 _FIRST = b"\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."  # LONG1, ten bytes, STOP
 
@@ -35,30 +40,57 @@ def is_legacy(begin: bytes) -> bool:
     return begin[:1] == b"\x80" and _FIRST in begin
 
 
-def read_legacy(file: BinaryIO, size: int, ema: bool = False) -> dict[str, np.ndarray]:
-    """The state dict in a file of `size` bytes. Raises CheckpointError, as `read_torch`."""
+def read_legacy(file: BinaryIO, size: int, choose: Choose) -> tuple[Any, State]:
+    """What a file of `size` bytes holds, and the state dict in it that `choose` takes, read. Raises as `read_torch`."""
     # The pickles stand in front, and a pickle tells its own end only to who reads it.
-    head = io.BytesIO(file.read(MAX_BYTES))
-    read_pickle(head, {}, _no_reference)
-    version = read_pickle(head, {}, _no_reference)
+    for length in (_USUAL, MAX_BYTES):
+        file.seek(0)
+        try:
+            content, storages, position = _pickles(file.read(min(size, length)))
+            break
+        except EndsTooEarly:
+            if length == MAX_BYTES or length >= size:
+                raise
+    begins = _begins(storages, position, file, size)
+    state = choose(content)
+    return content, replace(
+        state, tensors=read_tensors(state.tensors, lambda wanted: _read_storage(wanted, begins, file), size)
+    )
+
+
+def storage_of_bytes(data: bytes) -> tuple[StorageRef, np.ndarray]:
+    """The only storage of a file that holds nothing else, and its numbers: what pickle makes of a tensor's storage."""
+    content, storages, at = _pickles(data)
+    if not isinstance(content, StorageRef) or len(storages) != 1 or content.kind not in STORAGES:
+        raise CheckpointError("has a tensor whose numbers cannot be read")
+    numbers = np.frombuffer(data[at + 8 :], np.uint8)
+    check_length(content, numbers.size)
+    return content, numbers.view(content.dtype.newbyteorder("<")).astype(content.dtype, copy=False)
+
+
+def _pickles(head: bytes) -> tuple[Any, list[StorageRef], int]:
+    """The object, its storages in their order, and where the first of them begins."""
+    _, at = read_next_pickle(head, 0, {}, _no_reference)
+    version, at = read_next_pickle(head, at, {}, _no_reference)
     if version != VERSION:
-        raise CheckpointError(f"has version {str(version)[:20]} of torch's older format, expected {VERSION}")
-    if not isinstance(read_pickle(head, {}, _no_reference), dict):
+        number = version if isinstance(version, int) and abs(version) < 2**63 else "unknown"
+        raise CheckpointError(f"has version {number} of torch's older format, expected {VERSION}; {AGAIN}")
+    machine, at = read_next_pickle(head, at, {}, _no_reference)
+    if not isinstance(machine, dict):
         raise CheckpointError(f"is damaged: it does not say what machine wrote it; {AGAIN}")
     seen: dict[str, StorageRef] = {}
 
-    def storage(reference: Any) -> StorageRef:
+    def storage(reference: Any) -> Any:
         found = storage_of(reference)
-        if seen.setdefault(found.key, found) != found:
-            raise CheckpointError(f"is damaged: storage {found.key[:60]} is there in two kinds or lengths; {AGAIN}")
+        if isinstance(found, StorageRef) and seen.setdefault(found.key, found) != found:
+            raise CheckpointError(f"is damaged: storage {found.key[:60]!r} is there in two kinds or lengths; {AGAIN}")
         return found
 
-    content = read_pickle(head, functions(), storage)
-    keys = read_pickle(head, {}, _no_reference)
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(seen):
+    content, at = read_next_pickle(head, at, functions(), storage)
+    keys, at = read_next_pickle(head, at, {}, _no_reference)
+    if not isinstance(keys, list) or sorted(str(key) for key in keys if isinstance(key, str)) != sorted(seen):
         raise CheckpointError(f"is damaged: its list of storages is not that of its tensors; {AGAIN}")
-    begins = _begins([seen[str(key)] for key in keys], head.tell(), file, size)
-    return read_tensors(weights_of(content, ema), lambda wanted: _read_storage(wanted, begins, file), size)
+    return content, [seen[key] for key in keys], at
 
 
 def _begins(storages: list[StorageRef], position: int, file: BinaryIO, size: int) -> dict[StorageRef, int]:
@@ -67,7 +99,10 @@ def _begins(storages: list[StorageRef], position: int, file: BinaryIO, size: int
     for storage in storages:
         file.seek(position)
         count = int.from_bytes(file.read(8), "little")
-        check_length(storage, count * storage.dtype.itemsize)
+        if count != storage.count:
+            raise CheckpointError(
+                f"storage {storage.key[:60]!r} has {count} numbers, and its tensors say {storage.count}; {AGAIN}"
+            )
         begins[storage] = position + 8
         position += 8 + storage.nbytes
     if position != size:

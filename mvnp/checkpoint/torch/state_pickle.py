@@ -3,7 +3,7 @@
 A storage is a row of numbers, kept outside the pickle; a tensor is a view of one, with an offset, a shape and the distance of
 its elements along each axis. Several tensors may be views of one storage. While the pickle is read, no numbers are: what comes
 of it are references (`StorageRef`, `TensorRef`), every size and offset checked. Then the weights are chosen, and only their
-storages are read, one after the other.
+storages are read, one after the other. A tensor that cannot be read is noted (`Unreadable`), and told of where it is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import numpy as np
 from ...errors import CheckpointError
 from ..bfloat16 import from_bfloat16
 from ..damage import AGAIN
+from ..states import Unreadable
 from .inert_pickle import Inert, Name
+from .numpy_pickle import encoded, no_bytes
 
 # Storages of torch and the NumPy dtype of an element. bfloat16 is the upper half of a float32.
 BFLOAT16 = "torch BFloat16Storage"
@@ -36,33 +38,39 @@ STORAGES = {
     "torch ByteStorage": "u1",
     "torch BoolStorage": "?",
 }
+# Newer dtypes have no storage of their own: theirs is untyped, and the tensor says the dtype.
+_UNTYPED = ("torch.storage UntypedStorage", "torch UntypedStorage")
+_DTYPES = {
+    "torch uint16": "u2",
+    "torch uint32": "u4",
+    "torch uint64": "u8",
+    "torch float64": "f8",
+    "torch float32": "f4",
+    "torch float16": "f2",
+    "torch int64": "i8",
+    "torch int32": "i4",
+    "torch int16": "i2",
+    "torch int8": "i1",
+    "torch uint8": "u1",
+    "torch bool": "?",
+}
+# Bytes of an element in storages that NumPy has no dtype for; where such a one ends, another begins.
+_OTHERS = {
+    "torch QInt8Storage": 1,
+    "torch QUInt8Storage": 1,
+    "torch QUInt4x2Storage": 1,
+    "torch QUInt2x4Storage": 1,
+    "torch QInt32Storage": 4,
+    "torch ComplexFloatStorage": 8,
+    "torch ComplexDoubleStorage": 16,
+    **dict.fromkeys(_UNTYPED, 1),
+}
 
-# Entries under which training scripts keep the weights, in the order in which they are looked for.
-PLACES = ("state_dict", "model")
-EMA_PLACES = ("state_dict_ema", "model_ema")
-
-# What rides along in checkpoints of training scripts: options, paths, the best metric as a NumPy number, a schedule's state.
-# Each becomes an `Inert`, whatever it is called with; nothing of the kind is made.
-_RIDERS = (
-    "types SimpleNamespace",
-    "pathlib PosixPath",
-    "pathlib WindowsPath",
-    "pathlib PurePosixPath",
-    "pathlib PureWindowsPath",
-    "collections Counter",
-    "collections defaultdict",
-    "datetime datetime",
-    "numpy dtype",
-    "numpy.core.multiarray scalar",
-    "numpy._core.multiarray scalar",
-    "_codecs encode",
-    "torch device",
-    "torch float32",
-    "torch float16",
-    "torch bfloat16",
-)
-
-MAX_SHARING = 4  # how often, on average, an element may be used: tied weights are used twice
+# How many times larger than its storage a tensor may be, which a script has expanded, and all of them than the file: tied
+# weights are there twice.
+MAX_EXPANSION = 2
+MAX_SHARING = 3
+_ALWAYS = 2**16  # bytes in any case
 
 _MAX_RANK = 32
 
@@ -78,11 +86,11 @@ class StorageRef:
     @property
     def dtype(self) -> np.dtype:
         """Of an element, as it is stored on a machine like this one."""
-        return np.dtype(STORAGES[self.kind])
+        return np.dtype(STORAGES.get(self.kind) or _DTYPES[self.kind])
 
     @property
     def nbytes(self) -> int:
-        return self.count * self.dtype.itemsize
+        return self.count * (_OTHERS.get(self.kind) or self.dtype.itemsize)
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,11 @@ class TensorRef:
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the dense array."""
+        return self.size * self.storage.dtype.itemsize
 
     def is_whole(self) -> bool:
         """All of its storage, in row-major order."""
@@ -114,47 +127,37 @@ class TensorRef:
 
 
 def functions() -> dict[str, Callable[..., Any]]:
-    """The names that a pickle of torch.save may bring up, and what they stand for here."""
+    """The names in a pickle of torch.save that stand for something here: tensors, and the dicts that they are in."""
     return {
-        "collections OrderedDict": _empty_dict,
-        "torch._utils _rebuild_tensor_v2": _tensor,
-        "torch._utils _rebuild_parameter": lambda data, *_: data,
-        "torch Size": lambda size: size,
-        "argparse Namespace": lambda: Inert("argparse Namespace"),
-        **{name: _rider(name) for name in _RIDERS},
+        **_PLAIN,
+        "_codecs encode": encoded,
+        "__builtin__ bytes": no_bytes,
+        "collections OrderedDict": _dict_of,
+        "torch._utils _rebuild_from_type": _of_class,
+        "torch._tensor _rebuild_from_type": _of_class,
+        "torch._tensor _rebuild_from_type_v2": _of_class,
+        "torch Size": lambda size=(): size if isinstance(size, tuple) else tuple(size),
         **dict.fromkeys(STORAGES, _not_called),
     }
 
 
-def storage_of(reference: Any) -> StorageRef:
-    """A persistent id: ("storage", kind, key, device, number of elements), and in the older format None."""
+def storage_of(reference: Any) -> Any:
+    """A persistent id: ("storage", kind, key, device, number of elements), and in the older format None.
+
+    In that one a whole model refers to its classes too: ("module", class, file, source), of which the name is left.
+    """
+    if not isinstance(reference, tuple) or not reference:
+        raise TypeError
+    if reference[0] == "module" and len(reference) == 4 and isinstance(reference[1], Name):
+        return reference[1]
     label, kind, key, _, count, *view = reference
     if label != "storage" or not isinstance(kind, Name) or not isinstance(key, str) or not _is_size(count):
         raise TypeError
-    if kind.text not in STORAGES:
-        raise CheckpointError(f"has a storage of kind {kind.text.replace(' ', '.')}, expected one of torch's")
+    if kind.text not in STORAGES and kind.text not in _OTHERS:
+        raise CheckpointError(f"has a storage of kind {_dotted(kind.text)}, expected one of torch's")
     if view not in ([], [None]):
         raise CheckpointError("has views of storages as torch wrote them before 0.4; open it with torch and save it again")
     return StorageRef(kind.text, key, count)
-
-
-def weights_of(content: Any, ema: bool = False) -> dict[str, TensorRef]:
-    """The state dict among what a training script may have saved; with `ema`, that of the moving average."""
-    if not isinstance(content, dict):
-        raise CheckpointError(f"holds a {_kind(content)}, expected a state dict or a dict with one under {' or '.join(PLACES)}")
-    places = EMA_PLACES if ema else PLACES
-    place = next((name for name in places if isinstance(content.get(name), dict)), None)
-    if ema and place is None:
-        raise CheckpointError(f"has no moving average of the weights under {' or '.join(places)}; leave out ema")
-    weights = content if place is None else content[place]
-    strange = [key for key, value in weights.items() if not isinstance(key, str) or not isinstance(value, TensorRef)]
-    if strange:
-        shown = ", ".join(f"{str(key)[:60]} ({_kind(weights[key])})" for key in strange[:5] if isinstance(key, str))
-        raise CheckpointError(
-            f"no state dict found: {len(strange)} of {len(weights)} entries are no tensors ({shown});"
-            f" expected one, bare or under {' or '.join(PLACES)}"
-        )
-    return weights
 
 
 def read_tensors(
@@ -164,7 +167,7 @@ def read_tensors(
 
     read_storage    gives the numbers of a storage, in an array that nobody else has
     """
-    if sum(tensor.size for tensor in weights.values()) > MAX_SHARING * file_size:
+    if sum(tensor.nbytes for tensor in weights.values()) > MAX_SHARING * file_size + _ALWAYS:
         raise CheckpointError("has tensors that together are many times larger than the file")
     uses = Counter(tensor.storage for tensor in weights.values())
     held: dict[StorageRef, np.ndarray] = {}
@@ -182,41 +185,82 @@ def read_tensors(
     return arrays
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> TensorRef:
-    """What `_rebuild_tensor_v2` is called with."""
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> TensorRef | Unreadable:
+    """What `_rebuild_tensor` and `_rebuild_tensor_v2` are called with."""
     if not isinstance(storage, StorageRef) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
         raise TypeError
+    if storage.kind in _OTHERS:
+        return Unreadable(f"is a tensor of {_dotted(storage.kind).removesuffix('Storage')}, which NumPy does not have")
     if len(shape) != len(strides) or len(shape) > _MAX_RANK or not all(map(_is_size, (offset, *shape, *strides))):
-        raise CheckpointError("has a tensor with an impossible shape, stride or offset")
+        return Unreadable("is a tensor with an impossible shape, stride or offset")
     tensor = TensorRef(storage, offset, shape, strides)
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) if tensor.size else -1
     if last >= storage.count:
-        raise CheckpointError(f"has a tensor that reaches to element {last} of a storage of {storage.count}")
+        return Unreadable(f"is a tensor that reaches to element {last} of a storage of {storage.count}")
+    if tensor.nbytes > MAX_EXPANSION * storage.nbytes + _ALWAYS:
+        return Unreadable(
+            f"is a tensor of {tensor.size} numbers, many times larger than its storage, which has {storage.count}"
+        )
     return tensor
+
+
+def _typed_tensor(
+    storage: Any, offset: Any, shape: Any, strides: Any, grad: Any = None, hooks: Any = None, dtype: Any = None, *_: Any
+) -> TensorRef | Unreadable:
+    """What `_rebuild_tensor_v3` is called with: the storage is untyped, and its count one of bytes."""
+    if not isinstance(storage, StorageRef) or not isinstance(dtype, Name):
+        raise TypeError
+    if dtype.text not in _DTYPES:
+        return Unreadable(f"is a tensor of {_dotted(dtype.text)}, which NumPy does not have")
+    count = storage.nbytes // np.dtype(_DTYPES[dtype.text]).itemsize
+    return _tensor(StorageRef(dtype.text, storage.key, count), offset, shape, strides)
+
+
+def _of_class(rebuild: Any, kind: Any = None, arguments: Any = (), *_: Any) -> Any:
+    """A tensor of a class of the script's own, or with attributes besides: the tensor."""
+    if not isinstance(rebuild, Name) or not isinstance(arguments, tuple):
+        raise TypeError
+    known = _PLAIN.get(rebuild.text)
+    return Inert(rebuild.text, arguments) if known is None else known(*arguments)
+
+
+def _first(data: Any = None, *_: Any) -> Any:
+    """A parameter's tensor."""
+    return data
+
+
+_PLAIN: dict[str, Callable[..., Any]] = {
+    "torch._utils _rebuild_tensor": _tensor,
+    "torch._utils _rebuild_tensor_v2": _tensor,
+    "torch._utils _rebuild_tensor_v3": _typed_tensor,
+    "torch._utils _rebuild_parameter": _first,
+    "torch._utils _rebuild_parameter_with_state": _first,
+}
 
 
 def check_length(storage: StorageRef, present: int) -> None:
     """Raise CheckpointError unless the storage has as many bytes as it declares."""
-    if present != storage.nbytes:
+    if present // storage.dtype.itemsize != storage.count or present % storage.dtype.itemsize:
         raise CheckpointError(
             f"storage {storage.key[:60]} has {present} bytes, which is not the length that it declares; {AGAIN}"
         )
 
 
-def _kind(value: Any) -> str:
-    return value.name.replace(" ", ".") if isinstance(value, Inert) else type(value).__name__
+def _dotted(text: str) -> str:
+    return text.replace(" ", ".")[:60]
 
 
 def _is_size(number: Any) -> bool:
     return type(number) is int and 0 <= number < sys.maxsize
 
 
-def _rider(name: str) -> Callable[..., Inert]:
-    return lambda *_: Inert(name)
-
-
-def _empty_dict() -> dict[Any, Any]:
-    return {}  # `dict` itself would take arguments, and with them keys that `read_pickle` has not seen
+def _dict_of(pairs: Any = (), *_: Any) -> dict[str, Any]:
+    """Of nothing, or in old files of a list of pairs; a key that is no text is passed over, as in `read_pickle`."""
+    if not isinstance(pairs, list | tuple):
+        raise TypeError
+    return {
+        pair[0]: pair[1] for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str)
+    }
 
 
 def _not_called(*_: Any) -> Any:

@@ -27,10 +27,11 @@ _KINDS = {np.dtype(dtype): kind for kind, dtype in STORAGES.items() if kind != B
 _ORDERED_DICT = b"ccollections\nOrderedDict\n)R"  # GLOBAL, EMPTY_TUPLE, REDUCE
 
 
-def write_torch(file: BinaryIO, arrays: Mapping[str, np.ndarray], bfloat16: bool = False) -> None:
+def write_torch(file: BinaryIO, arrays: Mapping[str, np.ndarray], bfloat16: bool = False, note: str | None = None) -> None:
     """Write {"state_dict": arrays} to an open file.
 
     bfloat16    of floating arrays; otherwise each has the kind of storage of its own dtype
+    note        a text beside them, under "mvnp"
 
     Raises InputError for a dtype that torch has no storage for.
     """
@@ -38,7 +39,7 @@ def write_torch(file: BinaryIO, arrays: Mapping[str, np.ndarray], bfloat16: bool
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         # The pickle comes first and says the kinds; of no numbers they are found without converting any.
         kinds = {key: encode(array[:0] if array.ndim else array)[0] for key, array in arrays.items()}
-        _add(archive, file, "data.pkl", _pickle(arrays, kinds))
+        _add(archive, file, "data.pkl", _pickle(arrays, kinds, note))
         _add(archive, file, "byteorder", b"little")
         for index, array in enumerate(arrays.values()):
             _add(archive, file, f"data/{index}", bytes_of(encode(array)[1]))
@@ -67,8 +68,9 @@ def _add(archive: zipfile.ZipFile, file: BinaryIO, name: str, data: bytes | memo
         stream.write(data)
 
 
-def _pickle(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, str]) -> bytes:
-    parts = [b"\x80\x02}", _text("state_dict"), _ORDERED_DICT, b"("]
+def _pickle(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, str], note: str | None) -> bytes:
+    noted = b"" if note is None else _text("mvnp") + _text(note) + b"s"  # SETITEM
+    parts = [b"\x80\x02}", noted, _text("state_dict"), _ORDERED_DICT, b"("]
     for index, (key, array) in enumerate(arrays.items()):
         parts += [_text(key), _tensor(str(index), kinds[key], array)]
     parts.append(b"us.")  # SETITEMS, SETITEM, STOP

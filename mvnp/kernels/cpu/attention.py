@@ -1,8 +1,9 @@
 """The twin of mvnp/layers/attention.py: scores of a few heads at a time, which do not leave a core's cache.
 
-The products stay with the matrix library. What array code does between them in passes over all scores, the scale, the mask and
-the softmax, is one loop over the rows of those that have just been made, and these are then multiplied by v. In inference the
-next heads take their place, so that no array of all scores is ever made.
+What array code does between the products in passes over all scores, the scale, the mask and the softmax, is one loop over the
+rows of those that have just been made, and these are then multiplied by v. In inference all of it is one kernel, in which the
+scores of the next head take the place of those of the one before. Where a backward follows, the products stay with the matrix
+library.
 
 A number in brackets is an equation of the layer.
 """
@@ -22,9 +23,11 @@ from ...layers.attention import AttentionCache, check_inputs, transposed
 from .jit import kernel
 from .mathematics import exp, row_max
 from .operands import taken
-from .rows import LEAST
+from .product import U, any_rows, multiply, new_panel, new_sums
+from .rows import over_rows
 
 SCORES = 1 << 17  # how many are worked on at once: half of a core's second cache
+LEAST = 1e5  # nanoseconds: what is over sooner is not cut
 COST = 2.0  # nanoseconds that a score takes, roughly
 
 Heads = tuple[slice, slice]  # of the axes B and h
@@ -39,18 +42,22 @@ def attention_forward(
     if not taken(q, *([] if dropout is None else [dropout])):
         return NotImplemented
     o = np.empty((B, L, h, d), dtype).transpose(0, 2, 1, 3)  # in memory as the next layer wants it
-    a = np.empty((B, h, L, L), dtype) if keep else None
     hidden = np.zeros((B, 1), bool) if mask is None else ~mask
     scale = dtype.type(1 / math.sqrt(d))
+    if not keep and dropout is None and taken(q, k, v):
+        q, k, v = (x if x.strides[3] == x.itemsize else np.ascontiguousarray(x) for x in (q, k, v))
+        over_rows(_attend, (np.arange(B * h),), q, k, v, hidden, scale, o, cost=L * L * (COST + 0.02 * d))
+        return o, None
+    a = np.empty((B, h, L, L), dtype)
 
     def work(heads: Heads) -> None:
-        a_some = np.empty((*q[heads].shape[:2], L, L), dtype) if a is None else a[heads]
+        a_some = a[heads]
         np.matmul(q[heads], transposed(k[heads]), out=a_some)
         _softmax(a_some.reshape(-1, L, L), np.repeat(hidden[heads[0]], a_some.shape[1], axis=0), scale)
         np.matmul(a_some if dropout is None else dropout[heads] * a_some, v[heads], out=o[heads])
 
     _over_heads(work, q)
-    return o, None if a is None else AttentionCache(q, k, v, a, dropout)
+    return o, AttentionCache(q, k, v, a, dropout) if keep else None
 
 
 def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
@@ -75,6 +82,29 @@ def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, 
 
     _over_heads(work, q)
     return dq, dk, dv
+
+
+@kernel
+def _attend(numbers: Any, q: Any, k: Any, v: Any, hidden: Any, scale: Any, o: Any) -> None:
+    """(1) for some heads, one after the other."""
+    h, L, d = q.shape[1:]
+    panel, sums, s = new_panel(q), new_sums(q[0, 0]), np.empty((1, L, L), q.dtype)
+    wide = panel.shape[1]
+    for number in numbers:
+        b, head = number // h, number % h
+        for first in range(0, L, wide):
+            columns = min(wide, L - first)
+            multiply(sums, q[b, head], any_rows(k[b, head]), first, columns, True, panel)
+            for row in range(U(L)):
+                for c in range(U(columns)):
+                    s[0, row, U(first) + c] = sums[row, c]
+        _softmax(s, hidden[b : b + 1], scale)
+        for first in range(0, d, wide):
+            columns = min(wide, d - first)
+            multiply(sums, s[0], any_rows(v[b, head]), first, columns, False, panel)
+            for row in range(U(L)):
+                for c in range(U(columns)):
+                    o[b, head, row, U(first) + c] = sums[row, c]
 
 
 @kernel

@@ -37,10 +37,13 @@ _used: set[Path] = set()
 
 
 class KernelCache:
-    """What Numba's dispatcher asks of a cache: to load and to save one kernel's machine code for a signature."""
+    """What Numba's dispatcher asks of a cache: to load and to save one kernel's machine code for a signature.
 
-    def __init__(self, function: Any) -> None:
-        self.function = function
+    about    what else the machine code depends on
+    """
+
+    def __init__(self, function: Any, *about: Any) -> None:
+        self.function, self.about = function, about
         self.cache_path = str(folder_of(function.__module__.rpartition(".")[2]))
 
     def load_overload(self, signature: Any, target: Any) -> Any:
@@ -69,7 +72,7 @@ class KernelCache:
         cells = tuple(cell.cell_contents for cell in self.function.__closure__ or ())
         options = [getattr(numba.config, name) for name in ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")]
         code = self.function.__code__
-        about = dumps((str(signature), codegen.magic_tuple(), options, code.co_code, code.co_consts, cells))
+        about = dumps((str(signature), codegen.magic_tuple(), options, code.co_code, code.co_consts, cells, self.about))
         name = self.function.__qualname__.replace("<locals>", "").strip("._") or "kernel"
         return Path(self.cache_path) / f"{name}-{_digest(about).hex()[:24]}{SUFFIX}"
 
@@ -111,7 +114,7 @@ def writable() -> bool:
 def _sources(stem: str) -> list[Path]:
     """The module's file and those of the modules of this package that it imports, and that those do."""
     found: dict[str, Path] = {}
-    waiting = [stem, "jit"]
+    waiting = [stem, "jit", "team"]
     while waiting:
         path = PACKAGE / f"{waiting.pop()}.py"
         if path.stem not in found and path.exists():

@@ -18,10 +18,12 @@ from .jit import kernel
 from .lanes import LANES, copy_lanes
 from .mathematics import type_of
 from .operands import taken
+from .product import linear
+from .rows import over_rows
 
 U = np.uintp
 BLOCK_BYTES = 2 << 20  # of X in memory at once
-FEW_ROWS = 64
+COST = 0.2  # nanoseconds that a number of X takes, or of a kernel
 
 Pair = tuple[int, int]
 
@@ -39,21 +41,12 @@ def conv2d_forward(
     offset = None if bias is None else np.ascontiguousarray(bias)
     kernel = np.ascontiguousarray(weight).reshape(len(weight), -1)
     if geometry.few:
-        Y, X = y.reshape(-1, y.shape[3]), geometry.im2col(slice(0, len(geometry)))
-        if len(X) > FEW_ROWS:
-            np.matmul(X, kernel.T, out=Y)
-        else:  # of so few rows OpenBLAS makes the transpose in two thirds of the time
-            np.copyto(Y, np.matmul(kernel, X.T).T)
-        if offset is not None:
-            _add_to_rows(Y, offset)
+        linear(geometry.im2col(slice(0, len(geometry))), kernel, offset, y.reshape(-1, y.shape[3]))
     else:
-        M = workspace(np, "conv2d.M", kernel.shape[::-1], x.dtype)
-        _inputs_last(kernel, M, geometry.taps)
-        for block in geometry.blocks(_block_bytes(M)):
-            Y = geometry.rows(y, block)
-            np.matmul(geometry.im2col(block), M, out=Y)
-            if offset is not None:
-                _add_to_rows(Y, offset)
+        M = workspace(np, "conv2d.M", kernel.shape, x.dtype)  # transposed
+        over_rows(_taps_first, (kernel, M), geometry.taps, cost=COST * kernel.shape[1])
+        for block in geometry.blocks(BLOCK_BYTES):
+            linear(geometry.im2col(block), M, offset, geometry.rows(y, block))
     return y, cache
 
 
@@ -134,9 +127,11 @@ class _Geometry:
     def im2col(self, block: slice) -> Array:
         """The rows of X of (2) that belong to some lines."""
         rows = (block.stop - block.start) * self.y[2]
-        X = workspace(np, "conv2d.X", (rows * self.patch + int(LANES),), self.x.dtype)
-        (_im2col_by_channel if self.few else _im2col)(self.x.reshape(-1), X, block.start, block.stop, self.sizes)
-        return X[: rows * self.patch].reshape(rows, self.patch)
+        X = workspace(np, "conv2d.X", (rows, self.patch), self.x.dtype)
+        lines, cost = np.arange(block.start, block.stop), COST * self.y[2] * self.patch
+        im2col = _im2col_by_channel if self.few else _im2col
+        over_rows(im2col, (lines,), self.x.reshape(-1), X.reshape(-1), block.start, self.sizes, cost=cost)
+        return X
 
     def col2im(self, dX: Array, block: slice, dx: Array) -> None:
         """(4): dX of some lines is added to dx."""
@@ -145,20 +140,23 @@ class _Geometry:
 
 
 @kernel
-def _im2col(x, X, start, stop, sizes):  # type: ignore[no-untyped-def]
-    """X has LANES numbers more than its rows: what lies inside the image is copied so many at a time, and what that writes too
-    much the next copy overwrites."""
+def _im2col(lines, x, X, start, sizes):  # type: ignore[no-untyped-def]
+    """The rows of X of some lines; X begins with those of `start`. What lies in the image is copied LANES numbers at a time,
+    and what that writes too much the next copy overwrites: so not at the end, where another core's rows begin."""
     H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
     zero = type_of(x[0])(0)
-    to, row, apart = U(0), U(Kw * I), U(W * I)
+    row, apart = U(Kw * I), U(W * I)
+    to = U((lines[0] - start) * Wo) * U(Kh) * row
+    free = to + U((len(lines) * Wo - 1) * Kh) * row
+    free = free - min(free, LANES)  # a patch that begins here or before is followed by LANES numbers that are to be written yet
     last = x.size - int(LANES) - (Kh - 1) * W * I - Kw * I  # where a patch may begin whose copies stay within x
-    for line in range(start, stop):
+    for line in lines:
         n = line // Ho
         top = (line - n * Ho) * sh - ph
         for wo in range(Wo):
             left = wo * sw - pw
             corner = ((n * H + top) * W + left) * I
-            if top >= 0 and top + Kh <= H and left >= 0 and left + Kw <= W and corner <= last:
+            if top >= 0 and top + Kh <= H and left >= 0 and left + Kw <= W and corner <= last and to <= free:
                 at = U(corner)
                 for _ in range(Kh):
                     for c in range(U(0), row, LANES):
@@ -200,11 +198,11 @@ def _col2im(dX, dx, start, stop, sizes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _im2col_by_channel(x, X, start, stop, sizes):  # type: ignore[no-untyped-def]
+def _im2col_by_channel(lines, x, X, start, sizes):  # type: ignore[no-untyped-def]
     """X with the numbers of a patch in the order (input channel, i, j)."""
     H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
     zero = type_of(x[0])(0)
-    for line in range(start, stop):
+    for line in lines:
         n = line // Ho
         for wo in range(Wo):
             row = ((line - start) * Wo + wo) * Kh * Kw * I
@@ -238,20 +236,6 @@ def _col2im_by_channel(dX, dx, start, stop, sizes):  # type: ignore[no-untyped-d
 
 
 @kernel
-def _inputs_last(weight, M, taps):  # type: ignore[no-untyped-def]
-    """M of (2), (Kh·Kw·I, O), of the kernel (O, I·Kh·Kw): 16 outputs at a time, so that both are gone through in whole lines of
-    the cache."""
-    O, T = U(weight.shape[0]), U(taps)
-    I = U(weight.shape[1]) // T
-    for start in range(U(0), O, U(16)):
-        stop = min(O, start + U(16))
-        for i in range(I):
-            for tap in range(T):
-                for o in range(start, stop):
-                    M[tap * I + i, o] = weight[o, i * T + tap]
-
-
-@kernel
 def _taps_first(weight, M, taps):  # type: ignore[no-untyped-def]
     """Mᵀ, (O, Kh·Kw·I), of the kernel (O, I·Kh·Kw)."""
     O, T = U(weight.shape[0]), U(taps)
@@ -264,7 +248,8 @@ def _taps_first(weight, M, taps):  # type: ignore[no-untyped-def]
 
 @kernel
 def _inputs_first(M, weight, taps):  # type: ignore[no-untyped-def]
-    """The reverse of `_inputs_last`."""
+    """The kernel (O, I·Kh·Kw) of M (Kh·Kw·I, O): 16 outputs at a time, so that both are gone through in whole lines of the
+    cache."""
     O, T = U(weight.shape[0]), U(taps)
     I = U(weight.shape[1]) // T
     for start in range(U(0), O, U(16)):
@@ -273,13 +258,6 @@ def _inputs_first(M, weight, taps):  # type: ignore[no-untyped-def]
             for tap in range(T):
                 for o in range(start, stop):
                     weight[o, i * T + tap] = M[tap * I + i, o]
-
-
-@kernel
-def _add_to_rows(y, bias):  # type: ignore[no-untyped-def]
-    for row in range(y.shape[0]):
-        for c in range(y.shape[1]):
-            y[row, c] += bias[c]
 
 
 @kernel

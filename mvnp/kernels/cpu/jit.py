@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib.util
 import os
 import sys
 import threading
@@ -53,6 +54,30 @@ if not _numba_was_there and settings.CPU_NAME is None and settings.CPU_FEATURES 
     settings.CPU_FEATURES = binding.get_host_cpu_features().flatten() + ",-prefer-256-bit"
 
 from .cache import KernelCache, cache_folder, writable  # noqa: E402
+
+
+def _look_for_blas() -> None:
+    """Import the part of Numba that looks whether SciPy has a BLAS, with eyes that do not import it: that is a second matrix
+    library, 16 MB, and only `np.dot` in a kernel calls it, for which Numba looks again."""
+    from numba.np import linalg
+
+    if "numba.np.arraymath" in sys.modules or not hasattr(linalg, "ensure_blas"):
+        return
+    ensure_blas = linalg.ensure_blas
+
+    def look() -> None:
+        if importlib.util.find_spec("scipy") is None:
+            raise ImportError("there is no SciPy")
+
+    linalg.ensure_blas = look
+    try:
+        from numba.np import arraymath
+    finally:
+        linalg.ensure_blas = ensure_blas
+    arraymath.ensure_blas = ensure_blas
+
+
+_look_for_blas()
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -2,7 +2,7 @@
 
 A batch whose shares run side by side has work for every core; there a kernel runs as it is. A call from anywhere else (a batch
 of one, a layer by itself) would leave all cores but one idle. Rows have nothing to do with each other, so others may take some.
-To wake a core takes some 25 microseconds: a call that is over soon stays whole.
+What is over at once stays whole.
 
 A sum over the rows is made block by block, each by itself: what comes out does not depend on how many cores there were, and a
 long sum of float32 numbers keeps its digits.
@@ -10,16 +10,13 @@ long sum of float32 numbers keeps its digits.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...execution.parallel import run_briefly, threads
+from .team import in_parts
 
-LEAST = 1e5  # nanoseconds on one core: what is over sooner gains less than a quarter
 BLOCK = 64  # rows that are summed in one go
 
 
@@ -38,19 +35,9 @@ def over_rows(
     cost     nanoseconds that one row takes on one core, roughly
     sums     arrays with a row for each `block` rows (`blocks_of` says how many), cut as those are: a block stays whole
     """
-    count = len(rows[0])
-    if threads() == 1 or count * cost < LEAST:
-        kernel(*rows, *sums, *whole)
-        return
-    step = block if sums else 1
-    number = blocks_of(count, step)
-    cores = min(threads(), number)
-    edges = [number * core // cores for core in range(cores + 1)]
-    tasks = []
-    for begin, end in itertools.pairwise(edges):
-        some = [array[begin * step : end * step] for array in rows]
-        tasks.append(partial(kernel, *some, *(array[begin:end] for array in sums), *whole))
-    run_briefly(tasks)
+    count, step = len(rows[0]), block if sums else 1
+    cuts = (step,) * len(rows) + (1,) * len(sums)
+    in_parts(kernel, cuts, blocks_of(count, step), count * cost, *rows, *sums, *whole)
 
 
 def blocks_of(rows: int, block: int = BLOCK) -> int:

@@ -9,22 +9,26 @@ matrix takes few products: it has many zeros, and its points come in pairs ±p.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ...backend import Array
 from ...core import output_size
+from ...execution.parallel import threads
 from ...execution.scratch import workspace
 from ...layers.winograd import PATCH, TAPS, TILE
 from .jit import inline, kernel
 from .mathematics import type_of
 from .operands import taken
+from .product import FEW, products
+from .rows import over_rows
 
 # Channels that a tile is transformed with at a time: 36 rows of them stay in a core's first-level cache. Kernels index with
 # unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
 U = np.uintp
 CHANNELS = U(96)
+SCRATCH = PATCH**2 * int(CHANNELS)  # numbers
+COST = 20.0  # nanoseconds that a channel of a tile takes, or of a kernel
 BLOCK_BYTES = 1 << 20  # of V in memory at once
 
 Pair = tuple[int, int]
@@ -48,11 +52,11 @@ def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | No
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     dU = workspace(np, "winograd.dU", (PATCH**2, O, I), x.dtype)
     dU_of_block = workspace(np, "winograd.dU of a block", dU.shape, x.dtype)
-    sums, tmp = np.zeros(O, np.float64), _scratch(x.dtype)
+    sums, tmp = np.zeros(O, np.float64), np.empty(SCRATCH, x.dtype)
     for first, count in _blocks(dy, max(I, O)):
         V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
         dY = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
-        _transform_patches(x, V, tmp, first, _grid(dy), *padding)
+        _patches(x, V, first, _grid(dy), padding)
         _transform_gradients(dy, dY, tmp, sums, first)
         np.matmul(dY.swapaxes(1, 2), V, out=dU_of_block if first else dU)
         if first:
@@ -73,15 +77,20 @@ def _fit(x: Array, weight: Array, padding: Pair) -> bool:
 
 def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
     """(1) for all tiles; of the kernel of (4) where it is turned."""
-    I, O, tmp = x.shape[3], y.shape[3], _scratch(x.dtype)
+    I, O = x.shape[3], y.shape[3]
     transformed = workspace(np, "winograd.U", (PATCH**2, I, O), x.dtype)
-    _transform_kernel(np.ascontiguousarray(weight).reshape(-1), turned, transformed, tmp)
+    flat_weight = np.ascontiguousarray(weight).reshape(-1)
+    over_rows(_transform_kernel, (np.arange(I),), flat_weight, turned, transformed, cost=COST * O)
     for first, count in _blocks(y, max(I, O)):
         V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
         Y = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
-        _transform_patches(x, V, tmp, first, _grid(y), *padding)
-        np.matmul(V, transformed, out=Y)
-        _transform_products(Y, bias, y, tmp, first)
+        _patches(x, V, first, _grid(y), padding)
+        over_rows(products, (V, transformed, Y), cost=0.01 * count * I * O)
+        over_rows(_transform_products, (np.arange(count),), Y, bias, y, first, cost=COST * O)
+
+
+def _patches(x: Array, V: Array, first: int, grid: Pair, padding: Pair) -> None:
+    over_rows(_transform_patches, (np.arange(V.shape[1]),), x, V, first, grid, *padding, cost=COST * x.shape[3])
 
 
 def _grid(y: Array) -> Pair:
@@ -92,15 +101,9 @@ def _grid(y: Array) -> Pair:
 def _blocks(y: Array, channels: int) -> list[Pair]:
     """Cuts the tiles of all maps into blocks whose V stays within BLOCK_BYTES: the first tile of each, and how many."""
     tiles = len(y) * math.prod(_grid(y))
-    most = max(1, BLOCK_BYTES // (PATCH**2 * channels * y.dtype.itemsize))
-    number = -(-tiles // most)
-    edges = [tiles * block // number for block in range(number + 1)]
-    return [(edges[block], edges[block + 1] - edges[block]) for block in range(number)]
-
-
-def _scratch(dtype: Any) -> Array:
-    """Room for the 36 numbers of a tile."""
-    return workspace(np, "winograd.tile", (PATCH**2 * int(CHANNELS),), np.dtype(dtype))
+    most = threads() * BLOCK_BYTES // (PATCH**2 * channels * y.dtype.itemsize)
+    most = max(1, most if most < FEW else most // FEW * FEW)  # the products take so many rows at a time
+    return [(first, min(most, tiles - first)) for first in range(0, tiles, most)]
 
 
 @inline
@@ -159,13 +162,26 @@ def _times_G_transposed(m0, m1, m2, m3, m4, m5):  # type: ignore[no-untyped-def]
     return T(1 / 1.265625) * m0 + s + u, t + v, T(0.5625) * s + T(2.25) * u + m5
 
 
+@inline
+def _put(tmp, at, step, numbers):  # type: ignore[no-untyped-def]
+    """Six numbers into every `step`-th place."""
+    tmp[at] = numbers[0]
+    tmp[at + step] = numbers[1]
+    tmp[at + U(2) * step] = numbers[2]
+    tmp[at + U(3) * step] = numbers[3]
+    tmp[at + U(4) * step] = numbers[4]
+    tmp[at + U(5) * step] = numbers[5]
+
+
 @kernel
-def _transform_kernel(weight, turned, transformed, tmp):  # type: ignore[no-untyped-def]
+def _transform_kernel(numbers, weight, turned, transformed):  # type: ignore[no-untyped-def]
     """U = G w Gᵀ of (1), (36, I, O), of the kernel (O·I·9); of the kernel of (4), (36, O, I), where it is turned."""
     _, rows, columns = transformed.shape
+    tmp = np.empty(SCRATCH, transformed.dtype)
     # How far apart in the kernel two rows of U are, and two columns.
     down, along = (U(columns) * U(9), U(9)) if turned else (U(9), U(rows) * U(9))
-    for row in range(U(0), U(rows)):
+    for number in numbers:
+        row = U(number)
         for start in range(U(0), U(columns), CHANNELS):
             channels = min(CHANNELS, U(columns) - start)
             for i in range(U(3)):
@@ -175,27 +191,14 @@ def _transform_kernel(weight, turned, transformed, tmp):  # type: ignore[no-unty
                 for c in range(channels):
                     one = at + c * along
                     if turned:
-                        q0, q1, q2, q3, q4, q5 = _times_G(weight[one], weight[one - U(1)], weight[one - U(2)])
+                        _put(tmp, to + c, CHANNELS, _times_G(weight[one], weight[one - U(1)], weight[one - U(2)]))
                     else:
-                        q0, q1, q2, q3, q4, q5 = _times_G(weight[one], weight[one + U(1)], weight[one + U(2)])
-                    tmp[to + c] = q0
-                    tmp[to + CHANNELS + c] = q1
-                    tmp[to + U(2) * CHANNELS + c] = q2
-                    tmp[to + U(3) * CHANNELS + c] = q3
-                    tmp[to + U(4) * CHANNELS + c] = q4
-                    tmp[to + U(5) * CHANNELS + c] = q5
+                        _put(tmp, to + c, CHANNELS, _times_G(weight[one], weight[one + U(1)], weight[one + U(2)]))
             for j in range(U(6)):
                 column = j * CHANNELS
                 for c in range(channels):
-                    q0, q1, q2, q3, q4, q5 = _times_G(
-                        tmp[column + c], tmp[column + U(6) * CHANNELS + c], tmp[column + U(12) * CHANNELS + c]
-                    )
-                    tmp[column + c] = q0
-                    tmp[column + U(6) * CHANNELS + c] = q1
-                    tmp[column + U(12) * CHANNELS + c] = q2
-                    tmp[column + U(18) * CHANNELS + c] = q3
-                    tmp[column + U(24) * CHANNELS + c] = q4
-                    tmp[column + U(30) * CHANNELS + c] = q5
+                    q = _times_G(tmp[column + c], tmp[column + U(6) * CHANNELS + c], tmp[column + U(12) * CHANNELS + c])
+                    _put(tmp, column + c, U(6) * CHANNELS, q)
             for k in range(U(36)):
                 for c in range(channels):
                     transformed[k, row, start + c] = tmp[k * CHANNELS + c]
@@ -240,12 +243,13 @@ def _transform_kernel_gradient(dU, dweight, tmp):  # type: ignore[no-untyped-def
 
 
 @kernel
-def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-untyped-def]
+def _transform_patches(numbers, x, V, first, tiles, ph, pw):  # type: ignore[no-untyped-def]
     """V = T d Tᵀ of (1) for the tiles from `first` on: (36, tiles, I)."""
     _, H, W, I = x.shape
+    tmp = np.empty(SCRATCH, x.dtype)
     zero = type_of(tmp[0])(0)
     rows, columns = tiles
-    for tile in range(V.shape[1]):
+    for tile in numbers:
         n = (first + tile) // (rows * columns)
         rest = (first + tile) - n * (rows * columns)
         top, left = rest // columns * 4 - ph, rest % columns * 4 - pw
@@ -256,7 +260,7 @@ def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-unty
                 row = U(i) * U(6) * CHANNELS
                 if 0 <= h < H and left >= 0 and left + 6 <= W:
                     for c in range(channels):
-                        q0, q1, q2, q3, q4, q5 = _times_T(
+                        q = _times_T(
                             x[n, h, left, start + c],
                             x[n, h, left + 1, start + c],
                             x[n, h, left + 2, start + c],
@@ -264,12 +268,7 @@ def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-unty
                             x[n, h, left + 4, start + c],
                             x[n, h, left + 5, start + c],
                         )
-                        tmp[row + c] = q0
-                        tmp[row + CHANNELS + c] = q1
-                        tmp[row + U(2) * CHANNELS + c] = q2
-                        tmp[row + U(3) * CHANNELS + c] = q3
-                        tmp[row + U(4) * CHANNELS + c] = q4
-                        tmp[row + U(5) * CHANNELS + c] = q5
+                        _put(tmp, row + c, CHANNELS, q)
                 else:
                     for j in range(6):
                         w = left + j
@@ -291,23 +290,19 @@ def _transform_patches(x, V, tmp, first, tiles, ph, pw):  # type: ignore[no-unty
 
 @inline
 def _in_place(tmp, at, step):  # type: ignore[no-untyped-def]
-    q0, q1, q2, q3, q4, q5 = _times_T(
+    q = _times_T(
         tmp[at], tmp[at + step], tmp[at + U(2) * step], tmp[at + U(3) * step], tmp[at + U(4) * step], tmp[at + U(5) * step]
     )
-    tmp[at] = q0
-    tmp[at + step] = q1
-    tmp[at + U(2) * step] = q2
-    tmp[at + U(3) * step] = q3
-    tmp[at + U(4) * step] = q4
-    tmp[at + U(5) * step] = q5
+    _put(tmp, at, step, q)
 
 
 @kernel
-def _transform_products(Y, bias, y, tmp, first):  # type: ignore[no-untyped-def]
+def _transform_products(numbers, Y, bias, y, first):  # type: ignore[no-untyped-def]
     """y = Aᵀ Y A + b of (1) for the tiles from `first` on, written where they belong."""
     _, H, W, O = y.shape
+    tmp = np.empty(SCRATCH, y.dtype)
     rows, columns = (H + 3) // 4, (W + 3) // 4
-    for tile in range(Y.shape[1]):
+    for tile in numbers:
         n = (first + tile) // (rows * columns)
         rest = (first + tile) - n * (rows * columns)
         top, left = rest // columns * 4, rest % columns * 4
@@ -373,28 +368,17 @@ def _transform_gradients(dy, dY, tmp, sums, first):  # type: ignore[no-untyped-d
                     a, b = tmp[row + c], tmp[row + CHANNELS + c]
                     e, d = tmp[row + U(2) * CHANNELS + c], tmp[row + U(3) * CHANNELS + c]
                     sums[start + c] += a + b + e + d
-                    q0, q1, q2, q3, q4, q5 = _times_A(a, b, e, d)
-                    tmp[row + c] = q0
-                    tmp[row + CHANNELS + c] = q1
-                    tmp[row + U(2) * CHANNELS + c] = q2
-                    tmp[row + U(3) * CHANNELS + c] = q3
-                    tmp[row + U(4) * CHANNELS + c] = q4
-                    tmp[row + U(5) * CHANNELS + c] = q5
+                    _put(tmp, row + c, CHANNELS, _times_A(a, b, e, d))
             for j in range(6):
                 column = U(j) * CHANNELS
                 for c in range(channels):
-                    q0, q1, q2, q3, q4, q5 = _times_A(
+                    q = _times_A(
                         tmp[column + c],
                         tmp[column + U(6) * CHANNELS + c],
                         tmp[column + U(12) * CHANNELS + c],
                         tmp[column + U(18) * CHANNELS + c],
                     )
-                    tmp[column + c] = q0
-                    tmp[column + U(6) * CHANNELS + c] = q1
-                    tmp[column + U(12) * CHANNELS + c] = q2
-                    tmp[column + U(18) * CHANNELS + c] = q3
-                    tmp[column + U(24) * CHANNELS + c] = q4
-                    tmp[column + U(30) * CHANNELS + c] = q5
+                    _put(tmp, column + c, U(6) * CHANNELS, q)
             for k in range(36):
                 for c in range(channels):
                     dY[k, tile, start + c] = tmp[U(k) * CHANNELS + c]

@@ -22,8 +22,9 @@ import numpy as np
 from ...backend import Array, to_numpy
 from ...core import Tape
 from ...errors import InputError, check_array, check_choice
-from ...layers.attention import AttentionCache, MultiHeadAttention
+from ...layers.attention import AttentionCache
 from ...layers.selective_scan import ScanCache, selective_scan_states
+from ...models.attention import MultiHeadAttention
 from ...models.mambavision import MambaVision
 from ...models.mixer import MambaVisionMixer
 from ...models.stages import HybridLevel

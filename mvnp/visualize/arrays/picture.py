@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 
 from ...backend import Array, to_numpy
@@ -10,21 +13,27 @@ from ...errors import InputError
 _shown: tuple[int, ...] | None = None
 
 
-def use_bands(bands: tuple[int, ...] | None) -> None:
-    """Which bands of a picture all figures show from here on: three, for red, green and blue, or one, as grey, counted from 1.
+@contextlib.contextmanager
+def showing(bands: tuple[int, ...] | None) -> Iterator[None]:
+    """While this context lasts, all figures show these bands of a picture: three, for red, green and blue, or one, as grey.
 
-    None, as at first: three bands are red, green and blue, and any other number is averaged. Raises InputError for others.
+    They are counted from 1. None: three bands are red, green and blue, and any other number is averaged. Raises InputError for
+    others.
     """
     global _shown
     if bands is not None and (len(bands) not in (1, 3) or not all(isinstance(band, int) and band >= 1 for band in bands)):
-        raise InputError(f"use_bands: bands are {bands!r}, expected three numbers, or one, from 1, or None")
-    _shown = bands
+        raise InputError(f"showing: bands are {bands!r}, expected three numbers, or one, from 1, or None")
+    before, _shown = _shown, bands
+    try:
+        yield
+    finally:
+        _shown = before
 
 
 def as_picture(image: Array) -> np.ndarray:
     """A model's input (1, C, H, W) as a picture, (H, W) or (H, W, 3) between 0 and 1: its own darkest and lightest.
 
-    Three channels are taken for red, green and blue; any other number is averaged to grey. `use_bands` says otherwise.
+    Three channels are taken for red, green and blue; any other number is averaged to grey. `showing` says otherwise.
     Raises InputError for values that are not finite, and for bands that the image does not have.
     """
     pixels = to_numpy(image)[0].astype(np.float64)

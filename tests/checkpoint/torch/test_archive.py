@@ -53,7 +53,7 @@ def test_moving_average_by_choice(tmp_path):
     np.testing.assert_array_equal(load_checkpoint(path)["w"], [2, 3])
     np.testing.assert_array_equal(load_checkpoint(path, ema=True)["w"], [3, 4])
     del content["model_ema"]
-    with pytest.raises(CheckpointError, match="no moving average of the weights under state_dict_ema or model_ema"):
+    with pytest.raises(CheckpointError, match="no moving average of the weights by its name; it has 'model' \\(1 tensors\\)"):
         load_checkpoint(write_torch(path, content), ema=True)
 
 
@@ -72,8 +72,7 @@ def test_what_rides_along(tmp_path):
         "space": types.SimpleNamespace(a=1),
     }
     np.testing.assert_array_equal(load_checkpoint(write_torch(tmp_path / "a.pth", content))["w"], np.arange(6))
-    with pytest.raises(CheckpointError, match=r"1 of 2 entries are no tensors \(m \(numpy\.\w+\.multiarray\.scalar\)\)"):
-        load_checkpoint(write_torch(tmp_path / "a.pth", {"w": Tensor("0", (6,), (1,)), "m": np.float64(1.0)}))
+    assert list(load_checkpoint(write_torch(tmp_path / "a.pth", {"w": Tensor("0", (6,), (1,)), "m": np.float64(1.0)}))) == ["w"]
 
 
 def test_views_of_one_storage(tmp_path):
@@ -148,9 +147,11 @@ def test_state_dict_of_a_module(tmp_path):
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     torch.save(module.state_dict(), tmp_path / "a.pth")  # carries a `_metadata`
     assert list(load_checkpoint(tmp_path / "a.pth")) == list(module.state_dict())
-    torch.save(module, tmp_path / "b.pth")
-    with pytest.raises(CheckpointError, match=r"'torch\.nn\.modules\.container\.Sequential'.*nothing was run"):
-        load_checkpoint(tmp_path / "b.pth")
+    torch.save(module, tmp_path / "b.pth")  # whole: its class is not made, its parameters are read
+    got = load_checkpoint(tmp_path / "b.pth")
+    assert list(got) == list(module.state_dict())
+    for key, tensor in module.state_dict().items():
+        np.testing.assert_array_equal(got[key], tensor.numpy())
 
 
 class Runs:
@@ -169,7 +170,6 @@ class Runs:
         (os.system, ("echo run > {}",), "posix.system"),
         (eval, ("open('{}', 'w')",), "builtins.eval"),
         (subprocess.Popen, (["touch", "{}"],), "subprocess.Popen"),
-        (getattr, (argparse.Namespace(), "x"), "builtins.getattr"),
         (pickle.loads, (b"",), "_pickle.loads"),
     ],
 )
@@ -177,7 +177,7 @@ def test_nothing_is_run(tmp_path, function, arguments, named):
     marker = tmp_path / "marker"
     arguments = tuple(a.format(marker) if isinstance(a, str) else a for a in arguments)
     path = write_torch(tmp_path / "a.pth", {"state_dict": {"w": Tensor("0", (6,), (1,))}, "args": Runs(function, *arguments)})
-    with pytest.raises(CheckpointError, match=f"asks for '{named}', which a state dict does not need; nothing was run"):
+    with pytest.raises(CheckpointError, match=f"asks for '{named}', which no honest file of weights does.*nothing was run"):
         load_checkpoint(path)
     assert not marker.exists()
 
@@ -194,12 +194,12 @@ def test_nothing_is_imported(tmp_path):
 
 
 def test_namespace_is_inert():
-    names = {"argparse Namespace": lambda: Inert("argparse Namespace")}
-    got = read_pickle(dumps({"args": argparse.Namespace(lr=0.1)}), names, lambda reference: None)
-    assert got["args"] == Inert("argparse Namespace", {"lr": 0.1})
-    # As data it takes any attributes; whoever calls it gets no Namespace either.
-    with pytest.raises(CheckpointError, match="damaged pickle"):
-        read_pickle(b"\x80\x02cargparse\nNamespace\n(K\x01tR.", names, lambda reference: None)
+    got = read_pickle(dumps({"args": argparse.Namespace(lr=0.1)}), {}, lambda reference: None)["args"]
+    assert isinstance(got, Inert)
+    assert (got.name, got.arguments, got.state) == ("argparse Namespace", (), {"lr": 0.1})
+    # As data it takes any arguments; whoever calls it gets no Namespace either.
+    got = read_pickle(b"\x80\x02cargparse\nNamespace\n(K\x01tR.", {}, lambda reference: None)
+    assert (got.name, got.arguments) == ("argparse Namespace", (1,))
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_namespace_is_inert():
         (Tensor("0", (2**70,), (0,)), "impossible shape"),
         (Tensor("0", (1,) * 33, (1,) * 33), "impossible shape"),
         (Tensor("0", (True,), (1,)), "impossible shape"),
-        (Tensor("0", (10**6,), (0,)), "together are many times larger than the file"),
-        (Tensor("0", (10**12, 10**12), (0, 0)), "together are many times larger than the file"),
+        (Tensor("0", (10**6,), (0,)), "w is a tensor of 1000000 numbers, many times larger than its storage, which has 6"),
+        (Tensor("0", (10**12, 10**12), (0, 0)), "many times larger than its storage, which has 6"),
         (Tensor("0", (6,), (1,), count=7), "not the length that it declares"),
         (Tensor("0", (6,), (1,), count=10**15), "not the length that it declares"),
         (Tensor("9", (6,), (1,)), "has no entry data/9"),
@@ -231,11 +231,11 @@ def test_impossible_tensors(tmp_path, tensor, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1, 2], "holds a list, expected a state dict"),
-        ({"epoch": 3, "w": Tensor("0", (6,), (1,))}, r"1 of 2 entries are no tensors \(epoch \(int\)\)"),
-        ({"state_dict": {"w": argparse.Namespace()}}, r"\(w \(argparse.Namespace\)\)"),
-        ({3: Tensor("0", (6,), (1,))}, "no state dict found"),
-        ({"state_dict": {}}, "holds no arrays"),
+        ([1, 2], "holds no state dict: nothing in it is a tensor with a name. It is a list"),
+        ({"state_dict": {"w": argparse.Namespace()}}, "holds no state dict.* It is a dict with state_dict"),
+        ({3: Tensor("0", (6,), (1,))}, "holds no state dict.* It is a dict with no names in it"),
+        ({"state_dict": {}}, "holds no state dict.* It is a dict with state_dict"),
+        (argparse.Namespace(), "holds no state dict.* It is an object, argparse.Namespace"),
     ],
 )
 def test_no_state_dict(tmp_path, content, message):
@@ -317,9 +317,9 @@ def test_a_stack_that_is_too_short():
 def test_nested_tuples_cost_nothing(tmp_path):
     # 2^60 numbers, if anyone went through them: as a key it would be hashed for ever.
     nested = b"K\x01" + b"q\x00h\x00\x86" * 60
-    with pytest.raises(CheckpointError, match="damaged pickle"):
+    with pytest.raises(CheckpointError, match="holds no state dict"):
         load_checkpoint(write_torch(tmp_path / "a.pth", None, pickled=b"\x80\x02}" + nested + b"K\x01s."))
-    with pytest.raises(CheckpointError, match="holds a tuple"):
+    with pytest.raises(CheckpointError, match="It is a tuple"):
         load_checkpoint(write_torch(tmp_path / "a.pth", None, pickled=b"\x80\x02" + nested + b"."))
 
 
@@ -342,3 +342,10 @@ def test_torch_is_not_imported():
     code = "import sys, mvnp.checkpoint as c; c.load_checkpoint(sys.argv[1]); print('torch' in sys.modules)"
     child = subprocess.run([sys.executable, "-c", code, str(REFERENCE / "tiny.pth.tar")], capture_output=True, encoding="utf-8")
     assert child.stdout == "False\n"
+
+
+def test_keys_that_are_no_text_are_passed_over():
+    """Whole numbers can be chosen so that a dict of them takes for ever: each of these has the hash 0."""
+    keys = b"".join(b"\x8a\x0b" + (index * (2**61 - 1)).to_bytes(11, "little") + b"N" for index in range(5000))
+    pickled = b"\x80\x02}(" + keys + b"X\x01\0\0\0aK\x07u."
+    assert read_pickle(pickled, {}, lambda reference: None) == {"a": 7}

@@ -41,8 +41,8 @@ def test_as_torch_writes_it(tmp_path):
         ({"keys": dumps(["0"])}, "its list of storages is not that of its tensors"),
         ({"keys": dumps(["0", "0"])}, "its list of storages is not that of its tensors"),
         ({"keys": dumps("01")}, "its list of storages is not that of its tensors"),
-        ({"storages": [(7, 6), (6, 6)]}, "storage 0 has 28 bytes, which is not the length that it declares"),
-        ({"storages": [(2**62, 6), (6, 6)]}, "which is not the length that it declares"),
+        ({"storages": [(7, 6), (6, 6)]}, "storage '0' has 7 numbers, and its tensors say 6"),
+        ({"storages": [(2**62, 6), (6, 6)]}, "storage '0' has 4611686018427387904 numbers"),
         ({"storages": [(6, 6), (6, 5)]}, "its storages end at byte"),
         ({"storages": [(6, 6), (6, 7)]}, "its storages end at byte"),
         ({"machine": b"\x80\x02cposix\nsystem\n."}, r"asks for 'posix\.system'.*nothing was run"),
@@ -57,7 +57,7 @@ def test_damage(tmp_path, changes, message):
 
 def test_one_storage_of_two_kinds(tmp_path):
     weights = {"a": Tensor("0", (6,), (1,), legacy=True), "b": Tensor("0", (2,), (1,), count=7, legacy=True)}
-    with pytest.raises(CheckpointError, match="storage 0 is there in two kinds or lengths"):
+    with pytest.raises(CheckpointError, match="storage '0' is there in two kinds or lengths"):
         load_checkpoint(write_legacy(tmp_path / "a.pth", weights))
 
 

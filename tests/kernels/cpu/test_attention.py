@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from mvnp import Tape
 from mvnp.kernels import use_kernels
-from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
+from mvnp.layers.attention import attention_backward, attention_forward
+from mvnp.models.attention import MultiHeadAttention
 from support.checks import normal
 from support.randomise import randomised
 from support.tolerance import assert_close
@@ -64,6 +65,34 @@ def test_however_many_heads_at_a_time(scores, monkeypatch):
         o, cache = computed(twin_function(attention_forward)(*inputs, keep=False), attention_forward)
         assert cache is None
         assert_near(o, attention_forward.book(*inputs)[0], "float64", "o")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 17, 5), (1, 8, 196, 40), (3, 16, 49, 40), (1, 2, 33, 70)], ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+def test_in_inference(shape, masked):
+    """Without weights to keep, all is one kernel; heads that lie in a projection, or with every second number."""
+    mask = mask_of(shape[0], shape[2], 1) if masked and shape[2] > 1 else None
+    heads = heads_of(*shape)
+    want = attention_forward.book(*heads, mask)[0]
+    for dtype in ("float64", "float32"):
+        separate = [x.astype(dtype) for x in heads]
+        projected = np.stack([x.transpose(0, 2, 1, 3) for x in separate], axis=2).transpose(2, 0, 3, 1, 4)
+        strided = [np.repeat(x, 2, axis=3)[..., ::2] for x in separate]
+        for inputs in (separate, projected, strided):
+            o, cache = computed(twin_function(attention_forward)(*inputs, mask, keep=False), attention_forward)
+            assert cache is None
+            assert_near(o, want, dtype, f"o in {dtype}")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_numbers_at_the_edges_in_inference(value, which):
+    inputs = heads_of(2, 2, 18, 5)
+    inputs[which][1, 0, 3, 2] = value
+    with np.errstate(invalid="ignore"):
+        want = attention_forward.book(*inputs)[0]
+    o, _ = computed(twin_function(attention_forward)(*inputs, keep=False), attention_forward)
+    assert_near(o, want, "float64", "o")
 
 
 @pytest.mark.parametrize("scale", [30.0, 1e4])

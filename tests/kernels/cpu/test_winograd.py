@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mvnp.execution import parallel
 from mvnp.layers.conv2d import conv2d_backward, conv2d_forward
 from mvnp.layers.winograd import winograd_backward, winograd_forward
 from support.checks import normal
@@ -55,6 +56,7 @@ def test_in_blocks(monkeypatch, tiles):
     """Tiles are transformed and multiplied some at a time; how many must not matter. A block may begin in one sample and end in
     the next."""
     twin = twin_function(winograd_forward).__globals__
+    monkeypatch.setattr(parallel, "_chosen", 1)  # for each thread as many tiles more
     monkeypatch.setitem(twin, "BLOCK_BYTES", tiles * 36 * 3 * 8)
     case = inputs((3, 9, 6, 3), 2, (1, 1))
     assert len(twin["_blocks"](normal((3, 9, 6, 2), 1), 3)) == -(-18 // tiles)

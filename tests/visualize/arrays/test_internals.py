@@ -10,7 +10,7 @@ import pytest
 
 from mvnp.backend import from_numpy
 from mvnp.errors import InputError
-from mvnp.layers.attention import MultiHeadAttention
+from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.visualize.arrays.internals import choose_block, internals, record_attention, record_scan
 from support.figures import image

@@ -25,12 +25,13 @@ from __future__ import annotations
 
 from ....backend import Array, array_module
 from ....core import Layer, Tape, sum_rows
-from ....layers.attention import AttentionCache, MultiHeadAttention
+from ....layers.attention import AttentionCache
 from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ....layers.gelu import GELU, cdf, tanh_u
 from ....layers.layernorm import LayerNorm, row_mean
 from ....layers.selective_scan import selective_scan_backward
 from ....layers.silu import sigmoid
+from ....models.attention import MultiHeadAttention
 from ....models.mixer import MambaVisionMixer
 
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from mvnp import Tape
-from mvnp.layers.attention import MultiHeadAttention, attention_forward
+from mvnp.layers.attention import attention_forward
 from mvnp.layers.conv1d import Conv1d
 from mvnp.layers.gelu import GELU
 from mvnp.layers.layernorm import LayerNorm, layernorm_forward
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
 from mvnp.layers.silu import sigmoid, silu_forward
+from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.models.quirks import Quirks
 from mvnp.visualize.arrays.lrp.rules import (

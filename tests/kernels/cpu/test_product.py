@@ -1,0 +1,81 @@
+"""Products in registers and panels: mvnp/kernels/cpu/product.py."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.checks import normal
+from support.tolerance import assert_close
+from support.twins import DTYPES, assert_near, cast, needs_numba
+
+pytestmark = needs_numba
+
+
+def check_linear(M, K, N, bias=True, seed=0):
+    from mvnp.kernels.cpu.product import linear
+
+    x, weight, offset = normal((M, K), seed), normal((N, K), seed + 1), normal((N,), seed + 2)
+    want = x @ weight.T + (offset if bias else 0)
+    for dtype in DTYPES:
+        got = linear(*(cast(array, dtype) for array in (x, weight)), cast(offset, dtype) if bias else None)
+        assert_near(got, want, dtype, f"y in {dtype}", terms=K)
+
+
+@settings(max_examples=60)
+@given(M=st.integers(1, 70), K=st.integers(1, 80), N=st.integers(1, 70), bias=st.booleans(), seed=st.integers(0, 99))
+def test_any_size(M, K, N, bias, seed):
+    check_linear(M, K, N, bias, seed)
+
+
+@pytest.mark.parametrize("M", [7, 14, 28, 49, 279, 280, 281, 700])
+@pytest.mark.parametrize("K", [16, 255, 256, 257, 600])
+def test_around_the_sizes_of_a_tile_and_a_panel(M, K):
+    for N in (15, 16, 17, 31, 32, 33, 64):
+        check_linear(M, K, N)
+
+
+@settings(max_examples=40)
+@given(
+    n=st.integers(1, 5), M=st.integers(1, 40), K=st.integers(1, 300), N=st.integers(1, 70), seed=st.integers(0, 99)
+)  # fmt: skip
+def test_stacks(n, M, K, N, seed):
+    from mvnp.kernels.cpu.product import products
+    from mvnp.kernels.cpu.rows import over_rows
+
+    x, w = normal((n, M, K), seed), normal((n, K, N), seed + 1)
+    for dtype in DTYPES:
+        y = np.full((n, M, N), np.nan, dtype)
+        over_rows(products, (cast(x, dtype), cast(w, dtype), y), cost=1e6)
+        assert_near(y, x @ w, dtype, f"y in {dtype}", terms=K)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("M", [3, 20])
+def test_nan_and_infinities_stay_where_they_belong(dtype, value, M):
+    """One in x is in a row of y, one in the weight in a column, one in the bias too."""
+    from mvnp.kernels.cpu.product import linear
+
+    for where in ((2, 5), (M - 1, 39)):
+        x, weight, bias = (cast(normal(size, 1), dtype) for size in ((M, 40), (37, 40), (37,)))
+        x[where] = value
+        weight[36, 7] = value
+        bias[4] = value
+        with np.errstate(invalid="ignore"):
+            want = x @ weight.T + bias
+        got = linear(x, weight, bias)
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+        np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
+        finite = np.isfinite(want)
+        assert_close(got[finite], want[finite])
+
+
+def test_a_weight_that_has_changed_counts():
+    """A panel is made at each call: what is written into a weight is seen at the next."""
+    from mvnp.kernels.cpu.product import linear
+
+    x, weight = normal((20, 40), 1), normal((33, 40), 2)
+    linear(x, weight)
+    weight[5, 7] += 1
+    np.testing.assert_allclose(linear(x, weight), x @ weight.T, rtol=1e-12, atol=1e-12)
