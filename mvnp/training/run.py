@@ -97,7 +97,10 @@ def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) 
 def make_model(config: TrainingConfig, data: Dataset) -> MambaVision:
     """The model of a run, with its initial weights. Raises InputError where it does not fit the data."""
     fitting: dict[str, Any] = {"in_chans": data.channels, "num_classes": len(data.classes), "seed": config.seed}
-    model = MambaVision(**{**fitting, **config.model})
+    try:
+        model = MambaVision(**{**fitting, **config.model})
+    except (TypeError, OverflowError) as error:  # an argument that there is not, or one too few: as a checkpoint may have it
+        raise InputError(f"the model's settings cannot be used: {error}") from error
     if model.in_chans != data.channels or model.num_classes < len(data.classes):
         raise InputError(
             f"the model has in_chans={model.in_chans} and num_classes={model.num_classes}, but {data.name} has"

@@ -97,6 +97,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             raise TypeError(f"about is a {type(about).__name__}, expected a dict")
         position = Position(**metadata["position"])
         check_position(position, config, about)
+        _check_sizes(config, about)
         return Checkpoint(arrays, config, position, about)
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else error
@@ -132,6 +133,14 @@ def check_position(position: Position, config: TrainingConfig, about: dict[str, 
             f"step is {position.step}, and {position.epoch} epochs of {batches} batches and {position.batch} more are"
             f" {position.epoch * batches + position.batch}"
         )
+
+
+def _check_sizes(config: TrainingConfig, about: dict[str, Any]) -> None:
+    """Raise InputError where the settings ask for a model of other sizes than was trained: it is made first."""
+    trained = about.get("model")
+    for name in ("dim", "in_dim", "depths"):
+        if isinstance(trained, dict) and name in config.model and trained.get(name) != config.model[name]:
+            raise InputError(f"{name} of the model is {config.model[name]!r} in the settings, and the trained one has another")
 
 
 def _is_finite(value: Any) -> bool:

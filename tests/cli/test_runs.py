@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mvnp.checkpoint import load_arrays, save_arrays
 from mvnp.cli import main
 from mvnp.cli.outputs import check_output
 from mvnp.errors import InputError
@@ -130,3 +131,19 @@ def test_a_command_that_fails_leaves_no_empty_folder(tmp_path, capsys, command):
     assert main([command, *rest, *out]) == 2
     assert "mvnp: error: " in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"depths": [1, 1, 10**6, 2]}, "depths of the model is"),
+        ({"dim": 10**6}, "dim of the model is"),
+        ({"a": 1}, "unexpected"),
+    ],
+)
+def test_models_that_were_not_trained_are_not_made(run, capsys, model, told):
+    arrays, metadata = load_arrays(run / "checkpoint.safetensors")
+    settings = {**metadata["config"], "model": {**metadata["config"]["model"], **model}}
+    save_arrays(run / "checkpoint.safetensors", arrays, {**metadata, "config": settings})
+    assert main(["train", "--resume", "--out", str(run), "--quiet"]) == 2
+    assert told in capsys.readouterr().err
