@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         tiny_config,
     )
     from .models.mambavision import MambaVision
-    from .models.variants import create_model, list_models
+    from .models.variants import list_models
+    from .named import Answer, classify, create_model
 
 # Where each public name comes from. All are imported when they are first asked for: `mvnp --help` needs none of them, and
 # Ctrl-C while they are imported finds somebody who can tell of it.
@@ -36,7 +37,8 @@ _HOMES = {
     "models.backbone": "Backbone",
     "models.edifice": "base_config build build_backbone feature_size input_shape output_size small_config tiny_config",
     "models.mambavision": "MambaVision",
-    "models.variants": "create_model list_models",
+    "models.variants": "list_models",
+    "named": "Answer classify create_model",
 }
 
 # Rooms that are imported when they are first asked for: `mvnp.visualize` brings matplotlib, which few need.
@@ -58,6 +60,7 @@ ROOMS = (
 )
 
 __all__ = [
+    "Answer",
     "Backbone",
     "Layer",
     "MambaVision",
@@ -67,6 +70,7 @@ __all__ = [
     "base_config",
     "build",
     "build_backbone",
+    "classify",
     "create_model",
     "export_onnx",
     "feature_size",

@@ -30,7 +30,7 @@ def use_backend(name: str) -> None:
     Raises BackendError for another name, and for "cupy" where CuPy is not installed or finds no GPU.
     """
     global _chosen
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}; MVNP_BACKEND and use_backend take one of {', '.join(BACKENDS)}")
     _chosen = np if name == "numpy" else _import_cupy()
 

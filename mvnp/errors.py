@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable
 from signal import Signals
 from types import EllipsisType
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 DTYPES = ("float32", "float64")
+MOST_SIDE = 2**16  # of images, kernels and paddings, in pixels
 
 
 class MvnpError(Exception):
@@ -67,8 +69,8 @@ class ExportError(MvnpError, RuntimeError):
 Pattern = tuple[int | str | EllipsisType, ...] | str
 
 
-def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
-    """Raise InputError unless `x` is a floating array whose shape fits `pattern`.
+def check_array(owner: str, name: str, x: Any, pattern: Pattern, like: Any = None) -> None:
+    """Raise InputError unless `x` is a floating array whose shape fits `pattern`, of the dtype of `like` where that is given.
 
     A pattern holds sizes (integers), free axes (a letter from docs/notation.md) and, in front, `...` for any number
     of leading axes: `("B", "L", 8)` or `(..., 8)`. Letters alone can be written as a word, "BLC". `owner` and `name` say in the
@@ -81,6 +83,11 @@ def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
             f"{owner}: {name} has dtype {x.dtype}, expected a floating one (float32 or float64);"
             f" convert it first, for example {name}.astype('float32')"
         )
+    if like is not None and x.dtype != like.dtype:
+        raise InputError(
+            f"{owner}: {name} has dtype {x.dtype}, expected {like.dtype}, that of the forward; convert it first, with"
+            f" {name}.astype('{like.dtype}')"
+        )
     tail = pattern[1:] if pattern[:1] == (...,) else pattern
     rank_fits = len(x.shape) >= len(tail) if len(tail) < len(pattern) else len(x.shape) == len(tail)
     sizes = x.shape[len(x.shape) - len(tail) :]
@@ -90,8 +97,9 @@ def check_array(owner: str, name: str, x: Any, pattern: Pattern) -> None:
         raise InputError(f"{owner}: {name} is empty, shape {tuple(x.shape)}; expected {render(pattern)} with no axis of size 0")
 
 
-def check_arrays(owner: str, **arrays: tuple[Any, Pattern]) -> None:
-    """`check_array` for each name=(array, pattern), and one dtype for all. An array that is None is absent, and passed over.
+def check_arrays(owner: str, absent: str = "any", **arrays: tuple[Any, Pattern]) -> None:
+    """`check_array` for each name=(array, pattern), and one dtype for all. An array that is None is absent, and passed over,
+    where `absent` names it; "any": each may be.
 
     A letter stands for the size that it has first: `check_arrays("Layer", x=(x, "bld"), A=(A, "dn"), B=(B, "bln"))` compares
     every b, l, d and n.
@@ -99,10 +107,11 @@ def check_arrays(owner: str, **arrays: tuple[Any, Pattern]) -> None:
     sizes: dict[Any, int] = {}
     by_dtype: dict[str, list[str]] = {}
     for name, (x, pattern) in arrays.items():
-        if x is not None:
+        if x is not None or absent not in ("any", name):
             check_array(owner, name, x, tuple(sizes.get(axis, axis) for axis in pattern))
             for axis, size in zip(reversed(pattern), reversed(x.shape), strict=False):  # `...`, in front, may be any number
-                sizes.setdefault(axis, size)
+                if axis is not ...:
+                    sizes.setdefault(axis, size)
             by_dtype.setdefault(str(x.dtype), []).append(name)
     if len(by_dtype) > 1:
         mixed = ", ".join(f"{' and '.join(names)} of {dtype}" for dtype, names in by_dtype.items())
@@ -119,6 +128,12 @@ def check_mask(owner: str, mask: Any, shape: tuple[int, ...]) -> None:
     """Raise InputError unless `mask` is booleans of `shape`, or None."""
     if mask is not None and (mask.dtype != bool or mask.shape != shape):
         raise InputError(f"{owner}: mask is {mask.dtype} of shape {mask.shape}, expected bool of {shape}")
+
+
+def check_fits_mask(owner: str, name: str, x: Any, mask: Any) -> None:
+    """Raise InputError unless `x` has the dtype and, but for axes of size 1, the shape of the floating `mask`."""
+    check_array(owner, "mask", mask, (...,))
+    check_array(owner, name, x, tuple("any" if size == 1 else size for size in mask.shape), mask)
 
 
 def check_target(owner: str, target: Any, shape: tuple[int, ...]) -> None:
@@ -142,24 +157,50 @@ def check_target(owner: str, target: Any, shape: tuple[int, ...]) -> None:
         )
 
 
+def check_scalar(owner: str, name: str, value: Any) -> None:
+    """Raise InputError unless `value` is one real number: a Python float, or an array without axes."""
+    dtype = getattr(value, "dtype", None)
+    number = isinstance(value, numbers.Real) or (dtype is not None and dtype.kind in "fiu")
+    shape = tuple(getattr(value, "shape", ()))
+    if shape or not number:
+        came = f"has shape {shape}" if shape else f"is {value!r}"
+        raise InputError(f"{owner}: {name} {came}, expected one real number, a float or an array without axes")
+
+
+def printable(text: Any) -> str:
+    """Text from outside (names of files and classes, metadata) on one line, and as it can do no harm: control characters,
+    line ends, signs that turn the direction of writing and what is no Unicode are shown as escapes."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """`repr` for a message: on one line, of a length that can be read, and of a number of any size."""
+    try:
+        text = printable(repr(value))
+    except ValueError:  # Python refuses to write a number of more than 4,300 digits
+        text = f"an integer of {value.bit_length()} bits"
+    return text if len(text) <= most else f"{text[: most - 20]} … {text[-10:]} ({len(text)} characters)"
+
+
 def check_choice(what: str, value: Any, choices: Iterable[str]) -> None:
     """Raise InputError that lists the choices, and the nearest one, unless `value` is among them."""
     choices = list(choices)
-    if value not in choices:
-        raise InputError(f"unknown {what} {value!r}{nearest(value, choices)}; choose one of {', '.join(choices)}")
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"unknown {what} {shown(value)}{nearest(value, choices)}; choose one of {', '.join(choices)}")
 
 
 def nearest(value: Any, choices: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing where no choice comes near."""
     by_lower = {choice.lower(): choice for choice in choices}
-    matches = difflib.get_close_matches(str(value).lower(), by_lower, n=1)
+    text = value.lower() if isinstance(value, str) else ""
+    matches = difflib.get_close_matches(text, by_lower, n=1) if len(text) < 100 else []
     return f" (did you mean {by_lower[matches[0]]!r}?)" if matches else ""
 
 
 def check_rate(owner: str, name: str, rate: float) -> None:
     """Raise InputError unless `rate` is a probability below one."""
     if not isinstance(rate, numbers.Real) or not 0.0 <= rate < 1.0:
-        raise InputError(f"{owner}: {name} is {rate!r}, expected a probability in [0, 1)")
+        raise InputError(f"{owner}: {name} is {shown(rate)}, expected a probability in [0, 1)")
 
 
 def check_positive(owner: str, **settings: float) -> None:
@@ -169,11 +210,36 @@ def check_positive(owner: str, **settings: float) -> None:
             raise InputError(f"{owner}: {name} is {value!r}, expected a number above 0")
 
 
+def check_path(owner: str, value: Any, expected: str = "the name of a file") -> None:
+    """Raise InputError unless `value` can name a file or folder."""
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{owner}: {shown(value)} was given, a {type(value).__name__}; expected {expected}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite real number, and one that a float holds."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def are_numbers(values: Any, count: int | None = None) -> bool:
+    """Whether it is a sequence (or an array of one axis) of finite numbers, `count` of them."""
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or isinstance(values, dict):
+        return False
+    return (count is None or len(values) == count) and all(map(is_number, values))
+
+
 def as_pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:
-    """(vertical, horizontal) of one integer or a pair. Raises InputError unless both are integers of at least `least`."""
+    """(vertical, horizontal) of one integer or a pair. Raises InputError unless both are integers from `least` to MOST_SIDE."""
     pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(v, int) and v >= least for v in pair):
-        raise InputError(f"{owner}: {name} is {value!r}, expected an integer of at least {least}, or a pair of them")
+    if len(pair) != 2 or not all(isinstance(v, int) and least <= v <= MOST_SIDE for v in pair):
+        raise InputError(
+            f"{owner}: {name} is {shown(value)}, expected an integer from {least} to {MOST_SIDE}, or a pair of them"
+        )
     return pair[0], pair[1]
 
 

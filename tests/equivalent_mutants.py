@@ -165,6 +165,22 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "X, whole = (tiles.swapaxes(0, 1).reshape(-1, 2 ** TILE * O), (B, H + -H % TILE, W + -W % TILE, O))",
         ): "4 ** 2 is 2 ** 4",
     },
+    "kernels/cpu/relu": {
+        (
+            "_forward",
+            "comparison",
+            "y[i] = zero if x[i] <= zero else x[i]",
+            "y[i] = zero if x[i] < zero else x[i]",
+        ): "x = 0 is itself the zero",
+    },
+    "kernels/cpu/gelu": {
+        (
+            "",
+            "off by one",
+            "FAR = 100",
+            "FAR = 101",
+        ): "tanh is 1 to the last digit from far below it",
+    },
     "models/attention": {
         (
             "MultiHeadAttention.forward",

@@ -152,7 +152,8 @@ class Trials:
             self.untested += left + at_import
             return
         # Once more what nothing has noticed, in a package that is imported with the fault.
-        left = yield from self._stage(module, usable[0], left)
+        nearest = [stage for stage in usable if stage.files == usable[0].files][-1]
+        left = yield from self._stage(module, nearest, left)
         for mutant in every:
             if mutant in left or mutant in at_import:
                 yield mutant, usable[-1], Outcome("passed", 0, 0.0, "")

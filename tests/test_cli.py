@@ -1,6 +1,7 @@
 """The command line: mvnp/cli."""
 
 import importlib
+import json
 import os
 import re
 import shlex
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,7 +74,51 @@ def test_help_names_every_command(call):
     assert call() == (status, out, err)
     for name, command in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(command.SUMMARY)}$", out, re.MULTILINE)
-    assert "MVNP_BACKEND" in out
+    package = Path(mvnp.__file__).parent
+    texts = (file.read_text(encoding="utf-8") for file in package.rglob("*.py"))
+    read = {name for text in texts for name in re.findall(r'"(MVNP_[A-Z]+)"', text)}
+    assert {"MVNP_BACKEND", "MVNP_KERNELS", "MVNP_CONVOLUTION", "MVNP_THREADS"} <= read
+    for name in (*read, "HF_HUB_OFFLINE", "NUMBA_CACHE_DIR", "VISUAL", "EDITOR"):
+        assert name in out, f"mvnp --help does not name {name}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["classify", "x.png", "--wieghts", "w"], "unexpected argument '--wieghts' (did you mean '--weights'?)"),
+        (["visualize", "--ot", "x"], "unexpected argument '--ot' (did you mean '--out'?)"),
+        (["features", "--bacth=3"], "unexpected argument '--bacth=3' (did you mean '--batch'?)"),
+        (["train", "--epochs", "9" * 5000], "(5002 characters) is too large, expected at most 1000000000000"),
+        (["train", "--dim", "1e5"], "'1e5' is not a whole number of at least 1"),
+        (["train", "--mlp-ratio", "1e308"], "mlp_ratio is 1e+308, expected at most 1048576"),
+        (["train", "--dim", "2000000"], "dim is 2000000, expected at most 1048576"),
+        (
+            ["train", "--windows", "8", "8", "99999999", "7"],
+            "four integers of at least 1, one for each level, at most 4096",
+        ),
+        (["train", "--depths", "1", "1", "1", "1000000"], "make about 2e+11 parameters, expected at most 1e+11"),
+        (["train", "--dim", "100000"], "parameters, expected at most 1e+11"),
+    ],
+)
+def test_typos_come_first_and_large_numbers_are_refused_at_once(arguments, message, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(call(*arguments), message)
+
+
+def test_the_terminal_is_safe_from_names(call):
+    result = call("classify", "\x1b[2Jgone\r\u202e.png", "--weights", "gone.safetensors")
+    assert_refused(result, r"\x1b[2Jgone\r\u202e.png: there is no such file")
+
+
+@pytest.mark.parametrize("value", ["²", "0", "-1", "1.5", "9" * 50, "two"])
+def test_threads_that_cannot_be(value, call, monkeypatch):
+    from mvnp.execution import parallel
+
+    monkeypatch.setattr(parallel, "_chosen", None)
+    monkeypatch.setenv("MVNP_THREADS", value)
+    parallel._default_threads.cache_clear()
+    assert_refused(call("info"), f"MVNP_THREADS is {value!r}, expected an integer from 1 to 1024")
+    parallel._default_threads.cache_clear()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -123,6 +169,18 @@ def test_models(call):
         assert rows[name][0] == f"{model.parameter_count:,}"
 
 
+def test_models_that_fit_a_pattern(call):
+    status, out, err = call("models", "*T*", "demo", "--json", "--num-classes", 7, "--channels", 2)
+    assert (status, err) == (0, "")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [each["model"] for each in found] == ["mamba_vision_T", "mamba_vision_T2", "demo"]
+    for each in found:
+        model = mvnp.create_model(each["model"], num_classes=7, in_chans=2, allocate=False)
+        assert (each["parameters"], each["input"][0], each["num_classes"]) == (model.parameter_count, 2, 7)
+    assert [each["top1"] for each in found] == [82.3, 82.7, None]
+    assert_refused(call("models", "vit*"), "unknown model 'vit*'; choose one of mamba_vision_T, ")
+
+
 def test_every_variant_has_its_accuracy():
     assert list(TOP_1) == list(VARIANTS)
 
@@ -138,6 +196,10 @@ def test_info(call, monkeypatch):
     assert rows["backend"] == "numpy (MVNP_BACKEND is not set)"
     assert "OMP_NUM_THREADS=3" in rows["cpus"]
     assert os.path.isfile(os.path.join(rows["fashion-mnist-small"], "train-images-idx3-ubyte.gz"))
+    assert re.search(
+        r" \S+, kernel \S+, threads \d+$", next(line for line in out.splitlines() if line.startswith("matrix library"))
+    )
+    assert "OMP_NUM_THREADS=3" in rows["switches"]
     assert {"scipy", "matplotlib", "pillow", "tqdm", "cupy", "system", "fashion-mnist"} <= set(rows)
 
 
@@ -154,8 +216,18 @@ def test_info_about_a_gpu(call, monkeypatch):
     assert re.search(r"^backend +cupy .*\ngpu +GPU number 1, 24 GiB, 2 in all$", out, re.MULTILINE)
 
 
-def test_check(call):
+def test_check_prints_a_line_a_layer(call):
     status, out, err = call("check", "linear", "softmax")
+    assert (status, err) == (0, "")
+    header, linear, softmax, _, last = out.splitlines()
+    assert header.split() == ["layer", "worst", "of", "error", "ok"]
+    assert re.fullmatch(r"linear +2 cases, 5 tensors +\d\.\de-1\d  yes", linear)
+    assert re.fullmatch(r"softmax +1 case, 1 tensor +\d\.\de-1\d  yes", softmax)
+    assert last.startswith("3 cases of 2 layers and parts, 6 tensors: all right; largest error ")
+
+
+def test_check_of_each_tensor(call):
+    status, out, err = call("check", "linear", "softmax", "--verbose")
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert lines[0].split() == ["layer", "tensor", "error", "ok"]
@@ -165,7 +237,7 @@ def test_check(call):
 
 
 def test_check_shows_the_worst_of_many_tensors_or_all(call):
-    short, long = call("check", "block")[1], call("check", "block", "--all")[1]
+    short, long = call("check", "block", "--verbose")[1], call("check", "block", "--all")[1]
     assert sum("(of 18)" in line for line in short.splitlines() if line.startswith("block, mixer")) == 1
     assert sum(line.startswith("block, mixer") for line in long.splitlines()) == 18
 
@@ -180,6 +252,11 @@ def test_check_that_finds_a_wrong_gradient(call, monkeypatch):
     inputs = {"x": np.array([0.5, -1.0])}
     monkeypatch.setattr(layer_checks, "LAYER_CASES", [layer_checks._pair("silu", "", silu_forward, wrong, inputs)])
     status, out, err = call("check", "silu")
+    assert (status, err) == (1, "")
+    assert re.search(
+        r"^silu +1 case, 1 tensor +\S+  WRONG\n    silu, x: ∂y\[\d\]/∂x\[\d\]: backward \S+, diff", out, re.MULTILINE
+    )
+    status, out, err = call("check", "silu", "--verbose")
     assert (status, err) == (1, "")
     assert re.search(r"^silu +x +\S+  WRONG\n    ∂y\[\d\]/∂x\[\d\]: backward \S+, differences \S+$", out, re.MULTILINE)
     assert "1 tensors: 1 WRONG" in out
@@ -406,7 +483,7 @@ def test_ctrl_c_saves_and_the_run_goes_on(data, tmp_path):
     [
         ("modles", ["unknown command 'modles' (did you mean 'models'?)", ", ".join(COMMANDS)]),
         ("--versoin", ["'--versoin' (did you mean '--version'?)", "See mvnp --help."]),
-        ("models extra", ["unexpected argument 'extra'", "See mvnp models --help."]),
+        ("models extra", ["unknown model 'extra'; choose one of mamba_vision_T, "]),
         ("check selective-scan", ["unknown layer 'selective-scan' (did you mean 'selective_scan'?)", "conv2d"]),
         ("check --tolerance small", ["--tolerance", "'small' is not a number"]),
         ("check --tolerance nan", ["'nan' is not a number of at least 0"]),

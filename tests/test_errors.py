@@ -207,3 +207,54 @@ def test_dtype_that_parameters_cannot_have(dtype):
     with pytest.raises(InputError) as caught:
         check_dtype("Model", dtype)
     assert str(caught.value) == f"Model: dtype is {dtype!r}, expected one of float32, float64"
+
+
+def test_an_array_that_may_be_absent():
+    x = np.zeros((2, 3))
+    errors.check_arrays("Layer", "bias", x=(x, "BC"), bias=(None, "C"))
+    with pytest.raises(InputError, match=r"^Layer: weight is a NoneType, expected an array \(C,\)"):
+        errors.check_arrays("Layer", "bias", weight=(None, "C"), bias=(None, "C"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.zeros(3), r"Layer: dloss has shape \(3,\), expected one real number, a float or an array without axes"),
+        ("1", "Layer: dloss is '1', expected one real number"),
+        (None, "Layer: dloss is None, expected one real number"),
+        (1j, r"Layer: dloss is 1j, expected one real number"),
+    ],
+)
+def test_one_number(value, message):
+    for number in (1, 2.5, np.float32(3), np.array(4.0), np.array(5)):
+        errors.check_scalar("Layer", "dloss", number)
+    with pytest.raises(InputError, match=message):
+        errors.check_scalar("Layer", "dloss", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("tabby cat", "tabby cat"),
+        ("größe 猫", "größe 猫"),
+        ("\x1b[31mred\n", r"\x1b[31mred\n"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("a\udcffb", r"a\udcffb"),
+    ],
+)
+def test_text_from_outside_does_no_harm(text, shown):
+    assert errors.printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3, "3"),
+        ("x\n", r"'x\n'"),
+        ("9" * 5000, f"'{'9' * 59} … {'9' * 9}' (5002 characters)"),
+        (10**5000, "an integer of 16610 bits"),
+    ],
+    ids=["a number", "a line end", "a long text", "a long number"],
+)
+def test_values_in_messages_have_a_length_that_can_be_read(value, text):
+    assert errors.shown(value) == text

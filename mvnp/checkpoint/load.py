@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, InputError, check_dtype
+from ..errors import CheckpointError, InputError, check_dtype, check_path
 from . import content
 from .arrays import parse_metadata, read_safetensors
 from .npz import METADATA, read_npz
@@ -59,6 +59,7 @@ def load_checkpoint(
     "_orig_mod.", and any other in front of the keys of a model that we know). Raises CheckpointError for a file of another
     kind, a damaged one, or one without what was asked for; FileNotFoundError.
     """
+    check_path("load_checkpoint", path, "the name of a file of weights")
     weights = read_weights(path, ema=ema, entry=entry)
     for key, reason in weights.unreadable.items():
         raise CheckpointError(f"{path}: {shown(key)} {reason}")

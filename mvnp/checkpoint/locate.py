@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, nearest
+from ..errors import InputError, check_path, nearest
 from ..models.variants import VARIANTS
 from .arrays import bounded_integer
 from .hub import REPOSITORIES, find_on_hub
@@ -48,6 +48,7 @@ class Located:
 
 def locate(source: str | os.PathLike[str]) -> Located:
     """The file that `source` stands for. What exists on the disk goes before names of variants and repositories."""
+    check_path("load_pretrained", source, "a file of weights, a folder, a hub repository or a variant's name")
     text = os.fspath(source)
     path = Path(text)
     if path.is_dir():

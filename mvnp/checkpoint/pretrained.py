@@ -119,9 +119,10 @@ def read_pretrained(
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     kept = getattr(model, "num_classes", None) == plan.classes_in_file
-    return Pretrained(
-        cast(MambaVision, model), plan.variant, plan.classes if kept else None, plan.images, (*weights.notes, *notes)
-    )
+    classes = plan.classes if kept else None
+    if isinstance(model, MambaVision):
+        model.know(classes, _preparation(plan.images, model.in_chans))
+    return Pretrained(cast(MambaVision, model), plan.variant, classes, plan.images, (*weights.notes, *notes))
 
 
 def save_pretrained(
@@ -146,6 +147,7 @@ def save_pretrained(
             f"save_pretrained: the model is a {type(model).__name__}, expected a MambaVision or a Backbone; the arrays of"
             " another layer are saved by mvnp.checkpoint.save_arrays(path, layer.state_dict())"
         )
+    model.check_filled("save")
     if variant is not None:
         variant_named(variant)
     logits = getattr(model, "num_classes", 0)
@@ -393,6 +395,17 @@ def _images_noted(images: Any) -> dict[str, Any] | None:
     if not isinstance(images, dict):
         return None
     return {name: tuple(value) if isinstance(value, list) else value for name, value in images.items()}
+
+
+def _preparation(images: Mapping[str, Any] | None, channels: int) -> Any:
+    """The ImageTransform with these arguments; None where nothing is known, or what is said makes no sense."""
+    from ..data import ImageTransform
+
+    try:
+        transform = ImageTransform(**(images or {}))
+    except (TypeError, InputError):
+        return None
+    return transform if images is not None and transform.channels == channels else None
 
 
 def _images_of(variant: Variant) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from .arguments import Parser, number
 
 if TYPE_CHECKING:
-    from ..check.gradcheck import Report
+    from ..check.gradcheck import Comparison, Report
 
 SUMMARY = "check the gradient of every layer against differences"
 
@@ -25,6 +26,7 @@ EXAMPLES = """\
 examples:
   mvnp check                         all of them
   mvnp check conv2d selective_scan   two layers
+  mvnp check conv2d --verbose        each case of a layer, each of its tensors
   mvnp check model --all             every tensor of the small model
 
 The exit status is 0 if all are right, 1 if one is wrong."""
@@ -41,21 +43,28 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--tolerance", type=number, default=1e-7, metavar="X", help="largest error that counts as right (default: 1e-7)"
     )
-    parser.add_argument("--all", action="store_true", help=f"show every tensor, also of cases with more than {SHOWN}")
+    parser.add_argument("--verbose", action="store_true", help="a line for each tensor of each case")
+    parser.add_argument("--all", action="store_true", help=f"--verbose, also for cases with more than {SHOWN} tensors")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from ..check.layer_checks import select_cases
 
     begin = time.monotonic()
-    cases = select_cases(arguments.layers)
-    reports = []
-    width = max(len(case.name) for case in cases)
-    print(_ROW.format("layer", "tensor", "error", "ok", width=width))
-    for case in cases:
-        report = case.run(arguments.tolerance)
-        reports.append(report)
-        _show(report, width, arguments.all)
+    cases, verbose = select_cases(arguments.layers), arguments.verbose or arguments.all
+    reports: list[Report] = []
+    names = [case.name if verbose else case.layer for case in cases]
+    width = max(map(len, names))
+    print(_ROW.format("layer", "tensor" if verbose else "worst of", "error", "ok", width=width))
+    for layer, same in groupby(cases, key=lambda case: case.layer):
+        found = []
+        for case in same:
+            found.append(case.run(arguments.tolerance))
+            if verbose:
+                _show(found[-1], width, arguments.all)
+        reports += found
+        if not verbose:
+            _show_layer(layer, found, width)
     wrong = sum(comparison.error > report.tolerance for report in reports for comparison in report.comparisons)
     tensors = sum(len(report.comparisons) for report in reports)
     layers = len({case.layer for case in cases})
@@ -65,6 +74,18 @@ def run(arguments: argparse.Namespace) -> int:
         f" {time.monotonic() - begin:.1f} s"
     )
     return 1 if wrong else 0
+
+
+def _show_layer(layer: str, reports: list[Report], width: int) -> None:
+    """One line, and what is wrong below it."""
+    comparisons = [comparison for report in reports for comparison in report.comparisons]
+    worst, right = max(comparison.error for comparison in comparisons), all(report.ok for report in reports)
+    cases = f"{len(reports)} case{'s' * (len(reports) > 1)}, {len(comparisons)} tensor{'s' * (len(comparisons) > 1)}"
+    print(_ROW.format(layer, cases, f"{worst:.1e}", "yes" if right else "WRONG", width=width), flush=True)
+    for report in reports:
+        for comparison in report.comparisons:
+            if comparison.error > report.tolerance:
+                print(f"    {report.name}, {comparison.tensor}: {_values(comparison)}")
 
 
 def _show(report: Report, width: int, everything: bool) -> None:
@@ -77,4 +98,8 @@ def _show(report: Report, width: int, everything: bool) -> None:
             verdict = "yes" if right else "WRONG"
             print(_ROW.format(report.name, tensor, f"{comparison.error:.1e}", verdict, width=width), flush=True)
         if not right:
-            print(f"    {comparison.where}: backward {comparison.analytic:.7e}, differences {comparison.numeric:.7e}")
+            print(f"    {_values(comparison)}")
+
+
+def _values(comparison: Comparison) -> str:
+    return f"{comparison.where}: backward {comparison.analytic:.7e}, differences {comparison.numeric:.7e}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DataError
+from ..errors import printable
 from .arguments import Parser, table, whole
 from .weights import (
     add_picture_options,
@@ -38,17 +39,21 @@ examples:
   mvnp classify cat.jpg --weights mambavision_tiny_1k.pth.tar
   mvnp classify photos --weights nvidia/MambaVision-T-1K --top 1
   mvnp classify photos --weights runs/best.safetensors --json
+  mvnp classify photos --weights W --top 1 --csv
 
 Names come from the weights, or from --classes; of a thousand classes without
 names they are ImageNet's. --json gives one object a line:
   {"file": "cat.jpg", "classes": [{"class": 281, "name": "tabby cat",
-  "probability": 0.57}, ...]}, or {"file": ..., "error": ...}"""
+  "probability": 0.57}, ...]}, or {"file": ..., "error": ...} where it cannot be
+read. --csv gives one row a picture, its error in the last column."""
 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture, or folder of pictures")
     parser.add_argument("--top", type=whole(1), default=5, metavar="N", help="classes to show for each (default: 5)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, instead of tables")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="one JSON object a line, instead of tables")
+    shown.add_argument("--csv", action="store_true", help="one row a picture, for a spreadsheet, instead of tables")
     parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
     add_weights_options(parser)
     add_picture_options(parser)
@@ -66,21 +71,21 @@ def run(arguments: argparse.Namespace) -> int:
     check_head(pretrained.model)
     names = class_names(pretrained, arguments.classes)
     transform = open_transform(arguments, pretrained)
-    left_out, show = 0, _show_json if arguments.json else _show
+    left_out, whole = 0, arguments.json or arguments.csv
+    top = min(arguments.top, pretrained.model.num_classes)
+    show = _show_json if arguments.json else partial(_show_csv, top) if arguments.csv else _show
     limit = arguments.picture_limit
+    if arguments.csv:
+        _print_row(["file", *(f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "name", "share")), "error"])
     for prediction in classify(pretrained.model, files, transform, arguments.top, arguments.batch, limit):
+        if prediction.error is None or whole:
+            show(prediction, names)
         if prediction.error is not None:
             left_out += 1
-            _tell_broken(prediction.error, alone=len(files) == 1)
-        if prediction.error is None or arguments.json:
-            show(prediction, names)
+            if len(files) == 1:
+                raise prediction.error
+            report_broken(0, prediction.error)
     return status_of(left_out, files)
-
-
-def _tell_broken(error: DataError, alone: bool) -> None:
-    if alone:
-        raise error
-    report_broken(0, error)
 
 
 def _show(prediction: Prediction, names: tuple[str, ...] | None) -> None:
@@ -88,7 +93,7 @@ def _show(prediction: Prediction, names: tuple[str, ...] | None) -> None:
         [f"{share:8.2%}", str(index), names[index] if names else ""]
         for index, share in zip(prediction.classes, prediction.probabilities, strict=True)
     ]
-    print(f"{_printable(prediction.file)}\n{table(rows[0], rows[1:], right=(0, 1))}\n", flush=True)
+    print(f"{printable(prediction.file)}\n{table(rows[0], rows[1:], right=(0, 1))}\n", flush=True)
 
 
 def _show_json(prediction: Prediction, names: tuple[str, ...] | None) -> None:
@@ -101,6 +106,19 @@ def _show_json(prediction: Prediction, names: tuple[str, ...] | None) -> None:
             for index, share in zip(prediction.classes, prediction.probabilities, strict=True)
         ]
     print(json.dumps(shown), flush=True)
+
+
+def _show_csv(top: int, prediction: Prediction, names: tuple[str, ...] | None) -> None:
+    cells: list[object] = [str(prediction.file)]
+    for index, share in zip(prediction.classes, prediction.probabilities, strict=True):
+        cells += [index, names[index] if names else "", f"{share:.6f}"]
+    _print_row([*cells, *[""] * (1 + 3 * top - len(cells)), prediction.error or ""])
+
+
+def _print_row(cells: list[object]) -> None:
+    from ..inference.csv_row import csv_row
+
+    print(csv_row(cells), end="", flush=True)
 
 
 def _printable(file: Path) -> str:

@@ -19,7 +19,8 @@ from typing import Any
 
 from ..atomic import drop_empty_folders
 from ..backend import current_module
-from ..errors import DataWarning, MvnpError, check_choice
+from ..errors import DataWarning, MvnpError, check_choice, printable
+from ..execution.parallel import threads
 from ..execution.scratch import keep_freed_memory
 from ..kernels import convolution_method, kernels_on
 from ..version import __version__
@@ -74,6 +75,12 @@ environment:
   MVNP_BACKEND=numpy    compute on the CPU (the default)
   MVNP_BACKEND=cupy     compute on an NVIDIA GPU, where CuPy is installed
   MVNP_KERNELS=off      array code alone, without kernels for the CPU or GPU
+  MVNP_CONVOLUTION=X    how kernels convolve: auto (the default), im2col, winograd
+  MVNP_THREADS=N        threads that share a batch (default: one for each core)
+  HF_HUB_OFFLINE=1      weights from the hub's cache alone
+  NUMBA_CACHE_DIR=DIR   where compiled kernels are kept; else XDG_CACHE_HOME, or
+                        ~/.cache
+  VISUAL, EDITOR        the editor of mvnp learn --edit
 
 To begin: `mvnp demo` trains a small model in a few minutes and writes a page of
 pictures."""
@@ -126,6 +133,7 @@ def _run(arguments: list[str]) -> int:
     current_module()  # an MVNP_BACKEND that cannot be used is told before any work is done
     kernels_on()  # and so is an MVNP_KERNELS
     convolution_method()  # or an MVNP_CONVOLUTION
+    threads()  # or an MVNP_THREADS
     keep_freed_memory()
     with warnings.catch_warnings():
         warnings.simplefilter("default", DataWarning)
@@ -156,8 +164,12 @@ class _Warnings:
 def _failed(message: str, status: int = FAILED) -> int:
     if sys.stderr is not None:  # it is, where the shell has closed it
         with contextlib.suppress(OSError):
-            print(f"mvnp: {message}", file=sys.stderr, flush=True)
+            print(f"mvnp: {_lines(message)}", file=sys.stderr, flush=True)
     return status
+
+
+def _lines(message: str) -> str:
+    return "\n".join(map(printable, message.split("\n")))
 
 
 def _described(error: OSError) -> str:

@@ -133,9 +133,11 @@ def _show(files: list[Path], found: Pretrained, size: tuple[int, int] | None, fe
     sides = "height, width" if size is None else f"{size[0]}, {size[1]}"
     pooled = f"pooled (batch, {8 * model.config['dim']})"
     if isinstance(model, Backbone):
-        outputs = ", ".join(f"stage_{index} (batch, {model.channels[index]}, …)" for index in model.out_indices)
+        outputs = ", ".join(
+            f"stage{index} (batch, {width}, …)" for index, width in zip(model.out_indices, model.channels, strict=True)
+        )
     elif features:
-        outputs = f"stage_0 to stage_3, {pooled}"
+        outputs = f"stage0 to stage3, {pooled}"
     else:
         outputs = f"logits (batch, {model.num_classes})" if model.head else pooled
     kind = found.variant or f"a {type(model).__name__} of no released variant"

@@ -40,7 +40,7 @@ The file is written whole or not at all. It takes memory for one batch only; the
 disk holds everything twice for a moment. Of mamba_vision_T at 224 the stages of
 a picture are 1.9 MB, the pooled vector is 2.6 kB."""
 
-ARRAYS = ("pooled", "stage1", "stage2", "stage3", "stage4")
+ARRAYS = ("pooled", "stage0", "stage1", "stage2", "stage3")
 
 
 def add_arguments(parser: Parser) -> None:

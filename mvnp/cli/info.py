@@ -8,6 +8,7 @@ import platform
 import sys
 from importlib import metadata
 
+from ..errors import printable
 from .arguments import Parser, table
 
 SUMMARY = "show versions, backend, CPU, and where the data is"
@@ -30,6 +31,12 @@ CUPY_PACKAGES = ("cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x", "cupy")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
+SWITCHES = (
+    *("MVNP_BACKEND", "MVNP_KERNELS", "MVNP_CONVOLUTION", "MVNP_THREADS", "HF_HUB_OFFLINE", "NUMBA_CACHE_DIR"),
+    *("XDG_CACHE_HOME", *THREAD_VARIABLES, "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "NUMBA_DISABLE_JIT"),
+)
+
+
 def add_arguments(parser: Parser) -> None:
     """None but --help."""
 
@@ -47,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("python", f"{platform.python_version()}, {sys.executable}"),
         ("system", platform.platform()),
         ("numpy", f"{np.__version__}, BLAS: {_blas()}"),
+        *_matrix_libraries(),
         *((name, _version(name) or "not installed") for name in LIBRARIES),
         ("cupy", _cupy()),
         ("backend", f"{backend_name()} ({_setting('MVNP_BACKEND')})"),
@@ -56,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("convolution", f"{convolution_method()} ({_setting('MVNP_CONVOLUTION')})"),
         ("threads", f"{threads()} ({_setting('MVNP_THREADS')})"),
         ("cpus", _cpus()),
+        ("switches", ", ".join(_switches()) or "none set"),
         *_data(),
     ]
     print(table(rows[0], rows[1:]))
@@ -97,6 +106,23 @@ def _blas() -> str:
     built = np.show_config(mode="dicts") or {}
     blas = built.get("Build Dependencies", {}).get("blas", {})
     return " ".join(str(blas[key]) for key in ("name", "version") if blas.get(key)) or "unknown"
+
+
+def _matrix_libraries() -> list[tuple[str, str]]:
+    """What multiplies matrices in this process: the library, its kernel for this processor, its threads."""
+    from threadpoolctl import ThreadpoolController
+
+    rows = []
+    for library in ThreadpoolController().select(user_api="blas").info():
+        kernel = library.get("architecture") or "unknown"
+        name = " ".join(str(library[key]) for key in ("internal_api", "version") if library.get(key))
+        rows.append(("matrix library", f"{name}, kernel {kernel}, threads {library['num_threads']}"))
+    return rows or [("matrix library", "unknown: threadpoolctl does not know it")]
+
+
+def _switches() -> list[str]:
+    """All variables that change what mvnp does, and are set."""
+    return [f"{name}={printable(os.environ[name])}" for name in SWITCHES if os.environ.get(name)]
 
 
 def _cupy() -> str:

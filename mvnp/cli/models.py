@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
+from fnmatch import fnmatchcase
+from typing import Any
 
-from .arguments import Parser, table
+from ..errors import check_choice
+from .arguments import Parser, table, whole
 
 SUMMARY = "list the models with their size, cost and published accuracy"
 
-USAGE = "mvnp models"
+USAGE = "mvnp models [PATTERN ...] [options]"
 
 DESCRIPTION = """\
 List the models: the released variants of MambaVision, and small ones for
@@ -16,8 +20,10 @@ training from scratch. `mvnp train --model NAME` takes any of them, and in
 Python mvnp.create_model(NAME) the released ones."""
 
 EXAMPLES = """\
-example:
-  mvnp models"""
+examples:
+  mvnp models
+  mvnp models "*21k*" demo --num-classes 10
+  mvnp models --json"""
 
 # ImageNet-1K top-1 in percent, single crop: arXiv:2407.08083, table 1 and, pretrained on ImageNet-21K, the release's table.
 TOP_1 = {
@@ -43,32 +49,65 @@ top-1       percent right on ImageNet-1K, as published for the official weights;
 
 
 def add_arguments(parser: Parser) -> None:
-    """None but --help."""
+    parser.add_argument(
+        "patterns", nargs="*", default=["*"], metavar="PATTERN", help="names; * and ? stand for letters (default: all)"
+    )
+    parser.add_argument("--num-classes", type=whole(0), metavar="N", help="count with N classes instead; 0: no head")
+    parser.add_argument("--channels", type=whole(1), metavar="N", help="count with images of N channels instead")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, instead of a table")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from ..costs.cost import model_cost
     from ..models.mambavision import MambaVision
-    from ..models.variants import VARIANTS, create_model
+    from ..training.presets import PRESETS, find_preset
+
+    rows = []
+    for name in _chosen(arguments.patterns):
+        preset = find_preset(name)
+        data = {"in_chans": 1, "num_classes": 10} if name in PRESETS else {}
+        given = {"in_chans": arguments.channels, "num_classes": arguments.num_classes}
+        data |= {option: value for option, value in given.items() if value is not None}
+        model = MambaVision(**{**preset.model, **data, "allocate": False})
+        cost = model_cost(model, preset.image_size)
+        found = {
+            "model": name,
+            "parameters": cost.parameters,
+            "flops": cost.flops,
+            "input": [model.in_chans, preset.image_size, preset.image_size],
+            "num_classes": model.num_classes,
+            "top1": TOP_1.get(name),
+        }
+        if arguments.json:
+            print(json.dumps(found), flush=True)
+        rows.append(found)
+    if not arguments.json:
+        print(table(["model", "parameters", "GMACs", "input", "top-1"], map(_row, rows), right=(1, 2, 3, 4)))
+        print(f"\n{NOTES}")
+    return 0
+
+
+def _chosen(patterns: list[str]) -> list[str]:
+    """The names that fit, in their order. Raises InputError for a pattern that fits none."""
+    from ..models.variants import VARIANTS
     from ..training.presets import PRESETS
 
-    def row(name: str, model: MambaVision, image_size: int, top_1: str) -> list[str]:
-        cost = model_cost(model, image_size)
-        return [
-            name,
-            f"{cost.parameters:,}",
-            f"{cost.flops / 2e9:.{2 if cost.flops > 2e9 else 3}f}",
-            f"{image_size}x{image_size}",
-            top_1,
-        ]
+    names, chosen = [*VARIANTS, *PRESETS], set()
+    for pattern in patterns:
+        fitting = [name for name in names if fnmatchcase(name.lower(), pattern.lower())]
+        if not fitting:
+            check_choice("model", pattern, names)
+        chosen.update(fitting)
+    return [name for name in names if name in chosen]
 
-    rows = [
-        row(name, create_model(name, allocate=False), variant.input_size, f"{TOP_1[name]:.1f}")
-        for name, variant in VARIANTS.items()
+
+def _row(found: dict[str, Any]) -> list[str]:
+    flops, (_, height, width) = found["flops"], found["input"]
+    top_1 = "-" if found["top1"] is None else f"{found['top1']:.1f}"
+    return [
+        found["model"],
+        f"{found['parameters']:,}",
+        f"{flops / 2e9:.{2 if flops > 2e9 else 3}f}",
+        f"{height}x{width}",
+        top_1,
     ]
-    for name, preset in PRESETS.items():
-        model = MambaVision(**{**preset.model, "in_chans": 1, "num_classes": 10, "allocate": False})
-        rows.append(row(name, model, preset.image_size, "-"))
-    print(table(["model", "parameters", "GMACs", "input", "top-1"], rows, right=(1, 2, 3, 4)))
-    print(f"\n{NOTES}")
-    return 0

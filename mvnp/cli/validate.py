@@ -57,6 +57,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path(DEFAULT_OUT), metavar="F.json", help=f"the result as JSON (default: {DEFAULT_OUT})"
     )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="a row for each picture: its class, what it was taken for")
     parser.add_argument("--confusion", type=Path, metavar="FILE", help="what was taken for what, as a .csv or a .png file")
     parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
     parser.add_argument("--restart", action="store_true", help="begin anew, though one was interrupted")
@@ -78,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not out.absolute().parent.is_dir() or out.is_dir():
         what = f"{out} is a folder" if out.is_dir() else f"there is no folder {out.parent}"
         raise InputError(f"--out is to be a file in a folder that exists, and {what}")
+    if arguments.csv is not None and not arguments.csv.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {arguments.csv.parent} to write {arguments.csv.name} to; make it first")
     if arguments.confusion is not None:
         from ..visualize.pages.confusion import check_confusion_file, write_confusion
 
@@ -101,9 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"the {len(found.files)} {part} pictures that the run in {root} held out")
     else:
         found = find_class_folders(arguments.folder, count, names, imagenet)
-    for option, file in (("--out", out), ("--confusion", arguments.confusion)):
+    for option, file in (("--out", out), ("--confusion", arguments.confusion), ("--csv", arguments.csv)):
         if file is not None:
-            check_output(option, file, found.files, report=option == "--out")
+            check_output(option, file, [*read, *found.files], report=option == "--out")
     say_passed_over(found.passed_over)
     transform = open_transform(arguments, pretrained)
     state_file = out.with_name(f"{out.name}.state")
@@ -134,6 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
     _write_report(out, arguments, pretrained.variant, transform, validation)
     if arguments.confusion is not None:
         write_confusion(arguments.confusion, validation)
+    if arguments.csv is not None:
+        _write_csv(arguments.csv, validation, names)
     ValidationState.remove(state_file)
     _show(validation)
     print(f"\n{out} has this as JSON")
@@ -156,6 +161,21 @@ def _write_report(
         "preparation": asdict(transform),
     }
     write_bytes(out, (json.dumps({**about, **validation.to_dict()}, indent=1) + "\n").encode("utf-8", "surrogateescape"))
+
+
+def _write_csv(path: Path, validation: Validation, names: tuple[str, ...] | None) -> None:
+    """A row for each picture, in the order of the folders. `rank` counts the classes that were likelier than the right one."""
+    from ..atomic import write_bytes
+    from ..inference.csv_row import csv_row
+
+    found, rows = validation.found, [csv_row(["file", "folder", "class", "predicted", "predicted_name", "rank", "error"])]
+    folder_of = dict(zip(found.classes, found.folders, strict=True))
+    for position, (file, label) in enumerate(zip(found.files, found.labels.tolist(), strict=True)):
+        best, rank = int(validation.best[position]), int(validation.rank[position])
+        read = rank >= 0
+        answer = [best, names[best] if names else folder_of.get(best, ""), rank] if read else ["", "", ""]
+        rows.append(csv_row([file, folder_of[label], label, *answer, validation.broken.get(position, "")]))
+    write_bytes(path, "".join(rows).encode("utf-8", "surrogateescape"))
 
 
 def _show(validation: Validation) -> None:

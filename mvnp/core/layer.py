@@ -23,10 +23,10 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..backend import Array, from_numpy, to_numpy
-from ..errors import CheckpointError, check_dtype
+from ..errors import CheckpointError, InputError, check_dtype
 from .param import Param
 from .state import listed, mismatches
-from .tape import Tape
+from .tape import Tape, TapeError
 from .tree import tree
 
 Self = TypeVar("Self", bound="Layer")
@@ -58,7 +58,9 @@ class Layer:
     def backward(self, dy: Array, tape: Tape) -> Array:
         raise NotImplementedError
 
-    def __call__(self, x: Array, tape: Tape | None = None) -> Array:
+    def __call__(self, x: Array, tape: Tape | None = None) -> np.ndarray:
+        if tape is not None and not isinstance(tape, Tape):
+            raise InputError(f"{self.label}: tape is {tape!r}, expected an mvnp.Tape to record on, or None to record nothing")
         return self.forward(x, tape)
 
     def record(self, tape: Tape | None, result: tuple[Array, Any]) -> Array:
@@ -87,7 +89,7 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers right below this one, with their names."""
-        for name, value in vars(self).items():
+        for name, value in list(vars(self).items()):  # a list: another thread may note something meanwhile
             yield from _layers_in(self.key_of.get(name, name), value)
 
     def named_layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
@@ -99,7 +101,7 @@ class Layer:
     def named_state(self) -> Iterator[tuple[str, Param]]:
         """Every parameter and buffer with its key, in a fixed order."""
         for path, layer in self.named_layers():
-            for name, value in vars(layer).items():
+            for name, value in list(vars(layer).items()):
                 if isinstance(value, Param):
                     yield _join(path, layer.key_of.get(name, name)), value
 
@@ -117,14 +119,34 @@ class Layer:
         """How many numbers are trained."""
         return sum(param.size for _, param in self.named_parameters())
 
-    def gradients(self, tape: Tape) -> dict[str, Array]:
-        """{key: gradient} of every parameter that a backward on `tape` has reached."""
-        grads = ((key, tape.gradient(param)) for key, param in self.named_parameters())
-        return {key: gradient for key, gradient in grads if gradient is not None}
+    def gradients(self, tape: Tape) -> dict[str, np.ndarray]:
+        """{key: gradient} of every parameter that a backward on `tape` has reached. Raises TapeError where it reached none."""
+        if not isinstance(tape, Tape):
+            raise InputError(f"{self.label}: gradients are on the mvnp.Tape of a backward, and this is {tape!r}")
+        grads = {key: tape.gradient(param) for key, param in self.named_parameters()}
+        reached = {key: gradient for key, gradient in grads.items() if gradient is not None}
+        if grads and not reached:
+            raise TapeError(
+                f"{self.label}: this tape holds no gradient of its parameters; run forward and backward with this tape first"
+            )
+        return reached
 
-    def state_dict(self, copy: bool = True) -> dict[str, Array]:
-        """{key: array} of all parameters and buffers, as copies; `copy=False` shares the memory."""
-        return {key: param.data.copy() if copy else param.data for key, param in self.named_state()}
+    def check_filled(self, purpose: str) -> None:
+        """Raise InputError, saying what cannot be done, unless all parameters and buffers have values of their own."""
+        if vars(self).get("_filled"):
+            return
+        empty = [key for key, param in self.named_state() if not param.filled]
+        if empty:
+            raise InputError(
+                f"{self.label}: it has no weights yet to {purpose}: it was made with allocate=False, and {len(empty)} of its"
+                f" arrays, such as {empty[0]}, wait for load_state_dict"
+            )
+        self._filled = True
+
+    def state_dict(self, copy: bool = True) -> dict[str, np.ndarray]:
+        """{key: array} of all parameters and buffers, as copies; `copy=False` shares the memory. Where there is none yet
+        (`allocate=False`) an array has a shape, and no values that could be written to a file."""
+        return {key: param.data.copy() if copy and param.filled else param.data for key, param in self.named_state()}
 
     def load_state_dict(self, mapping: Mapping[str, Any], strict: bool = True, copy: bool = True) -> None:
         """Fill parameters and buffers from arrays with the same keys and shapes; each is copied, in the layer's dtype.
@@ -135,6 +157,8 @@ class Layer:
         Raises CheckpointError that lists missing, unexpected and misshapen entries at once, and then loads none.
         With `strict=False` missing and unexpected keys are passed over; shapes must fit all the same.
         """
+        if not isinstance(mapping, Mapping):
+            raise InputError(f"load_state_dict: a {type(mapping).__name__} was given, expected a dict, {{key: array}}")
         state = dict(self.named_state())
         problems = mismatches(state, mapping, strict)
         if problems:
@@ -156,6 +180,7 @@ class Layer:
     def astype(self: Self, dtype: str) -> Self:
         """A copy of the layer with its floating parameters and buffers in another dtype."""
         check_dtype("astype", dtype)
+        self.check_filled("convert")
         other = copy.deepcopy(self)
         for _, param in other.named_state():
             if param.dtype.kind == "f":
@@ -167,8 +192,10 @@ def _undone_if_it_raises(backward: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(backward)
     def attempted(self: Layer, *args: Any, **kwargs: Any) -> Any:
         tape = kwargs.get("tape", args[1] if len(args) > 1 else None)
+        if tape is None and len(args) < 2 and "tape" not in kwargs:
+            return backward(self, *args, **kwargs)  # Python says what is missing
         if not isinstance(tape, Tape):
-            return backward(self, *args, **kwargs)
+            raise InputError(f"{self.label}: its backward takes the mvnp.Tape of its forward, and got {tape!r}")
         return tape.attempt(functools.partial(backward, self, *args, **kwargs))
 
     return attempted

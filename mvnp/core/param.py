@@ -33,6 +33,12 @@ class Param:
     def size(self) -> int:
         return self.data.size
 
+    @property
+    def filled(self) -> bool:
+        """Whether it has memory of its own. The array of a layer that was made with `allocate=False` has not: it is one zero,
+        seen again and again."""
+        return not self.ndim or any(self.data.strides)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(to_numpy(self.data), dtype=dtype, copy=copy)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, DataWarning, InputError
+from ..errors import DataError, DataWarning, InputError, are_numbers, shown
 from .folder import ImageFiles
 
 
@@ -42,6 +42,17 @@ class Dataset:
 
     def __post_init__(self) -> None:
         who = f"{self.name} ({self.part})"
+        for what in ("images", "labels"):
+            value = getattr(self, what)
+            if not isinstance(value, np.ndarray | ImageFiles):
+                raise DataError(f"{who}: {what} are a {type(value).__name__}, expected an array")
+        if isinstance(self.classes, str) or not isinstance(self.classes, Sequence):
+            raise DataError(f"{who}: classes is {shown(self.classes)}, expected the names of the classes, a tuple")
+        for what in ("mean", "std"):
+            if not are_numbers(getattr(self, what)):
+                raise DataError(
+                    f"{who}: {what} is {shown(getattr(self, what))}, expected a tuple with a number for each channel"
+                )
         if len(self.images.shape) != 4 or self.images.dtype not in (np.uint8, np.float32):
             raise DataError(
                 f"{who}: images are {self.images.dtype} {self.images.shape}, expected uint8 (n, H, W, C), or float32 from 0"

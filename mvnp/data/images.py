@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import DataError, InputError, check_choice
+from ..errors import MOST_SIDE, DataError, InputError, check_choice, check_path, is_number, shown
 from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from .folder import ENDINGS_IN_WORDS, is_picture, natural_key
 from .image_file import MAX_BYTES, as_8_bit, naming, open_image
@@ -48,6 +48,7 @@ INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampl
 # Resizing a strip of a thousand to one would make an image a thousand times as large as what is cut out of it. Beyond this
 # many pixels only the cut is worked out, with Pillow's float32 for its place, and rounded in between in another order perhaps.
 MOST_PIXELS = 2**26
+MOST_SEEN = 2**28  # pixels of what a model sees
 
 
 @dataclass(frozen=True)
@@ -80,21 +81,25 @@ class ImageTransform:
             object.__setattr__(self, "size", tuple(self.size))
         sides = self.size if isinstance(self.size, tuple) else (self.size,)
         if len(sides) not in ((2,) if isinstance(self.size, tuple) else (1,)) or not all(map(_is_side, sides)):
-            raise InputError(f"ImageTransform: size is {self.size!r}, expected an integer of at least 1, or two (H, W)")
+            raise InputError(
+                f"ImageTransform: size is {shown(self.size)}, expected an integer from 1 to {MOST_SIDE}, or two (H, W)"
+            )
+        if math.prod(self._sides) > MOST_SEEN:
+            raise InputError(f"ImageTransform: size is {self.size}, expected at most {MOST_SEEN} pixels in all")
         if not _is_number(self.crop_pct) or not 0.0 < self.crop_pct <= 1.0:
-            raise InputError(f"ImageTransform: crop_pct is {self.crop_pct!r}, expected a number in (0, 1]")
+            raise InputError(f"ImageTransform: crop_pct is {shown(self.crop_pct)}, expected a number in (0, 1]")
         check_choice("crop_mode", self.crop_mode, CROP_MODES)
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         if not _is_side(self.channels):
             raise InputError(
-                f"ImageTransform: channels is {self.channels!r}, expected 3 (colour), 1 (grey), or a number of bands"
+                f"ImageTransform: channels is {shown(self.channels)}, expected 3 (colour), 1 (grey), or a number of bands"
             )
         object.__setattr__(self, "value_range", checked_range("ImageTransform", self.value_range))
         for name in ("mean", "std"):
             values = getattr(self, name)
             if not isinstance(values, list | tuple) or len(values) != self.channels or not all(map(_is_number, values)):
                 raise InputError(
-                    f"ImageTransform: {name} is {values!r}, expected {self.channels} numbers, one for each channel"
+                    f"ImageTransform: {name} is {shown(values)}, expected {self.channels} numbers, one for each channel"
                 )
             object.__setattr__(self, name, tuple(float(value) for value in values))
         if min(self.std) <= 0:
@@ -132,14 +137,14 @@ class ImageTransform:
         """Of what is given for one picture: (channels, H, W)."""
         return (self.channels, *self._sides)
 
-    def __call__(self, image: Image.Image | np.ndarray) -> np.ndarray:
-        """float32 (channels, H, W) of a Pillow image, or of an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+    def __call__(self, image: str | os.PathLike[str] | Image.Image | np.ndarray) -> np.ndarray:
+        """float32 (channels, H, W) of a file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
 
         Arrays are of uint8, of uint16 (grey only), or floating with values from 0 to 1. A fourth channel is opacity. With a
         range, or another number of channels, an array is (H, W, channels) of any numbers, and has all its bands.
-        Raises InputError for anything else.
+        Raises InputError for anything else, DataError for a file that is no picture.
         """
-        return self.normalised(self.cut(image))
+        return self.read(image) if isinstance(image, str | os.PathLike) else self.normalised(self.cut(image))
 
     def read(self, path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> np.ndarray:
         """float32 (channels, H, W) of a picture file. Raises DataError that names it; see `read_picture`."""
@@ -215,7 +220,9 @@ def image_files(
 
     Raises DataError for a name that is nothing, for a pipe or a device, and for a folder without pictures.
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    given = [paths] if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable) else list(paths)
+    for each in given:
+        check_path("image_files", each, "the name of a picture or a folder")
     found: list[Path] = []
     for path in (Path(path).expanduser() for path in given):
         if path.is_dir():
@@ -289,8 +296,8 @@ def _as_image(image: Any) -> Image.Image:
 
 
 def _is_side(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(1 <= value <= MOST_SIDE)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number(value)

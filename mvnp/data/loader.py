@@ -11,14 +11,17 @@ uninterrupted one would have seen, and there is no state to save.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..errors import InputError, check_choice
+from ..errors import InputError, are_numbers, check_choice, shown
 from .dataset import Dataset
 from .folder import Size, sides_of
 from .transforms import CROP_FILLS, crop, flip, prepare
+
+MOST, MOST_PIXELS = 2**32, 2**28  # of any count, and of an image
 
 # Keys carry what they are for. Without it the key (seed, e) would be the key (seed, e, 0): NumPy pads keys with zeros.
 _ORDER, _AUGMENT = 1, 2
@@ -61,6 +64,8 @@ class BatchLoader:
         sampler: str = "shuffled",
         drop_last: bool | None = None,
     ) -> None:
+        if not isinstance(dataset, Dataset):
+            raise InputError(f"BatchLoader: the data set is a {type(dataset).__name__}, expected an mvnp.data.Dataset")
         _check_at_least("batch_size", batch_size, 1)
         _check_at_least("crop_padding", crop_padding, 0)
         _check_at_least("seed", seed, 0)
@@ -73,8 +78,12 @@ class BatchLoader:
             image_size = height
         if isinstance(image_size, list | tuple) and len(image_size) == 2:
             image_size = (image_size[0], image_size[1]) if image_size[0] != image_size[1] else image_size[0]
-        for side in image_size if isinstance(image_size, tuple) else (image_size,):
+        for side in sides_of(image_size):
             _check_at_least("image_size", side, 1)
+        if math.prod(sides_of(image_size)) > MOST_PIXELS:
+            raise InputError(f"BatchLoader: image_size is {image_size}, expected at most {MOST_PIXELS} pixels")
+        if crop_padding > max(height, width):
+            raise InputError(f"BatchLoader: crop_padding is {crop_padding}, more than the sides of images of {height}x{width}")
         check_choice("crop_fill", crop_fill, CROP_FILLS)
         check_choice("sampler", sampler, SAMPLERS)
         if crop_fill == "reflect" and train and crop_padding >= min(height, width):
@@ -161,11 +170,14 @@ def balanced(order: np.ndarray, labels: np.ndarray, rng: np.random.Generator) ->
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise InputError(f"BatchLoader: {name} is {value!r}, expected an integer of at least {least}")
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= MOST:
+        most = f", at most {MOST}" if isinstance(value, int | np.integer) and value > MOST else ""
+        raise InputError(f"BatchLoader: {name} is {shown(value)}, expected an integer of at least {least}{most}")
 
 
 def _per_channel(name: str, values: Sequence[float], dataset: Dataset) -> tuple[float, ...]:
+    if not are_numbers(values):
+        raise InputError(f"BatchLoader: {name} is {shown(values)}, expected a number for each channel, such as (0.5,) for grey")
     numbers = tuple(float(value) for value in values)
     if len(numbers) != dataset.channels:
         raise InputError(f"BatchLoader: {name} has {len(numbers)} numbers, but {dataset.name} has {dataset.channels} channels")

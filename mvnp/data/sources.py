@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, InputError, nearest
+from ..errors import DataError, InputError, check_path, is_number, nearest, shown
 from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from . import fashion_mnist
 from .cifar import FOLDERS as CIFAR_FOLDERS
@@ -115,9 +115,13 @@ def load_parts(
     Raises DataError that says what is missing or damaged, and where, all pictures of it by name; InputError for an option that
     cannot be.
     """
+    check_path("load_dataset", spec, f"a folder, or one of {', '.join(NAMES)}")
+    if classes is not None and not isinstance(classes, Sequence):
+        raise InputError(f"load_dataset: classes is {shown(classes)}, expected names or numbers of classes, in a list")
     sides = image_size if isinstance(image_size, list | tuple) else (image_size, image_size)
     whole = len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
-    if not whole or (channels is not None and (not isinstance(channels, int) or channels < 1)) or not 0.0 <= held_out < 1.0:
+    bands = channels is None or (type(channels) is int and channels >= 1)
+    if not whole or not bands or not is_number(held_out) or not 0.0 <= held_out < 1.0:
         raise InputError(
             f"load_dataset: image_size={image_size}, channels={channels}, held_out={held_out}; expected image_size of at least"
             " 1, or (H, W), channels of at least 1, held_out of at least 0 and below 1"

@@ -23,9 +23,11 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from ..errors import InputError
+from ..errors import InputError, shown
 
 T = TypeVar("T")
+
+MOST_THREADS = 1024
 
 _chosen: int | None = None
 _turn = threading.Lock()  # held while tasks run side by side
@@ -66,10 +68,11 @@ class ThreadGroup:
 
 
 def use_threads(number: int) -> None:
-    """Run the shares of a batch in `number` threads; 1: everything in the calling thread. Raises InputError below 1."""
+    """Run the shares of a batch in `number` threads; 1: everything in the calling thread. Raises InputError for
+    a number that cannot be."""
     global _chosen
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise InputError(f"use_threads: {number!r} threads, expected an integer of at least 1")
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_THREADS:
+        raise InputError(f"use_threads: {shown(number)} threads, expected an integer from 1 to {MOST_THREADS}")
     _chosen = number
 
 
@@ -84,9 +87,10 @@ def threads() -> int:
 def _default_threads() -> int:
     asked = os.environ.get("MVNP_THREADS")
     if asked:
-        if not asked.isdigit() or int(asked) < 1:
-            raise InputError(f"MVNP_THREADS is {asked!r}, expected an integer of at least 1")
-        return int(asked)
+        number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else 0
+        if not 1 <= number <= MOST_THREADS:
+            raise InputError(f"MVNP_THREADS is {shown(asked)}, expected an integer from 1 to {MOST_THREADS}")
+        return number
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Who has told the matrix library to use fewer threads wants the cores for something else.
     return min([cores, *(library["num_threads"] for library in _blas().info())])

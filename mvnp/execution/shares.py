@@ -81,6 +81,7 @@ def in_shares(check: Callable[[Any, Any], Any]) -> Callable[[Method], Method]:
 
         @functools.wraps(method)
         def on_shares(self: Layer, x: Any, tape: Tape | None = None) -> Any:
+            self.check_filled("compute with")
             return shared(self, partial(method, self), check(self, x), tape)
 
         return on_shares  # type: ignore[return-value]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, check_choice
+from ..errors import InputError, check_choice, check_path
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
@@ -37,11 +37,11 @@ def export_onnx(
     """Write the model, in evaluation, to an ONNX file; the files that were written, `path` first.
 
     The graph takes `images` (batch, in_chans, H, W), float32 and normalised as for the model itself, of any batch size. It
-    gives `logits` (batch, num_classes) or, without a head, `pooled` (batch, 8·dim); of a Backbone, `stage_i` for each of its
+    gives `logits` (batch, num_classes) or, without a head, `pooled` (batch, 8·dim); of a Backbone, `stage{i}` for each of its
     `out_indices`.
 
     image_size       height and width that the graph takes, in pixels; one number: square; None: any, found when it runs
-    features         True: the outputs are `stage_0` to `stage_3`, (batch, dim·2^i, H_i, W_i) as `model.features` gives them,
+    features         True: the outputs are `stage0` to `stage3`, (batch, dim·2^i, H_i, W_i) as `model.features` gives them,
                      and `pooled`
     dtype            "float16": matrices and kernels are stored in half precision, which halves the file. All arithmetic is
                      float32 in either case, also for a float64 model
@@ -55,6 +55,7 @@ def export_onnx(
         raise InputError(f"export_onnx: the model is a {type(model).__name__}, expected a MambaVision or a Backbone")
     if features and isinstance(model, Backbone):
         raise InputError("export_onnx: features=True is for a classifier; a Backbone gives maps without it")
+    model.check_filled("export")
     size, path = _checked_size(image_size), check_target(path)
     check_choice("dtype of export_onnx", dtype, DTYPES)
     from .write import write_model
@@ -65,6 +66,7 @@ def export_onnx(
 
 def check_target(path: str | os.PathLike[str]) -> Path:
     """The path. Raises InputError for one that names no ONNX file; MissingPackageError without onnx."""
+    check_path("export_onnx", path, f"the name of a file that ends in {ENDING}")
     path = Path(path)
     if not path.name.endswith(ENDING) or path.name == ENDING:
         raise InputError(f"export_onnx: the file is {str(path)!r}, expected a name that ends in {ENDING}")

@@ -46,9 +46,9 @@ def outputs(graph: Graph, model: Trunk, images: str, image_size: ImageSize, feat
         sides: tuple[Size, Size] = size or (f"height_{index}", f"width_{index}")
         shape = [model.config["dim"] * 2**index, *sides]
         if isinstance(model, Backbone) and index in model.out_indices:
-            named.append((f"stage_{index}", map_norm(graph, model.out_norm(index), x), shape))
+            named.append((f"stage{index}", map_norm(graph, model.out_norm(index), x), shape))
         elif features:
-            named.append((f"stage_{index}", x, shape))
+            named.append((f"stage{index}", x, shape))
     if isinstance(model, MambaVision):
         vectors = pooled(graph, model, maps[-1])
         if features or model.head is None:

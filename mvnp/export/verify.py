@@ -86,8 +86,8 @@ def _outputs(model: MambaVision | Backbone, names: Sequence[str], images: Array)
     if isinstance(model, Backbone):
         return model.forward(images)
     own = {} if names == ["logits"] else {"pooled": model.pooled(images)}
-    if "stage_0" in names:
-        own |= {f"stage_{index}": stage for index, stage in enumerate(model.features(images))}
+    if "stage0" in names:
+        own |= {f"stage{index}": stage for index, stage in enumerate(model.features(images))}
     if "logits" in names:
         own["logits"] = model(images)
     return [own[name] for name in names]

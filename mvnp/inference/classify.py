@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
 from ..errors import DataError, InputError
+from ..models.arguments import check_integer
 from ..models.mambavision import MambaVision
+from .class_names import IMAGENET_CLASSES, imagenet_names
 from .pictures import PictureBatch, check_finite, picture_batches
 
 
@@ -49,6 +52,30 @@ def classify(
             yield found.get(position) or Prediction(files[position], error=errors.pop(position))
 
 
+def likeliest(
+    model: MambaVision, pictures: Sequence[Any], top: int = 5, batch_size: int = 16
+) -> Iterator[list[tuple[str | None, int, float]]]:
+    """(name, number, probability) of the likeliest classes of each picture, which `model.transform` takes.
+
+    Raises InputError for a model without a head or that cannot prepare pictures, and for another argument that cannot be;
+    DataError for a file that is no picture.
+    """
+    if not isinstance(model, MambaVision):
+        raise InputError(
+            f"classify: the model is a {type(model).__name__}, expected a MambaVision, say from load_pretrained; the pictures"
+            " come first, then the model"
+        )
+    check_head(model)
+    check_integer("classify", "top", top, least=1)
+    check_integer("classify", "batch_size", batch_size, least=1)
+    names = model.classes or (imagenet_names() if model.num_classes == IMAGENET_CLASSES else None)
+    for first in range(0, len(pictures), batch_size):
+        x = np.stack([model.transform(picture) for picture in pictures[first : first + batch_size]])
+        logits = to_numpy(model(from_numpy(x))).astype(np.float64)
+        for chosen, shares in _ranked(logits, min(top, model.num_classes)):
+            yield [(names[i] if names else None, i, share) for i, share in zip(chosen, shares, strict=True)]
+
+
 def check_head(model: MambaVision) -> None:
     """Raise InputError for a model that gives no logits."""
     if model.head is None:
@@ -66,10 +93,16 @@ def logits_of(model: MambaVision, batch: PictureBatch, files: Sequence[Path]) ->
 def _predictions(model: MambaVision, batch: PictureBatch, files: Sequence[Path], top: int) -> Iterator[tuple[int, Prediction]]:
     if not batch.positions:
         return
-    logits = logits_of(model, batch, files)
+    ranked = _ranked(logits_of(model, batch, files), top)
+    for position, (classes, probabilities) in zip(batch.positions, ranked, strict=True):
+        yield position, Prediction(files[position], classes, probabilities)
+
+
+def _ranked(logits: np.ndarray, top: int) -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """The `top` classes with the largest logits (B, C) of each sample, and their probabilities."""
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     order = np.argsort(-logits, axis=1, kind="stable")[:, :top]
-    for position, chosen, share in zip(batch.positions, order, shares, strict=True):
+    for chosen, share in zip(order, shares, strict=True):
         classes = tuple(int(index) for index in chosen)
-        yield position, Prediction(files[position], classes, tuple(float(share[index]) for index in classes))
+        yield classes, tuple(float(share[index]) for index in classes)

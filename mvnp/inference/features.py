@@ -1,7 +1,7 @@
 """Features of many pictures in one .npz file, however many there are.
 
     pooled               (n, 8·dim)     what the classifier sees
-    stage1 … stage4      (n, C, H, W)   the maps of the four levels, each before its downsampling
+    stage0 … stage3      (n, C, H, W)   the maps of the four levels, each before its downsampling
     files                (n,)           where row by row they come from
 
 A zip file's entries are written one after the other, but each batch adds to all of them. So the batches go to nameless
@@ -33,7 +33,7 @@ from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
 from .pictures import OnBroken, PictureBatch, check_finite, picture_batches
 
-ARRAYS = ("pooled", "stage1", "stage2", "stage3", "stage4")
+ARRAYS = ("pooled", "stage0", "stage1", "stage2", "stage3")
 
 _PIECE = 2**22
 
@@ -84,7 +84,7 @@ def arrays_of(model: MambaVision | Backbone, asked: Sequence[str] | None = None)
 
     Raises InputError for one that it does not give.
     """
-    given = ARRAYS if not isinstance(model, Backbone) else tuple(f"stage{index + 1}" for index in model.out_indices)
+    given = ARRAYS if not isinstance(model, Backbone) else tuple(f"stage{index}" for index in model.out_indices)
     for name in asked or ():
         if name in ARRAYS and name not in given:
             raise InputError(f"the weights are of a Backbone that gives {', '.join(given)}, and no {name}")
@@ -133,12 +133,12 @@ def _features(model: MambaVision | Backbone, x: np.ndarray, names: list[str]) ->
     with np.errstate(all="ignore"):  # `check_finite` tells it better
         if isinstance(model, Backbone):
             maps = zip(model.out_indices, model(from_numpy(x)), strict=True)
-            named = {f"stage{index + 1}": to_numpy(each) for index, each in maps}
+            named = {f"stage{index}": to_numpy(each) for index, each in maps}
             return {name: named[name] for name in names}
         if names == ["pooled"]:
             return {"pooled": to_numpy(model.pooled(from_numpy(x)))}
         stages = model.features(from_numpy(x))
-        found = {f"stage{level}": stage for level, stage in enumerate(stages, 1)}
+        found = {f"stage{level}": stage for level, stage in enumerate(stages)}
         if "pooled" in names:  # from the last stage that is there already
             found["pooled"] = model.avgpool(model.norm(stages[3].transpose(0, 2, 3, 1)))
     return {name: to_numpy(found[name]) for name in names}

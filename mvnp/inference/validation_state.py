@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,21 +83,40 @@ class ValidationState:
             raise CheckpointError(
                 f"{path} was not written by mvnp validate; give --restart to replace it, or choose another --out"
             )
-        changed = [called for part, called in _CALLED.items() if metadata["of"].get(part) != of[part]]
+        changed = [called for part, called in _CALLED.items() if _of(metadata).get(part) != of[part]]
         if changed:
             raise CheckpointError(
                 f"{path} is of an unfinished validation, and since then {' and '.join(changed)} changed: undo that to go on,"
                 " give --restart to begin anew, or choose another --out"
             )
+        done, broken = metadata.get("done"), metadata.get("broken", {})
+        if not (_fits(arrays, count) and type(done) is int and 0 <= done <= count and _is_broken(broken, count)):
+            raise CheckpointError(f"{path} holds no such state; give --restart to begin anew, or choose another --out")
         state = cls(count)
-        state.done, state.best, state.rank = metadata["done"], arrays["best"], arrays["rank"]
-        state.broken = {int(position): why for position, why in metadata["broken"].items()}
+        state.done, state.best, state.rank = done, arrays["best"], arrays["rank"]
+        state.broken = {int(position): why for position, why in broken.items()}
         return state
 
     @staticmethod
     def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
         remove_stale(path)
+
+
+def _of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    of = metadata.get("of")
+    return of if isinstance(of, dict) else {}
+
+
+def _fits(arrays: Mapping[str, np.ndarray], count: int) -> bool:
+    return arrays.keys() == {"best", "rank"} and all(a.shape == (count,) and a.dtype == np.int64 for a in arrays.values())
+
+
+def _is_broken(broken: Any, count: int) -> bool:
+    return isinstance(broken, dict) and all(
+        isinstance(why, str) and position.isascii() and position.isdigit() and int(position[:20]) < count
+        for position, why in broken.items()
+    )
 
 
 def _digest(content: Any) -> str:

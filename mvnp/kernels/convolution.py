@@ -24,7 +24,7 @@ def use_convolution(method: str) -> None:
     Raises InputError for another name.
     """
     global _chosen
-    method = "im2col" if method == "patches" else method  # its name in earlier versions
+    method = "im2col" if isinstance(method, str) and method == "patches" else method  # its name in earlier versions
     check_choice("value of MVNP_CONVOLUTION", method, METHODS)
     _chosen = method
 

@@ -20,7 +20,7 @@ from ..backend import Array, array_module, from_numpy
 from ..core import Buffer, Initializer, Layer, Param, Tape, sum_rows
 from ..core.moments import Moments, merged
 from ..core.tape import AllGather, alone
-from ..errors import InputError, check_array
+from ..errors import InputError, check_array, check_arrays
 from ..kernels import twin
 
 
@@ -32,13 +32,11 @@ def batchnorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5,
 
     Raises InputError where a channel has a single value: it would be its own mean, and y would not
     depend on x."""
-    check_array("BatchNorm", "x", x, (..., weight.shape[0]))
+    check_arrays("BatchNorm", "", weight=(weight, "C"), bias=(bias, "C"), x=(x, (..., "C")))
     n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:
-        raise InputError(
-            f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel; training needs"
-            " at least two: use a larger batch or image, or evaluation mode"
-        )
+        raise InputError(f"BatchNorm: x has shape {tuple(x.shape)}, one value for each channel;"
+                         " training needs two: a larger batch or image, or evaluation")  # fmt: skip
     y, cache = batchnorm_eval_forward(x, weight, bias, mean, squares / n, eps)
     return y, (*cache, squares / n, n)
 
@@ -47,7 +45,7 @@ def batchnorm_backward(dy: Array, cache: tuple,
                        all_gather: AllGather = alone) -> tuple[Array, Array, Array]:  # fmt: skip
     """dx, dweight, dbias of (2) and (3). Of a share, dweight and dbias are its part of the sums."""
     x, weight, mean, rstd, _, n = cache
-    check_array("BatchNorm", "dy", dy, x.shape)
+    check_array("BatchNorm", "dy", dy, x.shape, x)
     dweight, dbias = parameter_gradients(dy, x, mean, rstd)
     # Within a channel ∂x̂_i/∂x_j = r (δ_ij − 1/n − x̂_i x̂_j / n): x_j also moves mean and spread
     # of all the others. Summed against g = γ dy over i this is (2), and γ is a constant there:
@@ -61,7 +59,8 @@ def batchnorm_backward(dy: Array, cache: tuple,
 def batchnorm_eval_forward(x: Array, weight: Array, bias: Array, mean: Array, variance: Array,
                            eps: float = 1e-5) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1) with given statistics (C,), and the cache for `batchnorm_eval_backward`."""
-    check_array("BatchNorm", "x", x, (..., weight.shape[0]))
+    vectors = {"weight": weight, "bias": bias, "mean": mean, "variance": variance}
+    check_arrays("BatchNorm", "", **{k: (v, "C") for k, v in vectors.items()}, x=(x, (..., "C")))
     rstd = 1 / array_module(x, weight, bias, mean, variance).sqrt(variance + eps)
     x_hat = (x - mean) * rstd
     return weight * x_hat + bias, (x, weight, mean, rstd)  # (1)
@@ -71,7 +70,7 @@ def batchnorm_eval_forward(x: Array, weight: Array, bias: Array, mean: Array, va
 def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (4) and (3)."""
     x, weight, mean, rstd = cache
-    check_array("BatchNorm", "dy", dy, x.shape)
+    check_array("BatchNorm", "dy", dy, x.shape, x)
     dx = rstd * weight * dy  # (4)
     return dx, *parameter_gradients(dy, x, mean, rstd)
 

@@ -16,7 +16,7 @@ strikes back, arXiv:2110.00476, section 3, which adds the threshold.
 """
 
 from ..backend import Array, array_module
-from ..errors import check_array, check_rate
+from ..errors import check_array, check_rate, check_scalar
 from .cross_entropy import distribution
 from .silu import sigmoid
 from .softplus import softplus_forward
@@ -57,5 +57,6 @@ def binary_cross_entropy_forward(
 def binary_cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     logits, p, n = cache
+    check_scalar("BinaryCrossEntropy", "dloss", dloss)
     # ∂ log q / ∂z = 1 − q and ∂ log (1 − q) / ∂z = −q, so p (1 − q) − (1 − p) q = p − q remains.
     return dloss / n * (sigmoid(logits) - p)  # (3)

@@ -60,7 +60,7 @@ def checkpointed_scan_backward(dy: Array, cache: tuple) -> tuple[Array, ...]:
     """dx, ddt, dA, dB, dC, dD, ddt_bias; the last is None where there was no bias."""
     scan, kept, K, method = cache
     x, delta, A, B, C, D, softplus, has_bias, _ = scan
-    check_array("checkpointed_scan", "dy", dy, x.shape)
+    check_array("checkpointed_scan", "dy", dy, x.shape, x)
     xp, c = array_module(dy, x), array_module(x).zeros_like(kept[0])
     dx, ddt, dB, dC = (xp.empty_like(v) for v in (x, x, B, C))
     dA, dD = xp.zeros_like(A), xp.zeros_like(D)

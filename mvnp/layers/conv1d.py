@@ -16,7 +16,7 @@ as in PyTorch. Mamba's is causal; a token in an image has no reason to see only 
 
 from ..backend import Array, array_module
 from ..core import Function, Initializer, Param, sum_rows
-from ..errors import check_array
+from ..errors import check_array, check_arrays
 from ..kernels import twin
 from .silu import silu_backward, silu_forward
 
@@ -25,7 +25,7 @@ from .silu import silu_backward, silu_forward
 def conv1d_forward(x: Array, weight: Array, bias: Array | None = None,
                    silu: bool = False) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), with `silu` of (4), and its cache. Raises InputError unless x is (B, L, D)."""
-    check_array("Conv1d", "x", x, ("B", "L", weight.shape[0]))
+    check_arrays("Conv1d", "bias", weight=(weight, ("D", 1, "K")), x=(x, "BLD"), bias=(bias, "D"))
     xp, L, K = array_module(x, weight, bias), x.shape[1], weight.shape[2]
     p = (K - 1) // 2
     x_padded = xp.pad(x, ((0, 0), (p, K - 1 - p), (0, 0)))  # x_(t + k − p) is number t + k of it
@@ -38,7 +38,7 @@ def conv1d_forward(x: Array, weight: Array, bias: Array | None = None,
 def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """dx, dweight, dbias of (2) and (3), behind (4); dbias is None where there was no bias."""
     x, weight, bias, silu = cache
-    check_array("Conv1d", "dy", dy, x.shape)
+    check_array("Conv1d", "dy", dy, x.shape, x)
     if silu:
         dy = silu_backward(dy, conv1d_forward(x, weight, bias)[0])  # (4); v is not kept
     xp, L, K = array_module(x), x.shape[1], weight.shape[2]

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Function, Initializer, Pair, Param, Tape, output_size, sum_rows
-from ..errors import as_pair, check_array
+from ..errors import as_pair, check_array, check_arrays
 from ..kernels import twin
 
 
@@ -31,7 +31,8 @@ def conv2d_forward(x: Array, weight: Array, bias: Array | None = None, stride: P
                    padding: Pair = (0, 0)) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), by (2), and the cache for `conv2d_backward`. Raises InputError unless x is
     (B, H, W, I), and where the kernel is larger than the padded x."""
-    check_array("Conv2d", "x", x, ("B", "H", "W", weight.shape[1]))
+    kernel = (weight, ("O", "I", "Kh", "Kw"))
+    check_arrays("Conv2d", "bias", weight=kernel, x=(x, "BHWI"), bias=(bias, "O"))
     array_module(x, weight, bias)
     size = output_size("Conv2d", x.shape, weight.shape, stride, padding)
     X = im2col(x, weight.shape[2:], stride, padding)
@@ -46,7 +47,8 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True,
     """dx, dweight, dbias of (3) and (4); dbias is None where there was no bias, and dx with
     `inputs=False`, which saves its work."""
     x, weight, has_bias, stride, padding = cache
-    check_array("Conv2d", "dy", dy, output_size("Conv2d", x.shape, weight.shape, stride, padding))
+    size = output_size("Conv2d", x.shape, weight.shape, stride, padding)
+    check_array("Conv2d", "dy", dy, size, x)
     O, I, Kh, Kw = weight.shape
     X, dY = im2col(x, (Kh, Kw), stride, padding), dy.reshape(-1, O)
     M = weight.transpose(2, 3, 1, 0).reshape(-1, O)

@@ -15,7 +15,7 @@ Label smoothing: Szegedy et al., arXiv:1512.00567, section 7."""
 import numpy as np
 
 from ..backend import Array, array_module, moved_to
-from ..errors import check_array, check_rate, check_target
+from ..errors import check_array, check_rate, check_scalar, check_target
 from ..kernels import twin
 
 
@@ -42,6 +42,7 @@ def cross_entropy_forward(logits: Array, target: Array,
 def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     log_q, p = cache
+    check_scalar("CrossEntropy", "dloss", dloss)
     # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c and summed over c this is q_k Σ p − p_k;
     # Σ p is 1 for a distribution.
     q = array_module(log_q).exp(log_q)

@@ -1,6 +1,6 @@
 """Dropout: silence random entries during training, and scale the rest so that the mean stays.
 
-    x, y, dx, dy any shape    mask m like x, or broadcast against it
+    x, y, dx, dy any shape    mask m like x; an axis of size 1 shares a draw
 
     forward     y = m x        m = 0 with probability p, else 1/(1 − p)        (1)
     backward    dx = m dy                                                      (2)
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..backend import Array, array_module, moved_to
 from ..core import Layer, Tape
-from ..errors import check_array, check_rate
+from ..errors import check_array, check_fits_mask, check_rate
 
 
 def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, like: Array) -> Array:
@@ -24,14 +24,14 @@ def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, lik
 
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, Array]:
     """y of (1); the cache is the mask."""
-    check_array("Dropout", "x", x, (...,))
+    check_fits_mask("Dropout", "x", x, mask)
     array_module(x, mask)
     return mask * x, mask  # (1)
 
 
 def dropout_backward(dy: Array, mask: Array) -> Array:
     """dx of (2): what was silenced has no influence, the rest was scaled."""
-    check_array("Dropout", "dy", dy, (...,))
+    check_fits_mask("Dropout", "dy", dy, mask)
     array_module(dy, mask)
     return mask * dy  # (2)
 

@@ -34,7 +34,7 @@ def gelu_forward(x: Array) -> tuple[Array, Array]:
 @twin
 def gelu_backward(dy: Array, x: Array) -> Array:
     """dx of (2): the product rule, with Φ' = φ."""
-    check_array("GELU", "dy", dy, x.shape)
+    check_array("GELU", "dy", dy, x.shape, x)
     return dy * (cdf(x) + x * pdf(x))  # (2)
 
 
@@ -58,7 +58,7 @@ def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
 @twin
 def gelu_tanh_backward(dy: Array, x: Array) -> Array:
     """dx of (4): the product rule, with tanh' = 1 − tanh²."""
-    check_array("GELU", "dy", dy, x.shape)
+    check_array("GELU", "dy", dy, x.shape, x)
     x = array_module(dy, x).clip(x, -FAR, FAR)
     tanh = tanh_u(x)
     du = SQRT_2_OVER_PI * (1 + 0.134145 * x * x)

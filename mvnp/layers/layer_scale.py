@@ -10,14 +10,14 @@ arXiv:2103.17239, eq. 2."""
 
 from ..backend import Array, array_module
 from ..core import Function, Initializer, Param, sum_rows
-from ..errors import check_array
+from ..errors import check_array, check_arrays
 from ..kernels import twin
 
 
 @twin
 def layer_scale_forward(x: Array, gamma: Array) -> tuple[Array, tuple]:
     """y of (1), and the cache for `layer_scale_backward`."""
-    check_array("LayerScale", "x", x, (..., gamma.shape[0]))
+    check_arrays("LayerScale", "", gamma=(gamma, "C"), x=(x, (..., "C")))
     array_module(x, gamma)
     return gamma * x, (x, gamma)  # (1)
 
@@ -26,7 +26,7 @@ def layer_scale_forward(x: Array, gamma: Array) -> tuple[Array, tuple]:
 def layer_scale_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
     """dx, dgamma of (2)."""
     x, gamma = cache
-    check_array("LayerScale", "dy", dy, x.shape)
+    check_array("LayerScale", "dy", dy, x.shape, x)
     return gamma * dy, sum_rows(dy * x)  # (2)
 
 

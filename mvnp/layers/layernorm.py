@@ -12,7 +12,7 @@ Ba, Kiros, Hinton: Layer Normalization, arXiv:1607.06450, eq. 4."""
 
 from ..backend import Array, array_module
 from ..core import Function, Initializer, Param, sum_rows
-from ..errors import check_array
+from ..errors import check_array, check_arrays
 from ..kernels import twin
 
 
@@ -20,7 +20,7 @@ from ..kernels import twin
 def layernorm_forward(x: Array, weight: Array, bias: Array,
                       eps: float = 1e-5) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), and the cache for `layernorm_backward`. Raises InputError unless x ends in C."""
-    check_array("LayerNorm", "x", x, (..., weight.shape[0]))
+    check_arrays("LayerNorm", "", weight=(weight, "C"), bias=(bias, "C"), x=(x, (..., "C")))
     xp = array_module(x, weight, bias)
     # A mean may be off in the last digit. Taken of differences, that of equal numbers is exact:
     # a constant row becomes the bias, whatever its size.
@@ -34,7 +34,7 @@ def layernorm_forward(x: Array, weight: Array, bias: Array,
 def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """dx, dweight, dbias of (2) and (3)."""
     x, weight, mean, rstd = cache
-    check_array("LayerNorm", "dy", dy, x.shape)
+    check_array("LayerNorm", "dy", dy, x.shape, x)
     array_module(dy, x)
     # x̂ depends on x_j directly, through μ and through r, with ∂μ/∂x_j = 1/C and
     # ∂r/∂x_j = −r² x̂_j / C:  ∂x̂_i/∂x_j = r (δ_ij − 1/C − x̂_i x̂_j / C). Summed against g_i, (2).

@@ -9,14 +9,14 @@ The sums run over all leading axes: every row of x met the same W, so each adds 
 
 from ..backend import Array, array_module
 from ..core import Function, Initializer, Param, sum_rows
-from ..errors import check_array
+from ..errors import check_array, check_arrays
 from ..kernels import twin
 
 
 @twin
 def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
     """y of (1), and the cache for `linear_backward`. Raises InputError unless x ends in I."""
-    check_array("Linear", "x", x, (..., weight.shape[1]))
+    check_arrays("Linear", "bias", weight=(weight, "OI"), x=(x, (..., "I")), bias=(bias, "O"))
     array_module(x, weight, bias)
     y = x @ weight.T if bias is None else x @ weight.T + bias
     return y, (x, weight, bias is not None)
@@ -26,7 +26,7 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[
 def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """dx, dweight, dbias of (2); dbias is None where there was no bias."""
     x, weight, has_bias = cache
-    check_array("Linear", "dy", dy, (*x.shape[:-1], weight.shape[0]))
+    check_array("Linear", "dy", dy, (*x.shape[:-1], weight.shape[0]), x)
     # L = Σ_r dy_r · y_r over the rows r, and y_ro = Σ_i W_oi x_ri + b_o. So
     #   ∂L/∂x_ri = Σ_o dy_ro W_oi,   ∂L/∂W_oi = Σ_r dy_ro x_ri,   ∂L/∂b_o = Σ_r dy_ro.
     dx = dy @ weight

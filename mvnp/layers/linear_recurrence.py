@@ -42,7 +42,7 @@ def linear_recurrence_forward(decay: Array, inputs: Array, start: Array | None =
     check_choice("method of linear_recurrence", method, METHODS)
     check_array("linear_recurrence", "decay", decay, (...,) if np.ndim(decay) else ("k",))
     a = {"decay": (decay, decay.shape), "inputs": (inputs, decay.shape)}
-    check_arrays("linear_recurrence", **a, start=(start, decay.shape[1:]))
+    check_arrays("linear_recurrence", "start", **a, start=(start, decay.shape[1:]))
     xp = array_module(decay, inputs, start)
     h = METHODS[method](decay, inputs, xp.zeros_like(inputs[0]) if start is None else start)
     return h, (decay, h, start, method)
@@ -52,7 +52,7 @@ def linear_recurrence_forward(decay: Array, inputs: Array, start: Array | None =
 def linear_recurrence_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """da, du and dh_(−1) of (3); the last is None where there was no start."""
     a, h, start, method = cache
-    check_array("linear_recurrence", "dh", dh, h.shape)
+    check_array("linear_recurrence", "dh", dh, h.shape, h)
     xp, zero = array_module(dh, a), array_module(h).zeros_like(h[:1])
     a_next = xp.concatenate([a[1:], xp.ones_like(a[:1])])  # the last meets g_k = 0
     h_before = xp.concatenate([zero if start is None else start[None], h[:-1]])

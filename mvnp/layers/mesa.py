@@ -16,7 +16,7 @@ network, arXiv:1503.02531, section 2.
 """
 
 from ..backend import Array, array_module
-from ..errors import check_arrays, check_positive
+from ..errors import check_arrays, check_positive, check_scalar
 from .cross_entropy import log_softmax
 
 
@@ -27,7 +27,7 @@ def mesa_forward(
 
     Raises InputError unless both logits are (B, C) of one dtype, and T and F are above 0.
     """
-    check_arrays("MESA", logits=(logits, "BC"), teacher_logits=(teacher_logits, "BC"))
+    check_arrays("MESA", "", logits=(logits, "BC"), teacher_logits=(teacher_logits, "BC"))
     check_positive("MESA", temperature=temperature, factor=factor)
     xp = array_module(logits, teacher_logits)
     log_q, log_p = log_softmax(logits / temperature), log_softmax(teacher_logits / temperature)
@@ -40,6 +40,7 @@ def mesa_forward(
 def mesa_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     log_q, p, temperature, factor = cache
+    check_scalar("MESA", "dloss", dloss)
     # ∂ log q_c / ∂z_k = (δ_ck − q_k)/T. Weighted by −p_c and summed over c this is (q_k − p_k)/T,
     # since Σ p = 1.
     q = array_module(log_q).exp(log_q)

@@ -24,7 +24,7 @@ def relu_forward(x: Array) -> tuple[Array, Array]:
 @twin
 def relu_backward(dy: Array, y: Array) -> Array:
     """dx of (2)."""
-    check_array("ReLU", "dy", dy, y.shape)
+    check_array("ReLU", "dy", dy, y.shape, y)
     return dy * array_module(dy, y).sign(y)  # (2)
 
 

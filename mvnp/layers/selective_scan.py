@@ -75,7 +75,7 @@ def selective_scan_forward(x: Array, dt: Array, A: Array, B: Array, C: Array, D:
 def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     """dx, ddt, dA, dB, dC, dD, ddt_bias of (4) to (10); the last is None if there was no bias."""
     x, delta, A, B, C, D, softplus, has_bias, _ = cache
-    check_array("selective_scan", "dy", dy, x.shape)
+    check_array("selective_scan", "dy", dy, x.shape, x)
     xp, decay = array_module(dy, x), decays(delta, A)
     h = selective_scan_states(cache)
     h_before = xp.concatenate([xp.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
@@ -118,7 +118,7 @@ def check_inputs(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array,
                  dt_bias: Array | None) -> None:  # fmt: skip
     """Raise InputError unless shapes and dtypes fit, and A < 0 (on a GPU nobody looks)."""
     inputs = {"x": (x, "bld"), "A": (A, "dn"), "dt": (dt, "bld"), "B": (B, "bln"), "C": (C, "bln")}
-    check_arrays("selective_scan", **inputs, D=(D, "d"), dt_bias=(dt_bias, "d"))
+    check_arrays("selective_scan", "dt_bias", **inputs, D=(D, "d"), dt_bias=(dt_bias, "d"))
     if array_module(x, dt, A, B, C, D, dt_bias) is np and (A > 0).any():
         raise InputError(
             f"selective_scan: A is up to {A.max():.3g}, expected negative numbers, or states grow"

@@ -25,7 +25,7 @@ def silu_forward(x: Array) -> tuple[Array, Array]:
 @twin
 def silu_backward(dy: Array, x: Array) -> Array:
     """dx of (2): the product rule, with σ' = σ (1 − σ)."""
-    check_array("SiLU", "dy", dy, x.shape)
+    check_array("SiLU", "dy", dy, x.shape, x)
     gate = sigmoid(x)
     return dy * gate * (1 + x * (1 - gate))  # (2)
 

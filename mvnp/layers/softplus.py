@@ -27,7 +27,7 @@ def softplus_forward(x: Array) -> tuple[Array, Array]:
 @twin
 def softplus_backward(dy: Array, y: Array) -> Array:
     """dx of (2)."""
-    check_array("Softplus", "dy", dy, y.shape)
+    check_array("Softplus", "dy", dy, y.shape, y)
     return dy * -array_module(dy, y).expm1(-y)  # (2)
 
 

@@ -31,7 +31,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Pair, output_size, sum_rows
-from ..errors import InputError, check_array
+from ..errors import InputError, check_array, check_arrays
 from ..kernels import twin
 from .conv2d import col2im, im2col
 
@@ -44,8 +44,8 @@ def winograd_forward(x: Array, weight: Array, bias: Array | None = None,
                      padding: Pair = (1, 1)) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1), and the cache for `winograd_backward`. Raises InputError unless x is (B, H, W, I),
     the kernel 3x3, the padding at most 2 and the padded image at least 3x3."""
-    check_array("winograd", "weight", weight, ("O", "I", TAPS, TAPS))
-    check_array("winograd", "x", x, ("B", "H", "W", weight.shape[1]))
+    kernel = (weight, ("O", "I", TAPS, TAPS))
+    check_arrays("winograd", "bias", weight=kernel, x=(x, "BHWI"), bias=(bias, "O"))
     if not all(0 <= p < TAPS for p in padding):
         raise InputError(f"winograd: padding is {padding}, expected 0 to 2 on either axis")
     xp = array_module(x, weight, bias)
@@ -63,7 +63,7 @@ def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | No
     """dx, dweight, dbias of (3) and (4); dbias is None where there was no bias."""
     x, weight, has_bias, padding = cache
     size = output_size("winograd", x.shape, weight.shape, (1, 1), padding)
-    check_array("winograd", "dy", dy, size)
+    check_array("winograd", "dy", dy, size, x)
     xp, (O, I, _, _) = array_module(x), weight.shape
     A, G, T = _transforms(xp, x.dtype)
     # (2) is a chain of products with matrices: backwards each is one with the transpose.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_dtype, check_rate
+from ..errors import InputError, check_dtype, check_rate, is_number, shown
+
+MOST = 2**20  # of a width, a depth, a window, heads, channels, states
+MOST_CLASSES = 2**24
+MOST_WINDOW = 2**12  # of a map of an image of 65,536 pixels a side
+MOST_SEED = 2**64 - 1
+MOST_PARAMETERS = 10**11  # 400 GB in float32
 
 
 def plain(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -22,15 +27,15 @@ def plain(arguments: dict[str, Any]) -> dict[str, Any]:
 def check_arguments(config: dict[str, Any]) -> None:
     """Raise InputError, naming the argument, unless a MambaVision can be built from these."""
     for name in ("depths", "num_heads", "window_size"):
-        values = config[name]
+        values, most = config[name], MOST_WINDOW if name == "window_size" else MOST
         if (
             not isinstance(values, list)
             or len(values) != 4
-            or not all(_is_integer(v) and v >= 1 for v in values)
+            or not all(_is_integer(v) and 1 <= v <= most for v in values)
         ):
             raise InputError(
-                f"MambaVision: {name} is {values!r}, expected four integers of at least 1, one for"
-                " each level"
+                f"MambaVision: {name} is {shown(values)}, expected four integers of at least 1, one"
+                f" for each level{_limit(values, most)}"
             )
     leasts = {
         "dim": 1,
@@ -41,8 +46,9 @@ def check_arguments(config: dict[str, Any]) -> None:
         "d_conv": 1,
         "seed": 0,
     }
+    mosts = {"num_classes": MOST_CLASSES, "seed": MOST_SEED}
     for name, least in leasts.items():
-        check_integer("MambaVision", name, config[name], least)
+        check_integer("MambaVision", name, config[name], least, mosts.get(name, MOST))
     for level in (2, 3):
         width, heads = config["dim"] * 2**level, config["num_heads"][level]
         if width % heads:
@@ -54,26 +60,55 @@ def check_arguments(config: dict[str, Any]) -> None:
         check_number("MambaVision", name, config[name])
         check_rate("MambaVision", name, config[name])
     check_number("MambaVision", "mlp_ratio", config["mlp_ratio"])
+    if config["mlp_ratio"] > MOST:
+        raise InputError(
+            f"MambaVision: mlp_ratio is {shown(config['mlp_ratio'])}, expected at most {MOST}"
+        )
     if int(4 * config["dim"] * config["mlp_ratio"]) < 1:
         raise InputError(
             f"MambaVision: mlp_ratio is {config['mlp_ratio']}, expected a positive number"
         )
+    _check_size(config)
     for name in ("layer_scale", "layer_scale_conv"):
         if config[name] is not None:
             check_number("MambaVision", name, config[name], instead=", or None for no layer scale")
 
 
-def check_integer(owner: str, name: str, value: Any, least: int) -> None:
-    """Raise InputError unless `value` is an integer of at least `least`."""
+def check_integer(owner: str, name: str, value: Any, least: int, most: int = 2**31 - 1) -> None:
+    """Raise InputError unless `value` is an integer from `least` to `most`."""
     if not _is_integer(value) or value < least:
-        raise InputError(f"{owner}: {name} is {value!r}, expected an integer of at least {least}")
+        raise InputError(
+            f"{owner}: {name} is {shown(value)}, expected an integer of at least {least}"
+        )
+    if value > most:
+        raise InputError(f"{owner}: {name} is {shown(value)}, expected at most {most}")
 
 
 def check_number(owner: str, name: str, value: Any, instead: str = "") -> None:
     """Raise InputError unless `value` is a finite number; `instead` says what else would do."""
-    largest = sys.float_info.max
-    if not (_is_integer(value) or isinstance(value, float)) or not -largest <= value <= largest:
-        raise InputError(f"{owner}: {name} is {value!r}, expected a number{instead}")
+    if not is_number(value):
+        raise InputError(f"{owner}: {name} is {shown(value)}, expected a number{instead}")
+
+
+def _check_size(config: dict[str, Any]) -> None:
+    """Raise InputError for a model that no machine holds, before anything is drawn. What is counted
+    are the matrices of its blocks, roughly."""
+    total = config["num_classes"] * 8 * config["dim"] + 9 * config["in_chans"] * config["in_dim"]
+    for level, depth in enumerate(config["depths"]):
+        width = config["dim"] * 2**level
+        block = 18 if level < 2 else 3 + 2 * config["mlp_ratio"]
+        total += width * (depth * (block * width + config["d_state"]) + 18 * width)
+    if total > MOST_PARAMETERS:
+        raise InputError(
+            f"MambaVision: dim {config['dim']}, depths {config['depths']} and what else was given"
+            f" make about {total:.0e} parameters, expected at most {MOST_PARAMETERS:.0e}"
+        )
+
+
+def _limit(values: Any, most: int) -> str:
+    """What to add where a number is too large."""
+    too_large = isinstance(values, list) and any(_is_integer(v) and v > most for v in values)
+    return f", at most {most}" if too_large else ""
 
 
 def _is_integer(value: Any) -> bool:

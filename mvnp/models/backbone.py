@@ -32,6 +32,7 @@ from ..layers.layernorm import LayerNorm
 from .mambavision import MambaVision
 from .quirks import resolve
 from .trunk import Trunk, channel_first, channel_last
+from .variants import VARIANTS
 
 NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {
     "layer": LayerNorm,
@@ -46,6 +47,7 @@ _SWITCHES = ("dt_bias", "dt_init", "padding")
 class Backbone(Trunk):
     """`backbone(x)` gives a list of maps, one for each of `out_indices`.
 
+    name           of a released variant, whose arguments it takes; None: they are all given
     out_indices    which of the stages 0 to 3, ascending
     out_norm       "layer": LayerNorm over the channels, as official; "batch": BatchNorm; "none":
                    the stages as they are
@@ -57,16 +59,20 @@ class Backbone(Trunk):
 
     def __init__(
         self,
+        name: str | None = None,
         *,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         out_norm: str = "layer",
         allocate: bool = True,
         **arguments: Any,
     ) -> None:
-        for name in _HEAD:
-            if name in arguments:
+        if name is not None:
+            check_choice("model", name, VARIANTS)
+            arguments = {**VARIANTS[name].arguments(), **arguments}
+        for option in _HEAD:
+            if option in arguments:
                 raise InputError(
-                    f"Backbone: {name} is an argument of the classifier; a backbone has no head,"
+                    f"Backbone: {option} is an argument of the classifier; a backbone has no head,"
                     " leave it out"
                 )
         indices = _checked_indices(out_indices)
@@ -85,7 +91,7 @@ class Backbone(Trunk):
                 dtype=self.config["dtype"]
             )  # with memory in any case: a classifier's weights lack them
             for index in indices:
-                vars(self)[f"outnorm{index}"] = kind(self.channels[index], init=constants)
+                vars(self)[f"outnorm{index}"] = kind(self._width(index), init=constants)
         self.name_paths()
 
     @classmethod
@@ -108,8 +114,16 @@ class Backbone(Trunk):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """The widths of the four stages."""
-        return tuple(self.config["dim"] * 2**index for index in range(4))
+        """The widths of the maps, one for each of `out_indices`."""
+        return tuple(map(self._width, self.out_indices))
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the image for a pixel of each map, along either side."""
+        return tuple(4 * 2**index for index in self.out_indices)
+
+    def _width(self, index: int) -> int:
+        return self.config["dim"] * 2**index
 
     def out_norm(self, index: int) -> LayerNorm | BatchNorm | None:
         """The norm that stage `index` is given behind; None: none."""
@@ -124,7 +138,7 @@ class Backbone(Trunk):
                 " zeros for a map that nothing depends on"
             )
         return [
-            self.in_precision(f"the gradient of stage {i}", d, ("B", self.channels[i], "H", "W"))
+            self.in_precision(f"the gradient of stage {i}", d, ("B", self._width(i), "H", "W"))
             for i, d in zip(self.out_indices, dy, strict=True)
         ]
 

@@ -20,11 +20,12 @@ from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
 from .arguments import check_arguments, check_integer, plain
+from .pictures import Pictured
 from .quirks import resolve
 from .trunk import Trunk, channel_first, channel_last
 
 
-class MambaVision(Trunk):
+class MambaVision(Pictured, Trunk):
     """The whole network. `model(x)` gives logits, `model.pooled(x)` vectors, `model.features(x)`
     the four stages.
 
@@ -179,4 +180,5 @@ class MambaVision(Trunk):
         width = 8 * self.config["dim"]
         self.head = Linear(width, num_classes, init=init) if num_classes else None
         self.num_classes = self.config["num_classes"] = num_classes
+        self.know(preparation=self.preparation)  # the classes are others
         self.name_paths()

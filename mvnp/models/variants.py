@@ -6,10 +6,12 @@ Sources: arXiv:2407.08083, tables 1, S.2 and S.5, and the official release's mod
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase as fnmatch
 from typing import Any
 
-from ..errors import InputError, check_choice, nearest
+from ..errors import InputError, check_choice, nearest, shown
 from .mambavision import MambaVision
 
 
@@ -76,9 +78,25 @@ def _variant(name: str, *arguments: Any) -> Variant:
 VARIANTS = {variant.name: variant for variant in (_variant(*row) for row in _ROWS)}
 
 
-def list_models() -> list[str]:
-    """The names that `create_model` takes."""
-    return list(VARIANTS)
+# What other libraries call it, or have it for.
+ELSEWHERE = {
+    "img_size": "images may have any size, so leave it out; window_size says how maps are cut",
+    "pretrained": "load_pretrained(name) gives the released weights",
+    "checkpoint_path": "load_pretrained(path) gives the weights of a file",
+    "features_only": "Backbone(name) gives maps",
+    "out_indices": "Backbone(name, out_indices=…) gives maps",
+    "device": "use_backend and MVNP_BACKEND say where arrays are",
+}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names of the released variants that fit a pattern, such as "*21k*"; `*` and `?` stand for
+    letters, whose case does not matter."""
+    if not isinstance(pattern, str):
+        raise InputError(
+            f"list_models: the pattern is {shown(pattern)}, expected text such as '*21k*'"
+        )
+    return [name for name in VARIANTS if fnmatch(name.lower(), pattern.lower())]
 
 
 def create_model(name: str, **overrides: Any) -> MambaVision:
@@ -88,11 +106,16 @@ def create_model(name: str, **overrides: Any) -> MambaVision:
     Raises InputError for an unknown name or argument, with the nearest known one.
     """
     check_choice("model", name, VARIANTS)
-    known = list(inspect.signature(MambaVision).parameters)
-    for option in overrides:
-        if option not in known:
-            raise InputError(
-                f"unknown option {option!r} of {name}{nearest(option, known)}; options are"
-                f" {', '.join(known)}"
-            )
+    check_options(name, overrides)
     return MambaVision(**{**VARIANTS[name].arguments(), **overrides})
+
+
+def check_options(whose: str, options: Iterable[str]) -> None:
+    """Raise InputError for one that is no argument of MambaVision, with the nearest that is."""
+    known = list(inspect.signature(MambaVision).parameters)
+    for option in options:
+        if option not in known:
+            hint = f" ({ELSEWHERE[option]})" if option in ELSEWHERE else nearest(option, known)
+            raise InputError(
+                f"unknown option {option!r} of {whose}{hint}; options are {', '.join(known)}"
+            )

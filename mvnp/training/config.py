@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..data import BatchLoader, load_parts
-from ..errors import InputError, nearest
+from ..errors import InputError, is_number, nearest, shown
 
 PRECISIONS = ("full", "mixed")
 BEST_BY = ("accuracy", "mean-accuracy", "loss")
@@ -86,22 +85,25 @@ class TrainingConfig:
         for name, least in counts.items():
             value = getattr(self, name)
             _require(type(value) is int and value >= least, name, value, f"an integer of at least {least}")
-        _require(self.precision in PRECISIONS, "precision", self.precision, f"one of {', '.join(PRECISIONS)}")
+        _require(
+            isinstance(self.precision, str) and self.precision in PRECISIONS,
+            "precision",
+            self.precision,
+            f"one of {', '.join(PRECISIONS)}",
+        )
         if self.precision == "mixed" and self.model.get("dtype", "float32") != "float32":
             raise InputError(f"training: precision is mixed, but the model's dtype is {self.model['dtype']}, expected float32")
         _require(self.seed < 2**32, "seed", self.seed, "less than 2**32")
         for name in ("lr", "min_lr", "warmup_lr", "warmup_epochs", "weight_decay", "label_smoothing", "layer_decay"):
             value = getattr(self, name)
-            real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            _require(real and value >= 0, name, value, "a number of at least 0")
+            _require(is_number(value) and value >= 0, name, value, "a number of at least 0")
         _require(self.lr > 0, "lr", self.lr, "a number above 0")
         for name in ("min_lr", "warmup_lr"):
             _require(getattr(self, name) <= self.lr, name, getattr(self, name), f"at most lr, {self.lr}")
         _require(self.warmup_epochs <= self.epochs, "warmup_epochs", self.warmup_epochs, f"at most epochs, {self.epochs}")
         _require(self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "a number in [0, 1)")
         if self.clip_norm is not None:
-            real = isinstance(self.clip_norm, int | float) and self.clip_norm > 0
-            _require(real, "clip_norm", self.clip_norm, "a number above 0, or None")
+            _require(is_number(self.clip_norm) and self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0, or None")
         _require(self.weights is None or isinstance(self.weights, str), "weights", self.weights, "a file or a name, or None")
         _require(isinstance(self.frozen, bool), "frozen", self.frozen, "True or False")
         _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "a number above 0 and at most 1")
@@ -154,7 +156,7 @@ _OWN = ("spec", "dataset", "batch_size", "train")
 
 def _require(fits: bool, name: str, value: Any, expected: str) -> None:
     if not fits:
-        raise InputError(f"training: {name} is {value!r}, expected {expected}")
+        raise InputError(f"training: {name} is {shown(value)}, expected {expected}")
 
 
 def _plain(name: str, options: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
 from ..core import Layer, Param, mismatches
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, InputError, are_numbers, is_number, shown
 
 
 def is_decayed(name: str, param: Param) -> bool:
@@ -40,8 +39,10 @@ class Optimizer:
     ) -> None:
         self.parameters = _named(type(self).__name__, parameters)
         self.weight_decay = weight_decay
+        self.check(is_number(weight_decay) and weight_decay >= 0.0, "weight_decay", weight_decay, "a number of at least 0")
+        named = lr_scales is None or (isinstance(lr_scales, Mapping) and are_numbers(list(lr_scales.values())))
+        self.check(named, "lr_scales", lr_scales, "a dict of numbers by name")
         self.lr_scales = dict(lr_scales or {})
-        self.check(0.0 <= weight_decay < math.inf, "weight_decay", weight_decay, "a number of at least 0")
         strangers = [name for name in self.lr_scales if name not in self.parameters]
         if strangers:
             raise InputError(
@@ -104,18 +105,18 @@ class Optimizer:
     def check(self, fits: bool, name: str, value: Any, expected: str) -> None:
         """Raises InputError for a setting that does not fit."""
         if not fits:
-            raise InputError(f"{type(self).__name__}: {name} is {value!r}, expected {expected}")
+            raise InputError(f"{type(self).__name__}: {name} is {shown(value)}, expected {expected}")
 
     def check_adaptive(self, betas: tuple[float, float], eps: float) -> None:
         """Raises InputError for decays β₁, β₂ and an ε that no running moments can have."""
-        self.check(len(betas) == 2 and all(0.0 <= beta < 1.0 for beta in betas), "betas", betas, "two numbers in [0, 1)")
-        self.check(eps > 0.0, "eps", eps, "a number above 0")
+        self.check(are_numbers(betas, 2) and all(0.0 <= beta < 1.0 for beta in betas), "betas", betas, "two numbers in [0, 1)")
+        self.check(is_number(eps) and eps > 0.0, "eps", eps, "a number above 0")
 
 
 def _named(who: str, parameters: Layer | Iterable[tuple[str, Param]]) -> dict[str, Param]:
     if isinstance(parameters, Layer):
         return dict(parameters.named_parameters())
-    pairs: list[Any] = list(parameters)
+    pairs: list[Any] = list(parameters) if isinstance(parameters, Iterable) else [parameters]
     for pair in pairs:
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Param)):
             raise InputError(

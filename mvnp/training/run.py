@@ -2,58 +2,163 @@
 
 train(config, "runs/first")                  # a new run
 train(config, "runs/first", resume=True)     # goes on where it was stopped, killed or cut off
+train(images, labels, out="runs/mine")       # on arrays of one's own, with the demo's model and settings
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
 
 from ..data import BatchLoader, DataParts, Dataset, load_parts
+from ..data.arrays import NAME as ARRAYS
+from ..data.arrays import Arrays, of_arrays
 from ..data.dataset import in_channels
-from ..errors import InputError, TrainingError
+from ..errors import DataError, InputError, TrainingError
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
 from .distributed import Ranks
+from .presets import find_preset
 from .run_folder import RunFolder, TrainingResult, open_run
 from .trainer import Trainer
 
+DEFAULT_OUT = "mvnp-train"
 
+
+@overload
 def train(
     config: TrainingConfig | None,
     out: str | Path,
+    /,
     *,
     resume: bool = False,
     quiet: bool = False,
     ranks: Ranks | None = None,
+) -> TrainingResult: ...
+
+
+@overload
+def train(
+    images: np.ndarray,
+    labels: np.ndarray | Sequence[str],
+    /,
+    *,
+    out: str | Path = "mvnp-train",
+    test: Arrays | None = None,
+    classes: Sequence[str] | None = None,
+    held_out: float = 0.2,
+    model: str | Mapping[str, Any] = "demo",
+    image_size: int | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    ranks: Ranks | None = None,
+    **settings: Any,
+) -> TrainingResult: ...
+
+
+def train(
+    first: Any = None,
+    second: Any = None,
+    /,
+    *,
+    out: str | Path | None = None,
+    test: Arrays | None = None,
+    classes: Sequence[str] | None = None,
+    held_out: float = 0.2,
+    model: str | Mapping[str, Any] = "demo",
+    image_size: int | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    ranks: Ranks | None = None,
+    **settings: Any,
 ) -> TrainingResult:
-    """Train a MambaVision as `config` says, into the folder `out`.
+    """`train(config, out)`: train a MambaVision as `config` says, into the folder `out`.
 
     config    None, with `resume`: that of the run in `out`
     quiet     nothing on standard error
     ranks     from `join`: the processes that mpiexec has started, which train together; None: this one by itself
 
+    `train(images, labels, out=…)`: the same on arrays. `mvnp.load_pretrained(result.best)` is the model.
+
+    images, labels    uint8 (n, H, W), (n, H, W, C) or (n, C, H, W), and integers or names (n,)
+    test              (images, labels) to test on; None: `held_out` of each class
+    classes           names of the integers
+    model             a preset or variant ("demo"), or arguments of MambaVision
+    image_size        side to which pictures are brought; None: the preset's, or their own
+    settings          those of TrainingConfig that are to differ: epochs, batch_size, lr, seed, loader_options, …
+
     Raises TrainingInterrupted after Ctrl-C or SIGTERM, once all is saved; TrainingError for a folder that cannot be used and
     for a loss that is not finite; DataError, InputError and CheckpointError for what their names say.
     """
-    ranks = ranks or Ranks()
+    ranks, data = ranks or Ranks(), None
+    if first is None or isinstance(first, TrainingConfig):
+        given = [*settings, *(name for name, value in {"test": test, "classes": classes}.items() if value is not None)]
+        if given:
+            raise InputError(f"train: {given[0]} goes with arrays; the settings of a run from a config are in it")
+        config, out = first, second if out is None else out
+    else:
+        if second is None:
+            raise InputError(f"train: one {type(first).__name__} was given, expected a TrainingConfig, or images and labels")
+        data = of_arrays(first, second, test=test, classes=classes, held_out=held_out, seed=settings.get("seed", 0))
+        config = _config_for(data[0], model, image_size, settings)
+        out = DEFAULT_OUT if out is None else out
+    if not isinstance(out, str | os.PathLike):
+        raise InputError(f"train: out is {out!r}, expected the folder for checkpoints and log")
     with ranks.together():
-        return _train(config, out, resume, quiet, ranks)
+        return _train(config, Path(out), resume, quiet, ranks, data)
 
 
-def _train(config: TrainingConfig | None, out: str | Path, resume: bool, quiet: bool, ranks: Ranks) -> TrainingResult:
+def _config_for(
+    data: Dataset, model: str | Mapping[str, Any], image_size: int | None, settings: Mapping[str, Any]
+) -> TrainingConfig:
+    """The settings of a run on arrays: those of a preset but for what is given."""
+    if isinstance(model, str):
+        preset = find_preset(model)
+        size = image_size or preset.image_size
+        own = {"model": preset.model, "loader_options": {"image_size": size, "crop_padding": preset.crop_padding}}
+        own |= preset.settings
+    else:
+        own = {"model": dict(model), "loader_options": {"image_size": image_size or max(data.images.shape[1:3])}}
+    loader_options = {**own["loader_options"], **settings.get("loader_options", {})}
+    return TrainingConfig.from_dict({**own, **settings, "dataset": ARRAYS, "loader_options": loader_options})
+
+
+def _train(
+    config: TrainingConfig | None,
+    out: str | Path,
+    resume: bool,
+    quiet: bool,
+    ranks: Ranks,
+    data: tuple[Dataset, Dataset] | None,
+) -> TrainingResult:
     folder = ranks.from_first(lambda: open_run(out, config, resume))
     with folder:
-        return _train_in(folder, out, resume, quiet, ranks)
+        return _train_in(folder, resume, quiet, ranks, data)
 
 
-def _train_in(folder: RunFolder, out: str | Path, resume: bool, quiet: bool, ranks: Ranks) -> TrainingResult:
+def _train_in(
+    folder: RunFolder, resume: bool, quiet: bool, ranks: Ranks, data: tuple[Dataset, Dataset] | None
+) -> TrainingResult:
+    out = folder.path
     config = folder.config
     if config.weights is not None:
         how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
         raise TrainingError(f"these settings are those of a fine-tuning from {config.weights}; {how}")
-    parts = in_channels_asked(load_parts(config.dataset, **config.dataset_options), config.dataset_options.get("channels"))
+    if data is None and config.dataset == ARRAYS:
+        raise DataError(
+            f"the run in {out} was trained on arrays, which it does not keep; go on with them in Python:"
+            f" mvnp.training.train(images, labels, out={str(out)!r}, resume=True)"
+        )
+    if data is not None:
+        parts = DataParts(data[0], test=data[1])
+    else:
+        loaded = load_parts(config.dataset, **config.dataset_options)
+        parts = in_channels_asked(loaded, config.dataset_options.get("channels"))
     train_loader, test_loader, final_loader = loaders_of(config, parts)
     model = make_model(config, parts.train)
     return Trainer(

@@ -1,5 +1,7 @@
 """mvnp classify."""
 
+import csv
+import io
 import json
 import re
 
@@ -34,6 +36,36 @@ def test_a_table_for_each_picture(call, weights, files):
         assert [row[2] for row in rows] == [NAMES[index] for index in best]
         assert [float(row[0]) for row in rows] == [shown(100 * each, decimals=2) for each in share[best]]
     assert len({rows[0][1] for rows in tables(out).values()}) > 1  # the model does tell them apart
+
+
+def test_json_has_a_line_for_the_only_picture_even_if_it_cannot_be_read(call, weights, tmp_path):
+    save_small(weights)
+    (tmp_path / "no.png").write_text("text", encoding="utf-8")
+    status, out, err = call("classify", tmp_path / "no.png", "--weights", weights, "--json")
+    assert status == 2
+    assert json.loads(out)["file"] == str(tmp_path / "no.png")
+    assert "cannot be read as a picture" in json.loads(out)["error"]
+    assert err.startswith("mvnp: error: ")
+
+
+def test_csv(call, weights, files, tmp_path):
+    model = save_small(weights, classes=("=1+1", *NAMES[1:]))
+    broken = tmp_path / "photos" / "9.png"
+    broken.write_text("no picture", encoding="utf-8")
+    status, out, _ = call("classify", files[0].parent, "--weights", weights, "--csv", "--top", 8)
+    assert status == 1
+    header, *rows = csv.reader(io.StringIO(out))
+    assert header == ["file", *(f"{what}_{rank}" for rank in range(1, 9) for what in ("class", "name", "share")), "error"]
+    assert [row[0] for row in rows] == [*map(str, files), str(broken)]
+    for row in rows[:5]:
+        share = softmax(logits_of(model, row[0]))
+        best = np.argsort(-share)
+        assert [int(cell) for cell in row[1:-1:3]] == best.tolist()
+        assert [float(cell) for cell in row[3:-1:3]] == [shown(each, decimals=6) for each in share[best]]
+        assert [cell for cell in row[2:-1:3] if cell.startswith("'")] == ["'=1+1"], "a spreadsheet is not to compute it"
+    assert rows[5][1:-1] == [""] * 24
+    assert "cannot be read as a picture" in rows[5][-1]
+    assert_refused(call("classify", files[0], "--weights", weights, "--csv", "--json"), "not allowed with argument")
 
 
 def test_json(call, weights, files):

@@ -31,13 +31,13 @@ def test_pooled_and_stages(call, weights, files, tmp_path):
     status, text, err = call("features", files[0].parent, "--weights", weights, "--out", out, "--batch", 2)
     assert (status, err) == (0, "")
     shapes = ["5 x 32", "5 x 4 x 8 x 8", "5 x 8 x 4 x 4", "5 x 16 x 2 x 2", "5 x 32 x 1 x 1", "5"]
-    names = ["pooled", "stage1", "stage2", "stage3", "stage4", "files"]
+    names = ["pooled", "stage0", "stage1", "stage2", "stage3", "files"]
     assert text == f"{out}\n" + "".join(f"{name:<6}  {shape}\n" for name, shape in zip(names, shapes, strict=True))
     content, x = loaded(out), prepared(files)
     assert list(content) == names
     assert content["files"].tolist() == [str(file) for file in files]
     assert_close(content["pooled"], model.pooled(x))
-    for level, stage in enumerate(model.features(x), 1):
+    for level, stage in enumerate(model.features(x)):
         assert content[f"stage{level}"].dtype == np.float32
         assert_close(content[f"stage{level}"], stage)
     assert zipfile.ZipFile(out).testzip() is None
@@ -45,7 +45,7 @@ def test_pooled_and_stages(call, weights, files, tmp_path):
 
 def test_some_of_the_arrays(call, weights, files, tmp_path):
     model = save_small(weights, dtype="float64", num_classes=0, classes=None)  # no head is needed
-    for names in (["pooled"], ["stage4", "pooled"], ["stage2"]):
+    for names in (["pooled"], ["stage3", "pooled"], ["stage2"]):
         assert call("features", *files[:3], "--weights", weights, "--out", tmp_path / "f.npz", "--only", *names)[0] == 0
         content = loaded(tmp_path / "f.npz")
         assert list(content) == [*names, "files"]

@@ -51,6 +51,50 @@ def report(tmp_path):
     return json.loads((tmp_path / "mvnp-validate.json").read_text(encoding="utf-8"))
 
 
+def test_csv_has_a_row_for_each_picture(call, weights, photos, tmp_path):
+    model = save_small(weights)
+    broken = photos / "cat" / "9.png"
+    broken.write_text("no picture", encoding="utf-8")
+    assert call("validate", photos, "--weights", weights, "--csv", "rows.csv")[0] == 1
+    header, *rows = csv.reader(io.StringIO((tmp_path / "rows.csv").read_text(encoding="utf-8")))
+    assert header == ["file", "folder", "class", "predicted", "predicted_name", "rank", "error"]
+    assert len(rows) == 13
+    broken.unlink()
+    want = {str(file): found for file, found in expected(model, photos).items()}
+    for file, folder, label, predicted, name, rank, error in rows:
+        if file == str(broken):
+            assert (predicted, name, rank) == ("", "", "")
+            assert "cannot be read as a picture" in error
+        else:
+            assert (int(label), int(predicted), int(rank)) == want[file]
+            assert (name, error) == (NAMES[int(predicted)], "")
+            assert folder == file.split("/")[-2]
+    assert_refused(call("validate", photos, "--weights", weights, "--csv", tmp_path / "gone" / "r.csv"), "there is no folder")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"done": "7"}, {"done": 13}, {"done": -1}, {"broken": {"99": "x"}}, {"broken": {"0": 3}}, {"broken": ["x"]}, {"of": 3}],
+)
+def test_a_state_of_another_structure_is_refused(changed, call, weights, photos, tmp_path):
+    """Its digest is right: somebody wrote it so."""
+    from mvnp.checkpoint import load_arrays, save_arrays
+    from mvnp.data import ImageTransform
+    from mvnp.inference import find_class_folders
+    from mvnp.inference.validation_state import ValidationState, fingerprint
+    from support.command_line import IMAGES
+
+    model, state_file = save_small(weights), tmp_path / "mvnp-validate.json.state"
+    found = find_class_folders(photos, 8, NAMES)
+    ValidationState(12).save(state_file, fingerprint(model, ImageTransform(**IMAGES), found))
+    arrays, metadata = load_arrays(state_file)
+    save_arrays(state_file, arrays, {**metadata, **changed})
+    what = "since then" if "of" in changed else "holds no such state; give --restart to begin anew"
+    assert_refused(call("validate", photos, "--weights", weights, "--quiet"), what)
+    save_arrays(state_file, {"best": arrays["best"][:3], "rank": arrays["rank"]}, metadata)
+    assert_refused(call("validate", photos, "--weights", weights, "--quiet"), "holds no such state")
+
+
 def test_counts(call, weights, photos, tmp_path):
     model = save_small(weights)
     status, out, err = call("validate", photos, "--weights", weights, "--batch", 5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvnp.cli.visualize import token
+from mvnp.cli.visualize import FIGURES, token
 from mvnp.data import ImageTransform, open_image
 from mvnp.visualize.arrays.picture import as_picture
 from mvnp.visualize.pages.explorer.data import as_uri
@@ -32,6 +32,53 @@ def test_a_page(call, weights, files, tmp_path):
     best = np.argsort(-shares)[:5]
     assert [word for word in page.words if word in NAMES] == [NAMES[index] for index in best]
     assert [word for word in page.words if word.endswith("%")] == [f"{shares[index]:.1%}" for index in best]
+
+
+def test_one_figure(call, weights, files, tmp_path):
+    from PIL import Image
+
+    from mvnp.visualize.pages import one_figure
+
+    save_small(weights, images=BIG)
+    out = tmp_path / "cam.png"
+    arguments = ("--weights", weights, "--only", "grad_cam", "--target", "rocket", "--out", out)
+    status, text, err = call("visualize", files[0], *arguments)
+    assert (status, text) == (0, f"{out}\n")
+    assert err == f"running {weights}\ndrawing GradCAM\n"
+    with Image.open(out) as picture:
+        assert picture.width > 500
+    by_name = out.read_bytes()
+    assert call("visualize", files[0], *arguments[:-3], NAMES.index("rocket"), "--out", tmp_path, "--quiet")[0] == 0
+    assert (tmp_path / "grad_cam.png").read_bytes() == by_name
+    assert call("visualize", files[0], *arguments[:-3], "cat", "--out", out, "--quiet")[0] == 0
+    assert out.read_bytes() != by_name, "another class, another picture"
+    assert FIGURES == one_figure.NAMES
+
+
+def test_one_figure_that_cannot_be(call, weights, files, tmp_path):
+    save_small(weights, images=BIG, classes=("tiger cat", "tabby cat", *NAMES[2:]))
+    right = {"only": "grad_cam", "target": "tabby", "out": tmp_path / "cam.png"}
+    for changed, message in (
+        ({"only": "gradcam"}, "unknown figure 'gradcam' (did you mean 'grad_cam'?)"),
+        ({"out": tmp_path / "cam.jpg"}, "grad_cam is written to a .png file, or into a folder that is there"),
+        ({"only": "state_animation"}, "state_animation is written to a .gif file"),
+        ({"out": tmp_path / "gone" / "cam.png"}, "there is no folder"),
+        ({"target": "cat"}, "--target 'cat' may be 0 tiger cat, 1 tabby cat; give the number"),
+        ({"target": "tree frog"}, "--target is 'tree frog', which is no class"),
+        ({"target": "8"}, "--target is '8', which is no class; expected a name, or a number from 0 to 7"),
+        ({"compare": weights}, "--compare is for a page, and --only grad_cam writes one picture"),
+    ):
+        options = [part for name, value in {**right, **changed}.items() for part in (f"--{name}", value)]
+        assert_refused(call("visualize", files[0], "--weights", weights, "--quiet", *options), message)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in (".png", ".jpg", ".gif")] == []
+
+
+def test_names_are_no_formulas(call, weights, files, tmp_path):
+    """Matplotlib takes what stands between dollar signs for mathematics, and stops at what is none."""
+    save_small(weights, images=BIG, classes=(r"$\\nonsense{$", "a\x1b[31m\nb\udcff", *NAMES[2:]))
+    for target in ("0", "1"):
+        options = ("--only", "grad_cam", "--target", target, "--out", tmp_path / "cam.png", "--quiet")
+        assert call("visualize", files[0], "--weights", weights, *options)[0] == 0
 
 
 def test_quietly_again_and_at_another_size(call, weights, files, tmp_path):

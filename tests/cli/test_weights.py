@@ -87,11 +87,11 @@ def test_backbone(call, tmp_path):
     status, _, err = call("features", "a.png", "--weights", "b.pth", "--out", "f.npz", "--quiet")
     assert status == 0, err
     with np.load("f.npz") as features:
-        assert sorted(features) == ["files", "stage2", "stage4"]
-        assert features["stage2"].shape == (1, 8, 4, 4)
+        assert sorted(features) == ["files", "stage1", "stage3"]
+        assert features["stage1"].shape == (1, 8, 4, 4)
     assert_refused(
         call("features", "a.png", "--weights", "b.pth", "--out", "g.npz", "--only", "pooled"),
-        "the weights are of a Backbone that gives stage2, stage4, and no pooled",
+        "the weights are of a Backbone that gives stage1, stage3, and no pooled",
     )
     for command in (("classify", "a.png"), ("validate", "."), ("summary",)):
         assert_refused(call(*command, "--weights", "b.pth"), "b.pth is of a Backbone, which gives maps and no classes")
@@ -103,7 +103,7 @@ def test_export_of_a_backbone(call):
     status, out, err = call("export", "--weights", "b.safetensors", "--out", "b.onnx")
     assert status == 0, err
     assert "a Backbone of no released variant" in out
-    assert "stage_1 (batch, 8, …), stage_3 (batch, 32, …)" in out
+    assert "stage1 (batch, 8, …), stage3 (batch, 32, …)" in out
 
 
 def test_convert_does_not_overwrite_what_it_reads(call, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mvnp import Layer, Param, Tape, gradcheck_layer
-from mvnp.core import Buffer, TapeError
+from mvnp.core import Buffer, Initializer, TapeError
 from mvnp.errors import CheckpointError, InputError, MvnpError
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.dropout import Dropout
@@ -15,6 +15,7 @@ from mvnp.layers.gelu import GELU
 from mvnp.layers.layer_scale import LayerScale
 from mvnp.layers.layernorm import LayerNorm
 from mvnp.layers.linear import Linear
+from mvnp.layers.relu import ReLU
 from support.checks import normal
 from support.patience import HANGS
 from support.randomise import randomised
@@ -324,7 +325,8 @@ def test_gradients_of_a_network():
 def test_gradients_have_every_key_and_shape():
     model, tape = net(), Tape()
     y = model(normal((2, 3, 4), seed=1).astype(np.float32), tape)
-    assert model.gradients(tape) == {}, "before the backward there are none"
+    with pytest.raises(TapeError, match=r": this tape holds no gradient of its parameters; run forward and backward with"):
+        model.gradients(tape)
     model.backward(np.ones_like(y), tape)
     assert {key: gradient.shape for key, gradient in model.gradients(tape).items()} == PARAMETERS
     assert tape.entries == [], "all that was recorded is used up"
@@ -341,7 +343,31 @@ def test_gradients_of_a_part_only():
 def test_a_tape_knows_nothing_of_another():
     layer, first, second = Linear(2, 3), Tape(), Tape()
     layer.backward(layer(np.ones((1, 2), np.float32), first), first)
-    assert layer.gradients(second) == {}
+    with pytest.raises(TapeError, match="Linear: this tape holds no gradient of its parameters"):
+        layer.gradients(second)
+    assert ReLU().gradients(second) == {}, "there is none to be missed"
+
+
+@pytest.mark.parametrize("tape", [None, "training", True])
+def test_what_is_no_tape_says_so(tape):
+    layer, x = Linear(2, 3), np.ones((1, 2), np.float32)
+    with pytest.raises(InputError, match=f"^Linear: gradients are on the mvnp.Tape of a backward, and this is {tape!r}"):
+        layer.gradients(tape)
+    with pytest.raises(InputError, match=f"^Linear: its backward takes the mvnp.Tape of its forward, and got {tape!r}"):
+        layer.backward(np.ones((1, 3), np.float32), tape)
+    if tape is not None:
+        with pytest.raises(InputError, match=f"^Linear: tape is {tape!r}, expected an mvnp.Tape to record on, or None"):
+            layer(x, tape)
+
+
+def test_a_layer_without_values_says_so():
+    hollow = Linear(2, 3, init=Initializer(allocate=False))
+    message = "Linear: it has no weights yet to convert: it was made with allocate=False, and 2 of its arrays, such as weight"
+    with pytest.raises(InputError, match=message):
+        hollow.astype("float64")
+    assert {key: array.shape for key, array in hollow.state_dict().items()} == {"weight": (3, 2), "bias": (3,)}
+    hollow.load_state_dict({"weight": np.ones((3, 2)), "bias": np.ones(3)})
+    assert hollow.astype("float64").weight.dtype == np.float64
 
 
 class Twice(Layer):

@@ -62,7 +62,7 @@ def test_sizes(option, size, weights, call):
 def test_features_and_half_precision(weights, call):
     status, out, _ = call("export --weights w.safetensors --features --dtype float16 --check")
     assert status == 0
-    assert "stage_0 to stage_3, pooled (batch, 32)" in out
+    assert "stage0 to stage3, pooled (batch, 32)" in out
     assert "below 0.01" in out
 
 

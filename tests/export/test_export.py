@@ -28,7 +28,7 @@ def test_image_sizes(image_size, expected, tmp_path):
     ("options", "names"),
     [
         ({}, ["logits"]),
-        ({"features": True}, ["stage_0", "stage_1", "stage_2", "stage_3", "pooled"]),
+        ({"features": True}, ["stage0", "stage1", "stage2", "stage3", "pooled"]),
     ],
 )
 def test_outputs(options, names, tmp_path):

@@ -68,7 +68,7 @@ def test_features(image_size, tmp_path):
     model = tiny(**WINDOWS)
     export_onnx(model, tmp_path / "model.onnx", image_size, features=True)
     runtime, x = session(str(tmp_path / "model.onnx")), images(model, 3)
-    *stages, pooled = runtime.run(["stage_0", "stage_1", "stage_2", "stage_3", "pooled"], {"images": x})
+    *stages, pooled = runtime.run(["stage0", "stage1", "stage2", "stage3", "pooled"], {"images": x})
     for stage, own in zip(stages, model.features(x), strict=True):
         assert_close(stage, own)
     assert_close(pooled, model.pooled(x))
@@ -83,7 +83,7 @@ def test_backbones(out_indices, out_norm, image_size, tmp_path):
     backbone = randomised(Backbone.of(tiny(**WINDOWS), out_indices=out_indices, out_norm=out_norm))
     export_onnx(backbone, tmp_path / "model.onnx", image_size)
     found = verify_onnx(tmp_path / "model.onnx", backbone, sizes=[(52, 44), (33, 70)], tolerance=1e-5)
-    assert {each.output for each in found} == {f"stage_{index}" for index in out_indices}
+    assert {each.output for each in found} == {f"stage{index}" for index in out_indices}
     names = {tensor.name for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer}
     last = out_indices[-1]
     assert any(name.startswith(f"levels.{last}.blocks") for name in names)

@@ -22,7 +22,7 @@ def test_every_output_and_batch_is_compared(path):
     model = tiny()
     export_onnx(model, path, (32, 27), features=True)
     found = verify_onnx(path, model, batches=(1, 4))
-    names = ["stage_0", "stage_1", "stage_2", "stage_3", "pooled"]
+    names = ["stage0", "stage1", "stage2", "stage3", "pooled"]
     assert [(each.output, each.batch) for each in found] == [(name, batch) for batch in (1, 4) for name in names]
     assert {(each.height, each.width) for each in found} == {(32, 27)}
     assert all(0 <= each.error <= rounding("float32", 16) for each in found)

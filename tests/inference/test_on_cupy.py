@@ -15,6 +15,6 @@ def test_on_cupy(strict_cupy, tmp_path):
     assert [len(prediction.classes) for prediction in classify(model, files, transform)] == [3, 3, 3]
     assert write_features(model, files, transform, tmp_path / "f.npz")["pooled"] == (3, 32)
     with np.load(tmp_path / "f.npz") as content:
-        assert np.isfinite(content["stage4"]).all()
+        assert np.isfinite(content["stage3"]).all()
     found = find_class_folders(tmp_path / "set", 3, None)
     assert validate(model, found, transform, state_file=tmp_path / "state").counted == 3

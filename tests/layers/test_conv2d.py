@@ -198,7 +198,7 @@ def test_wrong_dtype(dtype):
 )
 def test_wrong_geometry(argument, value, least):
     arguments = {"kernel_size": 3, argument: value}
-    with pytest.raises(InputError, match=rf"Conv2d: {argument} is .*, expected an integer of at least {least}, or a pair"):
+    with pytest.raises(InputError, match=rf"Conv2d: {argument} is .*, expected an integer from {least} to 65536, or a pair"):
         Conv2d(3, 4, **arguments)
 
 

@@ -34,6 +34,11 @@ def test_by_hand():
     np.testing.assert_array_equal(drop_path_backward(np.array([[5.0, 6.0], [7.0, 8.0]]), cache), [[10.0, 12.0], [0.0, 0.0]])
 
 
+def test_a_gradient_of_one_sample_is_not_spread_over_all():
+    with pytest.raises(InputError, match=r"Dropout: dy has shape \(1, 2\), expected \(2, any\)"):
+        drop_path_backward(np.zeros((1, 2)), np.ones((2, 1)))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradients(shape):
     forward, _ = apart(shape)

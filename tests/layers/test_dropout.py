@@ -147,6 +147,12 @@ def test_wrong_input_of_the_function():
         dropout_forward(np.zeros(3, np.complex128), np.ones(3))
     with pytest.raises(InputError, match="Dropout: dy has dtype int64"):
         dropout_backward(np.zeros(3, np.int64), np.ones(3))
+    with pytest.raises(InputError, match=r"Dropout: dy has shape \(1, 3\), expected \(2, 3\)"):
+        dropout_backward(np.zeros((1, 3)), np.ones((2, 3)))
+    with pytest.raises(InputError, match=r"Dropout: x has shape \(2, 3\), expected \(4, any\)"):
+        dropout_forward(np.zeros((2, 3)), np.ones((4, 1)))
+    with pytest.raises(InputError, match="Dropout: dy has dtype float32, expected float64, that of the forward"):
+        dropout_backward(np.zeros(3, np.float32), np.ones(3))
 
 
 def test_host_and_device_do_not_mix(strict_cupy):

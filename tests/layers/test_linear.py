@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mvnp import Tape, gradcheck_layer
 from mvnp.core import Initializer
-from mvnp.errors import BackendError, InputError
+from mvnp.errors import InputError
 from mvnp.layers.linear import Linear, linear_backward, linear_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.randomise import randomised
@@ -148,8 +148,17 @@ def test_wrong_dtype(dtype):
 def test_not_an_array():
     with pytest.raises(InputError, match=r"Linear: x is a list, expected an array \(\.\.\., 8\)"):
         Linear(8, 4)([[0.0] * 8])
-    with pytest.raises(BackendError, match="expected a NumPy or CuPy array, got a list"):
+    with pytest.raises(InputError, match=r"Linear: bias is a list, expected an array \(4,\)"):
         linear_forward(np.zeros((2, 3)), np.zeros((4, 3)), [0.0] * 4)
+
+
+def test_mixed_dtypes_are_named():
+    with pytest.raises(InputError, match=r"^Linear: dtypes are mixed, weight and bias of float32, x of float64; convert them"):
+        Linear(8, 4)(np.zeros((2, 8)))
+    _, cache = linear_forward(np.zeros((2, 3)), np.zeros((4, 3)))
+    message = r"^Linear: dy has dtype float32, expected float64, that of the forward; .* dy\.astype\('float64'\)$"
+    with pytest.raises(InputError, match=message):
+        linear_backward(np.zeros((2, 4), np.float32), cache)
 
 
 def test_same_result_as_in_torch():

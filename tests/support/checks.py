@@ -32,13 +32,19 @@ def assert_gradients(
 
 
 def assert_dy_is_checked(forward: Callable, backward: Callable, inputs: dict[str, np.ndarray]) -> None:
-    """A dy of another shape, without entries or of integers is an error of its name."""
+    """A dy of another shape, one that would be broadcast among them, without entries or of another dtype is an error of its
+    name."""
     y, cache = forward(*(from_numpy(x) for x in inputs.values()))
+    wrongs = [np.zeros((2, 2, *y.shape)), np.zeros(y.shape, np.complex128)]
     if y.ndim:
-        longer = np.zeros((*y.shape[:-1], y.shape[-1] + 1))
-        for wrong in (longer, np.zeros((2, 2, *y.shape)), np.zeros((*y.shape[:-1], 0)), np.zeros(y.shape, np.int64)):
-            with pytest.raises(InputError, match=r": d\w+ (has|is) "):
-                backward(from_numpy(wrong), cache)
+        longer, empty = np.zeros((*y.shape[:-1], y.shape[-1] + 1)), np.zeros((*y.shape[:-1], 0))
+        spread = [np.zeros((*y.shape[:axis], 1, *y.shape[axis + 1 :])) for axis in range(y.ndim) if y.shape[axis] > 1]
+        wrongs += [longer, empty, *spread, np.zeros(y.shape, np.int64)]
+        if not isinstance(cache, tuple) or any(hasattr(each, "dtype") for each in cache):  # a shape alone knows no dtype
+            wrongs.append(np.zeros(y.shape, np.float32))
+    for wrong in wrongs:
+        with pytest.raises(InputError, match=r": d\w+ (has|is) "):
+            backward(from_numpy(wrong), cache)
 
 
 def assert_oracle(

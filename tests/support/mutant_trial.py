@@ -242,7 +242,7 @@ class _Serving:
         self.requests, self.answers, self.durations = requests, answers, durations
         self.catches: Counter[str] = Counter()  # by the names of tests
         self.callers: dict[Any, list[Any]] = {}
-        self.in_trial, self.child, self.cap = False, 0, 0.0
+        self.in_trial, self.child, self.cap, self.planted = False, 0, 0.0, False
         self.without: set[str] = set()  # tests that are not for kernels as Python
         self.passed, self.first_failed = 0, ""
         self.seconds: dict[str, float] = {}
@@ -254,6 +254,7 @@ class _Serving:
         if self.as_python:
             sys.meta_path.insert(0, _AsPython("mvnp.kernels.cpu.jit", str(PACKAGE / "kernels" / "cpu" / "jit.py")))
         signal.signal(signal.SIGTERM, self._stop)
+        self.planted = planted is not None
         if planted is not None:
             os.environ[PLANTED] = str(planted)
             sys.meta_path.insert(0, _Planted(planted.name, str(planted.path), planted.code()))
@@ -288,6 +289,8 @@ class _Serving:
         """Serve, and in a trial return: pytest goes on with the tests."""
         if session.testsfailed:  # in collecting
             return
+        with contextlib.suppress(Exception):  # a twin is imported when it is first called; where it cannot be, tests say so
+            importlib.import_module(".".join(["mvnp", *self.module.split("/")]))
         functions = _functions(self.module)
         if "mvnp.kernels.cpu.jit" in sys.modules and not self.as_python:
             self.callers = _callers_of_kernels()
@@ -317,7 +320,7 @@ class _Serving:
                 code, passed, name, durations = marshal.loads(result.read_bytes())
                 how = _how(code, passed)
                 result.unlink()
-            if codes is None:
+            if codes is None and not self.planted:
                 self.durations = durations
                 how = "passed" if self.as_python and passed else how
             self.catches[name] += 1
@@ -341,7 +344,7 @@ class _Serving:
             import numpy as np
 
             np.seterr(all="ignore")  # as kernels do
-            if codes is None:
+            if codes is None and not self.planted:
                 session.config.option.maxfail = 0
                 self.cap = AS_PYTHON_SECONDS
             else:

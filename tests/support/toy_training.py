@@ -47,7 +47,7 @@ class ToyModel(Layer):
         return ((name, layer) for name, layer in super().children() if not name.startswith("steps."))
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        x = x.reshape(len(x), -1)
+        x = x.reshape(len(x), -1).astype(self.inner.weight.dtype, copy=False)
         for layer in self.steps:
             x = layer(x, tape)
         return x

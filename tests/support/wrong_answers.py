@@ -393,8 +393,8 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "a small constant such as ε",
         ),
         (
-            'dbias of (2) and (3). Of a share, dweight and dbias are its part of the sums."""',
-            '"""\n    dy = dy.astype(np.float32)',
+            "dweight, dbias = parameter_gradients(dy, x, mean, rstd)",
+            "dy = dy.astype(np.float32)\n    dweight, dbias = parameter_gradients(dy, x, mean, rstd)",
             "rounded",
             "is it computed in float32",
         ),

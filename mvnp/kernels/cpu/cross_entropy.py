@@ -34,11 +34,16 @@ def cross_entropy_forward(logits: Array, target: Array, smoothing: float = 0.0) 
 
 def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     log_q, p = cache
-    if not taken(log_q, p) or not isinstance(dloss, float | np.floating | np.ndarray) or np.ndim(dloss):
+    if not taken(log_q, p) or not _a_number(dloss):
         return NotImplemented
     dlogits = np.empty_like(p)
     _backward(log_q, p, p.dtype.type(float(dloss) / len(p)), dlogits)
     return dlogits
+
+
+def _a_number(value: Any) -> bool:
+    array = isinstance(value, np.floating | np.ndarray)
+    return isinstance(value, float) or (array and not value.shape and value.dtype.kind == "f")
 
 
 @kernel

@@ -52,6 +52,7 @@ if not _numba_was_there and settings.CPU_NAME is None and settings.CPU_FEATURES 
     # LLVM prefers vectors of 256 bits even where the processor has 512: exponentials take a third less time without that.
     settings.CPU_NAME = binding.get_host_cpu_name()
     settings.CPU_FEATURES = binding.get_host_cpu_features().flatten() + ",-prefer-256-bit"
+WIDEST = "-prefer-256-bit" in str(settings.CPU_FEATURES)  # whether kernels may use the widest vectors that there are
 
 from .cache import KernelCache, cache_folder, writable  # noqa: E402
 
@@ -82,9 +83,13 @@ _look_for_blas()
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Decorates a loop: compiled when first called, from the cache on disk where it has been before."""
-    compiled = numba.njit(**OPTIONS)(function)
-    if function.__module__ in sys.modules:  # what was typed in, and is in no module, cannot be found again from the disk
-        compiled._cache = KernelCache(function)
+    return on_disk(numba.njit(**OPTIONS)(function), function)
+
+
+def on_disk(compiled: Any, function: Callable[..., Any], *about: Any) -> Any:
+    """The same, kept in the cache of the function's module. What was typed in, and is in no module, cannot be found again."""
+    if function.__module__ in sys.modules:
+        compiled._cache = KernelCache(function, WIDEST, *about)
     return compiled
 
 

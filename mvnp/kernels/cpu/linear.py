@@ -61,4 +61,4 @@ def _fit(x: Array, weight: Array, bias: Array | None = None) -> bool:
     """Whether all are of one dtype that there is a kernel for, and the shapes fit each other."""
     if not taken(x, weight, *([] if bias is None else [bias])):
         return False
-    return x.shape[-1:] == weight.shape[1:] and (bias is None or bias.shape == weight.shape[:1])
+    return weight.ndim == 2 and x.shape[-1:] == weight.shape[1:] and (bias is None or bias.shape == weight.shape[:1])

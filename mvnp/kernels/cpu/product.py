@@ -26,11 +26,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import inline, kernel, settings
+from .jit import WIDEST, inline, kernel
 from .rows import over_rows
 
 FEATURES = binding.get_host_cpu_features()
-WIDEST = "-prefer-256-bit" in str(settings.CPU_FEATURES)  # whether jit.py could ask for the widest vectors that there are
 VECTOR = 64 if FEATURES.get("avx512f") and WIDEST else 32 if FEATURES.get("avx") else 16  # bytes
 REGISTERS = 16 if FEATURES.get("sse2") and not FEATURES.get("avx512f") else 32
 VECTORS = 2  # of a tile's row

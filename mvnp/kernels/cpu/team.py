@@ -35,8 +35,7 @@ from numba.extending import intrinsic
 
 from ...execution.parallel import cores_taken, threads
 from . import KernelError
-from .cache import KernelCache
-from .jit import OPTIONS, inline, kernel
+from .jit import OPTIONS, inline, kernel, on_disk
 
 NEXT, JOB, ARGUMENTS, DONE, FAILED = range(0, 40, 8)  # each on a line of the cache for itself
 LEAST = 1e4  # nanoseconds: what is over sooner gains nothing
@@ -180,9 +179,7 @@ def _together(body: Any, cuts: tuple[int, ...]) -> Any:
     # Of two functions with one name what is read from the disk finds the first.
     together.__module__, together.__name__ = body.__module__, body.__name__
     together.__qualname__ = "_".join([body.__qualname__, "together", *map(str, cuts)])
-    compiled = numba.njit(**OPTIONS)(together)
-    compiled._cache = KernelCache(body.py_func, cuts)
-    return compiled
+    return on_disk(numba.njit(**OPTIONS)(together), body.py_func, cuts)
 
 
 def _put_up(body: Any, cuts: tuple[int, ...]) -> Any:

@@ -6,6 +6,7 @@ What each thread does stands in batchnorm.cu.
 from __future__ import annotations
 
 from ...backend import Array, array_module
+from ...errors import check_array
 from .launch import WARP, Kernels, accumulator_dtype, contiguous
 
 KERNELS = Kernels("batchnorm")
@@ -39,6 +40,7 @@ def batchnorm_eval_forward(
     x: Array, weight: Array, bias: Array, mean: Array, variance: Array, eps: float = 1e-5
 ) -> tuple[Array, tuple]:
     """As in mvnp/layers/batchnorm.py."""
+    check_array("BatchNorm", "x", x, (..., weight.shape[0]), weight)
     xp, x = array_module(x, weight, bias, mean, variance), contiguous(x)
     y, rstd = xp.empty_like(x), 1 / xp.sqrt(variance + eps)
     KERNELS.each("standardise", x.size, x, *_of_channels(x, mean, rstd * weight, bias), y, x.shape[-1])

@@ -4,7 +4,7 @@ conv1d.cu."""
 from __future__ import annotations
 
 from ...backend import Array, array_module
-from ...errors import check_array
+from ...errors import check_array, check_arrays
 from .launch import WARP, Kernels, Rows, accumulator_dtype, contiguous, rows_of
 
 WARPS = 4  # in a block
@@ -13,7 +13,7 @@ WALK = 32  # tokens that a thread goes along, as in conv1d.cu
 
 def conv1d_forward(x: Array, weight: Array, bias: Array | None = None, silu: bool = False) -> tuple[Array, tuple]:
     """As in mvnp/layers/conv1d.py."""
-    check_array("Conv1d", "x", x, ("B", "L", weight.shape[0]))
+    check_arrays("Conv1d", weight=(weight, ("D", 1, "K")), x=(x, "BLD"), bias=(bias, "D"))
     kernels, rows, parameters, grid = _prepared(x, weight, bias)
     y = array_module(x).empty(x.shape, x.dtype)
     kernels.launch("conv1d_forward", grid, (WARP, WARPS), rows, *parameters, y, *x.shape, bool(silu))
@@ -23,6 +23,7 @@ def conv1d_forward(x: Array, weight: Array, bias: Array | None = None, silu: boo
 def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
     """As in mvnp/layers/conv1d.py. v is made again from numbers that are at hand."""
     x, weight, bias, silu = cache
+    check_array("Conv1d", "dy", dy, x.shape, x)
     kernels, rows, parameters, grid = _prepared(x, weight, bias)
     (B, L, D), K, xp = x.shape, weight.shape[2], array_module(dy, x)
     dx, sums = xp.empty(x.shape, x.dtype), xp.empty((B * -(-L // WALK), K + 1, D), parameters[0].dtype)

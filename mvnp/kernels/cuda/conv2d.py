@@ -21,7 +21,7 @@ def conv2d_forward(
     x: Array, weight: Array, bias: Array | None = None, stride: Pair = (1, 1), padding: Pair = (0, 0)
 ) -> tuple[Array, tuple]:
     """As in mvnp/layers/conv2d.py."""
-    if x.ndim != 4 or x.dtype.kind != "f" or 0 in x.shape or x.shape[3] != weight.shape[1]:
+    if x.ndim != 4 or x.dtype.kind != "f" or 0 in x.shape or x.shape[3] != weight.shape[1] or x.dtype != weight.dtype:
         return NotImplemented
     xp, O = array_module(x, weight, bias), weight.shape[0]
     size, cache = output_size("Conv2d", x.shape, weight.shape, stride, padding), (x, weight, bias is not None, stride, padding)
@@ -40,7 +40,7 @@ def conv2d_forward(
 def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array | None, Array, Array | None]:
     """As in mvnp/layers/conv2d.py."""
     x, weight, has_bias, stride, padding = cache
-    if dy.shape != output_size("Conv2d", x.shape, weight.shape, stride, padding) or dy.dtype.kind != "f":
+    if dy.shape != output_size("Conv2d", x.shape, weight.shape, stride, padding) or dy.dtype != x.dtype:
         return NotImplemented
     if by_winograd(x, weight, stride, padding, "cuda"):
         dx, *of_parameters = winograd_backward(dy, (x, weight, has_bias, padding))

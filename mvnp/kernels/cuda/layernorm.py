@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...backend import Array, array_module
-from ...errors import check_array
+from ...errors import check_array, check_arrays
 from .launch import WARP, Kernels, accumulator_dtype, contiguous
 
 KERNELS = Kernels("layernorm")
@@ -14,7 +14,7 @@ PARTS = 64  # at most so many sums for each channel, side by side
 
 def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> tuple[Array, tuple]:
     """As in mvnp/layers/layernorm.py. In float16 the mean and rstd of the cache are float32."""
-    check_array("LayerNorm", "x", x, (..., weight.shape[0]))
+    check_arrays("LayerNorm", weight=(weight, "C"), x=(x, (..., "C")), bias=(bias, "C"))
     xp, A = array_module(x, weight, bias), accumulator_dtype(x.dtype)
     x = contiguous(x)
     rows, C = x.size // weight.size, weight.size
@@ -27,6 +27,7 @@ def layernorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -
 def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     """As in mvnp/layers/layernorm.py."""
     x, weight, mean, rstd = cache
+    check_array("LayerNorm", "dy", dy, x.shape, x)
     xp, A = array_module(dy, x), accumulator_dtype(x.dtype)
     dy, x, mean, rstd = contiguous(dy, x.dtype), contiguous(x), contiguous(mean, A), contiguous(rstd, A)
     rows, C = x.size // weight.size, weight.size

@@ -85,7 +85,7 @@ def selective_scan_forward(
 def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     """As in mvnp/layers/selective_scan.py."""
     x, delta, A, B, C, D, softplus, has_bias, kept = cache
-    if dy.shape != x.shape:
+    if dy.shape != x.shape or dy.dtype != x.dtype:
         return NotImplemented
     arguments: tuple[Any, ...]
     (b, l, d), n, xp, real = x.shape, A.shape[1], array_module(dy, x), accumulator_dtype(x.dtype)

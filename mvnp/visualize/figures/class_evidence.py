@@ -22,7 +22,7 @@ from ..arrays.picture import as_picture
 from ..arrays.pixel_maps import cell_side, cell_sums
 from .overlay import show_marks, show_picture
 from .pixel_maps import around_zero, height_of, show_cells, show_plain, show_signed
-from .style import MUTED, NARROW, WIDE, add_colorbar, new_figure, set_title
+from .style import MUTED, NARROW, WIDE, add_colorbar, new_figure, plain, set_title
 
 
 def gradient_times_input(
@@ -51,7 +51,7 @@ def gradient_times_input(
     chosen, logit = _target(model, image, target)
     values = gradient_times_input_map(model, image, chosen)
     note = f"The pixels' shares add up to {values.sum():+.2f}; the logit is {logit:+.2f}."
-    label = class_label(model, chosen, classes)
+    label = plain(class_label(model, chosen, classes))
     return _signed_maps("Gradient × input", image, values, label, note, "share of the logit", narrow)
 
 
@@ -82,7 +82,7 @@ def mamba_lrp(
     found = relevance(model, image, target, gamma)
     pixels, biases = found.map.sum(), sum(found.biases.values())
     note = f"Pixels {pixels:+.2f} and biases {biases:+.2f} make the logit {found.logit:+.2f}."
-    label = class_label(model, found.target, classes)
+    label = plain(class_label(model, found.target, classes))
     return _signed_maps("MambaLRP", image, found.map, label, note, "relevance", narrow)
 
 
@@ -117,7 +117,7 @@ def grad_cam(
     values = grad_cam_map(model, image, chosen, stage)
     # Only where tokens stand matters here, not in which window.
     tokens = WindowGeometry(values.shape[0], values.shape[1], P=1, stride=4 << stage)
-    title = f"GradCAM on stage {stage}: {class_label(model, chosen, classes)}"
+    title = f"GradCAM on stage {stage}: {plain(class_label(model, chosen, classes))}"
     size = (image.shape[2], image.shape[3])
     width, rows, columns = (NARROW, 2, 1) if narrow else (0.7 * WIDE, 1, 2)
     figure = new_figure(width, 0.4 + height_of(size, width, rows, columns, 0.5, 0.4), title)

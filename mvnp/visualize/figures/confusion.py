@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .style import INK, SEQUENTIAL, add_colorbar, new_figure, set_labels
+from .style import INK, SEQUENTIAL, add_colorbar, new_figure, plain, set_labels
 
 LABELLED = 40  # up to so many classes their names are written beside the picture
 NUMBERED = 15  # and up to so many the counts into it
@@ -27,6 +27,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], title: str) -> Fi
     axes = figure.subplots()
     drawn = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0.0, vmax=1.0, interpolation="nearest")
     set_labels(axes, "", x="taken for", y="are")
+    names = list(map(plain, names))
     if len(counts) <= LABELLED:
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(counts)), names[: len(counts)])

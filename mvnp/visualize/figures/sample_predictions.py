@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...backend import Array
-from ...errors import InputError
+from ...errors import InputError, printable
 from ...models.mambavision import MambaVision
 from ..arrays.picture import as_picture
 from ..arrays.sample_predictions import predict
@@ -68,4 +68,5 @@ def _draw_sample(panel: Axes, corner: tuple[float, float], picture: np.ndarray, 
 
 
 def _short(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= 12 else f"{name[:11]}…"

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ...errors import printable
+
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 PATH = "plasma"  # order along a scan: it must not be taken for an amount
@@ -33,6 +35,11 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     return figure
+
+
+def plain(text: str) -> str:
+    """A name from outside as text of a figure: on one line, with its dollar signs, which Matplotlib would take for formulas."""
+    return printable(text).replace("$", r"\$")
 
 
 def set_title(axes: Axes, title: str) -> None:

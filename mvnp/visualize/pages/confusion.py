@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from ...atomic import write_bytes
 from ...errors import InputError
 from ...inference import Validation
+from ...inference.csv_row import csv_row
 
 OTHER = "(no folder)"  # the column of predictions that are of a class without a folder
 ENDINGS = (".csv", ".png")
@@ -28,12 +27,10 @@ def write_confusion(path: Path, validation: Validation) -> None:
 
 
 def _csv(validation: Validation) -> bytes:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream)
-    writer.writerow(["", *validation.found.folders, OTHER])
+    rows = [csv_row(["", *validation.found.folders, OTHER])]
     for folder, row in zip(validation.found.folders, validation.confusion(), strict=True):
-        writer.writerow([folder, *map(int, row)])
-    return stream.getvalue().encode("utf-8")
+        rows.append(csv_row([folder, *map(int, row)]))
+    return "".join(rows).encode("utf-8", "surrogateescape")
 
 
 def _png(validation: Validation) -> bytes:

@@ -46,3 +46,4 @@ def test_what_it_leaves_to_the_book():
     refused(layer_scale_forward, np.ones((2, 1)), np.ones(8))
     refused(layer_scale_forward, np.ones((2, 8), np.float32), np.ones(8))
     refused(layer_scale_backward, np.ones((2, 7)), (np.ones((2, 8)), np.ones(8)))
+    refused(layer_scale_backward, np.ones((2, 8), np.float32), (np.ones((2, 8)), np.ones(8)))

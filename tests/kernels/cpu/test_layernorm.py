@@ -94,3 +94,4 @@ def test_what_it_leaves_to_the_book():
     refused(layernorm_forward, x.astype(np.float32), weight, bias)
     refused(layernorm_forward, x, weight, bias[:4])
     refused(layernorm_backward, x[:3], layernorm_forward(x, weight, bias)[1])
+    refused(layernorm_backward, x.astype(np.float32), layernorm_forward(x, weight, bias)[1])

@@ -1,5 +1,9 @@
 """Products in registers and panels: mvnp/kernels/cpu/product.py."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,3 +83,21 @@ def test_a_weight_that_has_changed_counts():
     linear(x, weight)
     weight[5, 7] += 1
     np.testing.assert_allclose(linear(x, weight), x @ weight.T, rtol=1e-12, atol=1e-12)
+
+
+def test_settings_of_numba_that_change_in_between(tmp_path):
+    """With another NUMBA_ variable Numba reads its settings anew at the next kernel, and forgets how wide our vectors are.
+    What one process then keeps on disk, another may take."""
+    program = (
+        "import os, sys, numpy as np\n"
+        "from mvnp.layers.relu import relu_forward\n"
+        "relu_forward(np.ones(9))\n"
+        "if sys.argv[1:]: os.environ['NUMBA_OPT'] = '3'\n"
+        "relu_forward(np.ones(9, 'float32'))\n"
+        "from mvnp.kernels.cpu.product import linear\n"
+        "x, w = np.random.default_rng(0).standard_normal((2, 40, 48)).astype('float32')\n"
+        "assert np.abs(linear(x[:20], w) - x[:20] @ w.T).max() < 1e-4\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for changed in (["changed"], []):
+        subprocess.run([sys.executable, "-c", program, *changed], check=True, env=environment)

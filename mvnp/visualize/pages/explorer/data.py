@@ -45,10 +45,7 @@ def explorer_data(
     """
     records = [blocks_of(each) for each in seen]
     _check_alike(names, records)
-    path = _choose(list(records[0]), block)
-    windows = records[0][path].windows
-    row, column = query or ((windows.H - 1) // 2, (windows.W - 1) // 2)
-    windows.find(row, column)  # raises outside the map
+    _, path, (row, column) = start_of(seen[0], block, query)
     whole = _check_size(records)
     described = []
     for each, blocks in zip(seen, records, strict=True):
@@ -61,6 +58,18 @@ def explorer_data(
         "start": {"block": list(records[0]).index(path), "row": row, "column": column},
         "blocks": [_merged(same) for same in zip(*described, strict=True)],
     }
+
+
+def start_of(seen: Internals, block: str | None, query: tuple[int, int] | None) -> tuple[list[str], str, tuple[int, int]]:
+    """All blocks by path, the one to begin with, and its token. Raises InputError as `explorer_data` does."""
+    records = blocks_of(seen)
+    if not records:
+        raise InputError("this model has no hybrid blocks: there is nothing to explore")
+    path = _choose(list(records), block)
+    windows = records[path].windows
+    row, column = query or ((windows.H - 1) // 2, (windows.W - 1) // 2)
+    windows.find(row, column)  # raises outside the map
+    return list(records), path, (row, column)
 
 
 def blocks_of(seen: Internals) -> dict[str, Record]:

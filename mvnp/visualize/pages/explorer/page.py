@@ -18,7 +18,7 @@ import numpy as np
 
 from ....atomic import make_folder, remove_stale, write_bytes
 from ....backend import Array, backend_name
-from ....errors import InputError
+from ....errors import InputError, printable
 from ....layers.softmax import softmax_forward
 from ....models.mambavision import MambaVision
 from ....version import __version__
@@ -58,6 +58,7 @@ def write_explorer(
     block: str | None = None,
     query: tuple[int, int] | None = None,
     figures: bool = True,
+    target: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write visualize.html, about one image (1, C, H, W) and one or two models, into `folder`; the page's path.
@@ -66,6 +67,7 @@ def write_explorer(
     block    path of the block to begin with, such as 'levels.2.blocks.0'; None: the first
     query    row and column of the token to begin with, on that block's map; None: the middle one
     figures  False: the explorer alone, without the figures below it; quicker, and a smaller page
+    target   class whose evidence the figures show; None: the first model's likeliest
     say      is told what is being worked out
 
     The page is written whole or not at all. Raises InputError where the folder cannot be written to, for a block that there is
@@ -77,16 +79,18 @@ def write_explorer(
     picture, seen = as_picture(image), []
     for subject in subjects:
         say(f"running {subject.name}")
-        seen.append(_run(subject, image))
+        seen.append(check_finite_logits(subject, image, internals))
     letters = _letters(subjects)
-    data = explorer_data([subject.name for subject in subjects], seen, picture, block, query)
+    data = explorer_data([printable(subject.name) for subject in subjects], seen, picture, block, query)
     text = Template(_source("page.html")).substitute(
         kind="several" if len(subjects) > 1 else "single",
-        title=escape(f"Inside MambaVision: {name}"),
+        title=escape(f"Inside MambaVision: {printable(name)}"),
         lead=escape(_lead(image, len(subjects))),
         answers="\n".join(map(_answer, subjects, seen, letters)),
-        legend="\n".join(f"<li>{letter}{escape(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)),
-        figures=_figures(figure_list(_shown(subjects, image, seen, data), say)) if figures else "",
+        legend="\n".join(
+            f"<li>{letter}{escape(printable(subject.name))}</li>" for subject, letter in zip(subjects, letters, strict=True)
+        ),
+        figures=_figures(figure_list(_shown(subjects, image, seen, data, target), say)) if figures else "",
         footer=escape(f"Written by mvnp {__version__}, on {backend_name()}. Model: {PAPER}"),
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # so that no name in it can end its element
         style=_source("explorer.css"),
@@ -98,9 +102,10 @@ def write_explorer(
     return path
 
 
-def _run(subject: Subject, image: Array) -> Internals:
+def check_finite_logits(subject: Subject, image: Array, run: Callable[[MambaVision, Array], Internals]) -> Internals:
+    """What `run` makes of the model and the image. Raises InputError unless its logits are finite."""
     with np.errstate(all="ignore"):  # told better by the check
-        seen = internals(subject.model, image)
+        seen = run(subject.model, image)
     if not np.isfinite(seen.logits).all():
         raise InputError(
             f"{subject.name} gives no finite numbers for this image: are these weights whole, and of a trained model?"
@@ -108,11 +113,14 @@ def _run(subject: Subject, image: Array) -> Internals:
     return seen
 
 
-def _shown(subjects: Sequence[Subject], image: Array, seen: Sequence[Internals], data: dict[str, Any]) -> list[Shown]:
+def _shown(
+    subjects: Sequence[Subject], image: Array, seen: Sequence[Internals], data: dict[str, Any], target: int | None
+) -> list[Shown]:
     """What the figures are drawn from. Two models are asked about one class, the first one's likeliest, where both have it."""
     start = data["start"]
     alike = len({subject.model.num_classes for subject in subjects}) == 1
-    target = int(seen[0].logits.argmax()) if alike and subjects[0].model.head is not None else None
+    if target is None and alike and subjects[0].model.head is not None:
+        target = int(seen[0].logits.argmax())
     return [
         Shown(
             letter=letter,
@@ -158,18 +166,18 @@ def _answer(subject: Subject, seen: Internals, letter: str) -> str:
     """What one model says of the image: its likeliest classes."""
     about = f"{subject.model.parameter_count:,} parameters"
     if subject.model.head is None:
-        return f'<div><h2>{letter}{escape(subject.name)}</h2><p class="reading">{about}; it has no head.</p></div>'
+        return f'<div><h2>{letter}{escape(printable(subject.name))}</h2><p class="reading">{about}; it has no head.</p></div>'
     shares, _ = softmax_forward(seen.logits.astype(np.float64))
     rows = [
         f'<tr><th scope="row">{escape(class_name(subject, index))}</th><td>{shares[index]:.1%}</td></tr>'
         for index in np.argsort(-seen.logits, kind="stable")[:TOP]
     ]
     return (
-        f'<div><h2>{letter}{escape(subject.name)}</h2><p class="reading">{about}. It says:</p>'
+        f'<div><h2>{letter}{escape(printable(subject.name))}</h2><p class="reading">{about}. It says:</p>'
         f"<table><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
 def class_name(subject: Subject, index: int) -> str:
     """The name of a class, or its number."""
-    return subject.classes[index] if subject.classes else f"class {index}"
+    return printable(subject.classes[index]) if subject.classes else f"class {index}"
