@@ -7,6 +7,7 @@ new one, and at worst a temporary file beside it, which nothing reads.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -51,13 +52,28 @@ def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any], l
 def make_folder(path: Path, refuse: type[MvnpError] = InputError) -> None:
     """Make a folder where it is missing. Raises `refuse`, before any work is done, where nothing can be written to it."""
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        _made.update(folder.absolute() for folder in missing)
         with tempfile.TemporaryFile(dir=path):
             pass
     except FileExistsError as error:
         raise refuse(f"the output folder {path} is a file; choose another folder") from error
     except OSError as error:
         raise refuse(f"the output folder {path} cannot be written to ({error.strerror}); choose another folder") from error
+
+
+_made: set[Path] = set()  # by `make_folder`
+
+
+def drop_empty_folders(path: Path | None = None) -> None:
+    """Remove the folders that `make_folder` made, `path` and those above it or all, as far as nothing has come into them: for
+    work that has failed."""
+    for folder in sorted(_made, key=lambda each: len(each.parts), reverse=True):
+        if path is None or path.absolute().is_relative_to(folder):
+            _made.discard(folder)
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 def sync_folder(folder: Path) -> None:

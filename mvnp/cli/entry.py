@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from ..atomic import drop_empty_folders
 from ..backend import current_module
 from ..errors import DataWarning, MvnpError, check_choice, printable
 from ..execution.parallel import threads
@@ -108,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _failed(f"error: {_described(error)}")
     except MemoryError as error:
         status = _failed(f"error: not enough memory ({error}); use a smaller batch, image or model")
+    if status != 0:
+        drop_empty_folders()
     _drop_unwritten_output()
     return status
 

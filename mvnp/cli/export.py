@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import Parser, UsageError, table
+from .outputs import check_output
 from .pictures import image_size
 from .weights import add_weights_options, open_model
 
@@ -67,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     # What can be told before weights are read, or fetched from far away.
     check_target(arguments.out)
+    check_output("--out", Path(arguments.out).expanduser(), [arguments.weights])
     if arguments.check:
         needed("onnxruntime", "--check")
     found = open_model(arguments, backbone=True, **({} if arguments.quirks is None else {"quirks": arguments.quirks}))

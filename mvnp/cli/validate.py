@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .arguments import Parser, table
+from .arguments import Parser, UsageError, table
+from .outputs import check_output
 from .weights import (
     add_picture_options,
     add_weights_options,
@@ -16,6 +17,7 @@ from .weights import (
     open_model,
     open_transform,
     report_broken,
+    say,
     say_passed_over,
     status_of,
 )
@@ -25,19 +27,22 @@ if TYPE_CHECKING:
 
 SUMMARY = "count how often a trained model is right, on a folder of pictures"
 
-USAGE = "mvnp validate FOLDER --weights W [options]"
+USAGE = "mvnp validate FOLDER --weights W [options]\n       mvnp validate RUN [options]"
 
 DESCRIPTION = """\
 Count how often a trained model is right: top-1, top-5, and by class. FOLDER has
 a folder of pictures for each class, named as the class, by its WordNet id or by
 its number; a model that has no names for its classes takes as many folders as
 it has classes in the order of their names. Not all classes need a folder.
+RUN is the folder of a training: its best model is asked about the pictures that
+it has held out, and no others.
 After Ctrl-C the same command goes on where it was, with the same result."""
 
 EXAMPLES = """\
 examples:
   mvnp validate imagenet/val --weights mambavision_tiny_1k.pth.tar
   mvnp validate photos/test --weights runs/best.safetensors --confusion c.png
+  mvnp validate runs/photos                the pictures that this run held out
 
 --out gets the result as JSON; while it is not finished, a file beside it whose
 name ends in .state says how far it is. A picture that cannot be read is
@@ -48,7 +53,7 @@ SHOWN = 20  # up to so many classes, they are shown one by one
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="folder that has a folder of pictures for each class")
+    parser.add_argument("folder", metavar="FOLDER", help="folder that has a folder of pictures for each class, or one of a run")
     parser.add_argument(
         "--out", type=Path, default=Path(DEFAULT_OUT), metavar="F.json", help=f"the result as JSON (default: {DEFAULT_OUT})"
     )
@@ -57,14 +62,16 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
     parser.add_argument("--restart", action="store_true", help="begin anew, though one was interrupted")
     parser.add_argument("--quiet", action="store_true", help="show no progress, only the result")
-    add_weights_options(parser)
+    add_weights_options(parser, required=False)
     add_picture_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..data.held_out import BEST
     from ..inference import class_names, find_class_folders, validate
     from ..inference.class_names import IMAGENET_CLASSES
     from ..inference.classify import check_head
+    from ..inference.run_pictures import held_out_pictures, is_run
     from ..inference.validation_state import ValidationState
     from ..training.progress import Progress
 
@@ -78,11 +85,28 @@ def run(arguments: argparse.Namespace) -> int:
         from ..visualize.pages.confusion import check_confusion_file, write_confusion
 
         check_confusion_file(arguments.confusion)
+    root = Path(arguments.folder).expanduser()
+    run_given = is_run(root)
+    if arguments.weights is None:
+        if not run_given:
+            raise UsageError(f"--weights W is missing, and {root} is not the folder of a run\nSee mvnp validate --help.")
+        arguments.weights = str(root / BEST)
+    read = [arguments.weights, arguments.classes]
+    check_output("--out", out, read, report=True)
+    if arguments.confusion is not None:
+        check_output("--confusion", arguments.confusion, [*read, out])
     pretrained = open_model(arguments)
     check_head(pretrained.model)
     names, count = class_names(pretrained, arguments.classes), pretrained.model.num_classes
     imagenet = pretrained.classes is None and arguments.classes is None and count == IMAGENET_CLASSES
-    found = find_class_folders(arguments.folder, count, names, imagenet)
+    if run_given:
+        found, part = held_out_pictures(root, names)
+        say(f"the {len(found.files)} {part} pictures that the run in {root} held out")
+    else:
+        found = find_class_folders(arguments.folder, count, names, imagenet)
+    for option, file in (("--out", out), ("--confusion", arguments.confusion), ("--csv", arguments.csv)):
+        if file is not None:
+            check_output(option, file, [*read, *found.files], report=option == "--out")
     say_passed_over(found.passed_over)
     transform = open_transform(arguments, pretrained)
     state_file = out.with_name(f"{out.name}.state")

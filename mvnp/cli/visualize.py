@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import DataError, InputError
 from .arguments import Parser
+from .outputs import check_output
 from .pictures import band_numbers
 from .weights import add_picture_options, add_weights_options, open_model, open_transform
 
@@ -94,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         from ..visualize.pages.one_figure import check_figure_file
 
         out = check_figure_file(out, arguments.only)
+        check_output("--out", out, [file, arguments.weights, arguments.classes])
     read_picture(file, None, (0.0, 1.0), max_bytes=arguments.picture_limit)  # whether it can be read, before all else
     if arguments.only is None:
         make_folder(out)  # before anything takes time

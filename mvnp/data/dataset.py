@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Dataset:
     classes      their names
     mean, std    of each channel of the training pictures, as fractions of full brightness
     value_range  which stored values are black and white (picture.py); None: those of the dtype
+    files        where each picture lies (n,); (): in no file of its own
 
     Raises DataError where these do not fit together.
     """
@@ -36,6 +38,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     value_range: tuple[float, float] | None = None
+    files: tuple[Path, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         who = f"{self.name} ({self.part})"
@@ -66,6 +69,8 @@ class Dataset:
                 f"{who}: labels go from {self.labels.min()} to {self.labels.max()}, expected 0 to {len(self.classes) - 1}"
                 f" for {len(self.classes)} classes"
             )
+        if self.files and len(self.files) != len(self.images):
+            raise DataError(f"{who}: {len(self.files)} files for {len(self.images)} images, expected one an image")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise DataError(f"{who}: {len(self.mean)} means and {len(self.std)} deviations for {self.channels} channels")
 
@@ -93,7 +98,8 @@ def chosen_classes(dataset: Dataset, numbers: Sequence[int]) -> Dataset:
     if not len(kept):
         raise DataError(f"{dataset.name} ({dataset.part}): there are no pictures of {', '.join(names)}")
     images = dataset.images.chosen(kept) if isinstance(dataset.images, ImageFiles) else dataset.images[kept]
-    return replace(dataset, images=images, labels=labels[kept], classes=names)
+    files = tuple(dataset.files[position] for position in kept) if dataset.files else ()
+    return replace(dataset, images=images, labels=labels[kept], classes=names, files=files)
 
 
 def in_channels(dataset: Dataset, channels: int) -> Dataset:

@@ -309,7 +309,8 @@ def _load_pictures(
         mean, std = statistics(images["train"], most=LOOKED_AT)  # type: ignore[assignment]
     name = folder.resolve().name or str(folder)
     made = {
-        part: Dataset(name, part, images[part], found.labels, classes, mean, std, value_range) for part, found in parts.items()
+        part: Dataset(name, part, images[part], found.labels, classes, mean, std, value_range, found.paths)
+        for part, found in parts.items()
     }
     notes = [_found(made, f"{seen.in_words()}, given at {_by(sides_of(size))}, {_bands(channels)}")]
     if value_range is not None:

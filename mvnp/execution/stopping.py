@@ -1,4 +1,7 @@
-"""Ctrl-C that loses nothing: the step under way is finished, the run saved, and then it ends."""
+"""Ctrl-C that loses nothing: the step under way is finished, the run saved, and then it ends.
+
+So it is with the signals of a system that shuts down, and of a terminal that was closed or a connection that was lost.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+# Windows has no SIGHUP.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
 
 class StopRequest:
-    """While this context lasts, SIGINT (Ctrl-C) and SIGTERM are noted in `signal` instead of ending the program.
+    """While this context lasts, SIGINT (Ctrl-C), SIGTERM and SIGHUP are noted in `signal` instead of ending the program.
 
     A second one does what it would have done without us. A signal that the program ignores, as under nohup, stays ignored.
     Outside the main thread, where Python delivers no signals, nothing is installed.
@@ -24,7 +30,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 before = signal.getsignal(number)
                 if before is not None and before != signal.SIG_IGN:
                     self._before[number] = before

@@ -41,7 +41,9 @@ def fingerprint(model: MambaVision, transform: ImageTransform, found: ClassFolde
         weights.update(key.encode())
         weights.update(np.ascontiguousarray(to_numpy(array)).reshape(-1).view(np.uint8).data)
     stats = ((path, path.stat()) for path in found.files)
-    pictures = [(str(path.relative_to(found.root)), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    root = found.root
+    names = [path.relative_to(root) if path.is_relative_to(root) else path for path in found.files]
+    pictures = [(str(name), stat.st_size, stat.st_mtime_ns) for name, (_, stat) in zip(names, stats, strict=True)]
     return {
         "weights": weights.hexdigest(),
         "pictures": _digest(pictures),

@@ -1,45 +1,109 @@
-"""The process that runs the reader's file: `python -m mvnp.learn.child FILE LAYER RESULT SECONDS`.
+"""The process that runs the reader's file: `python -m mvnp.learn.child FILE LAYER SECONDS`.
 
-It is a process of its own so that an endless loop, an exit or a crash ends there. What was found is written to RESULT as
-JSON; whatever the file prints goes to standard output as it is.
+It is a process of its own so that an endless loop, an exit or a crash ends there; and it only runs what it is asked to, and
+says what came of it. The verdict is made where the questions come from (answer.py), out of reach.
+
+Questions come on standard input, and answers go to standard output, as the process was given them (wire.py). Before the
+reader's code runs both are put away, and whatever it prints goes to standard error. It can start no processes, has a limit of
+memory, files and time, and finds the solution neither among the modules nor on the disk.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import importlib
+import os
 import signal
 import sys
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..atomic import write_bytes
+import numpy as np
+
 from .course import find_exercise
-from .examine import described, examine
+from .exercise import PACKAGE, Exercise
+from .theirs import Local, Raised, described
+from .wire import packed, receive, send
+
+if sys.platform != "win32":
+    import resource
 
 MODULE = "mvnp_learn_answer"
+MEMORY = 2**31  # bytes, beyond what the process has when the reader's code begins
+FILES = 2**24  # bytes that a file may have that it writes
+
+_PROCESSES = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "os.startfile", "subprocess.Popen")
 
 
 class OutOfTime(BaseException):
     """Raised in the reader's code by the clock. No Exception, so that no `except Exception` of theirs holds it."""
 
 
-def main(file: str, stem: str, result: str, seconds: str) -> None:
-    """Examine FILE, and write what was found."""
-    if hasattr(signal, "setitimer"):  # elsewhere the parent's limit has to do
-        signal.signal(signal.SIGALRM, _out_of_time)
-        signal.setitimer(signal.ITIMER_REAL, float(seconds))
-    try:
-        found: dict[str, Any] = _found(file, stem)
-    except OutOfTime as error:
-        found = {"failed": described(error, file).replace(OutOfTime.__name__, f"it did not end within {seconds} s")}
-    finally:
+class Clock:
+    """Counts the time of the reader's code alone."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+        if hasattr(signal, "setitimer"):  # elsewhere the parent's limit has to do
+            signal.signal(signal.SIGALRM, _out_of_time)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        begin = time.monotonic()
         if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-    write_bytes(result, json.dumps(found).encode("utf-8"))
+            signal.setitimer(signal.ITIMER_REAL, max(self.left, 1e-3))
+        try:
+            yield
+        finally:
+            if hasattr(signal, "setitimer"):
+                signal.setitimer(signal.ITIMER_REAL, 0.0)
+            self.left -= time.monotonic() - begin
 
 
-def _found(file: str, stem: str) -> dict[str, Any]:
+def main(file: str, stem: str, seconds: str) -> None:
+    """Answer questions about FILE until there are no more."""
+    questions, answers = _put_away()
+    exercise, clock = find_exercise(stem), Clock(float(seconds))
+    _take_out_the_solution(exercise)
+    _limit()
+    sys.addaudithook(_refusing(exercise))
+    module: ModuleType | None = None
+    while (question := receive(questions)) is not None:
+        header, arrays = question
+        result: dict[str, Any] = {}
+        returned: dict[str, np.ndarray] = {}
+        try:
+            with clock.running():
+                if module is None:
+                    module, result = _loaded(file, header["names"])
+                else:
+                    result, returned = _tried(Local(module, file), exercise, header, arrays)
+        except OutOfTime as error:
+            told = described(error, file).replace(OutOfTime.__name__, f"it did not end within {seconds} s")
+            result, returned = {"failed": told}, {}
+        except SystemExit as error:
+            result, returned = {"failed": f"{described(error, file)}: a backward returns, it does not exit"}, {}
+        try:
+            send(answers, result, returned)
+        except ValueError as error:
+            send(answers, {"failed": str(error)}, {})
+
+
+def _put_away() -> tuple[BinaryIO, BinaryIO]:
+    """The ends of the wire; in their place, nothing to read, and standard error to print to."""
+    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return questions, answers
+
+
+def _loaded(file: str, names: list[str]) -> tuple[ModuleType | None, dict[str, Any]]:
+    """The module of the reader's file, and which of its functions there are; or why it cannot be run."""
     module = ModuleType(MODULE)
     module.__file__ = file
     sys.modules[MODULE] = module  # where a dataclass of theirs looks itself up
@@ -47,13 +111,75 @@ def _found(file: str, stem: str) -> dict[str, Any]:
         code = compile(Path(file).read_text(encoding="utf-8"), file, "exec")
         exec(code, module.__dict__)
     except UnicodeDecodeError:
-        return {"failed": "it is not text in UTF-8; save it as UTF-8"}
+        return None, {"failed": "it is not text in UTF-8; save it as UTF-8"}
     except (SystemExit, Exception) as error:
-        return {"failed": described(error, file)}
+        return None, {"failed": described(error, file)}
+    return module, {"missing": [name for name in names if Local(module).missing([name])]}
+
+
+def _tried(
+    theirs: Local, exercise: Exercise, header: Mapping[str, Any], arrays: dict[str, np.ndarray]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    part = exercise.parts[header["part"]]
+    dy = arrays.pop("dy", None) if header["with_dy"] else None
     try:
-        return {"findings": [finding.to_dict() for finding in examine(module, find_exercise(stem), file)]}
-    except SystemExit as error:
-        return {"failed": f"{described(error, file)}: a backward returns, it does not exit"}
+        tried = theirs.run(part, part.settings[header["setting"]], header["square"], arrays, dy, header["quiet"])
+    except Raised as raised:
+        about = {"described": raised.described, "unwritten": raised.unwritten, "of_shapes": raised.of_shapes}
+        return {"raised": str(raised), **about}, {}
+    (_, y), ys = packed((tried.y,))
+    form, results = packed(tried.result)
+    named = {**{f"y{name}": array for name, array in ys.items()}, **results}
+    y_form = [f"y{each}" if isinstance(each, str) else each for each in y]
+    return {"pair": tried.pair, "y": ["tuple", y_form], "result": form, "changed": tried.changed}, named
+
+
+def _take_out_the_solution(exercise: Exercise) -> None:
+    """Wherever a backward of the exercise is, in the layer's module, others and twins, one stands that says what it is."""
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise ImportError("this is the solution: the backward is to be written, not imported")
+
+    real = importlib.import_module(f"mvnp.layers.{exercise.stem}")
+    solved = [getattr(real, backward) for backward in exercise.backwards]
+    solved += [function.book for function in solved if hasattr(function, "book")]
+    for name, module in list(sys.modules.items()):
+        if name.startswith("mvnp."):
+            for attribute, value in list(vars(module).items()):
+                twin = name.endswith(f".{exercise.stem}") and attribute in exercise.backwards
+                if twin or any(value is function for function in solved):
+                    setattr(module, attribute, refuse)
+
+
+def _limit() -> None:
+    if sys.platform == "win32":
+        return
+    limits = [(resource.RLIMIT_FSIZE, FILES), (resource.RLIMIT_CORE, 0)]
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limits.append((resource.RLIMIT_AS, pages * os.sysconf("SC_PAGE_SIZE") + MEMORY))
+    except (OSError, ValueError):  # not Linux: its size is not known
+        limits.append((resource.RLIMIT_DATA, 2 * MEMORY))
+    for which, limit in limits:
+        with contextlib.suppress(OSError, ValueError):
+            _, most = resource.getrlimit(which)
+            lower = limit if most == resource.RLIM_INFINITY else min(limit, most)
+            resource.setrlimit(which, (lower, lower))
+
+
+def _refusing(exercise: Exercise) -> Any:
+    """An audit hook, which cannot be taken away again."""
+    folders = [PACKAGE / "layers", PACKAGE / "kernels" / "cpu", PACKAGE / "kernels" / "cuda"]
+    sources = [str(folder / inner / f"{exercise.stem}.") for folder in folders for inner in ("", "__pycache__")]
+    sources.append(str(PACKAGE / "learn" / "formulas"))
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event.startswith(_PROCESSES) or event == "pty.spawn":
+            raise RuntimeError("a backward starts no processes")
+        if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(tuple(sources)):
+            raise PermissionError("the solution is not to be read: the backward is to be written")
+
+    return hook
 
 
 def _out_of_time(number: int, frame: FrameType | None) -> None:

@@ -7,10 +7,7 @@ what it found wrong.
 from __future__ import annotations
 
 import importlib
-import io
-import traceback
-from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -21,8 +18,10 @@ from ..check.gradcheck import GradientError, gradcheck
 from . import moves, structure
 from .exercise import Exercise, Part, Setting
 from .form import form_hints, shape_error_hints
-from .hint import Evidence, Hint, Probe, Raised, as_tuple, same
+from .hint import Evidence, Hint, Probe, as_tuple, same
 from .neighbours import changed_at_some_entries, changed_ingredient, coefficients, two_mistakes
+from .theirs import Local, Raised, Theirs
+from .wire import Strange
 
 TOLERANCE = 1e-7  # of gradcheck
 
@@ -80,23 +79,57 @@ class Finding:
 
 def examine(module: ModuleType, exercise: Exercise, file: str = "") -> list[Finding]:
     """The findings for every backward of an exercise, at each setting until one fails. `file`: whose lines are told."""
+    return findings_of(Local(module, file), exercise)
+
+
+def findings_of(theirs: Theirs, exercise: Exercise) -> list[Finding]:
+    """The same of functions that may run elsewhere."""
     real = importlib.import_module(f"mvnp.layers.{exercise.stem}")
     findings = []
     for part in exercise.parts:
         for setting in part.settings:
-            findings.append(_examine(part, setting, module, real, file))
+            findings.append(_examine(part, setting, theirs, real))
             if not findings[-1].ok:
                 break
     return findings
 
 
-def _examine(part: Part, setting: Setting, module: ModuleType, real: ModuleType, file: str) -> Finding:
+def differs(theirs: Theirs, exercise: Exercise, seed: int) -> Finding | None:
+    """At other inputs, in another order: the first backward that gives something else there than the layer's own.
+
+    For an answer that was right, in a process that has not seen it yet.
+    """
+    real = importlib.import_module(f"mvnp.layers.{exercise.stem}")
+    for part in reversed(exercise.parts):
+        for setting in reversed(part.settings):
+            probe, finding = Probe(part, setting, theirs, real, seed=seed), Finding(part.backward, setting.what)
+            try:
+                with np.errstate(all="ignore"):
+                    finding.raised = _forward_problem(probe)
+                    hints = [] if finding.raised else _hints(probe)
+            except Raised as raised:
+                finding.raised, hints = raised.described, []
+            if hints:
+                where = ", ".join(dict.fromkeys(hint.where for hint in hints if hint.where))
+                finding.hints = [Hint("other inputs", where, OTHER_INPUTS)]
+            if not finding.ok:
+                return finding
+    return None
+
+
+OTHER_INPUTS = (
+    "right at the first inputs, and wrong at others in another order: the result hangs on something else than dy and cache,"
+    " such as numbers that were noted down or how often it was called"
+)
+
+
+def _examine(part: Part, setting: Setting, theirs: Theirs, real: ModuleType) -> Finding:
     finding = Finding(part.backward, setting.what)
-    for name in (part.forward, part.backward):
-        if not callable(getattr(module, name, None)):
-            finding.raised = f"the file has no function {name}; it is to be called so, at the top level"
-            return finding
-    probe = Probe(part, setting, module, real)
+    name = theirs.missing((part.forward, part.backward))
+    if name is not None:
+        finding.raised = f"the file has no function {name}; it is to be called so, at the top level"
+        return finding
+    probe = Probe(part, setting, theirs, real)
     try:
         if problem := _forward_problem(probe):
             finding.raised = problem
@@ -106,26 +139,22 @@ def _examine(part: Part, setting: Setting, module: ModuleType, real: ModuleType,
             if not finding.hints:
                 _compare(probe, finding)
     except Raised as raised:
-        _tell_raised(finding, raised.error, file)
-        if isinstance(raised.error, ValueError | IndexError):
-            finding.hints = _hints_with_equal_sizes(part, setting, module, real)
+        finding.unwritten = raised.unwritten
+        finding.raised = "" if raised.unwritten else raised.described
+        if raised.of_shapes:
+            finding.hints = _hints_with_equal_sizes(probe)
             if finding.hints:
                 finding.note = "with all sizes equal to 3 the shapes fit together, and what comes out shows:"
             else:
-                finding.hints = shape_error_hints(raised.error)
+                finding.hints = shape_error_hints(raised)
     return finding
 
 
-def _tell_raised(finding: Finding, error: Exception, file: str) -> None:
-    finding.unwritten = isinstance(error, NotImplementedError)
-    finding.raised = "" if finding.unwritten else described(error, file)
-
-
 def _forward_problem(probe: Probe) -> str:
-    result = probe.forward(*(x.copy() for x in probe.inputs.values()))
-    if not isinstance(result, tuple) or len(result) != 2:
+    tried = probe.got(None)
+    if not tried.pair:
         return f"{probe.part.forward} no longer returns the pair (y, cache); put back the forward as it was"
-    if not same(to_numpy(np.asarray(result[0])), probe.y):
+    if tried.y is None or isinstance(tried.y, Strange) or not same(to_numpy(np.asarray(tried.y)), probe.y):
         return f"{probe.part.forward} no longer gives the y of the layer; put back the forward as it was"
     return ""
 
@@ -134,11 +163,11 @@ def _hints(probe: Probe) -> list[Hint]:
     """What is wrong; nothing where all is right."""
     results = []
     for trial in probe.trials:
-        result, changed = probe.got(trial.dy)
-        if changed:
-            text = f"{', '.join(changed)} is changed in place, and whoever gave it needs it as it was; make a copy first"
+        tried = probe.got(trial.dy)
+        if tried.changed:
+            text = f"{', '.join(tried.changed)} is changed in place, and whoever gave it needs it as it was; make a copy first"
             return [Hint("in place", "", text)]
-        results.append(form_hints(probe, result, trial.right))
+        results.append(form_hints(probe, tried.result, trial.right))
     hints, arrays = list(results[0][0]), [arrays for _, arrays in results]
     for name in probe.present():
         if all(name in found for found in arrays):
@@ -166,16 +195,16 @@ def _merged(hints: list[Hint]) -> list[Hint]:
 
 
 def _compare(probe: Probe, finding: Finding) -> None:
-    """The verdict, by differences."""
+    """The verdict, by differences of the layer's own forward: that theirs gives the same y is known by now."""
     names, wanted = probe.part.returns, probe.present()
 
     def backward(dy: np.ndarray, cache: Any) -> tuple[Any, ...]:
-        given = dict(zip(names, as_tuple(probe.backward(dy, cache)), strict=True))
-        return tuple(given[name] for name in wanted)
+        result = as_tuple(probe.got(dy, quiet=True).result)  # what it prints was shown when hints were sought
+        given = dict(zip(names, result, strict=False))
+        return tuple(given.get(name) for name in wanted)
 
     try:
-        with redirect_stdout(io.StringIO()):  # what it prints was shown when hints were sought
-            report = gradcheck(probe.forward, backward, probe.inputs, jacobian=False, directions=4, tolerance=TOLERANCE)
+        report = gradcheck(probe.forward, backward, probe.inputs, jacobian=False, directions=4, tolerance=TOLERANCE)
     except GradientError as error:
         finding.hints = [Hint("gradcheck", "", str(error))]
         return
@@ -187,20 +216,9 @@ def _compare(probe: Probe, finding: Finding) -> None:
     ]
 
 
-def _hints_with_equal_sizes(part: Part, setting: Setting, module: ModuleType, real: ModuleType) -> list[Hint]:
+def _hints_with_equal_sizes(probe: Probe) -> list[Hint]:
     """Where shapes did not fit together: with equal sizes all products can be taken, and the values tell what is wrong."""
     try:
-        with redirect_stdout(io.StringIO()):
-            return _hints(Probe(part, setting.square(), module, real))
+        return _hints(replace(probe, square=True, trials=[]))
     except (Raised, ValueError):  # other sizes do not mend it, or this layer cannot have equal ones
         return []
-
-
-def described(error: BaseException, file: str) -> str:
-    """`ValueError: … (line 31: dx = dy @ weight.T)`, with the reader's own line where it can be found."""
-    name = type(error).__name__
-    if isinstance(error, SyntaxError) and error.filename == file:
-        return f"{name}: {error.msg} (line {error.lineno}: {(error.text or '').strip()})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    where = f" (line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
-    return f"{name}: {error}{where}" if str(error) else f"{name}{where}"

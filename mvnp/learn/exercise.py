@@ -62,9 +62,9 @@ class Setting:
     options: Callable[[Inputs], dict[str, Any]] = _nothing
     prepare: Mapping[str, Callable[[np.ndarray], np.ndarray]] = field(default_factory=dict)
 
-    def inputs(self) -> dict[str, np.ndarray]:
-        """Arrays in float64, the same ones each time."""
-        generator = np.random.default_rng(29)
+    def inputs(self, seed: int = 29) -> dict[str, np.ndarray]:
+        """Arrays in float64, the same ones each time for a seed."""
+        generator = np.random.default_rng(seed)
         drawn = {name: generator.standard_normal(self.shape(axes)) for name, axes in self.axes.items()}
         return {name: self.prepare.get(name, lambda x: x)(x) for name, x in drawn.items()}
 

@@ -15,6 +15,8 @@ import numpy as np
 
 from ..backend import to_numpy
 from .hint import Hint, Probe, as_tuple, listed, same
+from .theirs import Raised
+from .wire import Strange
 
 
 def form_hints(probe: Probe, result: Any, right: dict[str, np.ndarray]) -> tuple[list[Hint], dict[str, np.ndarray]]:
@@ -48,13 +50,15 @@ def form_hints(probe: Probe, result: Any, right: dict[str, np.ndarray]) -> tuple
 
 
 def _as_array(g: Any) -> np.ndarray | None:
-    if g is None or isinstance(g, str | tuple | list | dict):
+    if g is None or isinstance(g, str | tuple | list | dict | Strange):
         return None
     array = to_numpy(g) if hasattr(g, "dtype") else np.asarray(g)
     return array.astype(np.float64) if array.dtype.kind in "fiub" else None
 
 
 def _described(g: Any) -> str:
+    if isinstance(g, Strange):
+        return f"a {g.kind}" + (f" of dtype {g.dtype}" if g.dtype else "")
     return "None" if g is None else f"a {type(g).__name__}" + (f" of dtype {g.dtype}" if hasattr(g, "dtype") else "")
 
 
@@ -175,7 +179,7 @@ def _leading(got: np.ndarray, right: np.ndarray) -> int:
     return extra if extra > 0 and got.shape[extra:] == right.shape else 0
 
 
-def shape_error_hints(error: Exception) -> list[Hint]:
+def shape_error_hints(error: Raised) -> list[Hint]:
     """What NumPy's complaint about shapes means here. The sizes of an exercise differ, so that such a slip cannot pass."""
     text = str(error)
     if match := re.search(r"cannot reshape array of size (\d+) into shape \((.*?)\)", text):

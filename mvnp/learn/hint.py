@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from .exercise import Ingredients, Part, Setting
+from .theirs import Theirs, Tried
 
 TOLERANCE = 1e-9  # of comparisons between two ways to compute the same number in float64
 
@@ -68,21 +69,27 @@ class Evidence:
 
 @dataclass
 class Probe:
-    """A backward of the reader's at one setting, with the layer's own beside it."""
+    """A backward of the reader's at one setting, with the layer's own beside it.
+
+    square    with all sizes equal
+    seed      of the inputs and of the cotangents
+    """
 
     part: Part
     setting: Setting
-    theirs: ModuleType
+    theirs: Theirs
     real: ModuleType
+    square: bool = False
+    seed: int = 29
     trials: list[Trial] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.inputs = self.setting.inputs()
-        self.options = self.setting.options(self.inputs)
-        self.forward, self.backward = (_theirs(f) for f in self.part.functions(self.theirs, self.options))
-        self._forward, self._backward = self.part.functions(self.real, self.options)
-        self.y = to_numpy(self._forward(*self._copies())[0])
-        generator = np.random.default_rng(31)
+        setting = self.setting.square() if self.square else self.setting
+        self.inputs = setting.inputs(self.seed)
+        self.options = setting.options(self.inputs)
+        self.forward, self._backward = self.part.functions(self.real, self.options)
+        self.y = to_numpy(self.forward(*self._copies())[0])
+        generator = np.random.default_rng(self.seed + 2)
         self.trials = [self._trial(np.asarray(generator.standard_normal(self.y.shape))) for _ in range(2)]
 
     def present(self) -> list[str]:
@@ -97,33 +104,12 @@ class Probe:
 
     def right(self, dy: np.ndarray) -> dict[str, np.ndarray]:
         """The gradients by the layer's own backward, which the tests hold to differences."""
-        result = as_tuple(self._backward(dy.copy(), self._forward(*self._copies())[1]))
+        result = as_tuple(self._backward(dy.copy(), self.forward(*self._copies())[1]))
         return {name: to_numpy(g).copy() for name, g in zip(self.part.returns, result, strict=True) if g is not None}
 
-    def got(self, dy: np.ndarray) -> tuple[Any, list[str]]:
-        """What the reader's backward returns, as it is, and which of its arguments it has changed."""
-        arguments, given = self._copies(), dy.copy()
-        result = self.backward(given, self.forward(*arguments)[1])
-        named = [("dy", dy, given), *((name, x, a) for (name, x), a in zip(self.inputs.items(), arguments, strict=True))]
-        return result, [name for name, before, after in named if not np.array_equal(before, after)]
-
-
-class Raised(Exception):
-    """What the reader's code raised, told apart from an error of ours."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _theirs(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except Exception as error:
-            raise Raised(error) from error
-
-    return call
+    def got(self, dy: np.ndarray | None, quiet: bool = False) -> Tried:
+        """What the reader's forward and backward give. `quiet`: without what they print. Raises Raised."""
+        return self.theirs.run(self.part, self.setting, self.square, self.inputs, dy, quiet or self.square)
 
 
 def as_tuple(result: Any) -> tuple[Any, ...]:

@@ -100,7 +100,7 @@ def of_another(evidence: Evidence) -> Hint | None:
 def not_linear(evidence: Evidence) -> Hint | None:
     """A gradient for 2 dy is twice that for dy."""
     probe = evidence.probe
-    result = as_tuple(probe.got(2.0 * probe.trials[0].dy)[0])
+    result = as_tuple(probe.got(2.0 * probe.trials[0].dy).result)
     twice = dict(zip(probe.part.returns, result, strict=False)).get(evidence.name)
     if twice is None or same(twice, 2.0 * evidence.got[0]):
         return None

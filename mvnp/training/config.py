@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ..data import BatchLoader, load_parts
 from ..errors import InputError, is_number, nearest, shown
 
 PRECISIONS = ("full", "mixed")
@@ -76,6 +78,8 @@ class TrainingConfig:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
+        _require(isinstance(self.dataset, str), "dataset", self.dataset, "a name, a folder or a file")
+        _require(isinstance(self.precision, str), "precision", self.precision, f"one of {', '.join(PRECISIONS)}")
         counts = {"epochs": 1, "batch_size": 1, "micro_batch": 0, "seed": 0}
         counts |= {"eval_every": 1, "checkpoint_every": 0, "patience": 0}
         for name, least in counts.items():
@@ -119,6 +123,11 @@ class TrainingConfig:
         for name in ("model", "dataset_options", "loader_options", "weights_options"):
             # As they come back from a checkpoint: tuples are lists there.
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
+        for name, of in (("dataset_options", load_parts), ("loader_options", BatchLoader)):
+            known = [each for each in inspect.signature(of).parameters if each not in _OWN]
+            for option in getattr(self, name):
+                if option not in known:
+                    raise InputError(f"training: unknown option {option!r} in {name}{nearest(option, known)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings, ready for JSON."""
@@ -139,6 +148,10 @@ class TrainingConfig:
         names = [*mine, *(name for name in theirs if name not in mine)]
         pairs = [(name, mine.get(name, "not given"), theirs.get(name, "not given")) for name in names]
         return [(name, here, there) for name, here, there in pairs if here != there]
+
+
+# Arguments that are settings themselves.
+_OWN = ("spec", "dataset", "batch_size", "train")
 
 
 def _require(fits: bool, name: str, value: Any, expected: str) -> None:

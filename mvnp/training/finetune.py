@@ -20,7 +20,7 @@ import numpy as np
 from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
 from ..data import load_parts
-from ..errors import InputError, TrainingError
+from ..errors import CheckpointError, InputError, TrainingError
 from ..models.backbone import Backbone
 from ..models.mambavision import MambaVision
 from .config import TrainingConfig
@@ -31,7 +31,7 @@ from .layer_decay import learning_rate_scales
 from .progress import Progress
 from .run import in_channels_asked, loaders_of
 from .run_checkpoint import Checkpoint
-from .run_folder import TrainingResult, open_run
+from .run_folder import RunFolder, TrainingResult, open_run
 from .trainer import Trainer
 
 
@@ -76,12 +76,17 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
             Progress(quiet or not ranks.first).say(note)
         settings = completed(config, pretrained)
         folder = ranks.from_first(lambda: open_run(out, settings))
-        config = folder.config
         model, about = pretrained.model, {"variant": pretrained.variant}
+    with folder:
+        return _finetune_in(folder, model, about, quiet, ranks)
+
+
+def _finetune_in(folder: RunFolder, model: MambaVision, about: dict[str, Any], quiet: bool, ranks: Ranks) -> TrainingResult:
+    config = folder.config
     parts = load_parts(config.dataset, **config.dataset_options)
     parts = in_channels_asked(parts, model.in_chans)
     train_loader, test_loader, final_loader = loaders_of(config, parts)
-    if not resume:
+    if folder.resumed is None:
         model.reset_head(len(parts.train.classes), config.seed)
         about.update(describe(model, train_loader))
     scales = learning_rate_scales(model, config.layer_decay) if config.layer_decay != 1 else None
@@ -129,7 +134,14 @@ def _side(size: Any, weights: str | None) -> int | list[int]:
 
 
 def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:
-    model = MambaVision(**checkpoint.about["model"], allocate=False)
+    try:
+        model = MambaVision(**checkpoint.about["model"], allocate=False)
+        if not isinstance(checkpoint.about["variant"], str | None) or not isinstance(checkpoint.about["classes"], list):
+            raise TypeError("variant or classes are not what they should be")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(
+            f"the run's checkpoint is damaged: what it says of its model cannot be used ({error!r})"
+        ) from error
     model.load_state_dict(checkpoint.part("model."))
     return model, checkpoint.about
 

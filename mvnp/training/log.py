@@ -16,10 +16,19 @@ has null for all `test_…`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from ..data.regular import open_regular
+from ..errors import TrainingError
+
+# By event, what is a number in every line, and what may be null as well.
+FIELDS = {"step": (("step", "loss", "lr"), ("grad_norm",)), "epoch": (("step", "epoch"), ("test_loss", "test_accuracy"))}
 
 
 class RunLog:
@@ -27,6 +36,9 @@ class RunLog:
 
     def __init__(self, path: Path, keep: int = 0) -> None:
         """Open the log and cut it back to its first `keep` bytes: what a killed run wrote later will be written again."""
+        self._path = path
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise TrainingError(f"the log {path} is to be a file, and is not; move it away, or choose another folder")
         self._file: BinaryIO = open(path, "ab")  # noqa: SIM115 (closed by `close`)
         present = self._file.seek(0, os.SEEK_END)
         self.lost = max(0, keep - present)  # bytes that should be there and are not
@@ -36,17 +48,28 @@ class RunLog:
     def write(self, **fields: Any) -> None:
         """One line, visible to whoever follows the file at once."""
         line = json.dumps(fields).encode() + b"\n"
-        self._file.write(line)
-        self._file.flush()
+        with self._named():
+            self._file.write(line)
+            self._file.flush()
         self.size += len(line)
 
     def sync(self) -> int:
         """Bring all lines to the disk; gives the size that the log then has there."""
-        os.fsync(self._file.fileno())
+        with self._named():
+            os.fsync(self._file.fileno())
         return self.size
 
     def close(self) -> None:
-        self._file.close()
+        with self._named():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """An error that tells which file could not be written."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
 
 class NoLog(RunLog):
@@ -66,7 +89,38 @@ class NoLog(RunLog):
 
 
 def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The lines of a log. A last line that is not whole, of a run that is still writing or was killed, is left out."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    """The lines of a log. A last line that is not whole, of a run that is still writing or was killed, is left out.
+
+    Raises TrainingError that names the line where one is no line of a log, OSError where there is no such file.
+    """
+    with open_regular(path) as file:
+        lines = file.read().split(b"\n")[:-1]
+    return [_parsed(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _parsed(path: str | os.PathLike[str], number: int, line: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(line, parse_constant=_refused)
+        if not isinstance(fields, dict):
+            raise TypeError(f"a {type(fields).__name__}")
+        event = str(fields.get("event"))
+        numbers, maybe = FIELDS.get(event, ((), ()))
+        if not all(_is_number(fields[name]) for name in numbers) or not all(
+            fields[name] is None or _is_number(fields[name]) for name in maybe
+        ):
+            raise ValueError(f"the fields of {event!r} are not numbers")
+        return fields
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        text = line[:40].decode("ascii", "backslashreplace")
+        raise TrainingError(
+            f"{os.fspath(path)} is damaged: line {number}, {text!r}, is no line of a training log; put back a copy of the file,"
+            " or move it away"
+        ) from error
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

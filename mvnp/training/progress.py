@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import sys
 import time
+from collections.abc import Iterator
 
 from tqdm import tqdm
 
@@ -11,7 +14,10 @@ LINE_EVERY = 30.0  # seconds between lines where there is no terminal to draw a 
 
 
 class Progress:
-    """A bar for each epoch on a terminal; elsewhere (a file, a pipe) a line now and then. `quiet`: nothing at all."""
+    """A bar for each epoch on a terminal; elsewhere (a file, a pipe) a line now and then. `quiet`: nothing at all.
+
+    A terminal that is closed in the midst makes it quiet: what is worked out goes on.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet or sys.stderr is None  # as it is in a program without a console
@@ -24,7 +30,8 @@ class Progress:
         self.close()
         self._last_line = time.monotonic()
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            with self._terminal():
+                print(text, file=sys.stderr, flush=True)
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
         """A new bar of `total` batches, of which `done` are behind us."""
@@ -37,15 +44,29 @@ class Progress:
         """One batch more."""
         self._done += 1
         if self._bar is not None:
-            self._bar.set_postfix_str(note, refresh=False)
-            self._bar.update()
+            with self._terminal():
+                self._bar.set_postfix_str(note, refresh=False)
+                self._bar.update()
         elif not self.quiet and time.monotonic() - self._last_line > LINE_EVERY:
             self.say(f"{self._title}: batch {self._done} of {self._total}{note and ', '}{note}")
 
     def close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with self._terminal():
+                self._bar.close()
             self._bar = None
+
+    @contextlib.contextmanager
+    def _terminal(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self.quiet, self.draws = True, False
+            if self._bar is not None:
+                self._bar.disable = True  # it would write a last time
+                self._bar = None
 
 
 class Speed:

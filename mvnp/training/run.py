@@ -24,8 +24,8 @@ from ..models.mambavision import MambaVision
 from .config import TrainingConfig
 from .distributed import Ranks
 from .presets import find_preset
-from .run_folder import open_run
-from .trainer import Trainer, TrainingResult
+from .run_folder import RunFolder, TrainingResult, open_run
+from .trainer import Trainer
 
 DEFAULT_OUT = "mvnp-train"
 
@@ -137,6 +137,14 @@ def _train(
     data: tuple[Dataset, Dataset] | None,
 ) -> TrainingResult:
     folder = ranks.from_first(lambda: open_run(out, config, resume))
+    with folder:
+        return _train_in(folder, resume, quiet, ranks, data)
+
+
+def _train_in(
+    folder: RunFolder, resume: bool, quiet: bool, ranks: Ranks, data: tuple[Dataset, Dataset] | None
+) -> TrainingResult:
+    out = folder.path
     config = folder.config
     if config.weights is not None:
         how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
@@ -194,7 +202,10 @@ def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) 
 def make_model(config: TrainingConfig, data: Dataset) -> MambaVision:
     """The model of a run, with its initial weights. Raises InputError where it does not fit the data."""
     fitting: dict[str, Any] = {"in_chans": data.channels, "num_classes": len(data.classes), "seed": config.seed}
-    model = MambaVision(**{**fitting, **config.model})
+    try:
+        model = MambaVision(**{**fitting, **config.model})
+    except (TypeError, OverflowError) as error:  # an argument that there is not, or one too few: as a checkpoint may have it
+        raise InputError(f"the model's settings cannot be used: {error}") from error
     if model.in_chans != data.channels or model.num_classes < len(data.classes):
         raise InputError(
             f"the model has in_chans={model.in_chans} and num_classes={model.num_classes}, but {data.name} has"

@@ -10,6 +10,7 @@ which is among the settings, and the position.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,59 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if metadata.get("kind") != KIND:
         raise CheckpointError(f"{path} holds no training run, only arrays; a run resumes from its checkpoint.safetensors")
     try:
-        config = TrainingConfig.from_dict(metadata["config"])
-        return Checkpoint(arrays, config, Position(**metadata["position"]), metadata["about"])
-    except (InputError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} was written by another version of mvnp and cannot be resumed: {error}") from error
+        config, about = TrainingConfig.from_dict(metadata["config"]), metadata["about"]
+        if not isinstance(about, dict):
+            raise TypeError(f"about is a {type(about).__name__}, expected a dict")
+        position = Position(**metadata["position"])
+        check_position(position, config, about)
+        _check_sizes(config, about)
+        return Checkpoint(arrays, config, position, about)
+    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise CheckpointError(
+            f"{path} is damaged, or was written by another version of mvnp, and cannot be resumed: {what}"
+        ) from error
+
+
+def check_position(position: Position, config: TrainingConfig, about: dict[str, Any]) -> None:
+    """Raise InputError unless this is a place that a run of these settings comes to: any other one it would never end from."""
+    most = {"epoch": config.epochs, "batch": about.get("batches_per_epoch"), "best_epoch": position.epoch}
+    for name in ("epoch", "batch", "step", "log_size", "good_steps", "best_epoch"):
+        value, largest = getattr(position, name), most.get(name)
+        if name == "best_epoch" and value is None and position.epoch < config.eval_every:
+            continue
+        least = 1 if name == "best_epoch" else 0
+        whole = type(value) is int and type(position.epoch) is int and value >= least
+        if not whole or (type(largest) is int and value > largest):
+            upto = f" and at most {largest}" if type(largest) is int else ""
+            raise InputError(f"{name} is {value!r}, expected an integer of at least {least}{upto}")
+    for name in ("loss_sum", "seconds", "loss_scale"):
+        if not _is_finite(getattr(position, name)):
+            raise InputError(f"{name} is {getattr(position, name)!r}, expected a number")
+    for name in ("accuracy", "best_accuracy", "mean_accuracy", "best_score"):
+        if getattr(position, name) is not None and not _is_finite(getattr(position, name)):
+            raise InputError(f"{name} is {getattr(position, name)!r}, expected a number or nothing")
+    final = position.final
+    if final is not None and not (isinstance(final, list) and len(final) == 2 and all(map(_is_finite, final))):
+        raise InputError(f"final is {final!r}, expected two numbers or nothing")
+    batches = about.get("batches_per_epoch")
+    if type(batches) is int and position.step != position.epoch * batches + position.batch:
+        raise InputError(
+            f"step is {position.step}, and {position.epoch} epochs of {batches} batches and {position.batch} more are"
+            f" {position.epoch * batches + position.batch}"
+        )
+
+
+def _check_sizes(config: TrainingConfig, about: dict[str, Any]) -> None:
+    """Raise InputError where the settings ask for a model of other sizes than was trained: it is made first."""
+    trained = about.get("model")
+    for name in ("dim", "in_dim", "depths"):
+        if isinstance(trained, dict) and name in config.model and trained.get(name) != config.model[name]:
+            raise InputError(f"{name} of the model is {config.model[name]!r} in the settings, and the trained one has another")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False

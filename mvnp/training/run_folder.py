@@ -4,24 +4,27 @@ checkpoint.safetensors    the run as it was a moment ago; what it resumes from
 best.safetensors          the same, after the epoch with the best test accuracy; of a fine-tuning, the weights alone, as
                           `mvnp.load_pretrained` reads them
 log.jsonl                 see mvnp/training/log.py
+held-out.csv              see mvnp/data/held_out.py
+.lock                     while a process trains; see run_lock.py
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
-from ..atomic import make_folder, remove_stale
+from ..atomic import drop_empty_folders, make_folder, remove_stale
+from ..data.held_out import BEST, CHECKPOINT, HELD_OUT, LOG
 from ..errors import CheckpointError, InputError, TrainingError
 from .config import TrainingConfig
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
+from .run_lock import RunLock, hold
 
 # Settings that a run may go on with otherwise than it began: longer, or after it has diverged.
 CHANGEABLE = ("epochs", "lr", "min_lr", "warmup_epochs", "clip_norm", "patience", "eval_every", "checkpoint_every")
-
-CHECKPOINT, BEST, LOG = "checkpoint.safetensors", "best.safetensors", "log.jsonl"
 
 T = TypeVar("T")
 
@@ -52,12 +55,26 @@ class TrainingResult:
 
 @dataclass
 class RunFolder:
-    """A folder that is ready to be written to and, for a run that goes on, the checkpoint that it goes on from."""
+    """A folder that is ready to be written to and, for a run that goes on, the checkpoint that it goes on from.
+
+    It is this process's alone as long as this object lives, or to the end of the context that it is. After a context that
+    fails, it is removed again where it was made for it and nothing has come into it.
+    """
 
     path: Path
     config: TrainingConfig
     resumed: Checkpoint | None = None
     notes: tuple[str, ...] = ()  # what is otherwise than when the run began
+    lock: RunLock | None = field(default=None, repr=False, compare=False)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.lock is not None:
+            self.lock.release()
+        if error is not None:
+            drop_empty_folders(self.path)
 
     @property
     def checkpoint(self) -> Path:
@@ -70,6 +87,10 @@ class RunFolder:
     @property
     def log(self) -> Path:
         return self.path / LOG
+
+    @property
+    def held_out(self) -> Path:
+        return self.path / HELD_OUT
 
     def result(self, position: Position, part: str | None = "test") -> TrainingResult:
         """What a run that has come to its end gives. Accuracies that nothing was held out for are NaN."""
@@ -105,10 +126,17 @@ def open_run(out: str | Path, config: TrainingConfig | None = None, resume: bool
     if config is None:
         raise InputError("open_run: a new run needs a config")
     make_folder(path, TrainingError)
-    found = next((name for name in (CHECKPOINT, BEST, LOG) if (path / name).exists() and (path / name).stat().st_size), None)
-    if found is not None:
-        raise TrainingError(f"{path} already holds a run ({found}); resume it, or choose another folder, or remove it")
-    return _cleared(RunFolder(path, config))
+    folder = RunFolder(path, config, lock=hold(path))
+    present = [path / name for name in (CHECKPOINT, BEST, LOG) if (path / name).exists()]
+    strange = [file for file in present if not file.is_file()]
+    if strange:
+        raise TrainingError(f"{strange[0]} is no file, and a run would write one there; choose another folder, or move it away")
+    found = [file.name for file in present if file.stat().st_size]
+    if CHECKPOINT in found:
+        raise TrainingError(f"{path} already holds a run ({CHECKPOINT}); resume it, or choose another folder, or remove it")
+    if found:
+        raise TrainingError(f"{path} {_left_of_a_run(path, found)}; or choose another folder")
+    return _cleared(folder)
 
 
 def known(value: T | None) -> T:
@@ -119,7 +147,12 @@ def known(value: T | None) -> T:
 
 def _reopen(path: Path, config: TrainingConfig | None) -> RunFolder:
     if not (path / CHECKPOINT).is_file():
+        found = [name for name in (BEST, LOG) if (path / name).is_file()]
+        if found:
+            raise TrainingError(f"there is no run to resume in {path}: it {_left_of_a_run(path, found)}")
         raise TrainingError(f"there is no run to resume in {path}: it has no {CHECKPOINT}. Start it without resuming first")
+    make_folder(path, TrainingError)
+    lock = hold(path)
     try:
         resumed = read_checkpoint(path / CHECKPOINT)
     except CheckpointError as error:
@@ -139,9 +172,18 @@ def _reopen(path: Path, config: TrainingConfig | None) -> RunFolder:
             f"the run in {path} can only go on with the settings that it began with, and these differ: {listed}."
             f" Leave them as they were, or start anew in another folder; what may be changed is {', '.join(CHANGEABLE)}"
         )
-    make_folder(path, TrainingError)
     notes = tuple(f"{name} is {now!r} from here on, and was {then!r}" for name, now, then in changed)
-    return _cleared(RunFolder(path, config if config is not None and changed else resumed.config, resumed, notes))
+    return _cleared(RunFolder(path, config if config is not None and changed else resumed.config, resumed, notes, lock))
+
+
+def _left_of_a_run(path: Path, found: list[str]) -> str:
+    """What a folder holds that has no checkpoint, and what can be done with it: the same, whatever was asked for."""
+    holds = f"has {' and '.join(found)} of an earlier run, but no {CHECKPOINT}"
+    if BEST in found and _is_run(path / BEST):
+        return f"{holds}: to go on from its best epoch, copy {BEST} to {CHECKPOINT} and resume"
+    if BEST in found:
+        return f"{holds}, and cannot be resumed: to begin from its weights, give --weights {path / BEST} and another folder"
+    return f"{holds}, and cannot be resumed: move {' and '.join(found)} away to begin anew"
 
 
 def _is_run(path: Path) -> bool:

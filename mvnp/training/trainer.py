@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import write_bytes
 from ..backend import from_numpy, gpu_memory
 from ..checkpoint import load_checkpoint
 from ..core import Layer, Tape
 from ..data import BatchLoader, Dataset
-from ..errors import InputError, TrainingError, TrainingInterrupted, nearest
+from ..data.fingerprint import changes, fingerprint
+from ..data.held_out import held_out_table
+from ..errors import CheckpointError, InputError, TrainingError, TrainingInterrupted, nearest
 from ..execution.stopping import StopRequest
 from .adamw import AdamW
 from .config import TrainingConfig
@@ -79,6 +82,8 @@ class Trainer:
         self.position = Position()
         described = describe(getattr(model, "model", model), train_loader)  # of a FrozenTrunk, the model in it
         self.about = {**described, **(about or {}), "batches_per_epoch": self.batches}
+        self._data = {part: loader.dataset for part, loader in self._loaders().items()}
+        self.about["data"] = {part: fingerprint(data) for part, data in self._data.items()}
         self._write_best = save_best
         self.ranks = ranks or Ranks()
         self.progress = Progress(quiet or not self.ranks.first)
@@ -89,8 +94,14 @@ class Trainer:
 
     def run(self) -> TrainingResult:
         """Train to the end. Raises TrainingInterrupted, TrainingError, and InputError for images that do not fit the model."""
+        with self.folder:
+            return self._run()
+
+    def _run(self) -> TrainingResult:
         # One image through the model: what does not fit shows now, before anything is written.
         self._check_fit()
+        if self.ranks.first:
+            self._list_held_out()
         if self.folder.resumed is None and self.ranks.first:
             # There is always something to go on from, and a full disk shows before the work, not after.
             write_checkpoint(self.folder.checkpoint, self._checkpoint())
@@ -111,6 +122,17 @@ class Trainer:
             self.progress.close()
             self._log.close()
         return self.folder.result(self.position, self.part)
+
+    def _loaders(self) -> dict[str, BatchLoader]:
+        """By what they are for, as far as there are any."""
+        loaders = [("training", self.train_loader), (self._called, self.test_loader), ("test", self.final_loader)]
+        return {part: loader for part, loader in loaders if loader is not None}
+
+    def _list_held_out(self) -> None:
+        """Which pictures the run does not train on, for `mvnp validate RUN`."""
+        table = held_out_table(data for part, data in self._data.items() if part != "training")
+        if table is not None:
+            write_bytes(self.folder.held_out, table)
 
     def _check_fit(self) -> None:
         image = from_numpy(self.train_loader.prepare(self.train_loader.dataset.images[:1]))
@@ -333,13 +355,29 @@ class Trainer:
                 f"the run in {self.folder.path} had {before} batches in an epoch, and now there are {self.batches}:"
                 " the data set has changed since. Bring it back, or start anew in another folder"
             )
+        self._check_data(checkpoint.about.get("data"))
         self.model.load_state_dict(checkpoint.part("model."))
         self.optimizer.load_state_dict(checkpoint.part("optimizer."))
         self.position = checkpoint.position
         self._saved_step = checkpoint.position.step
 
+    def _check_data(self, before: Any) -> None:
+        if before is None:  # of a version that noted nothing
+            return
+        if not isinstance(before, dict) or not all(isinstance(part, dict) for part in before.values()):
+            raise CheckpointError(f"{self.folder.checkpoint} is damaged: what it says of the data is {type(before).__name__}")
+        now = self.about["data"]
+        said = [f"there were {part} pictures, and there are none" for part in before if part not in now]
+        said += [f"there are {part} pictures, and there were none" for part in now if part not in before]
+        said += [each for part in now if part in before for each in changes(part, now[part], before[part])]
+        if said:
+            raise TrainingError(
+                f"the run in {self.folder.path} was trained on other data: {'; '.join(dict.fromkeys(said))}. Bring back what it"
+                " was trained on, or start anew in another folder"
+            )
+
     def _announce(self) -> None:
-        for note in self._notes:
+        for note in (*self._notes, *left_out(self.train_loader)):
             self.progress.say(note)
         if self._log.lost:
             self.progress.say(f"{self.folder.log} has lost {self._log.lost} bytes since the checkpoint; going on without them")
@@ -349,6 +387,21 @@ class Trainer:
 
     def _last_good(self) -> str:
         return f"The last good checkpoint, after step {self._saved_step}, is {self.folder.checkpoint}."
+
+
+def left_out(loader: BatchLoader) -> list[str]:
+    """Says which images an epoch goes without, where the last batch would not be full."""
+    count, size = len(loader.dataset), loader.batch_size
+    rest = count % size
+    if not loader.drop_last or not rest:
+        return []
+    steps, one = len(loader), rest == 1
+    fitting = next((each for each in range(size, 1, -1) if count % each == 0), None)
+    other = "" if fitting is None or 2 * fitting < size else f" (with --batch-size {fitting}, none)"
+    return [
+        f"an epoch is {steps} step{'s' * (steps > 1)} of {size} of the {count:,} images; the other {rest}"
+        f" {'does' if one else 'do'} not fill a batch and {'is' if one else 'are'} left out, others in each epoch{other}"
+    ]
 
 
 def class_weights(config: TrainingConfig, data: Dataset) -> np.ndarray | None:

@@ -276,7 +276,8 @@ def test_refused(call, weights, photos, tmp_path):
     (tmp_path / "empty").mkdir()
     command = ["validate", photos, "--weights", weights]
     for arguments, parts in (
-        (["validate"], ["the following arguments are required: FOLDER, --weights"]),
+        (["validate"], ["the following arguments are required: FOLDER"]),
+        (["validate", photos], ["--weights W is missing, and", "photos is not the folder of a run"]),
         (["validate", tmp_path / "gone", "--weights", weights], ["gone does not exist, expected a folder that has a folder"]),
         (["validate", tmp_path / "file", "--weights", weights], ["file is a file, expected a folder"]),
         (["validate", tmp_path / "empty", "--weights", weights], ["empty: no class folders"]),

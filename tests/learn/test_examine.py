@@ -12,6 +12,7 @@ from mvnp.learn.cut import solved_text
 from mvnp.learn.examine import Finding
 from mvnp.learn.hint import Probe
 from mvnp.learn.neighbours import evaluate
+from mvnp.learn.theirs import Local
 from support.answers import edited, findings_of, hints_to
 from support.tolerance import DEEP, assert_close
 from support.wrong_answers import SIMPLE_SCAN, WRONG_ANSWERS, WRONG_SIMPLE_SCANS
@@ -75,7 +76,7 @@ def test_terms_add_up_to_the_gradient(stem):
     real = import_module(f"mvnp.layers.{stem}")
     for part in find_exercise(stem).parts:
         for setting in part.settings:
-            probe = Probe(part, setting, real, real)
+            probe = Probe(part, setting, Local(real), real)
             assert probe.present() == [name for name in setting.axes if name in part.returns]
             for trial in probe.trials:
                 for name in probe.present():
@@ -90,7 +91,7 @@ def test_no_mistake_of_the_table_is_right(stem):
     for part in find_exercise(stem).parts:
         told = {}
         for setting in part.settings:
-            trial = Probe(part, setting, real, real).trials[0]
+            trial = Probe(part, setting, Local(real), real).trials[0]
             for mistake in part.mistakes(trial.have):
                 told.setdefault(mistake.text, []).append(_changes_nothing(part, trial, mistake))
         assert all(not all(nothing) for nothing in told.values()), [text for text, nothing in told.items() if all(nothing)]

@@ -1,10 +1,11 @@
-"""Ctrl-C and SIGTERM: mvnp/execution/stopping.py."""
+"""Ctrl-C, SIGTERM and SIGHUP: mvnp/execution/stopping.py."""
 
 import os
 import signal
 
 import pytest
 
+from mvnp.execution.stopping import SIGNALS
 from mvnp.training import TrainingInterrupted, read_checkpoint
 from mvnp.training import trainer as trainer_module
 from support.toy_training import assert_same_outcome, toy_run, toy_trainer
@@ -13,13 +14,15 @@ from support.toy_training import assert_same_outcome, toy_run, toy_trainer
 @pytest.fixture
 def signals():
     """Signals as a terminal delivers them: a test that runs in the background may have inherited them ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before[0])
-    signal.signal(signal.SIGTERM, before[1])
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("step", [1, 5, 15])
 def test_asked_to_stop(signals, whole, tmp_path, monkeypatch, capfd, number, step):
     before = signal.getsignal(number)
@@ -36,7 +39,7 @@ def test_asked_to_stop(signals, whole, tmp_path, monkeypatch, capfd, number, ste
         patch.setattr(trainer_module, "train_step", asked)
         with pytest.raises(TrainingInterrupted) as caught:
             toy_trainer(tmp_path, quiet=False).run()
-    cause = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+    cause = "Ctrl-C" if number == signal.SIGINT else number.name
     assert str(caught.value) == (
         f"stopped by {cause} after step {step} of 15; everything is saved in {tmp_path}."
         f" To go on: mvnp train --resume --out {tmp_path}"

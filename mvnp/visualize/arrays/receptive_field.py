@@ -30,6 +30,7 @@ from ...layers.conv2d import Conv2d
 from ...models.mambavision import MambaVision
 from ...models.stages import ConvLevel
 from .cut import BelowStage
+from .remember import remembered
 
 COPIES_PIXELS = 8 * 64 * 64  # one pass has as many copies of the image, one for each channel, as have about so many pixels
 
@@ -69,6 +70,7 @@ def effective_field(layer: Layer, images: Array, row: int, column: int, channels
     return total / (len(images) * len(chosen))
 
 
+@remembered
 def stage_field(
     model: MambaVision, image: Array, stage: int, channels: int | None = 16
 ) -> tuple[np.ndarray, Box, tuple[int, int]]:

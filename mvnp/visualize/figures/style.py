@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -66,9 +67,20 @@ def add_colorbar(figure: Figure, mappable: Any, axes: Any, label: str, **options
     return bar
 
 
+def pixels(figure: Figure) -> np.ndarray:
+    """The figure as it is drawn, uint8 (height, width, 3): without the detour by a file, and drawn once."""
+    figure.set_dpi(_DPI[_is_wide(figure)])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _is_wide(figure: Figure) -> bool:
+    return bool(figure.get_figwidth() > (WIDE + NARROW) / 2)
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    wide = figure.get_figwidth() > (WIDE + NARROW) / 2
-    figure.savefig(buffer, format="png", dpi=_DPI[wide], metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=_DPI[_is_wide(figure)], metadata={"Software": None})
     return buffer.getvalue()

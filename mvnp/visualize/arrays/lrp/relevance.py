@@ -40,6 +40,7 @@ from ....models.mambavision import MambaVision
 from ....models.mlp import Mlp
 from ....models.stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
 from ..class_evidence import check_image, logit_gradient
+from ..remember import remembered
 from ..replace_layers import replace_layers
 from .gamma import gamma_convolution
 from .rules import RULES
@@ -89,6 +90,7 @@ def linearised(model: MambaVision, gamma: float = 0.0) -> MambaVision:
     return replace_layers(model, {**RULES, Conv2d: gamma_convolution(gamma)} if gamma else RULES)
 
 
+@remembered
 def relevance(model: MambaVision, image: Array, target: int | None = None, gamma: float = 0.0) -> Relevance:
     """The relevance of an image (1, C, H, W) for a class; None: the one with the largest logit.
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageSequence, features
 from ....backend import Array
 from ....models.mambavision import MambaVision
 from ...arrays.internals import Internals
+from ...arrays.remember import remembering
 from ...figures.attention_entropy import attention_entropy
 from ...figures.class_evidence import grad_cam, gradient_times_input, mamba_lrp
 from ...figures.feature_maps import feature_maps
@@ -26,7 +27,7 @@ from ...figures.hidden_attention import hidden_attention_groups, hidden_attentio
 from ...figures.receptive_field import receptive_field
 from ...figures.scan_state import scan_state
 from ...figures.state_animation import state_animation
-from ...figures.style import png
+from ...figures.style import pixels, png
 from ...figures.timescales import timescales
 from ...figures.token_to_token import attention_rollout, token_to_token
 from ...figures.window_attention import window_attention
@@ -168,7 +169,8 @@ def _pictures(entry: Entry, shown: Sequence[Shown], say: Callable[[str], None]) 
         if options is None:
             continue
         say(f"drawing {each.letter}{entry.title}")
-        wide, narrow = (entry.draw(each.model, each.image, narrow=narrow, **options) for narrow in (False, True))
+        with remembering():  # what both are drawn from is worked out once
+            wide, narrow = (entry.draw(each.model, each.image, narrow=narrow, **options) for narrow in (False, True))
         letter = f'<span class="letter">{each.letter.strip(": ")}</span>' if each.letter else ""
         yield f"<div>{letter}{_picture(wide, narrow, f'{each.letter}{entry.title}: {entry.alt}')}</div>\n"
 
@@ -181,7 +183,8 @@ def _picture(wide: Figure | bytes, narrow: Figure | bytes, alt: str) -> str:
             still = " and ".join(filter(None, [media, "(prefers-reduced-motion: reduce)"]))
             sources.append(f'<source media="{still}" srcset="{_uri(_last_frame(made))}" {_size(made)}>')
         if media:
-            sources.append(f'<source media="{media}" srcset="{_uri(_content(made))}" {_size(_content(made))}>')
+            content = _content(made)
+            sources.append(f'<source media="{media}" srcset="{_uri(content)}" {_size(content)}>')
     content = _content(wide)
     return (
         f"<picture>{''.join(sources)}"
@@ -198,7 +201,9 @@ def _width(made: Figure | bytes) -> float:
 
 
 def _content(made: Figure | bytes) -> bytes:
-    return _compressed(made if isinstance(made, bytes) else png(made))
+    if isinstance(made, bytes):
+        return _compressed(made)
+    return _webp([Image.fromarray(pixels(made))]) if features.check("webp") else png(made)
 
 
 def _last_frame(gif: bytes) -> bytes:
@@ -213,10 +218,14 @@ def _compressed(content: bytes) -> bytes:
     """A PNG, or a GIF with all its frames, as WebP, where Pillow knows that."""
     if not features.check("webp"):
         return content
-    buffer = io.BytesIO()
     with Image.open(io.BytesIO(content)) as opened:
         duration = opened.info.get("duration", 0)
-        first, *others = (frame.convert("RGB") for frame in ImageSequence.Iterator(opened))
+        return _webp([frame.convert("RGB") for frame in ImageSequence.Iterator(opened)], duration)
+
+
+def _webp(frames: list[Image.Image], duration: int = 0) -> bytes:
+    first, *others = frames
+    buffer = io.BytesIO()
     moving = {"save_all": True, "append_images": others, "duration": duration, "loop": 0} if others else {}
     first.save(buffer, "WEBP", quality=QUALITY, **moving)
     return buffer.getvalue()

@@ -1,0 +1,149 @@
+"""The folder of a run on the command line: other data, `mvnp validate RUN`, files that are spared: mvnp/cli/outputs.py."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mvnp.checkpoint import load_arrays, save_arrays
+from mvnp.cli import main
+from mvnp.cli.outputs import check_output
+from mvnp.errors import InputError
+from mvnp.training import read_checkpoint
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder of pictures, and of a run of one epoch on them."""
+    folder = tmp_path_factory.mktemp("trained")
+    rng = np.random.default_rng(5)
+    for name, colour in (("cat", (200, 60, 60)), ("dog", (60, 60, 200))):
+        (folder / "photos" / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = np.clip(rng.normal(colour, 40, (40, 40, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{number}.png")
+    small = ["--dim", "8", "--in-dim", "8", "--depths", "1", "1", "2", "2", "--heads", "1", "1", "2", "4"]
+    options = ["--epochs", "1", "--warmup-epochs", "0", "--batch-size", "7", "--image-size", "32", "--quiet", *small]
+    assert main(["train", "--data", str(folder / "photos"), "--out", str(folder / "run"), *options]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    shutil.copytree(trained / "run", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_run_is_validated_on_what_it_held_out(trained, tmp_path, capsys):
+    assert main(["validate", str(trained / "run"), "--out", str(tmp_path / "v.json"), "--quiet"]) == 0
+    assert "the 4 test pictures that the run in" in capsys.readouterr().err
+    report = json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))
+    assert report["pictures"] == 4
+    assert report["top1"] == read_checkpoint(trained / "run" / "best.safetensors").position.best_accuracy
+    assert [row["folder"] for row in report["classes"]] == ["cat", "dog"]
+
+
+def test_runs_without_such_pictures_say_so(trained, run, tmp_path, capsys):
+    def told():
+        assert main(["validate", str(run), "--out", str(tmp_path / "v.json"), "--quiet"]) == 2
+        return capsys.readouterr().err
+
+    table = run / "held-out.csv"
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.replace("photos", "gone"), encoding="utf-8")
+    assert "4 of the 4 pictures that" in told()
+    table.write_text(text.replace(",cat,", ",cow,"), encoding="utf-8")
+    assert "the model has no class 'cow'" in told()
+    table.unlink()
+    assert "does not list the pictures that it held out" in told()
+    assert main(["validate", str(trained / "photos")]) == 2
+    assert "--weights W is missing, and" in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_data(trained, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path / "moved")
+    photos, run = trained / "photos", tmp_path / "moved" / "run"
+    kept = (photos / "cat" / "3.png").read_bytes()
+    try:
+        shutil.copy(photos / "dog" / "3.png", photos / "cat" / "3.png")
+        assert main(["train", "--resume", "--out", str(run), "--epochs", "2", "--quiet"]) == 2
+        assert "was trained on other data: " in capsys.readouterr().err
+    finally:
+        (photos / "cat" / "3.png").write_bytes(kept)
+    assert main(["train", "--resume", "--out", str(run), "--epochs", "2"]) == 0
+    assert (
+        "an epoch is 2 steps of 7 of the 16 images; the other 2 do not fill a batch and are left out" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("what", ["weights", "picture", "log", "config", "table"])
+def test_what_is_read_is_not_written_over(trained, run, tmp_path, capsys, what):
+    photos = tmp_path / "photos"
+    shutil.copytree(trained / "photos", photos)
+    (tmp_path / "config.json").write_text('{"model": 1}', encoding="utf-8")
+    target = {
+        "weights": run / "best.safetensors",
+        "picture": photos / "cat" / "1.png",
+        "log": run / "log.jsonl",
+        "config": tmp_path / "config.json",
+        "table": run / "held-out.csv",
+    }[what]
+    before = target.read_bytes()
+    command = ["validate", str(photos), "--weights", str(run / "best.safetensors"), "--quiet"]
+    assert main([*command, "--out", str(target)]) == 2
+    assert f"--out {target} is " in capsys.readouterr().err
+    if what == "picture":
+        assert main([*command, "--out", str(tmp_path / "v.json"), "--confusion", str(target)]) == 2
+        assert "is what the command reads" in capsys.readouterr().err
+    assert target.read_bytes() == before
+
+
+def test_what_may_be_written_over(tmp_path):
+    out = tmp_path / "v.json"
+    check_output("--out", out, [], report=True)
+    for content in (b"", b'{\n "mvnp": "1"}'):
+        out.write_bytes(content)
+        check_output("--out", out, ["a name on the hub", None, "\0"], report=True)
+    (tmp_path / "link.json").symlink_to(out)
+    with pytest.raises(InputError, match="is what the command reads"):
+        check_output("--out", tmp_path / "link.json", [out], report=True)
+    (tmp_path / "c.png").write_bytes(b"text")
+    with pytest.raises(InputError, match=r"is there already, and is not a \.png file"):
+        check_output("--confusion", tmp_path / "c.png", [])
+    with pytest.raises(InputError, match="is a folder"):
+        check_output("--out", tmp_path, [])
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(InputError, match="is no plain file"):
+            check_output("--out", tmp_path / "pipe", [])
+
+
+@pytest.mark.parametrize("command", ["train", "visualize"])
+def test_a_command_that_fails_leaves_no_empty_folder(tmp_path, capsys, command):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    out = ["--out", str(tmp_path / "new" / "out")]
+    rest = (
+        ["--data", str(tmp_path / "missing")] if command == "train" else [str(tmp_path / "a.png"), "--weights", "missing.npz"]
+    )
+    assert main([command, *rest, *out]) == 2
+    assert "mvnp: error: " in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"depths": [1, 1, 10**6, 2]}, "depths of the model is"),
+        ({"dim": 10**6}, "dim of the model is"),
+        ({"a": 1}, "unexpected"),
+    ],
+)
+def test_models_that_were_not_trained_are_not_made(run, capsys, model, told):
+    arrays, metadata = load_arrays(run / "checkpoint.safetensors")
+    settings = {**metadata["config"], "model": {**metadata["config"]["model"], **model}}
+    save_arrays(run / "checkpoint.safetensors", arrays, {**metadata, "config": settings})
+    assert main(["train", "--resume", "--out", str(run), "--quiet"]) == 2
+    assert told in capsys.readouterr().err
