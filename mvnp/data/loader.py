@@ -76,7 +76,9 @@ class BatchLoader:
             if height != width:
                 raise InputError(f"BatchLoader: the images of {dataset.name} are {height}x{width}; give an image_size")
             image_size = height
-        if isinstance(image_size, list | tuple) and len(image_size) == 2:
+        if not isinstance(image_size, int | np.integer) and not (isinstance(image_size, list | tuple) and len(image_size) == 2):
+            raise InputError(f"BatchLoader: image_size is {shown(image_size)}, expected an integer, or two (H, W)")
+        if isinstance(image_size, list | tuple):
             image_size = (image_size[0], image_size[1]) if image_size[0] != image_size[1] else image_size[0]
         for side in sides_of(image_size):
             _check_at_least("image_size", side, 1)

@@ -226,3 +226,9 @@ def test_a_part_of_a_batch():
 def test_the_length_of_a_batch():
     batches = loader(train=False)
     assert [batches.batch_length(i) for i in range(len(batches))] == [len(labels) for _, labels in batches.epoch(0)]
+
+
+@pytest.mark.parametrize("size", [{}, [], "64", (1, 2, 3), 1.5])
+def test_sizes_of_another_kind(size):
+    with pytest.raises(InputError, match=r"BatchLoader: image_size is .*, expected an integer, or two \(H, W\)"):
+        BatchLoader(dataset(), 8, train=True, image_size=size)
