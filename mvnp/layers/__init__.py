@@ -28,7 +28,13 @@ from .batchnorm import batchnorm_eval_forward, batchnorm_eval_backward
 from .conv1d import Conv1d, conv1d_forward, conv1d_backward
 from .conv2d import Conv2d, conv2d_forward, conv2d_backward
 from .winograd import winograd_forward, winograd_backward
+from .depthwise_conv2d import (
+    DepthwiseConv2d,
+    depthwise_conv2d_forward,
+    depthwise_conv2d_backward,
+)
 from .window import window_partition, window_reverse, window_mask
+from .cross_scan import cross_scan, cross_merge
 
 # 4. All tokens at once
 from .attention import MultiHeadAttention, attention_forward, attention_backward

@@ -84,7 +84,7 @@ class MambaVision(Trunk):
         arguments = {**locals()}
         for name in ("self", "allocate", "__class__"):
             arguments.pop(name, None)
-        self.config = plain(arguments)
+        self.config = plain("MambaVision", arguments)
         check_arguments(self.config)
         switches = resolve(
             quirks, dt_bias=dt_bias, dt_init=dt_init, head_norm=head_norm, padding=padding
