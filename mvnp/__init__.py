@@ -20,6 +20,7 @@ from .models.edifice import (
     tiny_config,
 )
 from .models.mambavision import MambaVision
+from .models.vmamba import VMamba
 from .models.variants import create_model, list_models
 from .version import __version__ as __version__
 
@@ -45,6 +46,7 @@ __all__ = [
     "Backbone",
     "Layer",
     "MambaVision",
+    "VMamba",
     "Param",
     "Tape",
     "backend_name",

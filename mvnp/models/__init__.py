@@ -19,6 +19,7 @@ from .blocks import Block, ConvBlock
 from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
 from .trunk import Trunk
 from .mambavision import MambaVision
+from .vmamba import VMamba
 from .variants import VARIANTS, Variant, create_model, list_models
 from .backbone import Backbone
 from .edifice import build, build_backbone
@@ -38,6 +39,7 @@ __all__ = [
     "PatchEmbed",
     "Quirks",
     "Trunk",
+    "VMamba",
     "Variant",
     "build",
     "build_backbone",

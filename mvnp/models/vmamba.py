@@ -100,7 +100,8 @@ class VMamba(Classifier):
     d_state             states for each channel of a scan; ssm_ratio: its channels over the width
     mlp_ratio           hidden width of the MLPs over their width; 0: no MLP
     version             "v2" or "v0"; it says what stands where an option is None
-    patch_size          4: the stem makes a map a quarter as high and wide
+    patch_size          4: the stem makes a map a quarter as high and wide; the stem of one
+                        convolution takes other sizes too
     drop_path_rate      drop path of the last block; it rises linearly from 0 at the first
     dtype, seed         of the parameters, and of their initial values
     allocate            False: no values and no memory until `load_state_dict`
@@ -112,14 +113,16 @@ class VMamba(Classifier):
                         any order, "_noz": no gate, "_nozact": a gate without SiLU, "_onnone":
                         no norm behind the scans, "_ondwconv3": a depthwise convolution instead
     ssm_dt_rank         "auto": a sixteenth of the width, rounded up
-    ssm_act_layer       "silu", "relu" or "gelu"
+    ssm_act_layer       "silu", "relu" or "gelu"; mlp_act_layer: that of the MLPs
     ssm_conv            size of the depthwise kernel, below 2: none; ssm_conv_bias: with a bias
     ssm_init            "v0": as Mamba; "v1" and "v2": the paper's "rand" and "zero"
     gmlp                gated MLPs
+    norm_layer          "ln2d" or "ln": how the release lays out its maps; the numbers are the same
     downsample_version  "v3": convolution 3x3; "v2": 2x2; "v1": patch merging
     patchembed_version  "v2": two convolutions; "v1": one, of the patch's size
     patch_norm          LayerNorm in the stem
     posembed            a positional embedding, for images of `img` x `img` only
+    ssm_d_state         d_state
 
     Raises InputError for arguments that do not fit together, or images that do not fit the model.
     """
@@ -144,18 +147,22 @@ class VMamba(Classifier):
         ssm_conv: int = 3,
         ssm_conv_bias: bool | None = None,
         ssm_init: str = "v0",
+        mlp_act_layer: str = "gelu",
         gmlp: bool = False,
+        norm_layer: str = "ln2d",
         downsample_version: str | None = None,
         patchembed_version: str | None = None,
         patch_norm: bool = True,
         posembed: bool = False,
         img: int = 224,
+        ssm_d_state: int | None = None,
         dtype: str = "float32",
         seed: int = 0,
         allocate: bool = True,
     ) -> None:
         arguments = {**locals()}
-        for name in ("self", "allocate", "__class__"):
+        arguments["d_state"] = ssm_d_state if d_state is None else d_state
+        for name in ("self", "allocate", "ssm_d_state", "__class__"):
             arguments.pop(name, None)
         check_choice("version of VMamba", version, VERSIONS)
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -314,10 +321,12 @@ def _make_block(dim: int, config: dict[str, Any], rate: float, init: Initializer
         start=config["ssm_init"],
         init=init,
     )
-    hidden = int(dim * config["mlp_ratio"])
-    mlp: Mlp | GatedMlp | None = None
+    if config["forward_type"] == "v0":  # in whose keys two parts stand elsewhere
+        op.out_norm, op.out_proj = vars(op).pop("out_norm"), vars(op).pop("out_proj")
+    hidden, mlp = int(dim * config["mlp_ratio"]), None
     if hidden:
-        mlp = GatedMlp(dim, hidden, init) if config["gmlp"] else Mlp(dim, hidden, init=init)
+        kind_of_mlp = GatedMlp if config["gmlp"] else Mlp
+        mlp = kind_of_mlp(dim, hidden, init=init, act=ACTIVATIONS[config["mlp_act_layer"]]())
     return VSSBlock(dim, op, mlp, rate, init)
 
 
@@ -354,6 +363,8 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
         check_integer("VMamba", name, config[name], least)
     choices = {
         "ssm_act_layer": ACTIVATIONS,
+        "mlp_act_layer": ACTIVATIONS,
+        "norm_layer": ("ln2d", "ln"),
         "ssm_init": INITS,
         "downsample_version": ("v1", "v2", "v3"),
         "patchembed_version": ("v1", "v2"),
@@ -378,11 +389,11 @@ def _check_sizes(config: dict[str, Any]) -> None:
                 f"VMamba: {name} is {config[name]}, expected a number that makes at least {least}"
                 f" channels of the {min(config['dims'])} of the narrowest stage"
             )
-    if config["patchembed_version"] == "v2" and (config["patch_size"] % 2 or config["dims"][0] < 2):
+    if config["patchembed_version"] == "v2" and (config["patch_size"] != 4 or config["dims"][0] < 2):
         raise InputError(
-            f"VMamba: patch_size {config['patch_size']} and dims[0] {config['dims'][0]}, expected an"
-            " even patch_size and at least two channels: the stem halves the map twice, and its"
-            " first convolution has half of the channels"
+            f"VMamba: patch_size is {config['patch_size']} and dims[0] {config['dims'][0]}, expected"
+            " 4 and at least 2: the stem halves the map twice, and its first convolution has half"
+            ' of the channels; with patchembed_version "v1" any will do'
         )
     if config["posembed"] and config["img"] % config["patch_size"]:
         raise InputError(

@@ -1,11 +1,13 @@
 """The parts of VMamba: its stem, its block, and what halves the map between two stages.
 
-    PatchEmbed2      conv 3x3 s2, LN, GELU, conv 3x3 s2, LN    (B, H, W, in_chans) to (B, H/4, W/4, d)
-    PatchEmbed1      conv 4x4 s4, LN                           pixels that are left over are dropped
+    patch_embed      (B, H, W, in_chans) to (B, H/4, W/4, d):
+                     v2  conv 3x3 s2, LN, GELU, conv 3x3 s2, LN
+                     v1  conv 4x4 s4, LN       pixels that are left over are dropped
     VSSBlock         x ← x + drop_path(ss2d(LN x))
                      y = x + drop_path(mlp(LN x))                                       (1)
-    ConvDownsample   conv 3x3 s2 (or 2x2), LN                  (B, H, W, C) to (B, H/2, W/2, C')
-    PatchMerging     linear(LN(the four pixels of a 2x2 square side by side))           (2)
+    downsample       (B, H, W, C) to (B, H/2, W/2, C'):
+                     v3  conv 3x3 s2, LN       v2  conv 2x2 s2, LN
+                     v1  linear(LN(the four pixels of a 2x2 square side by side))       (2)
 
 LN is over the channels of each pixel. Sizes that 2 does not divide are rounded up, but by a 2x2
 convolution, which drops what is left over. Of the pixels in (2) the row runs first:
@@ -62,7 +64,8 @@ class FirstConv2d(Conv2d):
 def patch_embed(
     version: str, in_chans: int, dim: int, patch_size: int, norm: bool, init: Initializer
 ) -> Sequence:
-    """The stem, "v1" or "v2"; with `norm` LN behind its convolutions."""
+    """The stem: "v2", patches of 4, or "v1", of any size; with `norm` LN behind its
+    convolutions."""
 
     def ln(channels: int) -> LayerNorm | None:
         return LayerNorm(channels, init=init) if norm else None
@@ -70,10 +73,9 @@ def patch_embed(
     if version == "v1":
         conv = FirstConv2d(in_chans, dim, patch_size, stride=patch_size, init=init)
         return Sequence(conv, None, ln(dim))
-    stride, half = patch_size // 2, dim // 2
-    conv1 = FirstConv2d(in_chans, half, stride + 1, stride=stride, padding=1, init=init)
-    norm1 = ln(half)
-    conv2 = Conv2d(half, dim, stride + 1, stride=stride, padding=1, init=init)
+    conv1 = FirstConv2d(in_chans, dim // 2, 3, stride=2, padding=1, init=init)
+    norm1 = ln(dim // 2)
+    conv2 = Conv2d(dim // 2, dim, 3, stride=2, padding=1, init=init)
     return Sequence(conv1, None, norm1, None, GELU(), conv2, None, ln(dim))
 
 
@@ -120,11 +122,14 @@ def unmerge(merged: Array, H: int, W: int) -> Array:
 
 
 class GatedMlp(Layer):
-    """An MLP whose widened half gates the other: W₂ (a GELU(b)) + b₂, a, b = split(W₁ x + b₁)."""
+    """An MLP whose widened half gates the other: W₂ (a GELU(b)) + b₂, a, b = split(W₁ x + b₁);
+    with `act` another function in place of GELU."""
 
-    def __init__(self, channels: int, hidden: int, init: Initializer | None = None) -> None:
+    def __init__(
+        self, channels: int, hidden: int, init: Initializer | None = None, act: Layer | None = None
+    ) -> None:
         self.fc1 = Linear(channels, 2 * hidden, init=init)
-        self.act = GELU()
+        self.act = GELU() if act is None else act
         self.fc2 = Linear(hidden, channels, init=init)
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
