@@ -28,7 +28,7 @@ from ..atomic import write_with
 from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
 from ..errors import DataError, InputError, check_choice
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 from .pictures import OnBroken, PictureBatch, check_finite, picture_batches
 
 ARRAYS = ("pooled", "stage1", "stage2", "stage3", "stage4")
@@ -37,7 +37,7 @@ _PIECE = 2**22
 
 
 def write_features(
-    model: MambaVision,
+    model: Classifier,
     files: Sequence[Path],
     transform: ImageTransform,
     out: str | os.PathLike[str],
@@ -112,7 +112,7 @@ class _Entry:
         return stream.getvalue()
 
 
-def _features(model: MambaVision, x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+def _features(model: Classifier, x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):  # `check_finite` tells it better
         if names == ["pooled"]:
             return {"pooled": to_numpy(model.pooled(from_numpy(x)))}

@@ -1,4 +1,4 @@
-"""The arguments of MambaVision: as JSON can hold them, and checked before anything is built."""
+"""The arguments of models: as JSON can hold them, and checked before anything is built."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from ..errors import InputError, check_dtype, check_rate
 
 
-def plain(arguments: dict[str, Any]) -> dict[str, Any]:
+def plain(owner: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """The same arguments as numbers, strings and lists, ready for JSON. Raises InputError for an
     unknown dtype."""
     return {
         **{name: _plain(value) for name, value in arguments.items()},
-        "dtype": str(check_dtype("MambaVision", arguments["dtype"])),
+        "dtype": str(check_dtype(owner, arguments["dtype"])),
     }
 
 
