@@ -30,6 +30,7 @@ from .recognise import arguments_of, chosen_variant, described, variants_like
 
 KIND = "pretrained"  # of a file that save_pretrained writes
 
+
 @dataclass(frozen=True)
 class Pretrained:
     """A model with its weights, and what is known of it.
@@ -45,9 +46,7 @@ class Pretrained:
     images: dict[str, Any] | None
 
 
-def load_pretrained(
-    source: str | os.PathLike[str], *, variant: str | None = None, ema: bool = False, **overrides: Any
-) -> Any:
+def load_pretrained(source: str | os.PathLike[str], *, variant: str | None = None, ema: bool = False, **overrides: Any) -> Any:
     """A model with the weights of `source`.
 
     source       a file of weights (.safetensors, .npz, .pth, .pth.tar, .pt, .bin); a folder with one; a repository on the

@@ -19,6 +19,7 @@ from .readers.reader import holds
 # What tells variants of the same shapes apart in the names of files and repositories: the release's own way of naming.
 _MARKS = ("512", "256", "21k")
 
+
 def reader_of(shapes: Mapping[str, Shape]) -> Reader:
     """The reader of the family that the keys are of. Raises CheckpointError, saying what is there, for those of none."""
     for reader in READERS.values():

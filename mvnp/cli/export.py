@@ -127,9 +127,18 @@ def _show(files: list[Path], found: Pretrained, size: tuple[int, int] | None, fe
     model = found.model
     sides = "height, width" if size is None else f"{size[0]}, {size[1]}"
     pooled = f"pooled (batch, {model.width})"
-    outputs = f"stage_0 to stage_{len(model.channels) - 1}, {pooled}" if features else f"logits (batch, {model.num_classes})" if model.head else pooled
+    outputs = (
+        f"stage_0 to stage_{len(model.channels) - 1}, {pooled}"
+        if features
+        else f"logits (batch, {model.num_classes})"
+        if model.head
+        else pooled
+    )
     rows = [
-        ("model", f"{found.variant or f'a {type(model).__name__} of no released variant'}, {model.parameter_count:,} parameters"),
+        (
+            "model",
+            f"{found.variant or f'a {type(model).__name__} of no released variant'}, {model.parameter_count:,} parameters",
+        ),
         ("input", f"images (batch, {model.in_chans}, {sides})"),
         ("output", outputs),
     ]

@@ -12,7 +12,7 @@ A layer without a rule is one row, which keeps its shape and costs nothing but i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..core import Layer, Param
@@ -48,7 +48,7 @@ class LayerCost:
     parameters: int
     macs: int = 0
     scan_flops: int = 0
-    part: str = ""
+    part: str = field(default="", compare=False)
 
 
 class Walk:

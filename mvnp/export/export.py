@@ -41,8 +41,8 @@ def export_onnx(
     `out_indices`.
 
     image_size       height and width that the graph takes, in pixels; one number: square; None: any, found when it runs
-    features         True: the outputs are `stage_0` to `stage_3`, (batch, channels[i], H_i, W_i) as `model.features` gives them,
-                     and `pooled`
+    features         True: the outputs are `stage_0` to `stage_3`, (batch, channels[i], H_i, W_i) as `model.features` gives
+                     them, and `pooled`
     dtype            "float16": matrices and kernels are stored in half precision, which halves the file. All arithmetic is
                      float32 in either case, also for a float64 model
     external_data    True: the weights in a second file beside `path`; None: where one file could not hold them (2 GB)
@@ -81,8 +81,8 @@ def _made(
     from onnx import helper
 
     from ..version import __version__
-    from .graph import IR_VERSION, OPSET, Graph, tensor
     from . import mambavision, vim  # noqa: F401  their forms
+    from .graph import IR_VERSION, OPSET, Graph, tensor
     from .model import outputs
 
     graph, described = Graph(model, half), []

@@ -31,6 +31,7 @@ from .layers import (
 from .model import ImageSize, Walked, form, unknown
 from .windows import Windows, size_of
 
+
 @form(MambaVision)
 def mambavision(graph: Graph, model: MambaVision, images: str, image_size: ImageSize) -> Walked:
     """The stages, the vectors behind them, and the logits."""

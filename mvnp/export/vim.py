@@ -130,7 +130,5 @@ def turn(graph: Graph, at: str, x: str) -> str:
 
 def runs_of(graph: Graph, at: str, x: str, runs: list[slice]) -> str:
     """These tokens, one run behind the other."""
-    parts = [
-        graph.node(at, "Slice", x, graph.integers(run.start), graph.integers(run.stop), graph.integers(1)) for run in runs
-    ]
+    parts = [graph.node(at, "Slice", x, graph.integers(run.start), graph.integers(run.stop), graph.integers(1)) for run in runs]
     return parts[0] if len(parts) == 1 else graph.node(at, "Concat", *parts, axis=1)

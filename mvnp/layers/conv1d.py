@@ -72,9 +72,7 @@ class Conv1d(Layer):
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         bias = None if self.bias is None else self.bias.data
-        return self.record(
-            tape, conv1d_forward(x, self.weight.data, bias, self.silu, self.causal)
-        )
+        return self.record(tape, conv1d_forward(x, self.weight.data, bias, self.silu, self.causal))
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         gradients = conv1d_backward(dy, tape.pop(self))

@@ -46,7 +46,7 @@ class Backbone(Layer):
     """`backbone(x)` gives a list of maps, one for each of `out_indices`.
 
     family         "MambaVision", or another name in FAMILIES
-    out_indices    which of the stages, ascending; None: all
+    out_indices    which of the stages, ascending; "all": all of them
     out_norm       "layer": LayerNorm over the channels, as official; "batch": BatchNorm; "none":
                    the stages as they are
     arguments      those of the family's class but num_classes, and what else only a head needs
@@ -61,7 +61,7 @@ class Backbone(Layer):
         self,
         *,
         family: str = "MambaVision",
-        out_indices: Sequence[int] | None = None,
+        out_indices: Sequence[int] | str = "all",
         out_norm: str = "layer",
         allocate: bool = True,
         **arguments: Any,
@@ -96,7 +96,7 @@ class Backbone(Layer):
         cls,
         model: Classifier,
         *,
-        out_indices: Sequence[int] | None = None,
+        out_indices: Sequence[int] | str = "all",
         out_norm: str = "layer",
         **changes: Any,
     ) -> Backbone:
@@ -114,15 +114,11 @@ class Backbone(Layer):
         backbone.load_trunk(model.state_dict(copy=False))
         return backbone
 
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """The widths of the classifier's stages."""
-        return self.trunk.channels
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """Height and width of the only images that the trunk takes; None: any."""
-        return self.trunk.image_size
+    def __getattr__(self, name: str) -> Any:
+        """What it does not have itself, its trunk has: `channels`, `image_size`, `levels`."""
+        if name == "trunk":  # it is not there yet, as in a copy that is being made
+            raise AttributeError(name)
+        return getattr(self.trunk, name)
 
     def out_norm(self, index: int) -> LayerNorm | BatchNorm | None:
         """The norm that stage `index` is given behind; None: none."""
@@ -194,7 +190,7 @@ class Backbone(Layer):
 
 def _checked_indices(indices: Any, stages: int) -> list[int]:
     known = range(stages)
-    if indices is None:
+    if isinstance(indices, str) and indices == "all":
         return list(known)
     is_list = isinstance(indices, Sequence) and not isinstance(indices, str)
     chosen = [i for i in indices if i in known and not isinstance(i, bool)] if is_list else []

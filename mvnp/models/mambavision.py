@@ -185,6 +185,11 @@ class MambaVision(Classifier):
         dx = self.patch_embed.backward(dx, tape)
         return None if dx is None else channel_first(dx)
 
+    def features_and_pooled(self, x: Array) -> tuple[list[Array], Array]:
+        """Both from one forward: what is pooled is the last stage."""
+        features = self.features(x)
+        return features, self.avgpool(self.norm(features[3].transpose(0, 2, 3, 1)))
+
     def cut_after(self, stage: int) -> None:
         """Leave off head, norm and pooling, and the levels behind this stage."""
         self.head = None
@@ -202,7 +207,9 @@ class MambaVision(Classifier):
         if parts[0] != "levels":
             return before[-1] + 1
         level = int(parts[1])
-        return before[level + 1] + 1 if parts[2] == "downsample" else before[level] + int(parts[3]) + 1
+        return (
+            before[level + 1] + 1 if parts[2] == "downsample" else before[level] + int(parts[3]) + 1
+        )
 
 
 def _make_level(

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, check_choice, nearest
-from .classifier import Classifier
 from .mambavision import MambaVision
 from .vim import Vim
 
-FAMILIES: dict[str, type[Classifier]] = {"MambaVision": MambaVision, "Vim": Vim}
+FAMILIES: dict[str, Any] = {"MambaVision": MambaVision, "Vim": Vim}
 
 
 @dataclass(frozen=True)

@@ -148,9 +148,7 @@ class Vim(Classifier):
             self.cls_token = Param(init.truncated_normal((1, 1, embed_dim)))
         L = M + len(self.class_places)
         self.pos_embed = Param(init.truncated_normal((1, L, embed_dim)))
-        self.patch_embed = Patches(
-            in_chans, embed_dim, patch_size, self.config["stride"], init
-        )
+        self.patch_embed = Patches(in_chans, embed_dim, patch_size, self.config["stride"], init)
         self.head = Linear(embed_dim, num_classes, init=init) if num_classes else None
         # Drop path rises over the mixers; block i drops what block i − 1 gave.
         rates = [0.0, *np.linspace(0.0, drop_path_rate, depth).tolist()]

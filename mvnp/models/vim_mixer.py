@@ -169,18 +169,14 @@ class VimMixer(Layer):
         dq = array_module(du).concatenate([ddt, dB, dC], axis=-1)
         return way.conv1d.backward(du + way.x_proj.backward(dq, tape), tape)  # (2)
 
-    def _scan(
-        self, of_scan: tuple[Array, ...], A_log: Param, D: Param, tape: Tape | None
-    ) -> Array:
+    def _scan(self, of_scan: tuple[Array, ...], A_log: Param, D: Param, tape: Tape | None) -> Array:
         """s of (4)."""
         u, dt, B, C = of_scan
         A = -array_module(u).exp(A_log.data)
         scan = selective_scan_forward(u, dt, A, B, C, D.data, keep=tape is not None)
         return self.record(tape, scan)
 
-    def _scan_backward(
-        self, ds: Array, A_log: Param, D: Param, tape: Tape
-    ) -> tuple[Array, ...]:
+    def _scan_backward(self, ds: Array, A_log: Param, D: Param, tape: Tape) -> tuple[Array, ...]:
         """The gradients of u, dt, B, C."""
         cache = tape.pop(self)
         du, ddt, dA, dB, dC, dD, _ = selective_scan_backward(ds, cache)  # (4)

@@ -13,11 +13,11 @@ mvnp/models/classifier.py has d, for each family (`depth_of`).
 
 from __future__ import annotations
 
+from ..models.backbone import Backbone
 from ..models.classifier import Classifier
 
 
-def learning_rate_scales(model: Classifier, decay: float) -> dict[str, float]:
+def learning_rate_scales(model: Classifier | Backbone, decay: float) -> dict[str, float]:
     """γ^(n + 1 − d) of every parameter, by its key: 1 for the head, γ^(n + 1) for the stem."""
-    depths = {key: model.depth_of(key) for key, _ in model.named_parameters()}
-    top = max(depths.values())
-    return {key: decay ** (top - depth) for key, depth in depths.items()}
+    top = model.depth_of("head.weight")
+    return {key: decay ** (top - model.depth_of(key)) for key, _ in model.named_parameters()}

@@ -19,9 +19,7 @@ def rmsnorm_forward(x: Array, weight: Array, eps: float = 1e-5) -> tuple[Array, 
     x = contiguous(x)
     rows, C = x.size // weight.size, weight.size
     y, rstd = xp.empty_like(x), xp.empty((*x.shape[:-1], 1), A)
-    KERNELS.launch(
-        "rmsnorm_forward", -(-rows // WARPS), WARPS * WARP, x, contiguous(weight, A), y, rstd, rows, C, float(eps)
-    )
+    KERNELS.launch("rmsnorm_forward", -(-rows // WARPS), WARPS * WARP, x, contiguous(weight, A), y, rstd, rows, C, float(eps))
     return y, (x, weight, rstd)
 
 
