@@ -22,6 +22,7 @@ from .models.edifice import (
 from .models.mambavision import MambaVision
 from .models.vmamba import VMamba
 from .models.variants import create_model, list_models
+from .models.vim import Vim
 from .version import __version__ as __version__
 
 # Rooms that are imported when they are first asked for: `mvnp.visualize` brings matplotlib, which few need.
@@ -49,6 +50,7 @@ __all__ = [
     "VMamba",
     "Param",
     "Tape",
+    "Vim",
     "backend_name",
     "base_config",
     "build",

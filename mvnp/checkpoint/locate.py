@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import InputError, nearest
 from ..models.variants import VARIANTS
-from .hub import REPOSITORIES, find_on_hub
+from .hub import FILES, REPOSITORIES, WEIGHTS, find_on_hub
 from .load import ENDINGS
 
 # In a folder: what training writes, what the hub has. The first that is there is taken.
@@ -59,8 +59,9 @@ def locate(source: str | os.PathLike[str]) -> Located:
             f"no file or folder {text!r}, and no variant of that name{nearest(text, VARIANTS)}; expected a file of weights"
             f" ({', '.join(ENDINGS)}), a repository like 'nvidia/MambaVision-T-1K', or one of {', '.join(VARIANTS)}"
         )
-    variant = next((name for name, known in REPOSITORIES.items() if known == repository), None)
-    return _beside(find_on_hub(repository), variant)
+    of_repository = (name for name, known in REPOSITORIES.items() if known == repository)
+    variant = text if text in REPOSITORIES else next(of_repository, None)
+    return _beside(find_on_hub(repository, FILES.get(variant or "", WEIGHTS)), variant)
 
 
 def _in_folder(folder: Path) -> Path:

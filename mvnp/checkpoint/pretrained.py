@@ -1,4 +1,4 @@
-"""A model from a file of weights, or from the hub, in one call; and the way back.
+"""A model of any family from a file of weights, or from the hub, in one call; and the way back.
 
     model = load_pretrained("mambavision_tiny_1k.pth.tar")      # a file, of any kind that load_checkpoint reads
     model = load_pretrained("nvidia/MambaVision-T-1K")          # a repository on the Hugging Face hub
@@ -11,7 +11,6 @@ without memory, and takes over the arrays that were read.
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,21 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Initializer
-from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest
-from ..layers.linear import Linear
+from ..errors import CheckpointError, InputError, check_choice, check_dtype
 from ..models.arguments import check_integer
-from ..models.mambavision import MambaVision
-from ..models.variants import IMAGENET_MEAN, IMAGENET_STD, VARIANTS, Variant
+from ..models.classifier import Classifier
+from ..models.variants import FAMILIES, IMAGENET_MEAN, IMAGENET_STD, VARIANTS, Variant, check_options, options_of
 from .arrays import save_arrays
 from .load import convert_floats, read_weights
 from .locate import Located, locate
-from .recognise import Shape, arguments_of, chosen_variant, described, shapes_of, variants_like
+from .readers import READERS, Shape, shapes_of
+from .recognise import arguments_of, chosen_variant, described, variants_like
 
 KIND = "pretrained"  # of a file that save_pretrained writes
-
-# Arguments that decide shapes, and so cannot be asked for otherwise than the file has them.
-_IN_SHAPES = ("dim", "in_dim", "in_chans", "depths", "mlp_ratio", "d_state", "d_conv", "head_norm", "qkv_bias", "qk_scale")
 
 
 @dataclass(frozen=True)
@@ -45,26 +40,25 @@ class Pretrained:
     images     arguments of `mvnp.data.images.ImageTransform`: how images were prepared; None: not known
     """
 
-    model: MambaVision
+    model: Classifier
     variant: str | None
     classes: tuple[str, ...] | None
     images: dict[str, Any] | None
 
 
-def load_pretrained(
-    source: str | os.PathLike[str], *, variant: str | None = None, ema: bool = False, **overrides: Any
-) -> MambaVision:
+def load_pretrained(source: str | os.PathLike[str], *, variant: str | None = None, ema: bool = False, **overrides: Any) -> Any:
     """A model with the weights of `source`.
 
     source       a file of weights (.safetensors, .npz, .pth, .pth.tar, .pt, .bin); a folder with one; a repository on the
                  hub, "nvidia/MambaVision-T-1K"; or the name of a variant, "mamba_vision_T", for its repository
     variant      which variant the weights are of, where name and shapes leave it open
     ema          the moving average of the weights that a training script saved beside them
-    overrides    arguments of MambaVision: `dtype`, `drop_path_rate`, `window_size`, … `num_classes=0` takes the head off, and
-                 another number than the file's makes a new one, drawn from `seed`
+    overrides    arguments of the family's class: `dtype`, `drop_path_rate`, `window_size`, … `num_classes=0` takes the head
+                 off, and another number than the file's makes a new one, drawn from `seed`; another `img_size` or `stride` of a
+                 Vim interpolates its position embedding
 
     The file is read once, into the memory that the model then uses. Raises CheckpointError for a file that is damaged, is of
-    no MambaVision, or of another one than was asked for; InputError for an unknown name; FileNotFoundError.
+    no family of networks here, or of another network than was asked for; InputError for an unknown name; FileNotFoundError.
     """
     return read_pretrained(source, variant=variant, ema=ema, **overrides).model
 
@@ -75,7 +69,6 @@ def read_pretrained(
     """Like `load_pretrained`, with all that is known of the model."""
     if variant is not None:
         check_choice("variant", variant, VARIANTS)
-    _check_options(overrides)
     located = locate(source)
     path = located.path
     weights, metadata = read_weights(path, ema=ema)
@@ -90,7 +83,7 @@ def read_pretrained(
 
 def save_pretrained(
     path: str | os.PathLike[str],
-    model: MambaVision,
+    model: Classifier,
     *,
     variant: str | None = None,
     classes: Sequence[str] | None = None,
@@ -111,6 +104,7 @@ def save_pretrained(
         raise InputError(f"save_pretrained: {len(classes)} class names for a model with {model.num_classes} classes")
     metadata = {
         "kind": KIND,
+        "family": type(model).__name__,
         "config": model.config,
         "variant": variant,
         "classes": None if classes is None else list(classes),
@@ -121,16 +115,17 @@ def save_pretrained(
 
 def noted_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What `save_pretrained` would have noted, out of what mvnp noted in a file: a training run's state is left behind."""
-    config, variant, classes, images = _noted(metadata)
+    family, config, variant, classes, images = _noted(metadata)
     if not config:
         return {}
-    return {"kind": KIND, "config": config, "variant": variant, "classes": classes, "images": images}
+    return {"kind": KIND, "family": family, "config": config, "variant": variant, "classes": classes, "images": images}
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to be built: arguments of MambaVision, and what goes with them."""
+    """What is to be built: a family, arguments of its class, and what goes with them."""
 
+    family: str
     arguments: dict[str, Any]
     classes_in_file: int
     variant: str | None
@@ -146,23 +141,29 @@ def _plan(
     overrides: Mapping[str, Any],
 ) -> _Plan:
     seen = arguments_of(shapes)
-    config, named, classes, images = _noted(metadata)
+    family, reader = seen["family"], READERS[seen["family"]]
+    check_options(family, overrides)
+    told, config, named, classes, images = _noted(metadata)
+    if config and told != family:
+        raise CheckpointError(f"has the arrays of a {family}, but says of itself that it is a {told}")
     # A config.json may lie there for another file: one that contradicts the arrays is passed over.
-    if not _contradictions(located.config, seen):
-        config = {**located.config, **config}
+    beside = located.config if not set(located.config) - set(options_of(family)) else {}
+    if not _contradictions(beside, seen):
+        config = {**beside, **config}
     for name, asked in _contradictions({**config, **overrides}, seen):
         raise CheckpointError(f"{name} is to be {asked!r}, but the arrays have {name} {seen[name]!r}: {described(seen)}")
     found = _variant(seen, variant or named or located.variant, located, {**config, **overrides}.get("window_size"))
     arguments = {**(found.arguments() if found else {}), **_traces(seen, found, config), **config, **overrides}
     arguments["num_classes"] = overrides.get("num_classes", seen["num_classes"])
     check_integer("load_pretrained", "num_classes", arguments["num_classes"], least=0)
-    missing = [name for name in ("num_heads", "window_size") if name not in arguments]
+    missing = [name for name in reader.unseen if name not in arguments]
     if missing:
         raise CheckpointError(
             f"is of no released variant ({described(seen)}), and the shapes do not tell {' and '.join(missing)}:"
             f" give {', '.join(f'{name}=(…)' for name in missing)}, four numbers each"
         )
     return _Plan(
+        family,
         arguments,
         classes_in_file=seen["num_classes"],
         variant=found.name if found else None,
@@ -183,15 +184,18 @@ def _variant(seen: Mapping[str, Any], named: str | None, located: Located, windo
 
 def _traces(seen: Mapping[str, Any], found: Variant | None, config: Mapping[str, Any]) -> dict[str, Any]:
     """What the shapes tell, but for the value of a layer scale that the variant or the config knows better."""
-    traces = dict(seen)
-    if found and found.layer_scale is not None and seen["layer_scale"] is not None:
-        traces["layer_scale"] = found.layer_scale
+    traces = {name: value for name, value in seen.items() if name != "family"}
+    for name in READERS[seen["family"]].starts:
+        if found and found.options.get(name) is not None and seen[name] is not None:
+            traces[name] = found.options[name]
     return {name: value for name, value in traces.items() if name not in config}
 
 
 def _contradictions(config: Mapping[str, Any], seen: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """(name, value) of each argument that the arrays have otherwise."""
-    return [(name, value) for name, value in config.items() if name in _IN_SHAPES and not _same(name, value, seen[name])]
+    reader = READERS[seen["family"]]
+    open_ = {"family", "num_classes", *reader.starts, *reader.free}
+    return [(name, value) for name, value in config.items() if name in set(seen) - open_ and not _same(name, value, seen[name])]
 
 
 def _same(name: str, asked: Any, seen: Any) -> bool:
@@ -202,28 +206,39 @@ def _same(name: str, asked: Any, seen: Any) -> bool:
     return list(asked) == list(seen) if isinstance(seen, list) and isinstance(asked, list | tuple) else asked == seen
 
 
-def _noted(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], str | None, tuple[str, ...] | None, dict[str, Any] | None]:
-    """Config, variant, classes and images from a file that mvnp wrote; nothing of them from others."""
+def _noted(
+    metadata: Mapping[str, Any],
+) -> tuple[str, dict[str, Any], str | None, tuple[str, ...] | None, dict[str, Any] | None]:
+    """Family, config, variant, classes and images from a file that mvnp wrote; nothing of them from others."""
     kind = metadata.get("kind")
     if kind == "training":
         about = metadata.get("about", {})
         about = about if isinstance(about, dict) else {}
-        config, classes = about.get("model") or {}, about.get("classes")
+        family, config, classes = _family(about), about.get("model") or {}, about.get("classes")
         images = _images_noted(about.get("images")) or _images_of_run(about)
-        return _checked(config), None, _names(classes), images
+        return family, _checked(family, config), None, _names(classes), images
     if kind == KIND:
-        variant, images = metadata.get("variant"), metadata.get("images")
+        variant, images, family = metadata.get("variant"), metadata.get("images"), _family(metadata)
         return (
-            _checked(metadata.get("config")),
+            family,
+            _checked(family, metadata.get("config")),
             variant if isinstance(variant, str) and variant in VARIANTS else None,
             _names(metadata.get("classes")),
             _images_noted(images),
         )
-    return {}, None, None, None
+    return "", {}, None, None, None
 
 
-def _checked(config: Any) -> dict[str, Any]:
-    known = _options()
+def _family(noted: Mapping[str, Any]) -> str:
+    """Files from before there were several families name none."""
+    family = noted.get("family", "MambaVision")
+    if family not in FAMILIES:
+        raise CheckpointError(f"was written by another version of mvnp: its family is {family!r}")
+    return family
+
+
+def _checked(family: str, config: Any) -> dict[str, Any]:
+    known = options_of(family)
     strange = [name for name in config if name not in known] if isinstance(config, dict) else ["no dict"]
     if strange:
         raise CheckpointError(f"was written by another version of mvnp: its config has {strange[0]!r}")
@@ -267,34 +282,21 @@ def _images_of_run(about: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _build(weights: dict[str, np.ndarray], plan: _Plan) -> MambaVision:
+def _build(weights: dict[str, np.ndarray], plan: _Plan) -> Classifier:
     """The model of a plan, with the weights. A head that is not the file's is drawn anew, or left off."""
     wanted = plan.arguments["num_classes"]
     convert_floats(weights, check_dtype("load_pretrained", plan.arguments.get("dtype", "float32")))
-    if wanted == plan.classes_in_file:
-        model = _made(plan.arguments)
-        model.load_state_dict(weights, copy=False)
-        return model
-    model = _made({**plan.arguments, "num_classes": 0})
-    model.load_state_dict({key: array for key, array in weights.items() if not key.startswith("head.")}, copy=False)
-    if wanted:
-        init = Initializer(plan.arguments.get("seed", 0), model.config["dtype"])
-        model.head = Linear(model.norm.weight.shape[0], wanted, init=init)
-        model.num_classes = model.config["num_classes"] = wanted
-        model.name_paths()
+    adapt = READERS[plan.family].adapt
+    if adapt is not None:
+        adapt(weights, plan.arguments)
+    make = FAMILIES[plan.family]
+    model = make(**{**plan.arguments, "num_classes": plan.classes_in_file, "allocate": False})
+    if wanted != plan.classes_in_file:
+        in_head = set(model.state_dict(copy=False))
+        model.reset_head(0)
+        in_head -= set(model.state_dict(copy=False))
+        weights = {key: array for key, array in weights.items() if key not in in_head}
+    model.load_state_dict(weights, copy=False)
+    if wanted != plan.classes_in_file:
+        model.reset_head(wanted, plan.arguments.get("seed", 0))
     return model
-
-
-def _made(arguments: dict[str, Any]) -> MambaVision:
-    return MambaVision(**{**arguments, "allocate": False})
-
-
-def _options() -> list[str]:
-    return [name for name in inspect.signature(MambaVision).parameters if name != "allocate"]
-
-
-def _check_options(overrides: Mapping[str, Any]) -> None:
-    known = _options()
-    for name in overrides:
-        if name not in known:
-            raise InputError(f"unknown option {name!r}{nearest(name, known)}; options are {', '.join(known)}")

@@ -126,10 +126,19 @@ def _show(files: list[Path], found: Pretrained, size: tuple[int, int] | None, fe
         print("keep them together: the first has the graph, the second the weights, found by its name")
     model = found.model
     sides = "height, width" if size is None else f"{size[0]}, {size[1]}"
-    pooled = f"pooled (batch, {8 * model.config['dim']})"
-    outputs = f"stage_0 to stage_3, {pooled}" if features else f"logits (batch, {model.num_classes})" if model.head else pooled
+    pooled = f"pooled (batch, {model.width})"
+    outputs = (
+        f"stage_0 to stage_{len(model.channels) - 1}, {pooled}"
+        if features
+        else f"logits (batch, {model.num_classes})"
+        if model.head
+        else pooled
+    )
     rows = [
-        ("model", f"{found.variant or 'a MambaVision of no released variant'}, {model.parameter_count:,} parameters"),
+        (
+            "model",
+            f"{found.variant or f'a {type(model).__name__} of no released variant'}, {model.parameter_count:,} parameters",
+        ),
         ("input", f"images (batch, {model.in_chans}, {sides})"),
         ("output", outputs),
     ]

@@ -44,7 +44,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture, or folder of pictures")
     parser.add_argument("--out", type=Path, required=True, metavar="F.npz", help="the file to write")
     parser.add_argument(
-        "--only", nargs="+", choices=ARRAYS, default=ARRAYS, metavar="ARRAY", help=f"some of {', '.join(ARRAYS)} (default: all)"
+        "--only", nargs="+", choices=ARRAYS, metavar="ARRAY", help=f"some of {', '.join(ARRAYS)} (default: all)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress, only what was written")
     add_weights_options(parser)
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     files = image_files(arguments.images)
     out = arguments.out.expanduser()
-    check_target(out, arguments.only)  # before anything takes time
+    check_target(out, arguments.only or ARRAYS)  # before anything takes time
     pretrained = open_model(arguments)
     transform = open_transform(arguments, pretrained)
     progress, broken = Progress(arguments.quiet), []

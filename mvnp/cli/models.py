@@ -11,15 +11,16 @@ SUMMARY = "list the models with their size, cost and published accuracy"
 USAGE = "mvnp models"
 
 DESCRIPTION = """\
-List the models: the released variants of MambaVision, and small ones for
-training from scratch. `mvnp train --model NAME` takes any of them, and in
+List the models: the released variants of MambaVision and Vim, and small ones
+for training from scratch. `mvnp train --model NAME` takes any of them, and in
 Python mvnp.create_model(NAME) the released ones."""
 
 EXAMPLES = """\
 example:
   mvnp models"""
 
-# ImageNet-1K top-1 in percent, single crop: arXiv:2407.08083, table 1 and, pretrained on ImageNet-21K, the release's table.
+# ImageNet-1K top-1 in percent, single crop: arXiv:2407.08083, table 1 and, pretrained on ImageNet-21K, the release's table; of
+# Vim what its release says.
 TOP_1 = {
     "mamba_vision_T": 82.3,
     "mamba_vision_T2": 82.7,
@@ -32,6 +33,11 @@ TOP_1 = {
     "mamba_vision_L2_512_21k": 87.3,
     "mamba_vision_L3_256_21k": 87.3,
     "mamba_vision_L3_512_21k": 88.1,
+    "vim_tiny": 76.1,
+    "vim_tiny_stride8": 78.3,
+    "vim_small": 80.5,
+    "vim_small_stride8": 81.6,
+    "vim_base": 81.9,
 }
 
 NOTES = """\
@@ -48,11 +54,11 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..costs.cost import model_cost
-    from ..models.mambavision import MambaVision
+    from ..models.classifier import Classifier
     from ..models.variants import VARIANTS, create_model
     from ..training.presets import PRESETS
 
-    def row(name: str, model: MambaVision, image_size: int, top_1: str) -> list[str]:
+    def row(name: str, model: Classifier, image_size: int, top_1: str) -> list[str]:
         cost = model_cost(model, image_size)
         return [
             name,
@@ -67,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         for name, variant in VARIANTS.items()
     ]
     for name, preset in PRESETS.items():
-        model = MambaVision(**{**preset.model, "in_chans": 1, "num_classes": 10, "allocate": False})
+        model = preset.make(channels=1, classes=10, allocate=False)
         rows.append(row(name, model, preset.image_size, "-"))
     print(table(["model", "parameters", "GMACs", "input", "top-1"], rows, right=(1, 2, 3, 4)))
     print(f"\n{NOTES}")

@@ -65,7 +65,7 @@ class Graph:
     def weight(self, param: Param) -> str:
         """The value of a parameter or buffer, float32. Raises ExportError for one that float16 is asked for and cannot hold."""
         key = self._keys[id(param)]
-        narrow = self._half and param.ndim >= 2 and not key.endswith("A_log")  # whose error each token would add to
+        narrow = self._half and param.ndim >= 2 and not key.endswith("_log")  # whose error each token would add to
         if key not in self.weights:
             self.weights[key] = _narrowed(key, to_numpy(param.data), narrow)
             if narrow:

@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
 from ..errors import DataError, InputError
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 from .pictures import PictureBatch, check_finite, picture_batches
 
 
@@ -26,7 +26,7 @@ class Prediction:
 
 
 def classify(
-    model: MambaVision, files: Sequence[Path], transform: ImageTransform, top: int = 5, batch_size: int = 16
+    model: Classifier, files: Sequence[Path], transform: ImageTransform, top: int = 5, batch_size: int = 16
 ) -> Iterator[Prediction]:
     """A Prediction for each file, in order, as they come.
 
@@ -42,13 +42,13 @@ def classify(
             yield found.get(position) or Prediction(files[position], error=errors.pop(position))
 
 
-def check_head(model: MambaVision) -> None:
+def check_head(model: Classifier) -> None:
     """Raise InputError for a model that gives no logits."""
     if model.head is None:
         raise InputError("the model has no head (num_classes is 0): it gives features, and no classes; see mvnp features")
 
 
-def logits_of(model: MambaVision, batch: PictureBatch, files: Sequence[Path]) -> np.ndarray:
+def logits_of(model: Classifier, batch: PictureBatch, files: Sequence[Path]) -> np.ndarray:
     """float64 (B, num_classes), on the host. Raises CheckpointError where they are not finite."""
     with np.errstate(all="ignore"):  # told better by the check
         logits = to_numpy(model(from_numpy(batch.x))).astype(np.float64)
@@ -56,7 +56,7 @@ def logits_of(model: MambaVision, batch: PictureBatch, files: Sequence[Path]) ->
     return logits
 
 
-def _predictions(model: MambaVision, batch: PictureBatch, files: Sequence[Path], top: int) -> Iterator[tuple[int, Prediction]]:
+def _predictions(model: Classifier, batch: PictureBatch, files: Sequence[Path], top: int) -> Iterator[tuple[int, Prediction]]:
     if not batch.positions:
         return
     logits = logits_of(model, batch, files)

@@ -1,7 +1,7 @@
 """Features of many pictures in one .npz file, however many there are.
 
-    pooled               (n, 8·dim)     what the classifier sees
-    stage1 … stage4      (n, C, H, W)   the maps of the four levels, each before its downsampling
+    pooled               (n, width)     what the classifier sees
+    stage1 … stage4      (n, C, H, W)   the maps of the stages; of MambaVision each before its downsampling
     files                (n,)           where row by row they come from
 
 A zip file's entries are written one after the other, but each batch adds to all of them. So the batches go to nameless
@@ -28,7 +28,7 @@ from ..atomic import write_with
 from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
 from ..errors import DataError, InputError, check_choice
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 from .pictures import OnBroken, PictureBatch, check_finite, picture_batches
 
 ARRAYS = ("pooled", "stage1", "stage2", "stage3", "stage4")
@@ -37,17 +37,18 @@ _PIECE = 2**22
 
 
 def write_features(
-    model: MambaVision,
+    model: Classifier,
     files: Sequence[Path],
     transform: ImageTransform,
     out: str | os.PathLike[str],
-    arrays: Sequence[str] = ARRAYS,
+    arrays: Sequence[str] | None = None,
     batch_size: int = 16,
     on_broken: OnBroken | None = None,
     on_batch: Callable[[PictureBatch], None] | None = None,
 ) -> dict[str, tuple[int, ...]]:
     """Write the chosen ARRAYS, float32 or the model's float64, and `files` to `out`; the shapes of what was written.
 
+    arrays       None: all that the model has
     on_broken    told of each file that cannot be read and is left out; None: such a file ends it, with its DataError
     on_batch     told of each batch once it is done
 
@@ -55,7 +56,11 @@ def write_features(
     or an unknown array; DataError where no picture could be read; OSError.
     """
     out = Path(out)
+    of_model = ARRAYS[: 1 + len(model.channels)]
+    arrays = of_model if arrays is None else arrays
     check_target(out, arrays)
+    for name in arrays:
+        check_choice(f"array of a {type(model).__name__} with {len(model.channels)} stages", name, of_model)
     done: list[int] = []
     with _named(out), contextlib.ExitStack() as stack:
         entries = {name: _Entry(stack.enter_context(tempfile.TemporaryFile(dir=out.parent))) for name in dict.fromkeys(arrays)}
@@ -112,14 +117,15 @@ class _Entry:
         return stream.getvalue()
 
 
-def _features(model: MambaVision, x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+def _features(model: Classifier, x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):  # `check_finite` tells it better
         if names == ["pooled"]:
             return {"pooled": to_numpy(model.pooled(from_numpy(x)))}
-        stages = model.features(from_numpy(x))
-        found = {f"stage{level}": stage for level, stage in enumerate(stages, 1)}
-        if "pooled" in names:  # from the last stage that is there already
-            found["pooled"] = model.avgpool(model.norm(stages[3].transpose(0, 2, 3, 1)))
+        if "pooled" in names:
+            stages, pooled = model.features_and_pooled(from_numpy(x))
+        else:
+            stages, pooled = model.features(from_numpy(x)), None
+        found = {f"stage{number}": stage for number, stage in enumerate(stages, 1)} | {"pooled": pooled}
     return {name: to_numpy(found[name]) for name in names}
 
 

@@ -11,6 +11,7 @@ from .linear import Linear, linear_forward, linear_backward
 from .relu import ReLU, relu_forward, relu_backward
 from .gelu import GELU, gelu_forward, gelu_backward, gelu_tanh_forward, gelu_tanh_backward
 from .silu import SiLU, silu_forward, silu_backward
+from .gate import gate_forward, gate_backward
 from .softplus import Softplus, softplus_forward, softplus_backward
 from .dropout import Dropout, dropout_forward, dropout_backward
 from .drop_path import DropPath, drop_path_forward, drop_path_backward
@@ -21,6 +22,7 @@ from .pool import AveragePool, pool_forward, pool_backward
 from .softmax import Softmax, softmax_forward, softmax_backward
 from .cross_entropy import cross_entropy_forward, cross_entropy_backward
 from .layernorm import LayerNorm, layernorm_forward, layernorm_backward
+from .rmsnorm import RMSNorm, rmsnorm_forward, rmsnorm_backward
 from .batchnorm import BatchNorm, batchnorm_forward, batchnorm_backward
 from .batchnorm import batchnorm_eval_forward, batchnorm_eval_backward
 

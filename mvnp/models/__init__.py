@@ -1,9 +1,11 @@
-"""MambaVision, put together from mvnp/layers. From the smallest part to the whole:
+"""Networks, put together from mvnp/layers. From the smallest part to the whole:
 
     mlp, mixer, blocks      the parts of a block, and the two kinds of block
     stages                  stem, levels, downsampling
-    trunk                   stem and four levels
-    mambavision             the classifier; variants: the released ones
+    classifier              what every family of networks has
+    mambavision             MambaVision
+    vim_mixer, vim          Vim
+    variants                the families, and the released variants of each
     backbone                maps for detection and segmentation
     edifice                 the same network under the option names of Edifice
     quirks                  where the official release, the paper and good sense part ways
@@ -17,18 +19,25 @@ from .mlp import Mlp
 from .mixer import MambaVisionMixer
 from .blocks import Block, ConvBlock
 from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
-from .trunk import Trunk
+from .classifier import Classifier
 from .mambavision import MambaVision
+from .vim_mixer import VimMixer
+from .vim import Vim, VimBlock
+from .ss2d import SS2D, Cascade
+from .vss_stages import VSSBlock, VSSStage
 from .vmamba import VMamba
-from .variants import VARIANTS, Variant, create_model, list_models
+from .variants import FAMILIES, VARIANTS, Variant, create_model, list_models
 from .backbone import Backbone
 from .edifice import build, build_backbone
 from .quirks import Quirks
 
 __all__ = [
+    "FAMILIES",
     "VARIANTS",
     "Backbone",
     "Block",
+    "Cascade",
+    "Classifier",
     "ConvBlock",
     "ConvLevel",
     "Downsample",
@@ -38,9 +47,14 @@ __all__ = [
     "Mlp",
     "PatchEmbed",
     "Quirks",
-    "Trunk",
+    "SS2D",
     "VMamba",
+    "VSSBlock",
+    "VSSStage",
     "Variant",
+    "Vim",
+    "VimBlock",
+    "VimMixer",
     "build",
     "build_backbone",
     "create_model",

@@ -157,6 +157,10 @@ class Classifier(Layer):
             [None if d is None else channel_last(d) for d in dfeatures], tape
         )
 
+    def features_and_pooled(self, x: Array) -> tuple[list[Array], Array]:
+        """`features` and `pooled` of the same images, without a tape."""
+        return self.features(x), self.pooled(x)
+
     # Changes
 
     def astype(self: AnyClassifier, dtype: str) -> AnyClassifier:

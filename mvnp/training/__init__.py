@@ -8,7 +8,7 @@ from .distributed import Ranks, join
 from .evaluate import Evaluation, evaluate
 from .finetune import completed, finetune
 from .frozen import FrozenTrunk
-from .layer_decay import layer_depth, learning_rate_scales
+from .layer_decay import learning_rate_scales
 from .log import read_log
 from .run import describe, make_loaders, make_model, train
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
@@ -37,7 +37,6 @@ __all__ = [
     "finetune",
     "global_norm",
     "join",
-    "layer_depth",
     "learning_rate",
     "learning_rate_scales",
     "make_loaders",

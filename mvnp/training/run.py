@@ -12,7 +12,8 @@ from typing import Any
 
 from ..data import BatchLoader, Dataset, ImageTransform, load_dataset
 from ..errors import InputError, TrainingError
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
+from ..models.variants import FAMILIES, check_options
 from .config import TrainingConfig
 from .distributed import Ranks
 from .run_folder import open_run
@@ -27,7 +28,7 @@ def train(
     quiet: bool = False,
     ranks: Ranks | None = None,
 ) -> TrainingResult:
-    """Train a MambaVision as `config` says, into the folder `out`.
+    """Train a model as `config` says, into the folder `out`.
 
     config    None, with `resume`: that of the run in `out`
     quiet     nothing on standard error
@@ -54,9 +55,10 @@ def _train(config: TrainingConfig | None, out: str | Path, resume: bool, quiet: 
     return Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about, ranks=ranks).run()
 
 
-def describe(model: MambaVision, loader: BatchLoader) -> dict[str, Any]:
+def describe(model: Classifier, loader: BatchLoader) -> dict[str, Any]:
     """What it takes to use the weights later: the model's arguments, the classes, and how images are prepared."""
     return {
+        "family": type(model).__name__,
         "model": model.config,
         "classes": list(loader.dataset.classes),
         "image_size": loader.image_size,
@@ -75,10 +77,13 @@ def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) 
     return loader(train_set, True), loader(test_set, False)
 
 
-def make_model(config: TrainingConfig, data: Dataset) -> MambaVision:
+def make_model(config: TrainingConfig, data: Dataset) -> Classifier:
     """The model of a run, with its initial weights. Raises InputError where it does not fit the data."""
-    fitting: dict[str, Any] = {"in_chans": data.channels, "num_classes": len(data.classes), "seed": config.seed}
-    model = MambaVision(**{**fitting, **config.model})
+    family = FAMILIES[config.family]
+    image_size = config.loader_options.get("image_size", 0)
+    fitting = family.fitting(image_size, data.channels, len(data.classes), config.seed)
+    check_options(config.family, config.model)
+    model = family(**{**fitting, **config.model})
     if model.in_chans != data.channels or model.num_classes < len(data.classes):
         raise InputError(
             f"the model has in_chans={model.in_chans} and num_classes={model.num_classes}, but {data.name} has"

@@ -1,0 +1,68 @@
+"""What is known of how a family's state dicts look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import CheckpointError
+
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How the arguments of a family's class are read from the shapes of a state dict.
+
+    belongs         whether the keys are this family's
+    arguments_of    the arguments that the shapes tell, "num_classes" among them. Raises CheckpointError, saying what is there,
+                    for a state dict of something else
+    core            those by which a released variant is known
+    unseen          arguments that leave no trace in the shapes, and have no default
+    starts          arguments of which the shapes tell only that there is something: where its training begins. `arguments_of`
+                    gives any value
+    free            arguments that may be asked for otherwise than the shapes tell: `adapt` fits the arrays to them
+    told            those that a message names
+    adapt           adapt(weights, arguments) changes the arrays in their dict, where a model with these arguments has others
+    """
+
+    family: str
+    belongs: Callable[[Shapes], bool]
+    arguments_of: Callable[[Shapes], dict[str, Any]]
+    core: tuple[str, ...]
+    told: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    adapt: Callable[[dict[str, np.ndarray], Mapping[str, Any]], None] | None = None
+
+
+def shapes_of(weights: Mapping[str, Any]) -> dict[str, Shape]:
+    """The shape of each array."""
+    return {key: tuple(array.shape) for key, array in weights.items()}
+
+
+def shape_at(family: str, shapes: Shapes, key: str, rank: int) -> Shape:
+    """The shape under `key`, if it is one that a network of this family can have."""
+    shape = shapes.get(key)
+    if shape is None or len(shape) != rank or 0 in shape:
+        found = "no" if shape is None else f"shape {shape} of"
+        raise CheckpointError(
+            f"is no state dict of a {family}: it has {found} {key}, expected one of {rank} axes. {holds(shapes)}"
+        )
+    return shape
+
+
+def count_of(shapes: Shapes, begin: str) -> int:
+    """How many numbers follow on `begin` in the keys. Counted, not the highest of them: a number can be anything."""
+    return len({key.removeprefix(begin).partition(".")[0] for key in shapes if key.startswith(begin)})
+
+
+def holds(shapes: Shapes) -> str:
+    """What there is, in a few words."""
+    some = "; ".join(f"{other[:60]} {shapes[other]}" for other in list(shapes)[:4])
+    return f"It holds {len(shapes)} arrays, such as {some}"
