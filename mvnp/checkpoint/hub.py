@@ -43,6 +43,20 @@ FILES = {
     "vim_base": "vim_b_midclstok_81p9acc.pth",
 }
 
+# Variants that no repository has: the files of their release.
+RELEASE = "https://github.com/MzeroMiko/VMamba/releases"
+RELEASED = {
+    "vmamba_tiny_s1l8": "vssm1_tiny_0230s_ckpt_epoch_264.pth",
+    "vmamba_small_s2l15": "vssm_small_0229_ckpt_epoch_222.pth",
+    "vmamba_base_s2l15": "vssm_base_0229_ckpt_epoch_237.pth",
+    "vmamba_tiny_s2l5": "vssm_tiny_0230_ckpt_epoch_262.pth",
+    "vmamba_small_s1l20": "vssm1_small_0229s_ckpt_epoch_240.pth",
+    "vmamba_base_s1l20": "vssm1_base_0229s_ckpt_epoch_225.pth",
+    "vanilla_vmamba_tiny": "vssmtiny_dp01_ckpt_epoch_292.pth",
+    "vanilla_vmamba_small": "vssmsmall_dp03_ckpt_epoch_238.pth",
+    "vanilla_vmamba_base": "vssmbase_dp06_ckpt_epoch_241.pth",
+}
+
 
 def find_on_hub(repository: str, file: str = WEIGHTS) -> Path:
     """The path of a repository's file of weights, with its config.json beside it where it has one.

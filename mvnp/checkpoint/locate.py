@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import InputError, nearest
 from ..models.variants import VARIANTS
-from .hub import FILES, REPOSITORIES, WEIGHTS, find_on_hub
+from .hub import FILES, RELEASE, RELEASED, REPOSITORIES, WEIGHTS, find_on_hub
 from .load import ENDINGS
 
 # In a folder: what training writes, what the hub has. The first that is there is taken.
@@ -53,6 +53,8 @@ def locate(source: str | os.PathLike[str]) -> Located:
         return _beside(path, None)
     if text.lower().endswith(ENDINGS):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), text)
+    if text in RELEASED:
+        raise InputError(f"{text} is in no repository of the hub: download {RELEASED[text]} from {RELEASE} and give that file")
     repository = REPOSITORIES.get(text, text)
     if not _REPOSITORY.fullmatch(repository):
         raise InputError(

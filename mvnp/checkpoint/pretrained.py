@@ -26,7 +26,7 @@ from .arrays import save_arrays
 from .load import convert_floats, read_weights
 from .locate import Located, locate
 from .readers import READERS, Shape, shapes_of
-from .recognise import arguments_of, chosen_variant, described, variants_like
+from .recognise import arguments_of, chosen_variant, described, reader_of, variants_like
 
 KIND = "pretrained"  # of a file that save_pretrained writes
 
@@ -73,6 +73,7 @@ def read_pretrained(
     path = located.path
     weights, metadata = read_weights(path, ema=ema)
     try:
+        weights = _translated(weights)
         plan = _plan(shapes_of(weights), metadata, located, variant, overrides)
         model = _build(weights, plan)
     except CheckpointError as error:
@@ -119,6 +120,12 @@ def noted_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     if not config:
         return {}
     return {"kind": KIND, "family": family, "config": config, "variant": variant, "classes": classes, "images": images}
+
+
+def _translated(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """With the names of the official release, where another one had others."""
+    translate = reader_of(shapes_of(weights)).translate
+    return weights if translate is None else translate(weights)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ SUMMARY = "list the models with their size, cost and published accuracy"
 USAGE = "mvnp models"
 
 DESCRIPTION = """\
-List the models: the released variants of MambaVision and Vim, and small ones
-for training from scratch. `mvnp train --model NAME` takes any of them, and in
+List the models: the released variants of MambaVision, Vim and VMamba, and
+small ones for training from scratch. `mvnp train --model NAME` takes any of them, and in
 Python mvnp.create_model(NAME) the released ones."""
 
 EXAMPLES = """\
@@ -20,7 +20,7 @@ example:
   mvnp models"""
 
 # ImageNet-1K top-1 in percent, single crop: arXiv:2407.08083, table 1 and, pretrained on ImageNet-21K, the release's table; of
-# Vim what its release says.
+# Vim what its release says, of VMamba arXiv:2401.10166.
 TOP_1 = {
     "mamba_vision_T": 82.3,
     "mamba_vision_T2": 82.7,
@@ -38,6 +38,15 @@ TOP_1 = {
     "vim_small": 80.5,
     "vim_small_stride8": 81.6,
     "vim_base": 81.9,
+    "vmamba_tiny_s1l8": 82.6,
+    "vmamba_small_s2l15": 83.6,
+    "vmamba_base_s2l15": 83.9,
+    "vmamba_tiny_s2l5": 82.5,
+    "vmamba_small_s1l20": 83.3,
+    "vmamba_base_s1l20": 83.8,
+    "vanilla_vmamba_tiny": 82.2,
+    "vanilla_vmamba_small": 83.5,
+    "vanilla_vmamba_base": 83.7,
 }
 
 NOTES = """\

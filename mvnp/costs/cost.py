@@ -29,7 +29,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..models.classifier import Classifier
-from . import layers, mambavision, vim  # noqa: F401  their rules
+from . import layers, mambavision, vim, vmamba  # noqa: F401  their rules
 from .walk import LayerCost, Walk
 
 

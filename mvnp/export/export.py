@@ -81,7 +81,7 @@ def _made(
     from onnx import helper
 
     from ..version import __version__
-    from . import mambavision, vim  # noqa: F401  their forms
+    from . import mambavision, vim, vmamba  # noqa: F401  their forms
     from .graph import IR_VERSION, OPSET, Graph, tensor
     from .model import outputs
 

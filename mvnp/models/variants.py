@@ -1,7 +1,8 @@
 """The families of networks, and the released variants of each, a table a family.
 
 Sources: for MambaVision arXiv:2407.08083, tables 1, S.2 and S.5, and the official release's model
-list; for Vim arXiv:2401.09417, table 1, and its release.
+list; for Vim arXiv:2401.09417, table 1, and its release; for VMamba arXiv:2401.10166, table 1 and
+appendix, and its release, whose names these are: s2l15 is ssm_ratio 2 and 15 blocks in stage 3.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 from ..errors import InputError, check_choice, nearest
 from .mambavision import MambaVision
 from .vim import Vim
+from .vmamba import VMamba
 
-FAMILIES: dict[str, Any] = {"MambaVision": MambaVision, "Vim": Vim}
+FAMILIES: dict[str, Any] = {"MambaVision": MambaVision, "Vim": Vim, "VMamba": VMamba}
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,40 @@ def _vim(name: str, embed_dim: int, stride: int, rate: float, parameters: int) -
     return Variant(f"vim_{name}", "Vim", options, 224, 0.875, "center", parameters)
 
 
+_VMAMBA_ROWS = [
+    # name, dims[0], blocks of stage 3, ssm_ratio, drop path, parameters; all: patches of 4
+    ("vmamba_tiny_s1l8", 96, 8, 1.0, 0.2, 30_249_064),
+    ("vmamba_small_s2l15", 96, 15, 2.0, 0.3, 50_147_752),
+    ("vmamba_base_s2l15", 128, 15, 2.0, 0.6, 88_557_800),
+    ("vmamba_tiny_s2l5", 96, 5, 2.0, 0.2, 30_705_832),
+    ("vmamba_small_s1l20", 96, 20, 1.0, 0.3, 49_012_840),
+    ("vmamba_base_s1l20", 128, 20, 1.0, 0.5, 86_614_504),
+    ("vanilla_vmamba_tiny", 96, 9, 2.0, 0.2, 22_893_448),
+    ("vanilla_vmamba_small", 96, 27, 2.0, 0.3, 44_417_416),
+    ("vanilla_vmamba_base", 128, 27, 2.0, 0.6, 76_254_056),
+]
+
+
+def _vmamba(
+    name: str, dim: int, third: int, ratio: float, rate: float, parameters: int
+) -> Variant:
+    options = {
+        "dims": (dim, 2 * dim, 4 * dim, 8 * dim),
+        "depths": (2, 2, third, 2),
+        "ssm_ratio": ratio,
+        "version": "v0" if name.startswith("vanilla") else "v2",
+        "drop_path_rate": rate,
+    }
+    return Variant(name, "VMamba", options, 224, 0.875, "center", parameters)
+
+
 VARIANTS = {
     variant.name: variant
-    for variant in [*(_mambavision(*row) for row in _ROWS), *(_vim(*row) for row in _VIM_ROWS)]
+    for variant in [
+        *(_mambavision(*row) for row in _ROWS),
+        *(_vim(*row) for row in _VIM_ROWS),
+        *(_vmamba(*row) for row in _VMAMBA_ROWS),
+    ]
 }
 
 

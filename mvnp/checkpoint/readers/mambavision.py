@@ -31,7 +31,7 @@ def arguments_of(shapes: Shapes) -> dict[str, Any]:
         "in_dim": in_dim,
         "in_chans": in_chans,
         "depths": [_depth(shapes, level) for level in range(4)],
-        "mlp_ratio": _ratio(hidden, width),
+        "mlp_ratio": ratio_of(hidden, width),
         "d_state": d_state,
         "d_conv": d_conv,
         "num_classes": _shape(shapes, "head.weight", 2)[0] if "head.weight" in shapes else 0,
@@ -50,8 +50,8 @@ def _depth(shapes: Shapes, level: int) -> int:
     return depth
 
 
-def _ratio(hidden: int, width: int) -> float:
-    """The mlp_ratio with which int(width · ratio) is `hidden`."""
+def ratio_of(hidden: int, width: int) -> float:
+    """The ratio with which int(width · ratio) is `hidden`."""
     ratio = hidden / width
     if int(width * ratio) != hidden:
         ratio = float(np.nextafter(ratio, np.inf))

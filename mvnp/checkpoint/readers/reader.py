@@ -27,6 +27,7 @@ class Reader:
                     gives any value
     free            arguments that may be asked for otherwise than the shapes tell: `adapt` fits the arrays to them
     told            those that a message names
+    translate       translate(weights) gives arrays that came by other names, or in other shapes, those of the official release
     adapt           adapt(weights, arguments) changes the arrays in their dict, where a model with these arguments has others
     """
 
@@ -38,6 +39,7 @@ class Reader:
     unseen: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    translate: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
     adapt: Callable[[dict[str, np.ndarray], Mapping[str, Any]], None] | None = None
 
 
