@@ -20,9 +20,9 @@ from .models.edifice import (
     tiny_config,
 )
 from .models.mambavision import MambaVision
-from .models.vmamba import VMamba
 from .models.variants import create_model, list_models
 from .models.vim import Vim
+from .models.vmamba import VMamba
 from .version import __version__ as __version__
 
 # Rooms that are imported when they are first asked for: `mvnp.visualize` brings matplotlib, which few need.
@@ -47,9 +47,9 @@ __all__ = [
     "Backbone",
     "Layer",
     "MambaVision",
-    "VMamba",
     "Param",
     "Tape",
+    "VMamba",
     "Vim",
     "backend_name",
     "base_config",

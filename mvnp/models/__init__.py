@@ -33,6 +33,7 @@ from .quirks import Quirks
 
 __all__ = [
     "FAMILIES",
+    "SS2D",
     "VARIANTS",
     "Backbone",
     "Block",
@@ -47,7 +48,6 @@ __all__ = [
     "Mlp",
     "PatchEmbed",
     "Quirks",
-    "SS2D",
     "VMamba",
     "VSSBlock",
     "VSSStage",

@@ -10,6 +10,8 @@ ReLU.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..backend import Array
 from ..core import Initializer, Layer, Tape
 from ..layers.dropout import Dropout
@@ -29,7 +31,7 @@ class Mlp(Layer):
         act: Layer | None = None,
     ) -> None:
         self.fc1 = Linear(channels, hidden, init=init)
-        self.act = GELU() if act is None else act
+        self.act: Any = GELU() if act is None else act
         self.drop1 = Dropout(drop)
         self.fc2 = Linear(hidden, channels, init=init)
         self.drop2 = Dropout(drop)

@@ -115,9 +115,7 @@ _VMAMBA_ROWS = [
 ]
 
 
-def _vmamba(
-    name: str, dim: int, third: int, ratio: float, rate: float, parameters: int
-) -> Variant:
+def _vmamba(name: str, dim: int, third: int, ratio: float, rate: float, parameters: int) -> Variant:
     options = {
         "dims": (dim, 2 * dim, 4 * dim, 8 * dim),
         "depths": (2, 2, third, 2),

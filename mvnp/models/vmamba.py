@@ -389,7 +389,9 @@ def _check_sizes(config: dict[str, Any]) -> None:
                 f"VMamba: {name} is {config[name]}, expected a number that makes at least {least}"
                 f" channels of the {min(config['dims'])} of the narrowest stage"
             )
-    if config["patchembed_version"] == "v2" and (config["patch_size"] != 4 or config["dims"][0] < 2):
+    if config["patchembed_version"] == "v2" and (
+        config["patch_size"] != 4 or config["dims"][0] < 2
+    ):
         raise InputError(
             f"VMamba: patch_size is {config['patch_size']} and dims[0] {config['dims'][0]}, expected"
             " 4 and at least 2: the stem halves the map twice, and its first convolution has half"

@@ -19,7 +19,7 @@ arXiv:2103.14030, section 3.1.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape, padded_size, sum_rows
@@ -38,7 +38,7 @@ class Sequence(Layer):
     """Layers in a row. A place may be empty, None: there the official release has a step without
     parameters, which counts in the keys."""
 
-    key_of = {"steps": ""}
+    key_of: ClassVar = {"steps": ""}
 
     def __init__(self, *steps: Layer | None) -> None:
         self.steps = list(steps)
@@ -116,9 +116,9 @@ def merge(x: Array) -> Array:
 
 def unmerge(merged: Array, H: int, W: int) -> Array:
     """(B, ⌈H/2⌉, ⌈W/2⌉, 4C) to (B, H, W, C)."""
-    B, h, w, C = *merged.shape[:3], merged.shape[3] // 4
-    x_padded = merged.reshape(B, h, w, 2, 2, C).transpose(0, 1, 4, 2, 3, 5)
-    return x_padded.reshape(B, 2 * h, 2 * w, C)[:, :H, :W]
+    B, h, w, C = merged.shape
+    x_padded = merged.reshape(B, h, w, 2, 2, C // 4).transpose(0, 1, 4, 2, 3, 5)
+    return x_padded.reshape(B, 2 * h, 2 * w, C // 4)[:, :H, :W]
 
 
 class GatedMlp(Layer):
@@ -199,7 +199,7 @@ class VSSStage(Layer):
 class PositionalEmbedding(Layer):
     """A learnt number for each channel of each pixel of the map, which is added to it."""
 
-    key_of = {"values": ""}
+    key_of: ClassVar = {"values": ""}
 
     def __init__(self, channels: int, height: int, width: int, init: Initializer) -> None:
         self.values = Param(init.truncated_normal((1, channels, height, width)))

@@ -70,6 +70,14 @@ PRESETS = {
         settings={"epochs": 10, "batch_size": 50, "lr": 2e-3, "warmup_epochs": 1.0, "label_smoothing": 0.05},
         family="Vim",
     ),
+    # As many parameters as that, on the same pictures: maps of 8x8, 4x4 and 2x2.
+    "vmamba_demo": Preset(
+        model={"dims": (24, 48, 96), "depths": (1, 2, 1), "drop_path_rate": 0.05},
+        image_size=32,
+        crop_padding=0,
+        settings={"epochs": 10, "batch_size": 50, "lr": 4e-3, "warmup_epochs": 0.5, "label_smoothing": 0.05},
+        family="VMamba",
+    ),
 }
 
 

@@ -36,7 +36,9 @@ def test_by_hand():
     x = np.arange(6.0).reshape(1, 2, 3, 1)
     s = cross_scan(x)
     assert s.shape == (4, 1, 6, 1)
-    np.testing.assert_array_equal(s[:, 0, :, 0], [[0, 1, 2, 3, 4, 5], [0, 3, 1, 4, 2, 5], [5, 4, 3, 2, 1, 0], [5, 2, 4, 1, 3, 0]])
+    np.testing.assert_array_equal(
+        s[:, 0, :, 0], [[0, 1, 2, 3, 4, 5], [0, 3, 1, 4, 2, 5], [5, 4, 3, 2, 1, 0], [5, 2, 4, 1, 3, 0]]
+    )
     # The same orders put back: 1 where each route reads its second token.
     y = np.zeros((4, 1, 6, 1))
     y[:, :, 1] = np.array([1.0, 10, 100, 1000]).reshape(4, 1, 1)
@@ -49,9 +51,7 @@ def test_gradients(B, H, W, routes):
     """Each is the other's backward."""
     assert_gradients(scan(routes), scan_backward(routes), {"x": normal((B, H, W, 2), seed=1)}, knows_shape=False)
     y = {"y": normal((len(routes), B, H * W, 2), seed=2)}
-    assert_gradients(
-        lambda y: (cross_merge(y, H, W, routes), None), lambda dx, _: cross_scan(dx, routes), y, knows_shape=False
-    )
+    assert_gradients(lambda y: (cross_merge(y, H, W, routes), None), lambda dx, _: cross_scan(dx, routes), y, knows_shape=False)
 
 
 @settings(max_examples=60)

@@ -1,4 +1,4 @@
-"""SS2D, the mixer of VMamba: mvnp/models/ss2d.py. Its agreement with the official one is test_vmamba_reference.py's business."""
+"""SS2D, the mixer of VMamba: mvnp/models/ss2d.py. The official one is met in test_vmamba_reference.py."""
 
 import math
 
@@ -96,7 +96,7 @@ def test_oracle(gate):
             for h in range(H)
             for w in range(W)
         }
-        m = {pixel: 0.0 for pixel in u}
+        m = dict.fromkeys(u, 0.0)
         for k, order in enumerate(orders):
             A = -anp.exp(p["A_logs"][k * E : (k + 1) * E])
             state = 0.0

@@ -209,7 +209,7 @@ def test_images_of_one_size_with_a_positional_embedding():
     assert model.image_size == (16, 16)
     assert model.state_dict()["pos_embed"].shape == (1, 8, 4, 4)
     assert small().image_size is None
-    with pytest.raises(InputError, match="the stem makes a map of 4x5, and pos_embed is for 4x4: .* that of the option img"):
+    with pytest.raises(InputError, match=r"the stem makes a map of 4x5, and pos_embed is for 4x4: .* that of the option img"):
         model(image(1, 3, 16, 20))
 
 

@@ -32,6 +32,8 @@ _OLD_NAMES = [
     (r"\.ln_1\.", ".norm."),
     (r"\.self_attention\.", ".op."),
 ]
+# Patch merging as the steps of a row: 1 is the norm, 2 the linear layer. Of a convolution's steps, 1 and 3, none is called so.
+_MERGING_IN_A_ROW = [(r"\.downsample\.1\.", ".downsample.norm."), (r"\.downsample\.2\.", ".downsample.reduction.")]
 _ONE_BELOW_THE_OTHER = {".op.x_proj.weight": ".op.x_proj_weight", ".op.dt_projs.weight": ".op.dt_projs_weight"}
 _LINEAR = re.compile(r"(in_proj|out_proj|fc1|fc2|reduction|head)\.weight$")
 
@@ -42,7 +44,10 @@ def belongs(shapes: Shapes) -> bool:
 
 def translate(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays by the names and shapes of the official release."""
-    renamed = {_renamed(key, array): array for key, array in weights.items()}
+    names = _OLD_NAMES
+    if any(".downsample.2." in key for key in weights):
+        names = [*names, *_MERGING_IN_A_ROW]
+    renamed = {_renamed(key, names): array for key, array in weights.items()}
     for key, array in renamed.items():
         if array.ndim == 4 and array.shape[2:] == (1, 1) and _LINEAR.search(key):
             renamed[key] = array[:, :, 0, 0]
@@ -54,12 +59,9 @@ def translate(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return renamed
 
 
-def _renamed(key: str, array: np.ndarray) -> str:
-    for pattern, name in _OLD_NAMES:
+def _renamed(key: str, names: list[tuple[str, str]]) -> str:
+    for pattern, name in names:
         key = re.sub(pattern, name, key)
-    if re.search(r"\.downsample\.[12]\.", key) and (array.ndim == 1 and ".downsample.1." in key or ".downsample.2." in key):
-        # Patch merging as steps of a row: 1 is the norm, 2 the linear layer.
-        key = key.replace(".downsample.1.", ".downsample.norm.").replace(".downsample.2.", ".downsample.reduction.")
     return key
 
 
@@ -136,6 +138,15 @@ READER = Reader(
     arguments_of,
     core=("dims", "depths", "ssm_ratio", "version"),
     told=("dims", "depths", "ssm_ratio", "in_chans", "num_classes"),
-    free=("version", "forward_type", "ssm_ratio", "mlp_ratio", "ssm_dt_rank", "ssm_conv", "ssm_conv_bias", "downsample_version"),
+    free=(
+        "version",
+        "forward_type",
+        "ssm_ratio",
+        "mlp_ratio",
+        "ssm_dt_rank",
+        "ssm_conv",
+        "ssm_conv_bias",
+        "downsample_version",
+    ),
     translate=translate,
 )

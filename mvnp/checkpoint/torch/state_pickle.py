@@ -51,6 +51,8 @@ _RIDERS = (
     "pathlib PureWindowsPath",
     "collections Counter",
     "collections defaultdict",
+    "__builtin__ set",
+    "builtins set",
     "datetime datetime",
     "numpy dtype",
     "numpy.core.multiarray scalar",
@@ -120,6 +122,7 @@ def functions() -> dict[str, Callable[..., Any]]:
         "torch._utils _rebuild_tensor_v2": _tensor,
         "torch._utils _rebuild_parameter": lambda data, *_: data,
         "torch Size": lambda size: size,
+        "yacs.config CfgNode": _empty_dict,  # the options of VMamba's training, a dict with a class of its own
         "argparse Namespace": lambda: Inert("argparse Namespace"),
         **{name: _rider(name) for name in _RIDERS},
         **dict.fromkeys(STORAGES, _not_called),
