@@ -21,6 +21,8 @@ from ..layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_
 from ..layers.conv1d import conv1d_backward, conv1d_forward
 from ..layers.conv2d import conv2d_backward, conv2d_forward
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from ..layers.cross_scan import cross_merge, cross_scan
+from ..layers.depthwise_conv2d import depthwise_conv2d_backward, depthwise_conv2d_forward
 from ..layers.drop_path import drop_path_backward, drop_path_forward
 from ..layers.dropout import draw_mask, dropout_backward, dropout_forward
 from ..layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
@@ -171,6 +173,10 @@ LAYER_CASES = [
         _draw(x=(2, 5, 3), weight=(3, 1, 3), bias=(3,)),
     ),
     _pair("conv1d", "kernel 4, no bias", conv1d_forward, _without_bias(conv1d_backward), _draw(x=(2, 5, 3), weight=(3, 1, 4))),
+    _pair("depthwise_conv2d", "3x3", depthwise_conv2d_forward, depthwise_conv2d_backward,
+          _draw(x=(2, 4, 3, 2), weight=(2, 1, 3, 3), bias=(2,))),
+    _pair("depthwise_conv2d", "2x3, no bias", depthwise_conv2d_forward, _without_bias(depthwise_conv2d_backward),
+          _draw(x=(2, 3, 4, 2), weight=(2, 1, 2, 3))),
     _pair("winograd", "", winograd_forward, winograd_backward, _draw(x=(2, 5, 6, 2), weight=(3, 2, 3, 3), bias=(3,))),
     _pair("winograd", "no padding, no bias", partial(winograd_forward, padding=(0, 0)), _without_bias(winograd_backward),
           _draw(x=(1, 7, 3, 2), weight=(2, 2, 3, 3))),
@@ -192,6 +198,8 @@ LAYER_CASES = [
     _pair("window", "partition", lambda x: (window_partition(x, 2), None), lambda dy, _: window_reverse(dy, 2, 5, 3), _MAP),
     _pair("window", "reverse", lambda x: (window_reverse(x, 2, 5, 3), None), lambda dy, _: window_partition(dy, 2),
           _draw(tokens=(2 * 6, 4, 2))),
+    _pair("cross_scan", "scan", lambda x: (cross_scan(x), None), lambda ds, _: cross_merge(ds, 5, 3), _MAP),
+    _pair("cross_scan", "merge", lambda y: (cross_merge(y, 3, 2), None), lambda dx, _: cross_scan(dx), _draw(y=(4, 2, 6, 2))),
     *(_pair("linear_recurrence", method, partial(linear_recurrence_forward, method=method), linear_recurrence_backward,
             _recurrence_inputs()) for method in METHODS),
     _pair("selective_scan", "", selective_scan_forward, selective_scan_backward, _scan_inputs(bias=True)),

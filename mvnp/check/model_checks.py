@@ -21,7 +21,10 @@ from ..models.mambavision import MambaVision
 from ..models.mixer import MambaVisionMixer
 from ..models.mlp import Mlp
 from ..models.quirks import Quirks
+from ..models.ss2d import SS2D, Cascade
 from ..models.stages import Downsample, HybridLevel, PatchEmbed
+from ..models.vmamba import VMamba
+from ..models.vss_stages import PatchMerging, VSSBlock
 from .gradcheck import Report, gradcheck_layer
 
 KINK_MARGIN = 1e-3  # what every ReLU's inputs keep from 0; a check moves them by less
@@ -109,6 +112,14 @@ _ALL_OPTIONS: dict[str, Any] = {
     "layer_scale_conv": 0.5,
 }
 
+
+
+def _vmamba(**options: Any) -> VMamba:
+    """Three images of 18x13, of which the stages see 5x4, 3x2 and 2x1 tokens."""
+    shape = {"dims": (8, 4, 6), "depths": (1, 1, 1), "in_chans": 1, "num_classes": 3, "drop_path_rate": 0.1, "mlp_ratio": 2.0}
+    return VMamba(**{**shape, **options})
+
+
 # layer, what is special about the case, check
 MODEL_CASES: list[Row] = [
     _case("attention", "multi-head", _attention, (2, 5, 8)),
@@ -127,7 +138,14 @@ MODEL_CASES: list[Row] = [
     _case("hybrid_level", "no padding", partial(_hybrid_level, False), (1, 3, 6, 8)),
     _case("hybrid_level", "padded", partial(_hybrid_level, False), (2, 4, 2, 8)),
     _case("hybrid_level", "padding masked", partial(_hybrid_level, True), (2, 4, 2, 8)),
+    _case("ss2d", "", partial(SS2D, 6, d_state=2), (2, 3, 2, 6)),
+    _case("ss2d", "gate, two directions", partial(SS2D, 6, gate="activated", routes=(0, 0, 2, 2)), (2, 3, 2, 6)),
+    _case("ss2d", "cascade", partial(Cascade, 6), (2, 3, 2, 6)),
+    _case("patch_merging", "padded", partial(PatchMerging, 3, 5), (2, 3, 5, 3)),
+    _case("vss_block", "drop path", lambda: VSSBlock(6, SS2D(6), Mlp(6, 9), 0.3), (4, 2, 3, 6)),
     _model_case("training"),
     _model_case("evaluation", training=False),
     _model_case("corrected, with every option", **_ALL_OPTIONS),
+    _case("vmamba", "v2", _vmamba, (3, 1, 18, 13), directions=1),
+    _case("vmamba", "v0", partial(_vmamba, version="v0", d_state=2), (3, 1, 18, 13), directions=1),
 ]

@@ -2,12 +2,15 @@
 
     x, y, dx, dy (B, H, W, D)    weight w (D, 1, Kh, Kw)    bias b (D,) or None
 
-    forward     y_hw = Σ_ij w_ij x_(h + i − p, w + j − q) + b      p = ⌊(Kh − 1)/2⌋, x = 0 outside  (1)
-    backward    dx_hw = Σ_ij w_ij dy_(h − i + p, w − j + q)        q = ⌊(Kw − 1)/2⌋                 (2)
-                dw_ij = Σ_hw dy_hw x_(h + i − p, w + j − q)        db = Σ_hw dy_hw                  (3)
+    forward     y_hw = Σ_ij w_ij x_(h + i − p, w + j − q) + b                             (1)
+    backward    dx_hw = Σ_ij w_ij dy_(h − i + p, w − j + q)                               (2)
+                dw_ij = Σ_hw dy_hw x_(h + i − p, w + j − q)        db = Σ_hw dy_hw        (3)
 
-conv1d.py with a second axis: (3) is also summed over the batch, the kernel is turned by 180° in dx
-and not in y, and of an even kernel's padding the extra zeros stand at the bottom and on the right.
+with p = ⌊(Kh − 1)/2⌋ and q = ⌊(Kw − 1)/2⌋, and x = 0 outside of the map.
+
+This is conv1d.py with a second axis: (3) is also summed over the batch, the kernel is turned by 180°
+in dx and not in y, and of an even kernel's padding the extra zeros stand at the bottom and on the
+right.
 
 A convolution that mixes channels, conv2d.py, does D times the work for each pixel. Here a channel
 looks at its own neighbours only, and the linear layers around it mix.

@@ -186,8 +186,9 @@ class SS2D(Layer):
 
     def accumulate_groups(self, tape: Tape, gradients: list[tuple[Array, ...]]) -> None:
         """Leave the gradients of all groups, in order, on the tape."""
-        params = (self.x_proj_weight, self.dt_projs_weight, self.dt_projs_bias)
-        for param, groups in zip((*params, self.A_logs, self.Ds), zip(*gradients, strict=True)):
+        params = [self.x_proj_weight, self.dt_projs_weight, self.dt_projs_bias]
+        params += [self.A_logs, self.Ds]
+        for param, groups in zip(params, zip(*gradients, strict=True), strict=True):
             together = array_module(groups[0]).concatenate(groups)
             tape.accumulate(param, together.reshape(param.shape))
 

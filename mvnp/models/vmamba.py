@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -127,7 +127,7 @@ class VMamba(Classifier):
     Raises InputError for arguments that do not fit together, or images that do not fit the model.
     """
 
-    key_of = {"levels": "layers", "norm": "classifier.norm", "head": "classifier.head"}
+    key_of: ClassVar = {"levels": "layers", "norm": "classifier.norm", "head": "classifier.head"}
 
     def __init__(
         self,
@@ -389,11 +389,10 @@ def _check_sizes(config: dict[str, Any]) -> None:
                 f"VMamba: {name} is {config[name]}, expected a number that makes at least {least}"
                 f" channels of the {min(config['dims'])} of the narrowest stage"
             )
-    if config["patchembed_version"] == "v2" and (
-        config["patch_size"] != 4 or config["dims"][0] < 2
-    ):
+    patch, first = config["patch_size"], config["dims"][0]
+    if config["patchembed_version"] == "v2" and (patch != 4 or first < 2):
         raise InputError(
-            f"VMamba: patch_size is {config['patch_size']} and dims[0] {config['dims'][0]}, expected"
+            f"VMamba: patch_size is {patch} and dims[0] {first}, expected"
             " 4 and at least 2: the stem halves the map twice, and its first convolution has half"
             ' of the channels; with patchembed_version "v1" any will do'
         )

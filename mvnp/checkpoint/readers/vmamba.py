@@ -68,7 +68,7 @@ def _renamed(key: str, names: list[tuple[str, str]]) -> str:
 def arguments_of(shapes: Shapes) -> dict[str, Any]:
     """All but what this file's docstring says, and what only acts in training."""
     two = "patch_embed.5.weight" in shapes
-    half, in_chans, patch, _ = _shape(shapes, "patch_embed.0.weight", 4)
+    _, in_chans, patch, _ = _shape(shapes, "patch_embed.0.weight", 4)
     stages = count_of(shapes, "layers.")
     depths = [count_of(shapes, f"layers.{i}.blocks.") for i in range(stages)]
     if 0 in depths:
@@ -103,7 +103,7 @@ def arguments_of(shapes: Shapes) -> dict[str, Any]:
     if downsample is not None:
         told["downsample_version"] = downsample
     if told["posembed"]:
-        told["img"] = _shape(shapes, "pos_embed", 4)[2] * told["patch_size"]
+        told["img"] = _shape(shapes, "pos_embed", 4)[2] * (4 if two else patch)
     return told
 
 

@@ -1,5 +1,5 @@
-"""The twin of mvnp/layers/depthwise_conv2d.py: all taps of a pixel while its numbers are in the cache. A number in brackets is an
-equation of the layer.
+"""The twin of mvnp/layers/depthwise_conv2d.py: all taps of a pixel while its numbers are in the cache. A number
+in brackets is an equation of the layer.
 
 The rows of all maps are counted through, and shared among the cores. A tap looks at other rows than the pixel's, so that each
 core has the whole x, and the numbers of its rows.
@@ -69,7 +69,7 @@ def _convolved(x: Array, w: Array, offset: Array, before: Pair) -> Array:
 
 @kernel
 def _taps(numbers: Any, y: Any, x: Any, weight: Any, offset: Any, p: int, q: int) -> None:
-    B, H, W, D = x.shape
+    _, H, W, D = x.shape
     Kh, Kw, _ = weight.shape
     for row in range(len(numbers)):
         b, h = numbers[row] // H, numbers[row] % H
@@ -85,7 +85,7 @@ def _taps(numbers: Any, y: Any, x: Any, weight: Any, offset: Any, p: int, q: int
 
 @kernel
 def _of_taps(numbers: Any, dy: Any, sums: Any, x: Any, Kh: int, Kw: int, p: int, q: int) -> None:
-    B, H, W, D = x.shape
+    _, H, W, D = x.shape
     for row in range(len(numbers)):
         b, h = numbers[row] // H, numbers[row] % H
         for w in range(W):
