@@ -23,6 +23,9 @@ _POOL = "return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), ca
 _SOFTMAX = "y * (dy - (dy * y).sum(axis=-1, keepdims=True))"
 _CROSS = "return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)"
 _SILU = "gate * (1 + x * (1 - gate))"
+_GATE_DX = "dx = dy * silu_forward(z)[0]  # (2)"
+_GATE_DZ = "return dx, silu_backward(dy * x, z)  # (3)"
+_RMSNORM_RETURN = "return dx, sum_rows(dy * x_hat)  # (3)"
 _SOFTPLUS = "dy * -array_module(dy, y).expm1(-y)"
 _DROP = "return mask * dy  # (2)"
 _LAYERNORM_DX = "rstd * (g - row_mean(g) - x_hat * row_mean(g * x_hat))"
@@ -241,6 +244,26 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "in the term dy x σ(x) (1 − σ(x)): the factor σ(x) is there twice",
         ),
     ],
+    "gate": [
+        (_GATE_DX, "dx = dy * z", "missing factor", "the factor σ(z) is missing"),
+        (_GATE_DX, "dx = silu_forward(z)[0]", "missing factor", "the factor dy is missing"),
+        (_GATE_DX, "dx = dy * x * silu_forward(z)[0]", "mistake", "x stands in its own gradient"),
+        (_GATE_DX, "dx = dy * silu_forward(x)[0]", "mistake", "SiLU is taken of x"),
+        (_GATE_DX, "dx = -dy * silu_forward(z)[0]", "sign", "has the wrong sign"),
+        (_GATE_DX, "dx = dy * silu_forward(z)[0] ** 2", "mistake", "SiLU(z) is there twice"),
+        (_GATE_DZ, "return dx, silu_backward(dy, z)", "missing factor", "the factor x is missing"),
+        (_GATE_DZ, "return dx, silu_backward(dy * x, x)", "mistake", "SiLU is taken of x"),
+        (_GATE_DZ, "return dx, dy * x * (z > 0)", "mistake", "the slope of ReLU"),
+        (_GATE_DZ, "return silu_backward(dy * x, z), dx", "order", "come in the order dz and dx"),
+        (_GATE_DZ, "return dx", "number", "expected 2: dx and dz"),
+        (_GATE_DZ, "return dx, -silu_backward(dy * x, z)", "sign", "has the wrong sign"),
+        (
+            _GATE_DZ,
+            "return dx, dy * x * silu_forward(z)[0] / z",
+            "missing term",
+            "the term dy x z σ(z) (1 − σ(z)) is missing",
+        ),
+    ],
     "softplus": [
         (_SOFTPLUS, "dy", "missing factor", "the factor σ(x) is missing"),
         (_SOFTPLUS, "-np.expm1(-y)", "missing factor", "the factor dy is missing"),
@@ -312,6 +335,21 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_DROP, "return dy * cache / cache.mean()", "mistake", "divided by its sum or mean"),
         (_DROP, "return cache * dy.mean(axis=0)", "averaged", "averaged along B"),
         (_DROP, "return -dy * cache", "sign", "has the wrong sign"),
+    ],
+    "rmsnorm": [
+        (" - x_hat * row_mean(g * x_hat)", "", "missing term", "the term − r x̂ ⟨g x̂⟩ is missing"),
+        ("g - x_hat * row_mean", "g - row_mean(g) - x_hat * row_mean", "mistake", "⟨g⟩ is subtracted"),
+        ("g - x_hat * row_mean", "g + x_hat * row_mean", "sign", "the term − r x̂ ⟨g x̂⟩ has the wrong sign"),
+        ("dx = rstd * (g", "dx = (g", "missing factor", "the factor r is missing"),
+        ("dx = rstd * (g", "dx = 1 / rstd * (g", "mistake", "1/r stands where r belongs"),
+        ("g = weight * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
+        ("x_hat = x * rstd\n    g", "x_hat = x\n    g", "mistake", "x, not standardised, stands where x̂ belongs"),
+        ("row_mean(g * x_hat)", "(g * x_hat).sum(axis=-1, keepdims=True)", "mistake", "a sum stands there"),
+        ("- x_hat * row_mean(g * x_hat)", "- row_mean(g * x_hat)", "missing factor", "the factor x̂ is missing"),
+        (_RMSNORM_RETURN, "return dx, sum_rows(dy)", "missing factor", "the factor x̂ is missing"),
+        (_RMSNORM_RETURN, "return dx, dy * x_hat", "missing sum", "the sum over the axes B and L is missing"),
+        (_RMSNORM_RETURN, "return dx", "number", "expected 2: dx and dweight"),
+        (_RMSNORM_RETURN, "return -dx, sum_rows(dy * x_hat)", "sign", "has the wrong sign"),
     ],
     "layernorm": [
         ("g - row_mean(g) - x_hat", "g - x_hat", "missing term", "the term − r ⟨g⟩ is missing"),

@@ -13,7 +13,7 @@ from ...backend import Array
 from ...core import Layer, Tape
 from ...errors import InputError
 from ...models.mambavision import MambaVision
-from ...models.trunk import channel_first, channel_last
+from ...models.classifier import channel_first, channel_last
 
 
 def check_stage(stage: int) -> None:
