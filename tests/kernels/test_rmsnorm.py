@@ -6,7 +6,7 @@ from mvnp.layers.rmsnorm import rmsnorm_backward, rmsnorm_forward
 from support.checks import normal
 from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler
 
-# A single channel would be nearly a constant. Channels of the released variants (192 to 768), and what does not fill a warp or a block.
+# Channels of the released variants (192 to 768), and what does not fill a warp or a block. (Of a single one y is a constant.)
 SHAPES = [(3, 192), (2, 5, 384), (1, 768), (33, 2), (31, 31), (9, 33), (131, 7), (2, 3, 2, 64), (5,)]
 LONG = (530, 3)  # more rows than one round of all parts
 
