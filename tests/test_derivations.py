@@ -118,6 +118,15 @@ def test_cross_entropy_3():
     assert_derivative(loss, z, array(dz))
 
 
+def test_mesa_3():
+    B, (dL, F, T) = 2, sp.symbols("dL F T", positive=True)
+    z, teacher = reals("z", B, C), reals("zbar", B, C)
+    q, p = ([softmax([value / T for value in logits[b, :]]) for b in range(B)] for logits in (z, teacher))
+    loss = dL * F / B * sum(p[b][c] * (log(p[b][c]) - log(q[b][c])) for b in range(B) for c in range(C))
+    dz = [[dL * F / (B * T) * (q[b][c] - p[b][c]) for c in range(C)] for b in range(B)]
+    assert_derivative(loss, z, array(dz))
+
+
 def standardised(x: list, eps: sp.Expr) -> tuple[list, sp.Expr]:
     """x̂ and r of a group of values."""
     mean = sum(x) / len(x)

@@ -170,6 +170,7 @@ CASES = {
         for method in METHODS
     ],
     "linear": [[normal(TOKENS, 1), normal((3, 4), 2), bias] for bias in (None, normal((3,), 3))],
+    "mesa": [[normal((3, 5), 1), normal((3, 5), 2)], [normal((3, 5), 1), normal((3, 5), 2), 2.0, 4.0]],
     "pool": [[normal(MAP, 1)]],
     "relu": [[normal(MAP, 1)]],
     "rmsnorm": [[normal(TOKENS, 1), VECTORS[0]]],

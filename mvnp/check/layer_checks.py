@@ -29,6 +29,7 @@ from ..layers.layer_scale import layer_scale_backward, layer_scale_forward
 from ..layers.layernorm import layernorm_backward, layernorm_forward
 from ..layers.linear import linear_backward, linear_forward
 from ..layers.linear_recurrence import METHODS, linear_recurrence_backward, linear_recurrence_forward
+from ..layers.mesa import mesa_backward, mesa_forward
 from ..layers.pool import pool_backward, pool_forward
 from ..layers.relu import relu_backward, relu_forward
 from ..layers.rmsnorm import rmsnorm_backward, rmsnorm_forward
@@ -150,11 +151,19 @@ def _cross_entropy(what: str, target: np.ndarray, smoothing: float = 0.0) -> Cas
     return _pair("cross_entropy", what, forward, cross_entropy_backward, _draw(logits=(3, 4)))
 
 
+def _mesa(what: str, **options: float) -> Case:
+    def forward(logits: Array) -> tuple[Array, tuple]:
+        return mesa_forward(logits, from_numpy(_TEACHER), **options)
+
+    return _pair("mesa", what, forward, mesa_backward, _draw(logits=(3, 4)))
+
+
 def _pair(layer: str, what: str, forward: Callable, backward: Callable, inputs: dict[str, np.ndarray]) -> Case:
     return Case(layer, what, partial(gradcheck, forward, backward, inputs))
 
 
 _LABELS, _SOFT = np.array([2, 0, 3]), np.array([[0.1, 0.2, 0.3, 0.4], [1.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.5, 0.0]])
+_TEACHER = np.array([[2.0, -1.0, 0.5, 0.0], [0.0, 0.0, 3.0, -2.0], [-0.5, 1.0, -1.5, 0.5]])
 _QKV = _draw(q=(2, 2, 4, 3), k=(2, 2, 4, 3), v=(2, 2, 4, 3))
 _NORM, _MAP = _draw(x=(4, 2, 3), weight=(3,), bias=(3,)), _draw(x=(2, 5, 3, 2))
 
@@ -221,5 +230,7 @@ LAYER_CASES = [
     _cross_entropy("labels", _LABELS),
     _cross_entropy("soft targets", _SOFT),
     _cross_entropy("labels, smoothed", _LABELS, smoothing=0.1),
+    _mesa(""),
+    _mesa("distillation", temperature=2.0, factor=4.0),
 ]
 # fmt: on

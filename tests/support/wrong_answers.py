@@ -21,6 +21,7 @@ _RELU = "return dy * array_module(dy, y).sign(y)  # (2)"
 _SCALE = "return gamma * dy, sum_rows(dy * x)  # (2)"
 _POOL = "return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)"
 _SOFTMAX = "y * (dy - (dy * y).sum(axis=-1, keepdims=True))"
+_MESA = "return dloss * factor / (len(p) * temperature) * (q - p)"
 _CROSS = "return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)"
 _SILU = "gate * (1 + x * (1 - gate))"
 _GATE_DX = "dx = dy * silu_forward(z)[0]  # (2)"
@@ -217,6 +218,20 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_CROSS, "return ((q - p) * (dloss / len(p))).sum(axis=0)", "sum too many", "summed over the axis B"),
         (_CROSS, "return (q * (1 - q) - p) * (dloss / len(p))", "mistake", "q (1 − q) stands where q belongs"),
         (_CROSS, "return -p / q * (dloss / len(p))", "mistake", "that is the gradient of q"),
+    ],
+    "mesa": [
+        (_MESA, "return dloss * factor / (len(p) * temperature) * q", "missing term", "the term − dloss F/(B T) p is missing"),
+        (_MESA, "return dloss * factor / (len(p) * temperature) * (p - q)", "sign", "has the wrong sign"),
+        (_MESA, "return dloss * factor / (len(p) * temperature) * (q + p)", "sign", "− dloss F/(B T) p has the wrong sign"),
+        (_MESA, "return dloss * factor / temperature * (q - p)", "missing factor", "the factor 1/B is missing"),
+        (_MESA, "return dloss * factor / len(p) * (q - p)", "missing factor", "the factor 1/T is missing"),
+        (_MESA, "return dloss / (len(p) * temperature) * (q - p)", "missing factor", "the factor F is missing"),
+        (_MESA, "return factor / (len(p) * temperature) * (q - p)", "missing factor", "the factor dloss is missing"),
+        (_MESA, "return dloss * factor * temperature / len(p) * (q - p)", "mistake", "multiplied by T"),
+        (_MESA, "return dloss * factor / (p.size * temperature) * (q - p)", "mistake", "divided by all B·C entries"),
+        (_MESA, "return dloss * factor / (p.shape[1] * temperature) * (q - p)", "mistake", "divided by the classes C"),
+        (_MESA, "return dloss * factor / (len(p) * temperature) * (-p / q)", "mistake", "that is the gradient of q"),
+        (_MESA, "return dloss * factor / (len(p) * temperature) * (log_q - p)", "mixed up", "log q stands where q belongs"),
     ],
     "silu": [
         (_SILU, "gate", "missing term", "the term dy x σ(x) (1 − σ(x)) is missing"),
