@@ -26,12 +26,14 @@ from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from mvnp.layers.dropout import dropout_backward, dropout_forward
+from mvnp.layers.gate import gate_backward, gate_forward
 from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
 from mvnp.layers.layer_scale import layer_scale_backward, layer_scale_forward
 from mvnp.layers.layernorm import layernorm_backward, layernorm_forward
 from mvnp.layers.linear import linear_backward, linear_forward
 from mvnp.layers.pool import pool_backward, pool_forward
 from mvnp.layers.relu import relu_backward, relu_forward
+from mvnp.layers.rmsnorm import rmsnorm_backward, rmsnorm_forward
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
 from mvnp.layers.silu import silu_backward, silu_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
@@ -92,6 +94,12 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "layernorm", (L, C):
             x, weight, bias = random(batch, L, C), random(C), random(C)
             return lambda: layernorm_forward(x, weight, bias), layernorm_backward
+        case "rmsnorm", (L, C):
+            x, weight = random(batch, L, C), random(C)
+            return lambda: rmsnorm_forward(x, weight), rmsnorm_backward
+        case "gate", (L, C):
+            x, z = random(batch, L, C), random(batch, L, C)
+            return lambda: gate_forward(x, z), gate_backward
         case "linear", (L, inputs, outputs):
             x, weight, bias = random(batch, L, inputs), random(outputs, inputs), random(outputs)
             return lambda: linear_forward(x, weight, bias), linear_backward

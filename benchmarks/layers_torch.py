@@ -47,6 +47,12 @@ def build(kind: str, arguments: tuple[Any, ...], batch: int = BATCH) -> Built:
         case "layernorm", (L, C):
             x, weight, bias = leaf(batch, L, C), leaf(C), leaf(C)
             return lambda: F.layer_norm(x, (C,), weight, bias), [x, weight, bias]
+        case "rmsnorm", (L, C):
+            x, weight = leaf(batch, L, C), leaf(C)
+            return lambda: F.rms_norm(x, (C,), weight, 1e-5), [x, weight]
+        case "gate", (L, C):
+            x, z = leaf(batch, L, C), leaf(batch, L, C)
+            return lambda: x * F.silu(z), [x, z]
         case "linear", (L, inputs, outputs):
             x, weight, bias = leaf(batch, L, inputs), leaf(outputs, inputs), leaf(outputs)
             return lambda: F.linear(x, weight, bias), [x, weight, bias]

@@ -8,6 +8,7 @@ without a traceback and exits with status 2; in Python each is also the built-in
 from __future__ import annotations
 
 import difflib
+import math
 import numbers
 from collections.abc import Iterable
 from signal import Signals
@@ -155,6 +156,13 @@ def check_rate(owner: str, name: str, rate: float) -> None:
     """Raise InputError unless `rate` is a probability below one."""
     if not isinstance(rate, numbers.Real) or not 0.0 <= rate < 1.0:
         raise InputError(f"{owner}: {name} is {rate!r}, expected a probability in [0, 1)")
+
+
+def check_positive(owner: str, **settings: float) -> None:
+    """Raise InputError unless each setting is a finite number above 0."""
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
+            raise InputError(f"{owner}: {name} is {value!r}, expected a number above 0")
 
 
 def as_pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:

@@ -150,7 +150,8 @@ CASES = {
     "batchnorm": [[normal(MAP, 1), *VECTORS], [normal(TOKENS, 1), *VECTORS, 1e-4]],
     "batchnorm_eval": [[normal(MAP, 1), *VECTORS, normal((4,), 4), 1 + normal((4,), 5) ** 2]],
     "conv1d": [
-        [normal(TOKENS, 1), normal((4, 1, K), 2), bias, silu]
+        [normal(TOKENS, 1), normal((4, 1, K), 2), bias, silu, causal]
+        for causal in (False, True)
         for K in (3, 4)
         for bias in (None, normal((4,), 3))
         for silu in (False, True)
@@ -158,6 +159,7 @@ CASES = {
     "conv2d": [CONV, [*CONV[:2], None, (2, 2), (1, 1)], [*CONV, (2, 1), (0, 1)]],
     "cross_entropy": [[normal((3, 5), 1), np.array([4, 0, 2]), 0.1], [normal((3, 5), 1), DISTRIBUTIONS]],
     "dropout": [[normal(TOKENS, 1), 2.0 * (normal((2, 1, 1), 2) > 0)]],
+    "gate": [[normal(TOKENS, 1), normal(TOKENS, 2)]],
     "gelu": [[normal(MAP, 1)]],
     "gelu_tanh": [[normal(MAP, 1)]],
     "layer_scale": [[normal(TOKENS, 1), VECTORS[0]]],
@@ -168,8 +170,10 @@ CASES = {
         for method in METHODS
     ],
     "linear": [[normal(TOKENS, 1), normal((3, 4), 2), bias] for bias in (None, normal((3,), 3))],
+    "mesa": [[normal((3, 5), 1), normal((3, 5), 2)], [normal((3, 5), 1), normal((3, 5), 2), 2.0, 4.0]],
     "pool": [[normal(MAP, 1)]],
     "relu": [[normal(MAP, 1)]],
+    "rmsnorm": [[normal(TOKENS, 1), VECTORS[0]]],
     "checkpointed_scan": [SCAN, [*SCAN, normal((4,), 7)]],
     "selective_scan": [SCAN, [*SCAN, normal((4,), 7)]],
     "silu": [[normal(MAP, 1)]],

@@ -25,13 +25,16 @@ from ..layers.cross_scan import cross_merge, cross_scan
 from ..layers.depthwise_conv2d import depthwise_conv2d_backward, depthwise_conv2d_forward
 from ..layers.drop_path import drop_path_backward, drop_path_forward
 from ..layers.dropout import draw_mask, dropout_backward, dropout_forward
+from ..layers.gate import gate_backward, gate_forward
 from ..layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
 from ..layers.layer_scale import layer_scale_backward, layer_scale_forward
 from ..layers.layernorm import layernorm_backward, layernorm_forward
 from ..layers.linear import linear_backward, linear_forward
 from ..layers.linear_recurrence import METHODS, linear_recurrence_backward, linear_recurrence_forward
+from ..layers.mesa import mesa_backward, mesa_forward
 from ..layers.pool import pool_backward, pool_forward
 from ..layers.relu import relu_backward, relu_forward
+from ..layers.rmsnorm import rmsnorm_backward, rmsnorm_forward
 from ..layers.selective_scan import selective_scan_backward, selective_scan_forward
 from ..layers.silu import silu_backward, silu_forward
 from ..layers.softmax import softmax_backward, softmax_forward
@@ -150,11 +153,19 @@ def _cross_entropy(what: str, target: np.ndarray, smoothing: float = 0.0) -> Cas
     return _pair("cross_entropy", what, forward, cross_entropy_backward, _draw(logits=(3, 4)))
 
 
+def _mesa(what: str, **options: float) -> Case:
+    def forward(logits: Array) -> tuple[Array, tuple]:
+        return mesa_forward(logits, from_numpy(_TEACHER), **options)
+
+    return _pair("mesa", what, forward, mesa_backward, _draw(logits=(3, 4)))
+
+
 def _pair(layer: str, what: str, forward: Callable, backward: Callable, inputs: dict[str, np.ndarray]) -> Case:
     return Case(layer, what, partial(gradcheck, forward, backward, inputs))
 
 
 _LABELS, _SOFT = np.array([2, 0, 3]), np.array([[0.1, 0.2, 0.3, 0.4], [1.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.5, 0.0]])
+_TEACHER = np.array([[2.0, -1.0, 0.5, 0.0], [0.0, 0.0, 3.0, -2.0], [-0.5, 1.0, -1.5, 0.5]])
 _QKV = _draw(q=(2, 2, 4, 3), k=(2, 2, 4, 3), v=(2, 2, 4, 3))
 _NORM, _MAP = _draw(x=(4, 2, 3), weight=(3,), bias=(3,)), _draw(x=(2, 5, 3, 2))
 
@@ -172,6 +183,8 @@ LAYER_CASES = [
         conv1d_backward,
         _draw(x=(2, 5, 3), weight=(3, 1, 3), bias=(3,)),
     ),
+    _pair("conv1d", "causal", partial(conv1d_forward, silu=True, causal=True), conv1d_backward,
+          _draw(x=(2, 5, 3), weight=(3, 1, 4), bias=(3,))),
     _pair("conv1d", "kernel 4, no bias", conv1d_forward, _without_bias(conv1d_backward), _draw(x=(2, 5, 3), weight=(3, 1, 4))),
     _pair("depthwise_conv2d", "3x3", depthwise_conv2d_forward, depthwise_conv2d_backward,
           _draw(x=(2, 4, 3, 2), weight=(2, 1, 3, 3), bias=(2,))),
@@ -185,10 +198,12 @@ LAYER_CASES = [
     _pair("batchnorm", "training", batchnorm_forward, batchnorm_backward, _NORM),
     _pair("batchnorm", "evaluation", _batchnorm_eval, batchnorm_eval_backward, _NORM),
     _pair("layernorm", "", layernorm_forward, layernorm_backward, _NORM),
+    _pair("rmsnorm", "", rmsnorm_forward, rmsnorm_backward, _draw(x=(2, 3, 4), weight=(4,))),
     _pair("relu", "", relu_forward, relu_backward, _off_zero(x=(4, 5))),
     _pair("gelu", "exact", gelu_forward, gelu_backward, _draw(x=(4, 5))),
     _pair("gelu", "tanh", gelu_tanh_forward, gelu_tanh_backward, _draw(x=(4, 5))),
     _pair("silu", "", silu_forward, silu_backward, _draw(x=(4, 5))),
+    _pair("gate", "", gate_forward, gate_backward, _draw(x=(2, 3, 4), z=(2, 3, 4))),
     # Softplus has |x| in its formula, but no kink: both sides of 0 are checked.
     _pair("softplus", "", softplus_forward, softplus_backward, _draw(x=(4, 5))),
     _pair("softmax", "", softmax_forward, softmax_backward, _draw(x=(2, 3, 4))),
@@ -223,5 +238,7 @@ LAYER_CASES = [
     _cross_entropy("labels", _LABELS),
     _cross_entropy("soft targets", _SOFT),
     _cross_entropy("labels, smoothed", _LABELS, smoothing=0.1),
+    _mesa(""),
+    _mesa("distillation", temperature=2.0, factor=4.0),
 ]
 # fmt: on

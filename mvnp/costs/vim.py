@@ -19,7 +19,7 @@ def vim(walk: Walk, model: Vim, shape: Shape) -> Shape:
         walk.through(block, tokens)
     walk.part = "head"
     walk.through(model.norm_f, tokens)
-    return walk.in_turn(tokens, model.head)[1:] if model.takes_largest else walk.in_turn((d,), model.head)
+    return walk.in_turn(tokens if model.takes_largest else (d,), model.head)
 
 
 @rule(Patches)

@@ -36,8 +36,7 @@ def cross_entropy_forward(
     check_rate("CrossEntropy", "smoothing", smoothing)
     xp = array_module(logits)
     p = (1 - smoothing) * distribution(logits, target) + smoothing / logits.shape[1]  # (1)
-    z = logits - logits.max(axis=1, keepdims=True)
-    log_q = z - xp.log(xp.exp(z).sum(axis=1, keepdims=True))
+    log_q = log_softmax(logits)
     loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
     return loss, (log_q, p)
 
@@ -50,6 +49,13 @@ def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     # Σ p is 1 for a distribution.
     q = array_module(log_q).exp(log_q)
     return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)  # (3)
+
+
+def log_softmax(x: Array) -> Array:
+    """log q of the docstring, over the last axis."""
+    z = x - x.max(axis=-1, keepdims=True)
+    xp = array_module(x)
+    return z - xp.log(xp.exp(z).sum(axis=-1, keepdims=True))
 
 
 def distribution(logits: Array, target: Array) -> Array:

@@ -2,26 +2,34 @@
 
 from ..errors import TrainingInterrupted
 from .adamw import AdamW
-from .clipping import clipped, global_norm
+from .clipping import clipped, clipped_by_unit, clipped_by_value, global_norm
 from .config import TrainingConfig
 from .distributed import Ranks, join
+from .ema import EMA
 from .evaluate import Evaluation, evaluate
 from .finetune import completed, finetune
 from .frozen import FrozenTrunk
+from .lamb import LAMB
 from .layer_decay import learning_rate_scales
 from .log import read_log
+from .optimizer import Optimizer
 from .run import describe, make_loaders, make_model, train
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run
-from .schedule import learning_rate
+from .schedule import cosine_rate, learning_rate, scaled_rate
+from .sgd import SGD
 from .step import StepResult, train_step
 from .trainer import Trainer
 
 __all__ = [
+    "EMA",
+    "LAMB",
+    "SGD",
     "AdamW",
     "Checkpoint",
     "Evaluation",
     "FrozenTrunk",
+    "Optimizer",
     "Position",
     "Ranks",
     "RunFolder",
@@ -31,7 +39,10 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingResult",
     "clipped",
+    "clipped_by_unit",
+    "clipped_by_value",
     "completed",
+    "cosine_rate",
     "describe",
     "evaluate",
     "finetune",
@@ -44,6 +55,7 @@ __all__ = [
     "open_run",
     "read_checkpoint",
     "read_log",
+    "scaled_rate",
     "train",
     "train_step",
 ]

@@ -15,15 +15,12 @@ arXiv:1711.05101, algorithm 2, with λ multiplied by η as PyTorch does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
-from ..backend import Array, array_module, from_numpy, to_numpy
-from ..core import Param, mismatches
-from ..errors import CheckpointError, InputError
+from ..backend import Array, array_module
+from ..core import Layer, Param
 from ..kernels import twin
+from .optimizer import Optimizer
 
 
 @twin
@@ -38,83 +35,31 @@ def adamw_update(
     p[...] = p - lr * decay * p - lr * m_hat / (array_module(p, g).sqrt(v_hat) + eps)  # (3)
 
 
-class AdamW:
-    """Updates parameters in place.
+class AdamW(Optimizer):
+    """(1) to (3), in place.
 
-    parameters      (name, Param) pairs, as `model.named_parameters()` gives them; leave out what is to stay as it is
+    parameters, weight_decay, lr_scales    see Optimizer
     betas, eps      β₁, β₂ and ε
-    weight_decay    λ, for parameters of two dimensions and more. Biases and the gains of norms, which have fewer, are
-                    never decayed: their size says nothing about how complex a function the network is.
-    lr_scales       factors of the learning rate, by name; 1 for those that are not named (see layer_decay.py)
-
-    Raises InputError for a setting out of range, and for a parameter that has no memory of its own (a model made with
-    `allocate=False`).
     """
+
+    moments = "m", "v"
+    m: dict[str, Array]
+    v: dict[str, Array]
 
     def __init__(
         self,
-        parameters: Iterable[tuple[str, Param]],
+        parameters: Layer | Iterable[tuple[str, Param]],
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.05,
         lr_scales: Mapping[str, float] | None = None,
     ) -> None:
-        if not all(0.0 <= beta < 1.0 for beta in betas) or not eps > 0.0 or not 0.0 <= weight_decay < math.inf:
-            raise InputError(
-                f"AdamW: betas={betas}, eps={eps}, weight_decay={weight_decay}; expected betas in [0, 1), eps above 0 and"
-                " a weight_decay of at least 0"
-            )
-        self.parameters = dict(parameters)
-        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
-        self.lr_scales = dict(lr_scales or {})
-        strangers = [name for name in self.lr_scales if name not in self.parameters]
-        if strangers:
-            raise InputError(f"AdamW: lr_scales names {', '.join(strangers[:3])}, which is no parameter of this optimiser")
-        for name, param in self.parameters.items():
-            if not getattr(param.data.flags, "writeable", True):  # CuPy's arrays have no such flag
-                raise InputError(
-                    f"AdamW: {name} is a placeholder without memory; load weights first, or make the model with allocate=True"
-                )
-        self.steps = 0
-        self.m = {name: array_module(param.data).zeros_like(param.data) for name, param in self.parameters.items()}
-        self.v = {name: array_module(param.data).zeros_like(param.data) for name, param in self.parameters.items()}
+        super().__init__(parameters, weight_decay, lr_scales)
+        self.check_adaptive(betas, eps)
+        self.betas, self.eps = betas, eps
 
-    def step(self, gradients: Mapping[str, Array], lr: float) -> None:
-        """One step of (1) to (3) at learning rate `lr`. `gradients` has one for each parameter; others are passed over.
-
-        Raises InputError, before anything is changed, where a gradient is missing or misshapen.
-        """
-        self._check(gradients)
-        self.steps += 1
-        for name, param in self.parameters.items():
-            decay = self.weight_decay if param.ndim >= 2 else 0.0
+    def update(self, gradients: dict[str, Array], lr: float) -> None:
+        for name, g in gradients.items():
+            arrays = self.parameters[name].data, g, self.m[name], self.v[name]
             scaled = lr * self.lr_scales.get(name, 1.0)
-            arrays = param.data, gradients[name], self.m[name], self.v[name]
-            adamw_update(*arrays, self.steps, scaled, decay, self.betas, self.eps)
-
-    def _check(self, gradients: Mapping[str, Array]) -> None:
-        for name, param in self.parameters.items():
-            if name not in gradients:
-                raise InputError(f"AdamW: no gradient for {name}; run the backward of the whole model before the step")
-            if tuple(gradients[name].shape) != param.shape:
-                raise InputError(
-                    f"AdamW: the gradient of {name} has shape {tuple(gradients[name].shape)}, expected {param.shape}"
-                )
-
-    def state_dict(self, copy: bool = True) -> dict[str, Array]:
-        """{"step", "m.<name>", "v.<name>"}: all that a later AdamW needs to go on; `copy=False` shares the memory."""
-        moments = {f"{kind}.{name}": a for kind, by_name in (("m", self.m), ("v", self.v)) for name, a in by_name.items()}
-        return {
-            "step": np.array(self.steps, np.int64),
-            **{key: array.copy() if copy else array for key, array in moments.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Take over what `state_dict` gave. Raises CheckpointError that lists all that does not fit, and then takes none."""
-        problems = mismatches(self.state_dict(copy=False), state)
-        if problems:
-            raise CheckpointError("this optimiser state does not fit the model:\n  " + "\n  ".join(problems))
-        self.steps = int(to_numpy(state["step"]))
-        for kind, by_name in (("m", self.m), ("v", self.v)):
-            for name, old in by_name.items():
-                by_name[name] = from_numpy(np.array(to_numpy(state[f"{kind}.{name}"]), dtype=old.dtype))
+            adamw_update(*arrays, self.steps, scaled, self.decay_of(name), self.betas, self.eps)

@@ -13,10 +13,10 @@ from ..errors import InputError, TrainingError
 from ..execution.half import HalfTape
 from ..execution.share import ShareTape
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from .adamw import AdamW
 from .clipping import clipped, global_norm
 from .distributed import Ranks
 from .loss_scale import unscaled
+from .optimizer import Optimizer
 
 LOSS = ""  # its name among the gradients, which travel together; no parameter has it
 
@@ -44,7 +44,7 @@ class HalfOverflowError(NonFiniteError):
 
 def train_step(
     model: Layer,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     images: np.ndarray,
     labels: np.ndarray,
     *,

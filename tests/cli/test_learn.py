@@ -12,6 +12,8 @@ from mvnp.learn.cut import solved_text
 from support.answers import findings_of
 from support.command_line import assert_refused
 
+COUNT = len(EXERCISES)
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -36,7 +38,7 @@ def test_list_open_check(call, folder):
     rows = out.split("\n\n")[0].splitlines()
     assert [row.split()[:3] for row in rows[1:2]] == [["→", "1", "linear"]]
     assert len(rows) == 1 + len(EXERCISES)
-    assert out.endswith("\n0 of 21 solved.\nNext: linear; `mvnp learn open` writes it to mvnp-learn/01_linear.py.\n")
+    assert out.endswith(f"\n0 of {COUNT} solved.\nNext: linear; `mvnp learn open` writes it to mvnp-learn/01_linear.py.\n")
     assert not folder.exists()
 
     assert call("learn", "open") == (0, "mvnp-learn/01_linear.py\n", "")
@@ -61,14 +63,14 @@ def test_list_open_check(call, folder):
     lines = out.splitlines()
     assert lines[1].startswith("  linear_backward: right, largest error ")
     assert lines[2].startswith("  linear_backward (no bias): right, ")
-    assert lines[3] == "right, after 2 tries. 1 of 21 solved. Next: relu."
+    assert lines[3] == f"right, after 2 tries. 1 of {COUNT} solved. Next: relu."
     assert "solved, 2 tries" in call("learn")[1]
 
 
 def test_solved_stays_solved(call, folder):
     call("learn", "open")
     solve(folder, "linear")
-    assert "1 of 21 solved: 1 at the first try." in call("learn", "check")[1]
+    assert f"1 of {COUNT} solved: 1 at the first try." in call("learn", "check")[1]
     (folder / "01_linear.py").write_text(exercise_text(find_exercise("linear")), encoding="utf-8")
     assert call("learn", "check", "linear")[0] == 1
     assert "solved, 1 try" in call("learn")[1]
@@ -81,7 +83,7 @@ def test_a_look_at_the_solution_is_counted_before_it_is_solved(call, folder):
     assert out.startswith(f"{softmax.source}, derived in {softmax.page}\n\n    backward    dx = y (dy")
     call("learn", "open", "softmax")
     solve(folder, "softmax")
-    assert "1 of 21 solved: 1 after a look at the solution." in call("learn", "check", "softmax")[1]
+    assert f"1 of {COUNT} solved: 1 after a look at the solution." in call("learn", "check", "softmax")[1]
     assert "solved, 1 try, after a look" in call("learn")[1]
     call("learn", "open", "relu")
     solve(folder, "relu")
@@ -101,7 +103,7 @@ def test_the_end_of_the_course(call, folder):
         solve(folder, exercise.stem)
         status, out, _ = call("learn", "check", exercise.stem)
         assert status == 0, out
-    assert out.endswith("21 of 21 solved: 21 at the first try.\n")
+    assert out.endswith(f"{COUNT} of {COUNT} solved: {COUNT} at the first try.\n")
     assert call("learn")[1].endswith("That is the whole course.\n")
     assert call("learn", "open")[1] == "All exercises are solved. `mvnp learn open LAYER` opens one again.\n"
     assert_refused(call("learn", "check"), "nothing to check: all that is opened is solved")
@@ -111,7 +113,7 @@ def test_what_cannot_be_done(call, folder):
     assert_refused(call("learn", "chekc"), "unknown action 'chekc' (did you mean 'check'?); choose one of list, open")
     assert_refused(call("learn", "softmax"), "softmax is no action; did you mean `mvnp learn open softmax`?")
     assert_refused(call("learn", "open", "sofmax"), "unknown exercise 'sofmax' (did you mean 'softmax'?)")
-    assert_refused(call("learn", "open", "22"), "there is no exercise 22; they run from 1 to 21")
+    assert_refused(call("learn", "open", str(COUNT + 1)), f"there is no exercise {COUNT + 1}; they run from 1 to {COUNT}")
     assert_refused(call("learn", "list", "relu"), "list takes no layer; did you mean `mvnp learn open relu`?")
     assert_refused(call("learn", "solution"), "solution needs a layer")
     assert_refused(call("learn", "check"), "no exercise is opened in mvnp-learn; `mvnp learn open` writes the next one")

@@ -21,8 +21,12 @@ _RELU = "return dy * array_module(dy, y).sign(y)  # (2)"
 _SCALE = "return gamma * dy, sum_rows(dy * x)  # (2)"
 _POOL = "return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)"
 _SOFTMAX = "y * (dy - (dy * y).sum(axis=-1, keepdims=True))"
+_MESA = "return dloss * factor / (len(p) * temperature) * (q - p)"
 _CROSS = "return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)"
 _SILU = "gate * (1 + x * (1 - gate))"
+_GATE_DX = "dx = dy * silu_forward(z)[0]  # (2)"
+_GATE_DZ = "return dx, silu_backward(dy * x, z)  # (3)"
+_RMSNORM_RETURN = "return dx, sum_rows(dy * x_hat)  # (3)"
 _SOFTPLUS = "dy * -array_module(dy, y).expm1(-y)"
 _DROP = "return mask * dy  # (2)"
 _LAYERNORM_DX = "rstd * (g - row_mean(g) - x_hat * row_mean(g * x_hat))"
@@ -215,6 +219,20 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_CROSS, "return (q * (1 - q) - p) * (dloss / len(p))", "mistake", "q (1 − q) stands where q belongs"),
         (_CROSS, "return -p / q * (dloss / len(p))", "mistake", "that is the gradient of q"),
     ],
+    "mesa": [
+        (_MESA, "return dloss * factor / (len(p) * temperature) * q", "missing term", "the term − dloss F/(B T) p is missing"),
+        (_MESA, "return dloss * factor / (len(p) * temperature) * (p - q)", "sign", "has the wrong sign"),
+        (_MESA, "return dloss * factor / (len(p) * temperature) * (q + p)", "sign", "− dloss F/(B T) p has the wrong sign"),
+        (_MESA, "return dloss * factor / temperature * (q - p)", "missing factor", "the factor 1/B is missing"),
+        (_MESA, "return dloss * factor / len(p) * (q - p)", "missing factor", "the factor 1/T is missing"),
+        (_MESA, "return dloss / (len(p) * temperature) * (q - p)", "missing factor", "the factor F is missing"),
+        (_MESA, "return factor / (len(p) * temperature) * (q - p)", "missing factor", "the factor dloss is missing"),
+        (_MESA, "return dloss * factor * temperature / len(p) * (q - p)", "mistake", "multiplied by T"),
+        (_MESA, "return dloss * factor / (p.size * temperature) * (q - p)", "mistake", "divided by all B·C entries"),
+        (_MESA, "return dloss * factor / (p.shape[1] * temperature) * (q - p)", "mistake", "divided by the classes C"),
+        (_MESA, "return dloss * factor / (len(p) * temperature) * (-p / q)", "mistake", "that is the gradient of q"),
+        (_MESA, "return dloss * factor / (len(p) * temperature) * (log_q - p)", "mixed up", "log q stands where q belongs"),
+    ],
     "silu": [
         (_SILU, "gate", "missing term", "the term dy x σ(x) (1 − σ(x)) is missing"),
         (_SILU, "x * gate * (1.0 - gate)", "missing term", "the term dy σ(x) is missing"),
@@ -239,6 +257,26 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "gate * (1.0 + x * gate * (1.0 - gate))",
             "twice",
             "in the term dy x σ(x) (1 − σ(x)): the factor σ(x) is there twice",
+        ),
+    ],
+    "gate": [
+        (_GATE_DX, "dx = dy * z", "missing factor", "the factor σ(z) is missing"),
+        (_GATE_DX, "dx = silu_forward(z)[0]", "missing factor", "the factor dy is missing"),
+        (_GATE_DX, "dx = dy * x * silu_forward(z)[0]", "mistake", "x stands in its own gradient"),
+        (_GATE_DX, "dx = dy * silu_forward(x)[0]", "mistake", "SiLU is taken of x"),
+        (_GATE_DX, "dx = -dy * silu_forward(z)[0]", "sign", "has the wrong sign"),
+        (_GATE_DX, "dx = dy * silu_forward(z)[0] ** 2", "mistake", "SiLU(z) is there twice"),
+        (_GATE_DZ, "return dx, silu_backward(dy, z)", "missing factor", "the factor x is missing"),
+        (_GATE_DZ, "return dx, silu_backward(dy * x, x)", "mistake", "SiLU is taken of x"),
+        (_GATE_DZ, "return dx, dy * x * (z > 0)", "mistake", "the slope of ReLU"),
+        (_GATE_DZ, "return silu_backward(dy * x, z), dx", "order", "come in the order dz and dx"),
+        (_GATE_DZ, "return dx", "number", "expected 2: dx and dz"),
+        (_GATE_DZ, "return dx, -silu_backward(dy * x, z)", "sign", "has the wrong sign"),
+        (
+            _GATE_DZ,
+            "return dx, dy * x * silu_forward(z)[0] / z",
+            "missing term",
+            "the term dy x z σ(z) (1 − σ(z)) is missing",
         ),
     ],
     "softplus": [
@@ -312,6 +350,21 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_DROP, "return dy * cache / cache.mean()", "mistake", "divided by its sum or mean"),
         (_DROP, "return cache * dy.mean(axis=0)", "averaged", "averaged along B"),
         (_DROP, "return -dy * cache", "sign", "has the wrong sign"),
+    ],
+    "rmsnorm": [
+        (" - x_hat * row_mean(g * x_hat)", "", "missing term", "the term − r x̂ ⟨g x̂⟩ is missing"),
+        ("g - x_hat * row_mean", "g - row_mean(g) - x_hat * row_mean", "mistake", "⟨g⟩ is subtracted"),
+        ("g - x_hat * row_mean", "g + x_hat * row_mean", "sign", "the term − r x̂ ⟨g x̂⟩ has the wrong sign"),
+        ("dx = rstd * (g", "dx = (g", "missing factor", "the factor r is missing"),
+        ("dx = rstd * (g", "dx = 1 / rstd * (g", "mistake", "1/r stands where r belongs"),
+        ("g = weight * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
+        ("x_hat = x * rstd\n    g", "x_hat = x\n    g", "mistake", "x, not standardised, stands where x̂ belongs"),
+        ("row_mean(g * x_hat)", "(g * x_hat).sum(axis=-1, keepdims=True)", "mistake", "a sum stands there"),
+        ("- x_hat * row_mean(g * x_hat)", "- row_mean(g * x_hat)", "missing factor", "the factor x̂ is missing"),
+        (_RMSNORM_RETURN, "return dx, sum_rows(dy)", "missing factor", "the factor x̂ is missing"),
+        (_RMSNORM_RETURN, "return dx, dy * x_hat", "missing sum", "the sum over the axes B and L is missing"),
+        (_RMSNORM_RETURN, "return dx", "number", "expected 2: dx and dweight"),
+        (_RMSNORM_RETURN, "return -dx, sum_rows(dy * x_hat)", "sign", "has the wrong sign"),
     ],
     "layernorm": [
         ("g - row_mean(g) - x_hat", "g - x_hat", "missing term", "the term − r ⟨g⟩ is missing"),

@@ -169,11 +169,34 @@ def test_placeholders_are_refused():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"betas": (1.0, 0.9)}, {"betas": (0.9, -0.1)}, {"eps": 0.0}, {"weight_decay": -1.0}, {"weight_decay": np.inf}]
+    ("settings", "message"),
+    [
+        ({"betas": (1.0, 0.9)}, r"AdamW: betas is \(1.0, 0.9\), expected two numbers in \[0, 1\)"),
+        ({"betas": (0.9, -0.1)}, "expected two numbers in"),
+        ({"betas": (0.9,)}, "expected two numbers in"),
+        ({"eps": 0.0}, "eps is 0.0, expected a number above 0"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0, expected a number of at least 0"),
+        ({"weight_decay": np.inf}, "weight_decay is inf"),
+    ],
 )
-def test_settings_out_of_range(settings):
-    with pytest.raises(InputError, match="expected betas in"):
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(InputError, match=message):
         AdamW([], **settings)
+
+
+def test_of_a_model():
+    layer = Linear(3, 4)
+    assert list(AdamW(layer).parameters) == ["weight", "bias"]
+    with pytest.raises(InputError, match="AdamW: parameters holds a Param, expected a model, or"):
+        AdamW([layer.weight])
+    with pytest.raises(InputError, match="holds a str, expected a model"):
+        AdamW(dict(layer.named_parameters()))
+
+
+def test_two_dimensional_biases_do_not_decay():
+    param = Param(np.array([[2.0]]))
+    AdamW([("odd.bias", param)], weight_decay=0.1).step({"odd.bias": np.zeros((1, 1))}, lr=0.5)
+    assert param.data == 2.0
 
 
 def test_scales_of_the_learning_rate():

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
+from mvnp.core import Param
 from mvnp.errors import InputError
-from mvnp.training import clipped, global_norm
+from mvnp.training import clipped, clipped_by_unit, clipped_by_value, global_norm
 from support.checks import normal
-from support.tolerance import assert_close
+from support.recipe_cases import recipe_case, under
+from support.tolerance import assert_close, near
+
+SETTINGS, ARRAYS = recipe_case("clip")
 
 
 def test_norm_by_hand():
@@ -27,11 +31,12 @@ def test_norm_in_float32_and_any_layout():
 def test_clipped():
     gradients = {"a": np.array([3.0, 0.0]), "b": np.array([[4.0]])}
     short = clipped(gradients, 5.0, 1.0)
-    assert_close(short["a"], [0.6, 0.0])
-    assert_close(short["b"], [[0.8]])
+    assert_close(short["a"], [3 / 5.000001, 0.0])
+    assert_close(short["b"], [[4 / 5.000001]])
     np.testing.assert_array_equal(gradients["a"], [3.0, 0.0])
-    assert_close(clipped(gradients, 5.0, 4.9)["a"], [2.94, 0.0])
-    assert clipped(gradients, 5.0, 5.0) is gradients
+    assert_close(clipped(gradients, 5.0, 4.9)["a"], [3 * 4.9 / 5.000001, 0.0])
+    assert_close(clipped(gradients, 5.0, 5.0)["a"], [3 * 5 / 5.000001, 0.0])
+    assert clipped(gradients, 5.0, 5.000001) is gradients
     assert clipped(gradients, 5.0, None) is gradients
 
 
@@ -48,8 +53,34 @@ def test_against_torch():
     norm = torch.nn.utils.clip_grad_norm_(theirs, 0.7)
     assert_close(global_norm(gradients), norm.item(), terms=16)
     for parameter, gradient in zip(theirs, clipped(gradients, norm.item(), 0.7).values(), strict=True):
-        # torch adds 1e-6 to the norm, against division by zero; we do not divide where the norm is small
-        np.testing.assert_allclose(gradient, parameter.grad.numpy(), rtol=1e-6)
+        assert_close(gradient, parameter.grad.numpy(), terms=16)
+
+
+@pytest.mark.parametrize("case", SETTINGS["cases"])
+def test_against_the_reference(case):
+    value, mode = SETTINGS["cases"][case]["value"], SETTINGS["cases"][case]["mode"]
+    gradients = under("grad", ARRAYS)
+    norm = global_norm(gradients)
+    assert norm == near(SETTINGS["norm"])
+    if mode == "norm":
+        got = clipped(gradients, float(norm), value)
+    elif mode == "value":
+        got = clipped_by_value(gradients, value)
+    else:
+        params = {name: Param(array) for name, array in under("param", ARRAYS).items() if not name.startswith("head.")}
+        got = clipped_by_unit(gradients, params, value)
+    for name, want in under(case, ARRAYS).items():
+        assert_close(got[name], want, terms=64, message=name)
+
+
+def test_by_value_and_by_unit_by_hand():
+    gradients = {"a": np.array([[3.0, -4.0], [0.3, 0.4]])}
+    np.testing.assert_array_equal(clipped_by_value(gradients, 1.0)["a"], [[1.0, -1.0], [0.3, 0.4]])
+    # Units of length 10 and 0.0001 (which counts as 0.001) at c = 0.1: 5 becomes 1, 0.5 becomes 0.0001.
+    params = {"a": Param(np.array([[6.0, 8.0], [1e-4, 0.0]]))}
+    assert_close(clipped_by_unit(gradients, params, 0.1)["a"][0], [0.6, -0.8])
+    assert_close(clipped_by_unit(gradients, params, 0.1)["a"][1], [0.6e-4, 0.8e-4])
+    assert clipped_by_unit(gradients, {}, 0.1)["a"] is gradients["a"]
 
 
 def test_no_gradients():

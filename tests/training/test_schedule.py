@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mvnp.training import learning_rate
+from mvnp.training import cosine_rate, learning_rate, scaled_rate
+from support.recipe_cases import recipe_case
+from support.tolerance import assert_close, near
+
+SETTINGS, ARRAYS = recipe_case("schedule")
+OPTIONS = {
+    "t_initial": "cycle",
+    "lr_min": "min_lr",
+    "warmup_t": "warmup",
+    "warmup_lr_init": "warmup_lr",
+    "cycle_limit": "cycles",
+}
 
 
 def test_by_hand():
@@ -46,3 +57,39 @@ def test_rises_then_falls_and_stays_between(total, data):
     assert rates[:warmup] == sorted(rates[:warmup])
     assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
     assert rates[-1] == 0.1
+
+
+@pytest.mark.parametrize("case", ["by_epoch", "no_warmup", "warmup_prefix", "cycles", "cycles_mul2", "k_decay"])
+def test_against_the_reference(case):
+    settings = dict(SETTINGS["cases"][case])
+    first, last = settings.pop("t")
+    settings.pop("t_in_epochs")
+    options = {OPTIONS.get(name, name): value for name, value in settings.items()}
+    rates = [cosine_rate(t, **options) for t in range(first, last + 1)]
+    assert_close(rates, ARRAYS[case], terms=16, scale=settings["lr"])
+
+
+@pytest.mark.parametrize("case", ["small", "tiny_1k", "base_1k"])
+def test_the_recipe(case):
+    """By update, the cosine beside the warm-up, and epochs of cool-down."""
+    run = SETTINGS["cases"][case]
+    steps = run["steps_an_epoch"]
+    updates = range(1, len(ARRAYS["small"]) + 1) if case == "small" else ARRAYS[f"{case}.u"]
+    options = {"min_lr": run["min_lr"], "warmup": run["warmup"] * steps, "warmup_lr": run["warmup_lr"]}
+    rates = [cosine_rate(int(u), run["epochs"] * steps, run["lr"], **options) for u in updates]
+    assert_close(rates, ARRAYS[case if case == "small" else f"{case}.lr"], terms=16, scale=run["lr"])
+
+
+def test_cycles_by_hand():
+    # Cycles of 2 and 4 steps, the second half as high; then the floor.
+    rates = [cosine_rate(t, 2, 1.0, cycles=2, cycle_mul=2.0, cycle_decay=0.5) for t in range(8)]
+    assert_close(rates, [1, 0.5, 0.5, (1 + math.sqrt(0.5)) / 4, 0.25, (1 - math.sqrt(0.5)) / 4, 0, 0], terms=16)
+
+
+@pytest.mark.parametrize("row", SETTINGS["batch_scaling_of_current_timm"])
+def test_batch_scaling(row):
+    assert scaled_rate(row["lr_base"], row["base_batch"], row["global_batch"], row["rule"]) == near(row["lr"])
+
+
+def test_a_run_of_warm_up_alone():
+    assert [learning_rate(step, 3, 3, lr=1.0, min_lr=0.1, warmup_lr=0.25) for step in range(4)] == [0.25, 0.5, 0.75, 0.1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .jit import kernel
+from .jit import as_it_stands, kernel
 from .mathematics import type_of
 from .operands import flat, rows_of, taken, total
 from .rows import BLOCK, blocks_of, over_rows
@@ -39,6 +39,12 @@ def rmsnorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
     return dx, total(sums)
 
 
+@as_it_stands
+def _inverse_root(number: Any) -> Any:
+    """number^(−1/2). An estimate that is made better by products would be NaN for infinity, and not 0."""
+    return type_of(number)(1) / np.sqrt(number)
+
+
 @kernel
 def _forward(x: Any, y: Any, rstd: Any, weight: Any, eps: Any) -> None:
     T = type_of(eps)
@@ -47,7 +53,7 @@ def _forward(x: Any, y: Any, rstd: Any, weight: Any, eps: Any) -> None:
         squares = T(0)
         for c in range(C):
             squares += x[i, c] * x[i, c]
-        r = T(1) / np.sqrt(squares / T(C) + eps)
+        r = _inverse_root(squares / T(C) + eps)
         rstd[i, 0] = r
         for c in range(C):
             y[i, c] = weight[c] * (x[i, c] * r)  # (1)

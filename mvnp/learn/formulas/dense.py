@@ -1,4 +1,4 @@
-"""Matrices, means and probabilities: linear, pool, softmax, cross-entropy."""
+"""Matrices, means and probabilities: linear, pool, softmax, cross-entropy, MESA."""
 
 from __future__ import annotations
 
@@ -170,6 +170,55 @@ CROSS_ENTROPY = Exercise(
                 }
             },
             _cross_entropy_mistakes, {"share": "1/B", "log_q": "log q"},
+        ),
+    ),
+)  # fmt: skip
+
+
+_TEACHER = np.array([[2.0, -1.0, 0.5, 0.0], [0.0, 0.0, 3.0, -2.0], [-0.5, 1.0, -1.5, 0.5]])
+
+
+def _mesa(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
+    z, teacher, T, F = given["logits"], options["teacher_logits"], options.get("temperature", 3.0), options.get("factor", 50.0)
+    exp_q, exp_p = np.exp(z / T), np.exp(teacher / T)
+    q, p = (e / e.sum(-1, keepdims=True) for e in (exp_q, exp_p))
+    return {"dloss": dy, "z": z, "q": q, "p": p, "share": 1.0 / len(z), "slope": 1.0 / T, "F": F, "log_q": np.log(q)}
+
+
+def _mesa_mistakes(have: Ingredients) -> list[Mistake]:
+    B, C = have["z"].shape
+    T, q, p = 1.0 / have["slope"], have["q"], have["p"]
+    hot = np.exp(have["z"]) / np.exp(have["z"]).sum(-1, keepdims=True)
+    return [
+        Mistake("divided by the classes C, expected the samples B", {"share": 1.0 / C}),
+        Mistake("divided by all B·C entries, expected the samples B alone", {"share": 1.0 / (B * C)}),
+        Mistake("multiplied by T, expected divided by it: the inner derivative of z/T", {"slope": T}),
+        Mistake("divided by T twice; one 1/T is the inner derivative, and there is no other", {"slope": 1.0 / T**2}),
+        Mistake("q is the softmax of z, expected that of z/T", {"q": hot}),
+        Mistake("teacher and student have changed places: that is the gradient of z̄ in KL(q ‖ p)", {"q": p, "p": q}),
+        Mistake("−p/q stands there: that is the gradient of q, before softmax's own backward", {"q": 0.0 * q, "p": p / q}),
+        Mistake("q log q stands there: that is a term of an entropy, not a gradient", {"q": q * have["log_q"]}),
+    ]
+
+
+MESA = Exercise(
+    "mesa",
+    "a soft target, at a temperature",
+    (
+        Part(
+            "mesa_forward", "mesa_backward", "", ("logits",),
+            (
+                Setting(*_LOGITS, "", lambda given: {"teacher_logits": _TEACHER, "temperature": 2.5}),
+                Setting(*_LOGITS, "distillation", lambda given: {"teacher_logits": _TEACHER, "temperature": 2, "factor": 4}),
+            ),
+            _mesa,
+            {
+                "logits": {
+                    "dloss F/(B T) q": lambda dloss, F, share, slope, q: dloss * F * share * slope * q,
+                    "− dloss F/(B T) p": lambda dloss, F, share, slope, p: -dloss * F * share * slope * p,
+                }
+            },
+            _mesa_mistakes, {"share": "1/B", "slope": "1/T", "log_q": "log q"},
         ),
     ),
 )  # fmt: skip

@@ -1,0 +1,73 @@
+"""Random resized crop: mvnp/data/augment/crop.py."""
+
+import numpy as np
+import PIL
+import pytest
+
+from mvnp.data.augment import RandomResizedCrop, resized
+from mvnp.data.augment.crop import crop_size, whole_crop
+from mvnp.errors import InputError
+from support.recipe_cases import recipe_case
+
+SETTINGS, ARRAYS = recipe_case("crop")
+# From Pillow 13 on it resizes in another order, and its results differ by so many grey levels.
+OTHER_ORDER = int(PIL.__version__.split(".")[0]) >= 13
+APART = {"bilinear": 1 * OTHER_ORDER, "bicubic": 3 * OTHER_ORDER}
+
+
+def test_cuts_against_the_reference():
+    for row in SETTINGS["rows"]:
+        limits = row["scale"], row["ratio"]
+        tries = [crop_size(row["H"], row["W"], *draws, *limits) for draws in row["u_scale_u_ratio"]]
+        fits = [h <= row["H"] and w <= row["W"] for h, w in tries]
+        assert fits == [False] * (len(tries) - 1) + [not row["whole"]]
+        if row["whole"]:
+            assert whole_crop(row["H"], row["W"], row["ratio"]) == (row["top"], row["left"], row["h"], row["w"])
+        else:
+            assert tries[-1] == (row["h"], row["w"])
+
+
+@pytest.mark.parametrize("row", SETTINGS["pixels"], ids=lambda row: row["key"])
+def test_pixels_against_the_reference(row):
+    image = ARRAYS[f"{row['image']}.in"]
+    image = image[..., None] if image.ndim == 2 else image
+    part = image[row["top"] : row["top"] + row["h"], row["left"] : row["left"] + row["w"]]
+    want = ARRAYS[row["key"]]
+    got = resized(part, row["size"], row["interpolation"])
+    apart = np.abs(got.astype(int) - (want[..., None] if want.ndim == 2 else want)).max()
+    assert apart <= APART[row["interpolation"]]
+
+
+@pytest.mark.parametrize("row", SETTINGS["spread"])
+def test_spread_of_the_cuts(row):
+    crop, rng, count = RandomResizedCrop((8, 8)), np.random.default_rng(0), 4000
+    boxes = np.array([crop.draw(row["H"], row["W"], rng)[0] for _ in range(count)])
+    top, left, h, w = boxes.T
+    area, log_ratio = h * w / (row["H"] * row["W"]), np.log(w / h)
+    error = 5 / np.sqrt(count)  # five deviations of a mean, in deviations of one draw
+    assert abs(area.mean() - row["mean_area"]) < error * area.std()
+    assert abs(log_ratio.mean() - row["mean_log_ratio_w_over_h"]) < error * log_ratio.std()
+    assert abs(log_ratio.std() / row["std_log_ratio"] - 1) < error
+    for quantile, share in zip(row["quantiles_of_area_10_50_90"], (0.1, 0.5, 0.9), strict=True):
+        assert abs((area <= quantile).mean() - share) < error / 2
+    for place, room in ((top, row["H"] - h), (left, row["W"] - w)):
+        assert place.min() >= 0
+        assert (place <= room).all()
+        free = room > 0
+        assert abs((place[free] / room[free]).mean() - 0.5) < error / 2
+
+
+@pytest.mark.parametrize("shape", [(20, 31, 1), (20, 31, 5), (1, 1, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_pictures_of_every_kind(shape, dtype):
+    image = (np.random.default_rng(1).random(shape) * (255 if dtype == np.uint8 else 1)).astype(dtype)
+    got = RandomResizedCrop((6, 9))(image, np.random.default_rng(2))
+    assert (got.shape, got.dtype) == ((6, 9, shape[2]), dtype)
+    np.testing.assert_array_equal(got, RandomResizedCrop((6, 9))(image, np.random.default_rng(2)))
+
+
+def test_limits_that_cannot_be():
+    with pytest.raises(InputError, match=r"RandomResizedCrop: scale is \(0.5, 0.1\), expected two numbers above 0 in order"):
+        RandomResizedCrop((8, 8), scale=(0.5, 0.1))
+    with pytest.raises(InputError, match="unknown interpolation 'nearest'"):
+        RandomResizedCrop((8, 8), interpolation="nearest")

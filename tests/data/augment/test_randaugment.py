@@ -1,0 +1,145 @@
+"""RandAugment and its operations: mvnp/data/augment/{randaugment,colour,warp}.py."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from mvnp.data.augment import OPERATIONS, RandAugment, Use
+from mvnp.data.augment.randaugment import parse_policy, use
+from mvnp.errors import InputError
+from support.recipe_cases import recipe_case
+
+SETTINGS, ARRAYS = recipe_case("randaugment")
+
+
+def picture(array):
+    return array[..., None] if array.ndim == 2 else array
+
+
+def argument_of(arguments):
+    return arguments[0] if arguments else None
+
+
+@pytest.mark.parametrize("name", SETTINGS["rows"])
+def test_operations_against_the_reference(name):
+    image, fill = picture(ARRAYS[f"{name}.in"]), SETTINGS["fill"][name]
+    for row, want in zip(SETTINGS["rows"][name], ARRAYS[f"{name}.out"], strict=True):
+        operation, magnitude, sign, arguments, interpolation = row
+        got = Use(operation, argument_of(arguments), interpolation)(image, fill)
+        assert got.dtype == np.uint8
+        np.testing.assert_array_equal(got, picture(want), err_msg=f"{name}: {row}")
+        if magnitude is not None:
+            assert use(operation, magnitude, sign < 0, interpolation) == Use(operation, argument_of(arguments), interpolation)
+
+
+@pytest.mark.parametrize("name", SETTINGS["chains"])
+def test_chains_against_the_reference(name):
+    for chain, want in zip(SETTINGS["chains"][name], ARRAYS[f"{name}.chains"], strict=True):
+        image = picture(ARRAYS[f"{name}.in"])
+        for step in chain:
+            assert step["applied"] == (step["gate_u"] <= 0.5)
+            if step["applied"]:
+                each = use(step["op"], step["magnitude"], step.get("sign_u", 0) > 0.5, step.get("interpolation"))
+                assert each.argument == argument_of(step["args"])
+                image = each(image, SETTINGS["fill"][name])
+        np.testing.assert_array_equal(image, picture(want), err_msg=f"{name}: {chain}")
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS["arguments"] if name != "magnitudes"])
+def test_arguments_of_every_magnitude(name):
+    for sign, rows in SETTINGS["arguments"][name].items():
+        for magnitude, row in zip(SETTINGS["arguments"]["magnitudes"], rows, strict=True):
+            assert use(name, magnitude, sign == "-").argument == argument_of(row)
+
+
+def test_policies():
+    policy = RandAugment("rand-m7-n3-p0.25-mstd2-mmax9-inc1")
+    assert (policy.magnitude, policy.count, policy.probability, policy.deviation, policy.most) == (7, 3, 0.25, 2, 9)
+    assert len(policy.names) == 15
+    assert "PosterizeIncreasing" in policy.names
+    assert "Posterize" in RandAugment("rand-m9").names
+    assert parse_policy("rand")["n"] == 2
+
+
+def test_draws():
+    """How often each operation, and how strongly: 4,000 pictures."""
+    policy, rng = RandAugment("rand-m9-mstd0.5-inc1"), np.random.default_rng(0)
+    image = np.zeros((2, 2, 3), np.uint8)
+    drawn = [policy.draw(image, rng) for _ in range(4000)]
+    lengths = collections.Counter(map(len, drawn))
+    for count, share in ((0, 0.25), (1, 0.5), (2, 0.25)):
+        assert abs(lengths[count] / 4000 - share) < 0.04  # five deviations of a share of 4,000
+    uses = [each for chain in drawn for each in chain]
+    for name in policy.names:
+        assert abs(sum(each.name == name for each in uses) / len(uses) - 1 / 15) < 0.02
+    angles = np.array([each.argument for each in uses if each.name == "Rotate"])
+    assert abs(np.mean(angles > 0) - 0.5) < 0.16
+    assert abs(np.abs(angles).mean() - 27) < 0.5
+    assert 1 < np.abs(angles).std() < 2
+    ways = [each.interpolation for each in uses if OPERATIONS[each.name].moves]
+    assert 0.4 < np.mean([way == "bicubic" for way in ways]) < 0.6
+
+
+def test_uniform_magnitudes():
+    policy, rng = RandAugment("rand-m10-mstd101-n1-p1"), np.random.default_rng(1)
+    angles = [
+        each.argument for _ in range(3000) for each in policy.draw(np.zeros((2, 2, 3), np.uint8), rng) if each.name == "Rotate"
+    ]
+    assert np.abs(angles).min() < 3
+    assert abs(np.abs(angles).mean() - 15) < 3
+
+
+@pytest.mark.parametrize("shape", [(9, 7, 1), (9, 7, 3), (9, 7, 5), (1, 1, 3), (1, 6, 2)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_pictures_of_every_kind(shape, dtype):
+    """What is drawn suits the picture, keeps shape and dtype, and stays in range; the same seed gives the same."""
+    rng = np.random.default_rng(3)
+    image = (rng.random(shape) * (255 if dtype == np.uint8 else 1)).astype(dtype)
+    before = image.copy()
+    policy = RandAugment("rand-m9-n4-p1-inc1", fill=[0.25] * shape[2])
+    names = {each.name for seed in range(60) for each in policy.draw(image, np.random.default_rng(seed))}
+    assert ("PosterizeIncreasing" in names) == (dtype == np.uint8)
+    assert ("ColorIncreasing" in names) == (shape[2] in (1, 3))
+    for seed in range(20):
+        got = policy(image, np.random.default_rng(seed))
+        assert (got.shape, got.dtype) == (shape, dtype)
+        assert got.min() >= 0
+        assert got.max() <= (255 if dtype == np.uint8 else 1)
+        np.testing.assert_array_equal(got, policy(image, np.random.default_rng(seed)))
+    np.testing.assert_array_equal(image, before)
+
+
+def test_floats_do_as_bytes_do():
+    """Within the rounding of the bytes."""
+    image = ARRAYS["cat.in"]
+    for name in ("AutoContrast", "Invert", "Rotate", "ShearX", "TranslateYRel", "Color", "Contrast", "Brightness", "Sharpness"):
+        each = use(name, 6, interpolation="bilinear")
+        bytes_ = each(image, (124, 116, 104)).astype(np.float64)
+        floats = each(image.astype(np.float64) / 255, np.array((124, 116, 104)) / 255) * 255
+        assert np.abs(bytes_ - floats).max() < 2.5, name
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ("rnad-m9", "unknown policy 'rnad-m9'; expected one of RandAugment's"),
+        ("rand-m9-x3", "'x3' is no setting; there are m, mstd"),
+        ("rand-m", "'m' has no number, expected one as in m1"),
+        ("rand-m11", "m is 11, expected a number from 0 to 10"),
+        ("rand-n1.5", "n is 1.5, expected a whole number from 0 to 100"),
+        ("rand-m9-m1.2.3", "'m1.2.3' has no number"),
+    ],
+)
+def test_policies_that_do_not_exist(policy, message):
+    with pytest.raises(InputError, match=message):
+        RandAugment(policy)
+
+
+def test_operations_that_do_not_exist_or_do_not_suit():
+    with pytest.raises(InputError, match=r"unknown operation 'Rotat' .did you mean 'Rotate'"):
+        Use("Rotat")(np.zeros((2, 2, 3), np.uint8), [0] * 3)
+    with pytest.raises(InputError, match="equalize: the picture is float32, expected uint8: it counts grey levels"):
+        Use("Equalize")(np.zeros((2, 2, 3), np.float32), [0] * 3)
+    with pytest.raises(InputError, match=r"color: the picture has 5 bands, expected 1 .grey. or 3"):
+        Use("Color", 0.5)(np.zeros((2, 2, 5), np.uint8), [0] * 5)

@@ -1,0 +1,27 @@
+"""Repeated augmentation: mvnp/data/augment/repeated.py."""
+
+import numpy as np
+import pytest
+
+from mvnp.data.augment import repeated
+from mvnp.errors import InputError
+from support.recipe_cases import recipe_case
+
+
+@pytest.mark.parametrize("row", recipe_case("sampler")[0]["repeated_augmentation"])
+def test_against_the_reference(row):
+    for rank, want in enumerate(row["positions_of_rank"]):
+        got = repeated(np.arange(row["n"]), row["repeats"], rank, row["ranks"], row["round"]).tolist()
+        if isinstance(want, dict):
+            assert (len(got), got[:12], got[-3:]) == (want["length"], want["first"], want["last"])
+        else:
+            assert got == want
+
+
+def test_follows_the_order():
+    np.testing.assert_array_equal(repeated(np.array([7, 3, 9, 5]), 2), [7, 7, 3, 3])
+
+
+def test_repeats_that_cannot_be():
+    with pytest.raises(InputError, match=r"repeats is 0.5, expected at least 1"):
+        repeated(np.arange(3), 0.5)

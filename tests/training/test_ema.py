@@ -1,0 +1,113 @@
+"""The average of weights: mvnp/training/ema.py."""
+
+import numpy as np
+import pytest
+
+from mvnp.core import Layer
+from mvnp.errors import CheckpointError, InputError
+from mvnp.layers.batchnorm import BatchNorm
+from mvnp.layers.linear import Linear
+from mvnp.training import EMA
+from support.checks import normal
+from support.recipe_cases import recipe_case
+from support.tolerance import assert_close
+
+SETTINGS, ARRAYS = recipe_case("ema")
+BUFFERS = {
+    "everything, counters too": "average all",
+    "floating point averaged, integers copied": "average",
+    "parameters averaged, buffers copied": "copy",
+}
+
+
+class Network(Layer):
+    def __init__(self):
+        self.fc, self.bn = Linear(3, 4), BatchNorm(4)
+
+
+def network(row):
+    """The reference's network after update number `row`."""
+    model = Network()
+    for key, param in model.named_state():
+        param.data = np.array(ARRAYS[f"model.{key}"][row])
+    return model
+
+
+@pytest.mark.parametrize("case", SETTINGS["cases"])
+def test_against_the_reference(case):
+    options = SETTINGS["cases"][case]
+    average = EMA(
+        network(0),
+        options["decay"],
+        warmup=options["warmup"],
+        gamma=options["gamma"],
+        power=options["power"],
+        after=options["update_after_step"] if options["step_given"] else None,
+        min_decay=options["min_decay"],
+        buffers=BUFFERS[options["rule"]],
+    )
+    for update in range(1, SETTINGS["updates"] + 1):
+        assert_close(average.decay_of(update), options["decay_of_update"][update - 1], terms=16)
+        average.update(network(update))
+        for key, param in average.model.named_state():
+            assert_close(param.data, ARRAYS[f"{case}.{key}"][update - 1], terms=64, message=f"{key} after update {update}")
+
+
+@pytest.mark.parametrize("row", SETTINGS["decay_table"])
+def test_warm_up_of_the_decay(row):
+    options = {"gamma": row["gamma"], "power": row["power"], "after": row["update_after_step"], "min_decay": row["min_decay"]}
+    average = EMA(Linear(1, 1), row["decay"], warmup=True, **options)
+    assert_close([average.decay_of(step) for step in row["step"]], row["value"], terms=16)
+
+
+def test_by_hand():
+    # θ̄ = 8, d = 3/4; θ = 0, then 4: 6, then 5.5. A counter of 0, then 5 is copied.
+    model = BatchNorm(1)
+    model.weight.data[:] = 8.0
+    average = EMA(model, 0.75)
+    for value, counter, want in ((0.0, 3, 6.0), (4.0, 5, 5.5)):
+        model.weight.data[:], model.num_batches_tracked.data = value, np.array(counter)
+        average.update(model)
+        assert (average.model.weight.data, average.model.num_batches_tracked.data) == (want, counter)
+    assert model.weight.data == 4.0
+
+
+def test_state_goes_on_bit_for_bit():
+    def draw(seed):
+        model = Linear(3, 4)
+        model.weight.data[:] = normal((4, 3), seed=seed)
+        return model
+
+    whole, first = EMA(draw(0), 0.9, warmup=True), EMA(draw(0), 0.9, warmup=True)
+    for seed in (1, 2, 3):
+        whole.update(draw(seed))
+        first.update(draw(seed))
+    second = EMA(draw(9), 0.9, warmup=True)
+    second.load_state_dict(first.state_dict())
+    for seed in (4, 5):
+        whole.update(draw(seed))
+        second.update(draw(seed))
+    np.testing.assert_array_equal(whole.model.weight.data, second.model.weight.data)
+    with pytest.raises(CheckpointError, match="holds no average of weights"):
+        second.load_state_dict(draw(0).state_dict())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decay": 1.5}, r"EMA: decay is 1.5, expected a number in \[0, 1\]"),
+        ({"min_decay": -0.1}, "EMA: min_decay is -0.1"),
+        ({"gamma": 0.0}, "EMA: gamma is 0.0, expected a number above 0"),
+        ({"power": float("nan")}, "EMA: power is nan"),
+        ({"after": -1}, "EMA: after is -1, expected at least 0, or None"),
+        ({"buffers": "coppy"}, "unknown treatment of buffers 'coppy' .did you mean 'copy'"),
+    ],
+)
+def test_settings_out_of_range(options, message):
+    with pytest.raises(InputError, match=message):
+        EMA(Linear(1, 1), **options)
+
+
+def test_of_another_model():
+    with pytest.raises(InputError, match="EMA: this Linear has other parameters than the model that is averaged"):
+        EMA(Linear(3, 4)).update(Linear(4, 3))
