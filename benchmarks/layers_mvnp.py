@@ -25,6 +25,8 @@ from mvnp.layers.checkpointed_scan import checkpointed_scan_backward, checkpoint
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from mvnp.layers.cross_scan import cross_merge, cross_scan
+from mvnp.layers.depthwise_conv2d import depthwise_conv2d_backward, depthwise_conv2d_forward
 from mvnp.layers.dropout import dropout_backward, dropout_forward
 from mvnp.layers.gate import gate_backward, gate_forward
 from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
@@ -115,6 +117,15 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "drop_path", (L, C):
             x, mask = random(batch, L, C), np.full((batch, 1, 1), 1.25, np.float32)
             return lambda: dropout_forward(x, mask), dropout_backward
+        case "depthwise_conv2d", (side, D):
+            x, weight = random(batch, side, side, D), random(D, 1, 3, 3)
+            return lambda: depthwise_conv2d_forward(x, weight), depthwise_conv2d_backward
+        case "cross_scan", (side, C):
+            x = random(batch, side, side, C)
+            return lambda: (cross_scan(x), None), lambda ds, _: cross_merge(ds, side, side)
+        case "cross_merge", (side, C):
+            y = random(4, batch, side * side, C)
+            return lambda: (cross_merge(y, side, side), None), lambda dx, _: cross_scan(dx)
         case "window_partition", (side, P, C):
             x = random(batch, side, side, C)
             return lambda: (window_partition(x, P), None), lambda dy, _: window_reverse(dy, P, side, side)

@@ -113,7 +113,6 @@ _ALL_OPTIONS: dict[str, Any] = {
 }
 
 
-
 def _vmamba(**options: Any) -> VMamba:
     """Three images of 18x13, of which the stages see 5x4, 3x2 and 2x1 tokens."""
     shape = {"dims": (8, 4, 6), "depths": (1, 1, 1), "in_chans": 1, "num_classes": 3, "drop_path_rate": 0.1, "mlp_ratio": 2.0}

@@ -8,9 +8,9 @@
 
 with p = ⌊(Kh − 1)/2⌋ and q = ⌊(Kw − 1)/2⌋, and x = 0 outside of the map.
 
-This is conv1d.py with a second axis: (3) is also summed over the batch, the kernel is turned by 180°
-in dx and not in y, and of an even kernel's padding the extra zeros stand at the bottom and on the
-right.
+This is conv1d.py with a second axis: (3) is also summed over the batch, the kernel is turned by
+180° in dx and not in y, and of an even kernel's padding the extra zeros stand at the bottom and on
+the right.
 
 A convolution that mixes channels, conv2d.py, does D times the work for each pixel. Here a channel
 looks at its own neighbours only, and the linear layers around it mix.

@@ -5,6 +5,8 @@
     classifier              what every family of networks has
     mambavision             MambaVision
     vim_mixer, vim          Vim
+    ss2d, vss_stages        the parts of VMamba: its mixer, its blocks
+    vmamba                  VMamba
     variants                the families, and the released variants of each
     backbone                maps for detection and segmentation
     edifice                 the same network under the option names of Edifice

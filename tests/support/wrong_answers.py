@@ -15,6 +15,8 @@ _CONV1D_OVERWRITTEN = """dx = xp.zeros(x.shape)
         t = np.arange(max(0, p - k), min(L, L + p - k))
         dx[:, t + k - p] = weight[:, 0, k] * dy[:, t]"""
 
+_DEPTHWISE_DX = "dx = sum(w_ij * dy_ij for w_ij, dy_ij in zip(turned, dy_taps, strict=True))  # (2)"
+_CROSS_FOLDED = "folded = tokens.reshape(B, W, H, C) if by_column else tokens.reshape(B, H, W, C)"
 _LINEAR_RETURN = "return dx, dweight, sum_rows(dy) if has_bias else None"
 _LINEAR_DW = "dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])"
 _RELU = "return dy * array_module(dy, y).sign(y)  # (2)"
@@ -574,6 +576,55 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("xp.stack(dw, axis=1)[:, None], None", "xp.stack(dw, axis=1), None", "shape", "reshape them"),
         ("    return dx, xp.stack", "    return -dx, xp.stack", "sign", "has the wrong sign"),
         ("weight[:, 0, K - 1 - k] * dy", "weight[:, 0, p] * dy", "mistake", "the middle tap is used for all"),
+    ],
+    "depthwise_conv2d": [
+        (".T[::-1]", ".T", "mistake", "turned by 180°"),
+        (_DEPTHWISE_DX, f"dx = -{_DEPTHWISE_DX.removeprefix('dx = ')}", "sign", "has the wrong sign"),
+        ("(Kh - 1 - p, Kw - 1 - q)", "(Kh - 1 - p, Kw - q)", "mistake", "one column too far to the"),
+        ("zip(turned, dy_taps, strict=True)", "list(zip(turned, dy_taps, strict=True))[1:]", "missing term", "of tap number 5"),
+        (
+            "zip(turned, dy_taps, strict=True)",
+            "list(zip(turned, dy_taps, strict=True))[:-1]",
+            "missing term",
+            "of tap number 0",
+        ),
+        ("w_ij * dy_ij for w_ij", "turned[-1] * dy_ij for w_ij", "mistake", "the first tap is used for all"),
+        ("sum_rows(dy * x_ij)", "sum_rows(dy * x)", "mistake", "x_hw stands where"),
+        ("sum_rows(dy * x_ij)", "-sum_rows(dy * x_ij)", "sign", "has the wrong sign"),
+        ("sum_rows(dy * x_ij)", "sum_rows(dy * x_ij) / dy[..., 0].size", "factor", "1/40"),
+        ("_taps(x, weight, (p, q))", "_taps(x, weight, (p + 1, q))", "mistake", "one row too far"),
+        ("sum_rows(dy) if", "dy if", "missing sum", "the sum over the axes B, H and W is missing"),
+        ("sum_rows(dy) if", "dy.mean(axis=(0, 1, 2)) if", "factor", "1/40"),
+        (".stack(dw, axis=1).reshape(weight.shape)", ".stack(dw, axis=1)", "shape", "reshape"),
+    ],
+    "cross_scan": [
+        (
+            "tokens.reshape(B, W, H, C) if by_column",
+            "tokens.reshape(B, H, W, C) if by_column",
+            "broadcast",
+            "cannot be combined",
+        ),
+        (
+            _CROSS_FOLDED,
+            _CROSS_FOLDED.replace("B, W, H, C", "B, H, W, C") + "\n        by_column = False",
+            "mistake",
+            "folded as (H, W)",
+        ),
+        ("y_k[:, ::-1] if route >= 2 else y_k", "y_k", "mistake", "are not turned back"),
+        ("y_k[:, ::-1] if route >= 2 else y_k", "y_k[:, ::-1]", "mistake", "routes 0 and 1 are turned back"),
+        ("for y_k, route in zip(y, routes", "for y_k, route in zip(y, (0, 2, 1, 3)", "mistake", "row by row, column by column"),
+        (
+            "for y_k, route in zip(y, routes",
+            "for y_k, route in zip(y[::-1], routes",
+            "mistake",
+            "the order of the routes is reversed",
+        ),
+        ("by_column = route % 2 == 1", "by_column = False", "mistake", "folded as (H, W)"),
+        ("by_column = route % 2 == 1", "by_column = True", "mistake", "taken for routes by columns"),
+        ("maps[1:], start=maps[0]", "maps[2:], start=maps[0]", "missing term", "of route k = 1"),
+        ("maps[1:], start=maps[0]", "maps[:-1], start=0 * maps[0]", "missing term", "of route k = 3"),
+        ("return sum(maps[1:], start=maps[0])", "return sum(maps[1:], start=maps[0]) / 4", "factor", "1/4"),
+        ("maps[1:], start=maps[0]", "maps[1:], start=-maps[0]", "sign", "of route k = 0 has the wrong sign"),
     ],
     "conv2d": [
         ("X.T @ dY", "X.T @ dY * 2", "factor", "a factor"),
