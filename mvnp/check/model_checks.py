@@ -23,8 +23,13 @@ from ..models.mlp import Mlp
 from ..models.quirks import Quirks
 from ..models.ss2d import SS2D, Cascade
 from ..models.stages import Downsample, HybridLevel, PatchEmbed
+<<<<<<< HEAD
 from ..models.vmamba import VMamba
 from ..models.vss_stages import PatchMerging, VSSBlock
+=======
+from ..models.vim import Vim
+from ..models.vim_mixer import DIRECTIONS, VimMixer
+>>>>>>> vim
 from .gradcheck import Report, gradcheck_layer
 
 KINK_MARGIN = 1e-3  # what every ReLU's inputs keep from 0; a check moves them by less
@@ -104,6 +109,16 @@ def _model_case(what: str, training: bool = True, **options: Any) -> Row:
     return _case("model", what, partial(_model, **options), (3, 1, 40, 34), training=training, directions=1)
 
 
+def _vim(**options: Any) -> Vim:
+    """Overlapping patches, with pixels left over, and drop path."""
+    shape = {"img_size": (12, 10), "patch_size": 4, "stride": 3, "embed_dim": 4, "depth": 2, "in_chans": 1, "num_classes": 3}
+    return Vim(**{**shape, "d_state": 2, "drop_path_rate": 0.1, **options})
+
+
+def _vim_case(what: str, **options: Any) -> Row:
+    return _case("vim", what, partial(_vim, **options), (3, 1, 12, 10), directions=1)
+
+
 _ALL_OPTIONS: dict[str, Any] = {
     "quirks": "corrected",
     "head_norm": "layer",
@@ -145,6 +160,13 @@ MODEL_CASES: list[Row] = [
     _model_case("training"),
     _model_case("evaluation", training=False),
     _model_case("corrected, with every option", **_ALL_OPTIONS),
+<<<<<<< HEAD
     _case("vmamba", "v2", _vmamba, (3, 1, 18, 13), directions=1),
     _case("vmamba", "v0", partial(_vmamba, version="v0", d_state=2), (3, 1, 18, 13), directions=1),
+=======
+    *(_case("vim_mixer", directions, partial(VimMixer, 4, 3, directions), (2, 5, 4)) for directions in DIRECTIONS),
+    _vim_case("as released"),
+    _vim_case("mean of the tokens, layer norm, layer scale", class_token=None, norm="layer", layer_scale=0.5, halve=False),
+    _vim_case("blocks in pairs, two class tokens", class_token="double", directions="paired"),
+>>>>>>> vim
 ]

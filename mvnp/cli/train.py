@@ -16,7 +16,7 @@ SUMMARY = "train a model on images, or go on with a stopped training"
 USAGE = "mvnp train [options]"
 
 DESCRIPTION = """\
-Train a MambaVision from scratch, and write checkpoints and a log into a folder.
+Train a model from scratch, and write checkpoints and a log into a folder.
 Ctrl-C saves first; --resume goes on from there, and ends with the same weights
 as a training that was never stopped."""
 
@@ -33,7 +33,7 @@ best on the test images) and log.jsonl."""
 DEFAULT_OUT, DEFAULT_MODEL = "mvnp-train", "demo"
 DATA_HELP = "fashion-mnist-small, fashion-mnist, a folder of IDX files (as MNIST has), or a folder of pictures by class"
 
-# Options that are settings of TrainingConfig, and those that are arguments of MambaVision: name, type, how many, help
+# Options that are settings of TrainingConfig, and those that are arguments of the model: name, type, how many, help
 SETTINGS: list[tuple[str, Any, str]] = [
     ("epochs", whole(1), "passes over the training images"),
     ("batch_size", whole(1), "images in a step"),
@@ -119,6 +119,7 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     if arguments.resume:
         settings = ranks.from_first(lambda: open_run(out, resume=True)).config.to_dict()
         if "model" in given:  # the preset's own training settings may have been changed by the command that began the run
+            settings["family"] = preset.family
             settings["model"].update(preset.model)
     else:
         settings = preset.config().to_dict()

@@ -64,6 +64,11 @@ class Classifier(Layer):
         raise NotImplementedError
 
     @property
+    def head_takes_pooled(self) -> bool:
+        """Whether the logits are `head(pooled)`, for whoever trains the head alone."""
+        return True
+
+    @property
     def channels(self) -> tuple[int, ...]:
         """The widths of the stages' maps."""
         raise NotImplementedError

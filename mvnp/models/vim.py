@@ -233,6 +233,11 @@ class Vim(Classifier):
         return (self.width,) * len(self.stage_ends)
 
     @property
+    def head_takes_pooled(self) -> bool:
+        """Not where it looks at each token by itself."""
+        return not self.takes_largest
+
+    @property
     def takes_largest(self) -> bool:
         """Whether the logits are the largest of all tokens' logits."""
         return self.config["class_token"] is None and self.config["pool"] == "max"

@@ -23,6 +23,11 @@ class FrozenTrunk(Layer):
     def __init__(self, model: Classifier) -> None:
         if model.head is None:
             raise InputError("FrozenTrunk: the model has no head, and so nothing to train; give it one with reset_head")
+        if not model.head_takes_pooled:
+            raise InputError(
+                f"FrozenTrunk: the logits of this {type(model).__name__} are not those of its head on one vector;"
+                " train all of it"
+            )
         self.model = model
 
     def named_parameters(self) -> Iterator[tuple[str, Param]]:
