@@ -23,13 +23,10 @@ from ..models.mlp import Mlp
 from ..models.quirks import Quirks
 from ..models.ss2d import SS2D, Cascade
 from ..models.stages import Downsample, HybridLevel, PatchEmbed
-<<<<<<< HEAD
-from ..models.vmamba import VMamba
-from ..models.vss_stages import PatchMerging, VSSBlock
-=======
 from ..models.vim import Vim
 from ..models.vim_mixer import DIRECTIONS, VimMixer
->>>>>>> vim
+from ..models.vmamba import VMamba
+from ..models.vss_stages import PatchMerging, VSSBlock
 from .gradcheck import Report, gradcheck_layer
 
 KINK_MARGIN = 1e-3  # what every ReLU's inputs keep from 0; a check moves them by less
@@ -160,13 +157,10 @@ MODEL_CASES: list[Row] = [
     _model_case("training"),
     _model_case("evaluation", training=False),
     _model_case("corrected, with every option", **_ALL_OPTIONS),
-<<<<<<< HEAD
     _case("vmamba", "v2", _vmamba, (3, 1, 18, 13), directions=1),
     _case("vmamba", "v0", partial(_vmamba, version="v0", d_state=2), (3, 1, 18, 13), directions=1),
-=======
     *(_case("vim_mixer", directions, partial(VimMixer, 4, 3, directions), (2, 5, 4)) for directions in DIRECTIONS),
     _vim_case("as released"),
     _vim_case("mean of the tokens, layer norm, layer scale", class_token=None, norm="layer", layer_scale=0.5, halve=False),
     _vim_case("blocks in pairs, two class tokens", class_token="double", directions="paired"),
->>>>>>> vim
 ]

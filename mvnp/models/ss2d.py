@@ -170,13 +170,13 @@ class SS2D(Layer):
         dt, dt_cache = linear_forward(dt, self.dt_projs_weight.data[k])
         A, D = -array_module(s).exp(self.A_logs.data[group]), self.Ds.data[group]  # (4)
         bias = self.dt_projs_bias.data[k]
-        y, cache = selective_scan_forward(s, dt, A, B, C, D, bias, keep=tape is not None)  # (5)
-        self._keep(tape, (x_cache, dt_cache, cache))
-        return y
+        self._keep(tape, (x_cache, dt_cache))
+        scan = selective_scan_forward(s, dt, A, B, C, D, bias, keep=tape is not None)
+        return self.record(tape, scan)  # (5)
 
     def scan_backward(self, dy: Array, tape: Tape) -> tuple[Array, tuple[Array, ...]]:
         """ds_k, back through (5) and (4), and the gradients of the parameters of that group."""
-        x_cache, dt_cache, scan = tape.pop(self)
+        scan, (x_cache, dt_cache) = tape.pop(self), tape.pop(self)
         ds, ddt, dA, dB, dC, dD, db = selective_scan_backward(dy, scan)  # (5)
         ddt, dW_dt, _ = linear_backward(ddt, dt_cache)  # (4)
         dq = array_module(dy).concatenate([ddt, dB, dC], axis=-1)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from mvnp import Tape
+from mvnp import Tape, VMamba
 from mvnp.errors import InputError
 from mvnp.models.mixer import MambaVisionMixer
 from mvnp.visualize.arrays.scan_paths import scan_paths
 from support.checks import normal
 from support.figures import image
+from support.randomise import randomised
 from support.tiny import tiny
 from support.tiny_vim import tiny_vim
 
@@ -92,3 +93,52 @@ def test_wrong_arguments():
         scan_paths(model, np.zeros((2, 2, 12, 10)))
     with pytest.raises(InputError, match=r"unknown block 'layers.7' .*choose one of layers.0.mixer, layers.1.mixer"):
         scan_paths(model, vim_image(model), "layers.7")
+
+
+VMAMBA = [
+    {},
+    {"version": "v0", "d_state": 3},
+    {"forward_type": "v052d_noz"},
+    {"forward_type": "v051d_onnone_noz", "ssm_conv": -1, "d_state": 2},
+]
+
+
+@pytest.mark.parametrize("options", VMAMBA, ids=str)
+def test_the_attentions_of_the_routes_make_the_merged_map(options):
+    model = randomised(VMamba(dims=(8, 6), depths=(1, 2), num_classes=2, dtype="float64", **options), seed=3)
+    x = normal((1, 3, 13, 22), 4)
+    for at in ("layers.0.blocks.0", "layers.1.blocks.1"):
+        paths = scan_paths(model, x, at)
+        stage, block = (int(part) for part in at.split(".")[1::2])
+        op, tape = model.levels[stage].blocks[block].op, Tape(training=False)
+        before = model.stages(x)[0] if stage == 0 else None
+        map_in = model.patch_embed(x.transpose(0, 2, 3, 1))
+        if before is not None:
+            assert before.shape[:3] == map_in.shape[:3]
+        else:
+            map_in = model.levels[1].blocks[0](model.levels[0].downsample(model.levels[0](map_in)))
+        v = op.in_proj(model.levels[stage].blocks[block].norm(map_in))
+        v = v if op.gate == "none" else v[..., : v.shape[-1] // 2]
+        m = op.mix(op.act(v if op.conv2d is None else op.conv2d(v)), tape)
+        y = m.reshape(1, -1, m.shape[3])
+        assert np.abs(sum(path.y for path in paths) - y).max() <= 1e-10 * np.abs(y).max()
+        skip = sum(path.D * path.u_of_tokens for path in paths)
+        assert np.abs(y - skip).max() > 1e-3 * np.abs(y).max()
+
+
+def test_by_four_routes_every_token_sees_all_and_two_of_them_see_it():
+    model = randomised(VMamba(dims=8, depths=(1,), num_classes=2, dtype="float64"), seed=3)
+    paths = scan_paths(model, normal((1, 3, 8, 12), 4))
+    assert [path.name for path in paths] == ["row by row", "column by column", "rows backwards", "columns backwards"]
+    np.testing.assert_array_equal(
+        [path.order for path in paths], [[0, 1, 2, 3, 4, 5], [0, 3, 1, 4, 2, 5], [5, 4, 3, 2, 1, 0], [5, 2, 4, 1, 3, 0]]
+    )
+    seen = sum((path.attention != 0).all(axis=(0, 1)).astype(int) for path in paths)
+    np.testing.assert_array_equal(seen, 2 + 2 * np.eye(6))
+
+
+def test_the_cascade_is_no_sum_of_paths():
+    """Its columns are scanned behind a norm of what its rows gave."""
+    model = VMamba(dims=8, depths=(1,), num_classes=2, forward_type="v052dc_noz")
+    with pytest.raises(InputError, match="a VMamba like this has no mixer whose scans are known here"):
+        scan_paths(model, normal((1, 3, 8, 12), 4))
