@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvnp import Tape, VMamba, gradcheck_layer
+from mvnp import Tape, VMamba, create_model, gradcheck_layer, list_models
 from mvnp.core import Layer
 from mvnp.errors import InputError
+from mvnp.execution.share import ShareTape
 from mvnp.layers.gelu import GELU
 from mvnp.models.ss2d import Cascade
+from mvnp.models.variants import VARIANTS
 from mvnp.models.vmamba import parsed
 from support.checks import normal
 from support.randomise import randomised
-from support.tolerance import assert_close
+from support.tolerance import DEEP, assert_close
 
 # The first convolution has half of the first width: a LayerNorm of two channels would be all but a step.
 SMALL = {"dims": (8, 6, 7, 10), "depths": (1, 1, 2, 1), "num_classes": 3, "mlp_ratio": 2.0}
@@ -304,3 +306,58 @@ def test_wrong_images():
 SHAPES = json.loads(
     (Path(__file__).parent.parent / "reference" / "state_dict_shapes_vim_vmamba.json").read_text(encoding="utf-8")
 )
+
+VARIANTS_OF = {
+    "vmamba_tiny_s1l8": 30_249_064,
+    "vmamba_small_s2l15": 50_147_752,
+    "vmamba_base_s2l15": 88_557_800,
+    "vmamba_tiny_s2l5": 30_705_832,
+    "vmamba_small_s1l20": 49_012_840,
+    "vmamba_base_s1l20": 86_614_504,
+    "vanilla_vmamba_tiny": 22_893_448,
+    "vanilla_vmamba_small": 44_417_416,
+    "vanilla_vmamba_base": 76_254_056,
+}
+
+
+def test_names():
+    assert [name for name in list_models() if VARIANTS[name].family == "VMamba"] == list(VARIANTS_OF)
+    assert {name for name in SHAPES if "vmamba" in name} == set(VARIANTS_OF)
+
+
+@pytest.mark.parametrize("name", VARIANTS_OF)
+def test_keys_shapes_their_order_and_number(name):
+    model = create_model(name, allocate=False)
+    assert [(key, param.shape) for key, param in model.named_state()] == [(k, tuple(s)) for k, s in SHAPES[name].items()]
+    assert model.parameter_count == VARIANTS[name].parameters == VARIANTS_OF[name]
+
+
+# arXiv:2401.10166, its ablation from the first version to the final one: what changes, and how many parameters there are.
+STEPS = [
+    (22_893_448, {"version": "v0", "depths": (2, 2, 9, 2)}),
+    (28_991_656, {"depths": (2, 2, 2, 2), "d_state": 16, "ssm_ratio": 2.0, "forward_type": "v05", "ssm_conv": -1}),
+    (22_926_376, {"depths": (2, 2, 2, 2), "d_state": 16, "forward_type": "v05", "ssm_conv": -1}),
+    (28_256_680, {"depths": (2, 2, 5, 2), "d_state": 16, "forward_type": "v05", "ssm_conv": -1}),
+    (26_247_592, {"depths": (2, 2, 5, 2), "d_state": 16, "ssm_conv": -1}),
+    (26_283_880, {"depths": (2, 2, 5, 2), "d_state": 16}),
+    (25_558_120, {"depths": (2, 2, 5, 2)}),
+    (30_705_832, {"depths": (2, 2, 5, 2), "ssm_ratio": 2.0}),
+    (30_249_064, {}),
+]
+
+
+@pytest.mark.parametrize(("parameters", "options"), STEPS, ids=str)
+def test_parameters_of_the_papers_steps(parameters, options):
+    assert VMamba(**options, allocate=False).parameter_count == parameters
+
+
+def test_a_step_in_micro_batches():
+    """Stages that run again, a few samples at a time: the same gradients, and the same draws."""
+    model, x = small(drop_path_rate=0.3), image(5, 3, 16, 20)
+    gradients = []
+    for size in (0, 2):
+        tape = ShareTape(Tape(seed=3), slice(0, 5), 5, micro_batch=size)
+        logits = model(x, tape)
+        gradients.append((logits, model.backward(logits, tape), *model.gradients(tape).values()))
+    for whole, micro in zip(*gradients, strict=True):
+        assert_close(micro, whole, terms=DEEP)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvnp import Vim, load_pretrained
+from mvnp import Vim, VMamba, load_pretrained
 from mvnp.errors import InputError
 from mvnp.training import FrozenTrunk, TrainingConfig, finetune, make_model, read_checkpoint, train
 from mvnp.training.presets import PRESETS, find_preset
@@ -71,3 +71,29 @@ def test_the_head_alone():
 def test_the_largest_of_all_tokens_has_no_frozen_trunk():
     with pytest.raises(InputError, match="FrozenTrunk: the logits of this Vim are not those of its head on one vector"):
         FrozenTrunk(tiny_vim(class_token=None, pool="max"))
+
+
+def test_a_run_of_vmamba(tmp_path):
+    model = {"dims": (8, 8), "depths": (1, 1), "drop_path_rate": 0.1}
+    settings = {**SHORT, "family": "VMamba", "model": model}
+    result = train(TrainingConfig(**settings), tmp_path / "run", quiet=True)
+    about = read_checkpoint(result.checkpoint).about
+    assert (about["family"], about["model"]["version"], about["model"]["in_chans"]) == ("VMamba", "v2", 1)
+    best = load_pretrained(result.best)
+    assert (type(best), best.num_classes, best.image_size, best.channels) == (VMamba, 2, None, (8, 8))
+    tuned = finetune(
+        TrainingConfig({}, weights=str(result.best), epochs=1, batch_size=200, warmup_epochs=0.5, layer_decay=0.7,
+                       dataset_options={"classes": [1, 7]}),
+        tmp_path / "tuned",
+        quiet=True,
+    )  # fmt: skip
+    assert type(load_pretrained(tuned.best)) is VMamba
+
+
+def test_the_preset_of_vmamba():
+    preset = find_preset("vmamba_demo")
+    model, demo = (PRESETS[name].make(1, 10, allocate=False) for name in ("vmamba_demo", "vim_demo"))
+    assert (type(model), preset.family, preset.config().family) == (VMamba, "VMamba", "VMamba")
+    assert 0.9 < model.parameter_count / demo.parameter_count < 1.1
+    released = find_preset("vanilla_vmamba_tiny")
+    assert (released.family, released.image_size, released.model["version"]) == ("VMamba", 224, "v0")

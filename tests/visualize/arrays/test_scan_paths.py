@@ -111,13 +111,10 @@ def test_the_attentions_of_the_routes_make_the_merged_map(options):
         paths = scan_paths(model, x, at)
         stage, block = (int(part) for part in at.split(".")[1::2])
         op, tape = model.levels[stage].blocks[block].op, Tape(training=False)
-        before = model.stages(x)[0] if stage == 0 else None
-        map_in = model.patch_embed(x.transpose(0, 2, 3, 1))
-        if before is not None:
-            assert before.shape[:3] == map_in.shape[:3]
-        else:
-            map_in = model.levels[1].blocks[0](model.levels[0].downsample(model.levels[0](map_in)))
-        v = op.in_proj(model.levels[stage].blocks[block].norm(map_in))
+        given = model.patch_embed(x.transpose(0, 2, 3, 1))
+        if stage == 1:
+            given = model.levels[1].blocks[0](model.levels[0].downsample(model.levels[0](given)))
+        v = op.in_proj(model.levels[stage].blocks[block].norm(given))
         v = v if op.gate == "none" else v[..., : v.shape[-1] // 2]
         m = op.mix(op.act(v if op.conv2d is None else op.conv2d(v)), tape)
         y = m.reshape(1, -1, m.shape[3])
