@@ -7,7 +7,7 @@ import pytest
 
 from mvnp import gradcheck_layer
 from mvnp.core import Initializer
-from mvnp.errors import InputError
+from mvnp.errors import BackendError, InputError
 from mvnp.layers.depthwise_conv2d import DepthwiseConv2d, depthwise_conv2d_backward, depthwise_conv2d_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
 from support.tolerance import assert_close
@@ -161,6 +161,11 @@ def test_wrong_shape():
         DepthwiseConv2d(8, 0)
     with pytest.raises(InputError, match=r"DepthwiseConv2d: kernel_size is \(3, 3, 3\), expected"):
         DepthwiseConv2d(8, (3, 3, 3))
+
+
+def test_not_an_array():
+    with pytest.raises(BackendError, match="expected a NumPy or CuPy array, got a list"):
+        depthwise_conv2d_forward(np.zeros((2, 3, 3, 1)), np.zeros((1, 1, 3, 3)), [0.0])
 
 
 @pytest.mark.parametrize("dtype", ["int64", "complex64"])
