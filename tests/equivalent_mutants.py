@@ -120,6 +120,34 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "loss = -(p * xp.where(p == 0, 1, log_q)).sum() / len(logits)",
         ): "any finite number will do where it is multiplied by p = 0",
     },
+    "layers/mesa": {
+        (
+            "mesa_forward",
+            "off by one",
+            "apart = xp.where(p == 0, 0, log_p) - xp.where(p == 0, 0, log_q)",
+            "apart = xp.where(p == 0, 1, log_p) - xp.where(p == 0, 0, log_q)",
+        ): "any finite number will do where it is multiplied by p = 0",
+        (
+            "mesa_forward",
+            "off by one",
+            "apart = xp.where(p == 0, 0, log_p) - xp.where(p == 0, 0, log_q)",
+            "apart = xp.where(p == 0, 0, log_p) - xp.where(p == 0, 1, log_q)",
+        ): "any finite number will do where it is multiplied by p = 0",
+    },
+    "layers/binary_cross_entropy": {
+        (
+            "binary_cross_entropy_forward",
+            "off by one",
+            "loss = (p * where(p == 0, 0, yes) + (1 - p) * where(p == 1, 0, no)).sum() / n",
+            "loss = (p * where(p == 0, 1, yes) + (1 - p) * where(p == 1, 0, no)).sum() / n",
+        ): "any finite number will do where it is multiplied by p = 0",
+        (
+            "binary_cross_entropy_forward",
+            "off by one",
+            "loss = (p * where(p == 0, 0, yes) + (1 - p) * where(p == 1, 0, no)).sum() / n",
+            "loss = (p * where(p == 0, 0, yes) + (1 - p) * where(p == 1, 1, no)).sum() / n",
+        ): "any finite number will do where it is multiplied by 1 − p = 0",
+    },
     "layers/gelu": {
         (
             "",

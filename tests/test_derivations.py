@@ -118,6 +118,14 @@ def test_cross_entropy_3():
     assert_derivative(loss, z, array(dz))
 
 
+def test_binary_cross_entropy_3():
+    dL, n = sp.symbols("dL n", positive=True)
+    z, p = reals("z", C), reals("p", C)
+    q = [1 / (1 + exp(-value)) for value in entries(z)]
+    loss = -dL / n * sum(p[c] * log(q[c]) + (1 - p[c]) * log(1 - q[c]) for c in range(C))
+    assert_derivative(loss, z, array([dL / n * (q[c] - p[c]) for c in range(C)]))
+
+
 def test_mesa_3():
     B, (dL, F, T) = 2, sp.symbols("dL F T", positive=True)
     z, teacher = reals("z", B, C), reals("zbar", B, C)

@@ -18,7 +18,7 @@ from mvnp.models.stages import PatchEmbed
 
 STEMS = [module.name for module in pkgutil.iter_modules(mvnp.layers.__path__)]
 PARTS = ["mixer", "mlp", "conv_block", "block", "patch_embed", "downsample", "hybrid_level", "model"]
-PARTS += ["ss2d", "patch_merging", "vss_block", "vmamba"]
+PARTS += ["vim", "vim_mixer", "ss2d", "patch_merging", "vss_block", "vmamba"]
 
 
 @pytest.mark.parametrize("case", select_cases(), ids=lambda case: case.name)

@@ -29,7 +29,7 @@ from support.checks import normal
 from support.cupy_names import exists
 from support.host_events import Recorder
 from support.strict_cupy import installed
-from support.tolerance import assert_close
+from support.tolerance import DEEP, assert_close, near
 
 PACKAGE = Path(mvnp.__file__).parent
 
@@ -148,6 +148,7 @@ DISTRIBUTIONS = np.abs(normal((3, 5), 2)) / np.abs(normal((3, 5), 2)).sum(axis=1
 # Arguments of each forward: arrays are moved, the rest is passed as it is. A new pair of functions needs an entry.
 CASES = {
     "attention": [HEADS, [*HEADS, REAL], [*HEADS, None, 1.25 * (normal((2, 3, 6, 6), 4) > 0)]],
+    "binary_cross_entropy": [[normal((3, 5), 1), DISTRIBUTIONS], [normal((3, 5), 1), DISTRIBUTIONS, 0.1, 0.2, True]],
     "batchnorm": [[normal(MAP, 1), *VECTORS], [normal(TOKENS, 1), *VECTORS, 1e-4]],
     "batchnorm_eval": [[normal(MAP, 1), *VECTORS, normal((4,), 4), 1 + normal((4,), 5) ** 2]],
     "conv1d": [
@@ -202,7 +203,7 @@ def test_pair(stem, index, dtype):
     for number, (device, host) in enumerate(zip(got, want, strict=True)):
         what = "y" if number == 0 else f"gradient {number}"
         if stem == "gelu" and dtype == "float32":  # NumPy has an erf of ours there, CuPy its own
-            np.testing.assert_allclose(device, host, atol=1e-6, err_msg=f"{stem}: {what}")
+            assert_close(device, host, terms=1, message=f"{stem}: {what}")
         else:
             np.testing.assert_array_equal(device, host, strict=True, err_msg=f"{stem}: {what}")
 
@@ -319,6 +320,6 @@ def test_a_training_step_waits_once(strict_cupy):
     want_results, want_weights = _train()
     for got, want in zip(results, want_results, strict=True):
         assert got.loss == want.loss
-        assert got.grad_norm == pytest.approx(want.grad_norm, rel=1e-12)
+        assert got.grad_norm == near(want.grad_norm, terms=DEEP)
     for name, want in want_weights.items():
         assert_close(weights[name], want, message=name)

@@ -17,6 +17,7 @@ from ..backend import Array, from_numpy
 from ..errors import check_choice
 from ..layers.attention import attention_backward, attention_forward
 from ..layers.batchnorm import batchnorm_backward, batchnorm_eval_backward, batchnorm_eval_forward, batchnorm_forward
+from ..layers.binary_cross_entropy import binary_cross_entropy_backward, binary_cross_entropy_forward
 from ..layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
 from ..layers.conv1d import conv1d_backward, conv1d_forward
 from ..layers.conv2d import conv2d_backward, conv2d_forward
@@ -153,6 +154,13 @@ def _cross_entropy(what: str, target: np.ndarray, smoothing: float = 0.0) -> Cas
     return _pair("cross_entropy", what, forward, cross_entropy_backward, _draw(logits=(3, 4)))
 
 
+def _binary_cross_entropy(what: str, target: np.ndarray, **options: Any) -> Case:
+    def forward(logits: Array) -> tuple[Array, tuple]:
+        return binary_cross_entropy_forward(logits, from_numpy(target), **options)
+
+    return _pair("binary_cross_entropy", what, forward, binary_cross_entropy_backward, _draw(logits=(3, 4)))
+
+
 def _mesa(what: str, **options: float) -> Case:
     def forward(logits: Array) -> tuple[Array, tuple]:
         return mesa_forward(logits, from_numpy(_TEACHER), **options)
@@ -238,6 +246,9 @@ LAYER_CASES = [
     _cross_entropy("labels", _LABELS),
     _cross_entropy("soft targets", _SOFT),
     _cross_entropy("labels, smoothed", _LABELS, smoothing=0.1),
+    _binary_cross_entropy("labels, smoothed", _LABELS, smoothing=0.1),
+    _binary_cross_entropy("shares, summed", _SOFT, summed=True),
+    _binary_cross_entropy("threshold", _SOFT, threshold=0.25),
     _mesa(""),
     _mesa("distillation", temperature=2.0, factor=4.0),
 ]

@@ -161,6 +161,6 @@ MODEL_CASES: list[Row] = [
     _case("vmamba", "v0", partial(_vmamba, version="v0", d_state=2), (3, 1, 18, 13), directions=1),
     *(_case("vim_mixer", directions, partial(VimMixer, 4, 3, directions), (2, 5, 4)) for directions in DIRECTIONS),
     _vim_case("as released"),
-    _vim_case("mean of the tokens, layer norm, layer scale", class_token=None, norm="layer", layer_scale=0.5, halve=False),
+    _vim_case("mean of tokens, layer norm, layer scale", class_token=None, norm="layer", layer_scale=0.5, halve=False),
     _vim_case("blocks in pairs, two class tokens", class_token="double", directions="paired"),
 ]

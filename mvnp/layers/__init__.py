@@ -21,6 +21,7 @@ from .pool import AveragePool, pool_forward, pool_backward
 # 2. Values that depend on each other
 from .softmax import Softmax, softmax_forward, softmax_backward
 from .cross_entropy import cross_entropy_forward, cross_entropy_backward
+from .binary_cross_entropy import binary_cross_entropy_forward, binary_cross_entropy_backward
 from .mesa import mesa_forward, mesa_backward
 from .layernorm import LayerNorm, layernorm_forward, layernorm_backward
 from .rmsnorm import RMSNorm, rmsnorm_forward, rmsnorm_backward

@@ -35,7 +35,9 @@ def cross_entropy_forward(
     check_array("CrossEntropy", "logits", logits, ("B", "C"))
     check_rate("CrossEntropy", "smoothing", smoothing)
     xp = array_module(logits)
-    p = (1 - smoothing) * distribution(logits, target) + smoothing / logits.shape[1]  # (1)
+    p = (1 - smoothing) * distribution("CrossEntropy", logits, target) + smoothing / logits.shape[
+        1
+    ]  # (1)
     log_q = log_softmax(logits)
     loss = -(p * xp.where(p == 0, 0, log_q)).sum() / len(logits)  # (2)
     return loss, (log_q, p)
@@ -58,9 +60,9 @@ def log_softmax(x: Array) -> Array:
     return z - xp.log(xp.exp(z).sum(axis=-1, keepdims=True))
 
 
-def distribution(logits: Array, target: Array) -> Array:
+def distribution(owner: str, logits: Array, target: Array) -> Array:
     """The target as rows of probabilities, in the logits' dtype and on their device."""
-    check_target("CrossEntropy", target, logits.shape)
+    check_target(owner, target, logits.shape)
     if target.dtype.kind != "f":  # labels
         target = target[:, None] == array_module(target).arange(logits.shape[1])
     target = target.astype(logits.dtype)

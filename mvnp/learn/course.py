@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import check_choice
 from .exercise import Exercise
 from .formulas.convolutions import CONV1D, CONV2D, DEPTHWISE_CONV2D, WINOGRAD
-from .formulas.dense import CROSS_ENTROPY, LINEAR, MESA, POOL, SOFTMAX
+from .formulas.dense import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LINEAR, MESA, POOL, SOFTMAX
 from .formulas.norms import BATCHNORM, LAYERNORM, RMSNORM
 from .formulas.pointwise import DROP_PATH, DROPOUT, GATE, GELU, LAYER_SCALE, RELU, SILU, SOFTPLUS
 from .formulas.scans import CHECKPOINTED_SCAN, LINEAR_RECURRENCE, SELECTIVE_SCAN
@@ -13,7 +13,7 @@ from .formulas.tokens import ATTENTION, CROSS_SCAN, WINDOW
 
 CHAPTERS: dict[str, tuple[Exercise, ...]] = {
     "first steps": (LINEAR, RELU, LAYER_SCALE, POOL),
-    "probabilities": (SOFTMAX, CROSS_ENTROPY, MESA),
+    "probabilities": (SOFTMAX, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, MESA),
     "curves": (SILU, GATE, SOFTPLUS, GELU),
     "chance": (DROPOUT, DROP_PATH),
     "norms": (LAYERNORM, RMSNORM, BATCHNORM),

@@ -4,12 +4,12 @@ import json
 import re
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from mvnp.checkpoint import save_arrays, save_pretrained
 from mvnp.inference import imagenet_names, wordnet_ids
 from support.command_line import NAMES, assert_refused, logits_of, save_small, softmax
+from support.tolerance import near, shown
 
 
 def tables(out):
@@ -25,14 +25,14 @@ def test_a_table_for_each_picture(call, weights, files):
     model = save_small(weights)
     status, out, err = call("classify", *files[:2], files[2].parent, "--weights", weights, "--batch", 2)
     assert (status, err) == (0, "")
-    shown = [block.splitlines()[0] for block in out.strip().split("\n\n")]
-    assert shown == [str(file) for file in [*files[:2], *files]]
+    names = [block.splitlines()[0] for block in out.strip().split("\n\n")]
+    assert names == [str(file) for file in [*files[:2], *files]]
     for file, rows in tables(out).items():
         share = softmax(logits_of(model, file))
         best = np.argsort(-share)[:5]
         assert [int(row[1]) for row in rows] == best.tolist()
         assert [row[2] for row in rows] == [NAMES[index] for index in best]
-        assert [float(row[0]) for row in rows] == pytest.approx(100 * share[best], abs=0.006)
+        assert [float(row[0]) for row in rows] == [shown(100 * each, decimals=2) for each in share[best]]
     assert len({rows[0][1] for rows in tables(out).values()}) > 1  # the model does tell them apart
 
 
@@ -48,8 +48,8 @@ def test_json(call, weights, files):
         share = softmax(logits_of(model, file))
         for entry in content["classes"]:
             assert entry["name"] == NAMES[entry["class"]]
-            assert entry["probability"] == pytest.approx(share[entry["class"]], rel=1e-4)
-        assert sum(entry["probability"] for entry in content["classes"]) == pytest.approx(1.0)
+            assert entry["probability"] == near(share[entry["class"]], dtype="float32")
+        assert sum(entry["probability"] for entry in content["classes"]) == near(1.0, dtype="float32")
 
 
 def test_size(call, weights, files):
@@ -58,7 +58,7 @@ def test_size(call, weights, files):
         status, out, _ = call("classify", files[0], "--weights", weights, "--size", text, "--top", 1, "--json")
         assert status == 0
         share = softmax(logits_of(model, files[0], size=size))
-        assert json.loads(out)["classes"][0]["probability"] == pytest.approx(share.max(), rel=1e-4)
+        assert json.loads(out)["classes"][0]["probability"] == near(share.max(), dtype="float32")
 
 
 # Names
@@ -119,7 +119,7 @@ def test_unknown_preparation_is_said(call, weights, files, tmp_path):
     assert err.startswith("mvnp: these weights do not say how pictures were prepared for them: taking the middle at 224x224")
     imagenet = {"size": 224, "crop_pct": 1.0, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
     want = softmax(logits_of(model, files[0], **imagenet))
-    assert json.loads(out)["classes"][0]["probability"] == pytest.approx(want.max(), rel=1e-4)
+    assert json.loads(out)["classes"][0]["probability"] == near(want.max(), dtype="float32")
 
 
 def test_grey_model(call, weights, files):
@@ -129,7 +129,7 @@ def test_grey_model(call, weights, files):
     assert "64x64" in err
     grey = {"size": 64, "crop_pct": 1.0, "mean": (0.449,), "std": (0.226,), "channels": 1}
     want = softmax(logits_of(model, files[0], **grey))
-    assert json.loads(out)["classes"][0]["probability"] == pytest.approx(want.max(), rel=1e-4)
+    assert json.loads(out)["classes"][0]["probability"] == near(want.max(), dtype="float32")
 
 
 def test_weights_that_need_to_be_told_more(call, weights, files):

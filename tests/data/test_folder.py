@@ -171,13 +171,13 @@ def test_no_test_pictures(tmp_path):
 
 
 def test_short_side_is_resized_and_the_centre_cut_out(tmp_path):
-    pixels = np.zeros((10, 30, 3), np.uint8)
-    pixels[:, 10:20] = (200, 100, 50)
+    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels[:, 20:40] = (200, 100, 50)
     path = save(tmp_path / "x.png", pixels)
-    np.testing.assert_array_equal(read_image(path, 10, 3), np.broadcast_to([200, 100, 50], (10, 10, 3)))
+    np.testing.assert_array_equal(read_image(path, 20, 3), np.broadcast_to([200, 100, 50], (20, 20, 3)))
     path = save(tmp_path / "y.png", np.ascontiguousarray(pixels.transpose(1, 0, 2)))
-    middle = read_image(path, 5, 3)[1:-1]  # shrunk, so that what lies beside the cut has a part in its edge
-    np.testing.assert_allclose(middle, np.broadcast_to([200, 100, 50], (3, 5, 3)), atol=3)
+    middle = read_image(path, 10, 3)[2:-2]  # shrunk by 2, so that what lies beside the cut has a part in two pixels at its edge
+    np.testing.assert_array_equal(middle, np.broadcast_to([200, 100, 50], (6, 10, 3)))
 
 
 def test_grey_and_colour(tmp_path):

@@ -16,6 +16,7 @@ from mvnp.data import BatchLoader, Dataset, ImageTransform, image_files, images,
 from mvnp.errors import DataError, InputError
 from mvnp.models.variants import VARIANTS
 from support.timm_values import CASES, FILE, PHOTOS, stride
+from support.tolerance import assert_close, grey_levels
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 PLAIN = ImageTransform(mean=(0, 0, 0), std=(1, 1, 1))
@@ -35,14 +36,14 @@ def save(path, pixels=NOISE, **options):
 def test_values_of_timm(name):
     photo, size, crop_pct, crop_mode = CASES[name]
     x = ImageTransform(size, crop_pct, crop_mode)(open_image(PHOTOS / photo))
-    # A JPEG is decoded alike by all versions of libjpeg-turbo, and to within a level or two by others.
-    levels = 0 if photo.endswith(".png") else 2
-    tolerance = levels / 255 / min(ImageTransform().std) + 1e-6
+    # A JPEG is decoded alike by all versions of libjpeg-turbo; others round elsewhere on the way from waves to colours.
+    times = 0 if photo.endswith(".png") else 4
+    tolerance = grey_levels(times, 1 / 255 / min(ImageTransform().std))
     with np.load(FILE) as values:
         step = stride(size)
         np.testing.assert_allclose(x[:, ::step, ::step], values[f"{name}/values"], rtol=0, atol=tolerance)
         mean_and_std = np.stack([x.mean((1, 2), dtype=np.float64), x.std((1, 2), dtype=np.float64)])
-        np.testing.assert_allclose(mean_and_std, values[f"{name}/statistics"], rtol=0, atol=0.002 * levels + 1e-6)
+        np.testing.assert_allclose(mean_and_std, values[f"{name}/statistics"], rtol=0, atol=tolerance / 8)
 
 
 def keys(t):
@@ -84,7 +85,7 @@ def by_definition(pixels, size, crop_pct, crop_mode):
 def assert_levels(got, wants):
     """Pillow's weights have 22 bits: what lies within them of a half may be rounded the other way, here and there."""
     off = min((np.abs(got - want) for want in wants), key=np.sum)
-    assert off.max() < 1.01
+    assert off.max() <= grey_levels(2)
     assert (off > 0.01).mean() < 0.01
 
 
@@ -138,7 +139,7 @@ def test_a_thin_strip_takes_no_memory(turned, monkeypatch):
     pixels = smooth.T if turned else smooth
     whole = PLAIN.cut(pixels)
     monkeypatch.setattr(images, "MOST_PIXELS", 10**6)
-    assert np.abs(whole.astype(int) - PLAIN.cut(pixels)).max() <= 1
+    assert np.abs(whole.astype(int) - PLAIN.cut(pixels)).max() <= grey_levels(2)
     extreme = np.zeros((1, 400_000), np.uint8)
     assert PLAIN(extreme.T if turned else extreme).max() == 0
 
@@ -151,7 +152,7 @@ def test_grey_and_colour(tmp_path):
     assert open_image(grey).mode == "L"
     assert (PLAIN.cut(open_image(grey)) == 90).all()
     one = ImageTransform(8, mean=[0.5], std=[0.25], channels=1)
-    np.testing.assert_allclose(one(open_image(grey)), np.full((1, 8, 8), (90 / 255 - 0.5) / 0.25), rtol=1e-5)
+    assert_close(one(open_image(grey)), np.full((1, 8, 8), (90 / 255 - 0.5) / 0.25), terms=16)
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 0] = 255
     assert (one.cut(red) == 76).all()  # 0.299 · 255
@@ -167,7 +168,7 @@ def test_transparent_is_white(tmp_path):
     image = open_image(save(tmp_path / "x.png", pixels))
     assert image.mode == "RGB"
     want = [[[10, 20, 30], [255, 255, 255], [206, 208, 210]]]  # 0.2 · colour + 0.8 · 255
-    np.testing.assert_allclose(np.asarray(image), want, atol=1)
+    np.testing.assert_allclose(np.asarray(image), want, atol=grey_levels(2))
     np.testing.assert_array_equal(ImageTransform((1, 3)).cut(pixels), np.asarray(image))
 
 
@@ -195,8 +196,9 @@ def test_cmyk(tmp_path):
         save(tmp_path / "x.jpg", Image.merge("CMYK", [Image.fromarray(ink) for ink in inks.transpose(2, 0, 1)]), quality=100)
     )
     assert image.mode == "RGB"
-    np.testing.assert_allclose(np.asarray(image)[4, 4], [0, 127, 127], atol=3)
-    np.testing.assert_allclose(np.asarray(image)[12, 4], [0, 255, 255], atol=3)
+    tolerance = grey_levels(6)  # two inks: the transform of JPEG, back, and their product
+    np.testing.assert_allclose(np.asarray(image)[4, 4], [0, 127, 127], atol=tolerance)
+    np.testing.assert_allclose(np.asarray(image)[12, 4], [0, 255, 255], atol=tolerance)
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.tif"])
@@ -256,7 +258,8 @@ def test_damaged_tags_do_not_hide_the_picture(tmp_path, exif):
 def test_formats(tmp_path, extension):
     smooth = np.add.outer(np.arange(40), np.arange(60)).astype(np.uint8)[..., None].repeat(3, axis=2)
     got = np.asarray(open_image(save(tmp_path / f"x.{extension}", smooth)).convert("RGB"))
-    assert np.abs(got.astype(int) - smooth).max() <= 8
+    lossy = {"jpg": 8, "webp": 8}  # whole levels: at the quality that they are written in, some waves are left out
+    assert np.abs(got.astype(int) - smooth).max() <= lossy.get(extension, 0)
 
 
 def test_first_of_several_pictures(tmp_path):
@@ -390,7 +393,7 @@ def test_a_loaders_pictures_as_files(tmp_path):
         want, _ = loader.batch(0, 0)
         for number, pixels in enumerate(stored):
             path = save(tmp_path / "x.png", pixels[..., 0] if channels == 1 else pixels)
-            np.testing.assert_allclose(transform(open_image(path)), want[number], rtol=0, atol=1.5 / 255 / 0.3)
+            np.testing.assert_allclose(transform(open_image(path)), want[number], rtol=0, atol=grey_levels(3, 1 / 255 / 0.3))
 
 
 def test_a_folders_pictures_as_files(tmp_path):
@@ -403,7 +406,8 @@ def test_a_folders_pictures_as_files(tmp_path):
     assert (transform.crop_mode, transform.interpolation) == ("center", "bicubic")
     smooth = save(tmp_path / "set/a/1.png", np.add.outer(np.arange(60), np.arange(91)).astype(np.uint8)[..., None].repeat(3, 2))
     direct = read_image(smooth, 32, 3)
-    assert np.abs(transform.cut(open_image(smooth)).astype(int) - direct).max() <= 3  # the cut may begin half a pixel off
+    off = 60 / 32  # levels: the cut may begin half a pixel off, across and down, and so much brighter is the next one
+    assert np.abs(transform.cut(open_image(smooth)).astype(int) - direct).max() <= off + grey_levels(2)
     assert want.shape == (len(labels), 3, 32, 32)
 
 

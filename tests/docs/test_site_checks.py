@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from support.tolerance import near, shown
+
 GOOD = """<!doctype html><html lang="en"><head><link rel="stylesheet" href="style.css"></head><body>
 <a href="#top">Skip</a><h1 id="top">Title</h1><h2>Part</h2><h3>Small part</h3><h2>Part</h2>
 <a href="other.html#there">other</a> <a href="https://arxiv.org/abs/2407.08083">a paper</a>
@@ -75,10 +77,10 @@ def test_contrast():
     """Black on white, and the two greys on either side of the limit: #767676 has 4.54, #777777 has 4.48."""
     from checks.contrast import contrast
 
-    assert contrast("#000", "#ffffff") == pytest.approx(21)
+    assert contrast("#000", "#ffffff") == near(21)
     assert contrast("#ffffff", "#fff") == 1
-    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.005)
-    assert contrast("#ffffff", "#777777") == pytest.approx(4.48, abs=0.005)
+    assert contrast("#767676", "#ffffff") == shown(4.54, decimals=2)
+    assert contrast("#ffffff", "#777777") == shown(4.48, decimals=2)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_agrees_for_any_batch(options, tmp_path):
     runtime = session(str(tmp_path / "model.onnx"))
     for batch in (1, 3):
         x = images(model, batch)
-        assert_close(runtime.run(None, {"images": x})[0], model(x), 5e-6)
+        assert_close(runtime.run(None, {"images": x})[0], model(x))
 
 
 @pytest.mark.parametrize("options", [{}, {"padding": "masked"}, {"head_norm": "layer"}], ids=str)
@@ -60,7 +60,7 @@ def test_any_size(options, tmp_path):
     runtime = session(str(tmp_path / "model.onnx"))
     for size in ((52, 44), (33, 70), (48, 48), (1, 1)):
         x = images(model, 2, *size)
-        assert_close(runtime.run(None, {"images": x})[0], model(x), 5e-6)
+        assert_close(runtime.run(None, {"images": x})[0], model(x))
 
 
 @pytest.mark.parametrize("image_size", [(52, 44), None], ids=str)
@@ -107,7 +107,7 @@ def test_moved_parameters_are_seen(tmp_path):
             continue
         before, param.data = param.data, param.data + np.float32(0.1)
         export_onnx(model, tmp_path / "model.onnx", (52, 44))
-        assert_close(session(str(tmp_path / "model.onnx")).run(None, {"images": x})[0], model(x), 2e-5)
+        assert_close(session(str(tmp_path / "model.onnx")).run(None, {"images": x})[0], model(x))
         param.data = before
 
 

@@ -61,7 +61,7 @@ def test_logits(size, tmp_path):
     x = images(model, *size)
     runtime = session(str(tmp_path / "model.onnx"))
     assert [output.name for output in runtime.get_outputs()] == ["logits"]
-    assert_close(runtime.run(None, {"images": x})[0], model(x), 5e-6)
+    assert_close(runtime.run(None, {"images": x})[0], model(x))
     verify_onnx(tmp_path / "model.onnx", model)
 
 
@@ -76,7 +76,9 @@ def test_in_half_precision_scans_step_as_far(half, tmp_path):
         assert stored[f"{at}.{name}"] == (onnx.TensorProto.FLOAT16 if narrow else onnx.TensorProto.FLOAT), name
     x = images(model, 20, 20)
     got = session(str(tmp_path / "model.onnx")).run(None, {"images": x})[0]
-    assert_close(got, model(x), 2e-2 if half else 5e-6)
+    if not half:
+        assert_close(got, model(x))
+    np.testing.assert_allclose(got, model(x), rtol=0, atol=2e-2 * np.abs(model(x)).max())
 
 
 def test_backbone(tmp_path):

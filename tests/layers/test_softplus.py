@@ -34,14 +34,15 @@ def test_float32():
     assert_float32_follows(softplus_forward, softplus_backward, {"x": 3 * normal((8, 32), seed=5)})
 
 
-@pytest.mark.parametrize(("dtype", "digits"), [("float32", 3e-7), ("float64", 3e-15)])
-def test_every_digit_in_both_tails(dtype, digits):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_digit_in_both_tails(dtype):
     """Entry by entry, not in the norm: a Δ of 1e-9 wants to be right as well. On the left y ≈ eˣ, on the right y ≈ x."""
     x = np.linspace(-80, 80, 1601).astype(dtype)
     y, cache = softplus_forward(x)
     wide = x.astype(np.longdouble)
-    np.testing.assert_allclose(y, np.log1p(np.exp(-np.abs(wide))) + np.maximum(wide, 0), rtol=digits)
-    np.testing.assert_allclose(softplus_backward(np.ones_like(x), cache), 1 / (1 + np.exp(-wide)), rtol=digits)
+    want, slope = np.log1p(np.exp(-np.abs(wide))) + np.maximum(wide, 0), 1 / (1 + np.exp(-wide))
+    np.testing.assert_array_max_ulp(y, want.astype(dtype), maxulp=4)
+    np.testing.assert_array_max_ulp(softplus_backward(np.ones_like(x), cache), slope.astype(dtype), maxulp=4)
 
 
 def test_layer_has_the_gradients_of_the_functions():

@@ -10,6 +10,7 @@ import pytest
 from mvnp import MambaVision, create_model, list_models
 from mvnp.errors import InputError
 from mvnp.models.variants import VARIANTS
+from support.tolerance import near
 
 SHAPES = json.loads((Path(__file__).parent.parent / "reference" / "state_dict_shapes.json").read_text(encoding="utf-8"))
 
@@ -106,7 +107,7 @@ def test_drop_path_and_layer_scale(name, rate, scale):
     model = create_model(name, allocate=False)
     assert model.config["layer_scale"] == scale
     last = model.levels[3].blocks[-1]
-    assert last.drop_path1.rate == last.drop_path2.rate == pytest.approx(rate)
+    assert last.drop_path1.rate == last.drop_path2.rate == near(rate, terms=16)
     assert (last.gamma_1 is None) == (scale is None)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mvnp.core import Layer
+from support import tolerance
 
 onnx = pytest.importorskip("onnx", reason="needs the package onnx: pip install -e '.[test]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime: pip install -e '.[test]'")
@@ -18,10 +19,10 @@ reference = pytest.importorskip("onnx.reference").ReferenceEvaluator
 from mvnp.export.graph import IR_VERSION, OPSET, Graph, tensor  # noqa: E402
 
 
-def assert_close(theirs: np.ndarray, ours: np.ndarray, tolerance: float = 1e-5) -> None:
-    """Equal shapes, and differences of at most `tolerance` of the largest value."""
+def assert_close(theirs: np.ndarray, ours: np.ndarray) -> None:
+    """Equal shapes, and differences by rounding alone."""
     assert theirs.shape == ours.shape
-    np.testing.assert_allclose(theirs, ours, rtol=0, atol=tolerance * np.abs(ours).max())
+    tolerance.assert_close(theirs, ours, terms=16, dtype="float32")
 
 
 def skip_unless_reference_scans() -> None:

@@ -35,19 +35,22 @@ def assert_close(
     scale: float | None = None,
     dtype: Any = None,
     noise: float = 0.0,
+    each: bool = False,
     message: str = "",
 ) -> None:
     """`got` and `want` differ by rounding alone, and by no more than `noise` that the comparison knows of. Where none is given,
-    the dtype is the coarser one of the two, and the scale the largest number wanted; infinities and NaN are to be the same."""
+    the dtype is the coarser one of the two, and the scale the largest number wanted, or with `each` the number itself: where
+    nothing cancels, all keep their digits. Infinities and NaN are to be the same."""
     got, want = np.broadcast_arrays(np.asarray(got), np.asarray(want))
     dtype = dtype or max(_floating(got), _floating(want), key=lambda each: np.finfo(each).eps)
     finite = np.isfinite(want)
     np.testing.assert_array_equal(got[~finite], want[~finite], err_msg=message)
     values = want[finite].astype(np.float64)
     largest = np.abs(values).max(initial=0.0) if scale is None else scale
-    np.testing.assert_allclose(
-        got[finite].astype(np.float64), values, rtol=0, atol=rounding(dtype, terms, largest) + noise, err_msg=message
-    )
+    allowed = rounding(dtype, terms)
+    relative, absolute = (allowed, 0.0) if each else (0.0, allowed * largest)
+    absolute += noise + float(np.finfo(dtype).tiny)  # what is smaller may be 0
+    np.testing.assert_allclose(got[finite].astype(np.float64), values, rtol=relative, atol=absolute, err_msg=message)
 
 
 def adamw_noise(lr: float, steps: int, gradient: float, *, terms: float = TERMS, eps: float = 1e-8) -> float:
@@ -57,9 +60,25 @@ def adamw_noise(lr: float, steps: int, gradient: float, *, terms: float = TERMS,
     return lr * steps * rounding("float64", terms, gradient) / eps
 
 
-def near(number: float, terms: float = TERMS, scale: float | None = None, dtype: Any = "float64") -> Any:
+def near(number: float, terms: float = TERMS, scale: float | None = None, dtype: Any = "float64", noise: float = 0.0) -> Any:
     """For one number: `assert got == near(want)`."""
-    return pytest.approx(number, rel=0, abs=rounding(dtype, terms, abs(number) if scale is None else scale))
+    return pytest.approx(number, rel=0, abs=rounding(dtype, terms, abs(number) if scale is None else scale) + noise)
+
+
+def shown(number: float, *, decimals: int | None = None, digits: int | None = None) -> Any:
+    """For a number of float32 that is written down with so many decimals, or significant digits: half of the last one."""
+    last = -decimals if decimals is not None else np.floor(np.log10(abs(number))) + 1 - digits
+    return pytest.approx(number, rel=0, abs=10.0**last / 2 + rounding("float32", 16, abs(number)))
+
+
+def grey_levels(times: float, level: float = 1.0) -> float:
+    """How far apart pictures may be that are rounded to 8 bits so many times, all together: half a level for each."""
+    return times * level / 2 + rounding("float32", 1, 255 * level)
+
+
+def chance(std: float, draws: int) -> float:
+    """How far the mean of so many random draws may lie from the expected one: four standard errors."""
+    return float(4 * std / np.sqrt(draws))
 
 
 def _floating(array: np.ndarray) -> np.dtype:

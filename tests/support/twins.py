@@ -18,12 +18,12 @@ import pytest
 
 from mvnp.kernels import twin_of
 from mvnp.kernels.cpu import unavailable
+from support.tolerance import assert_close, rounding
 
 needs_numba = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
-EXACT = 1e-12  # in float64, of the largest number of a result
-# In float32, in units of the last place of the largest number: roundings of some steps and of one long sum.
-FLOAT32_UNITS = 32
+DTYPES = ("float64", "float32")
+TERMS = 16  # a twin's long sums are kept in blocks
 
 CROSSWISE = {"twins": (True, True), "twin, then book": (True, False), "book, then twin": (False, True)}
 
@@ -37,34 +37,36 @@ def twin_function(function: Callable) -> Callable:
 
 
 def check_twins(
-    forward: Callable, backward: Callable, inputs: Sequence[Any], units: float = FLOAT32_UNITS, **options: Any
+    forward: Callable, backward: Callable, inputs: Sequence[Any], terms: float = TERMS, scale: float = 1.0, **options: Any
 ) -> None:
-    """y and every gradient, in both dtypes: the twins', and crosswise, against the book's in float64."""
+    """y and every gradient, in both dtypes: the twins', and crosswise, against the book's in float64. Where numbers on the way
+    are larger than the results that they make, `scale` says by how much: their roundings are as much larger."""
     twins = twin_function(forward), twin_function(backward)
     books = forward.book, backward.book  # type: ignore[attr-defined]
     want_y, cache = books[0](*inputs, **options)
     dy = np.random.default_rng(9).standard_normal(np.shape(want_y))
     want = [want_y, *as_tuple(books[1](dy, cache))]
-    for dtype, limit in (("float64", EXACT), ("float32", units * float(np.finfo(np.float32).eps))):
+    for dtype in DTYPES:
         given = [cast(value, dtype) for value in inputs]
         kept = [np.array(value) if isinstance(value, np.ndarray) else value for value in given]
         for name, (first, second) in CROSSWISE.items():
             y, cache = computed((twins if first else books)[0](*given, **options), forward)
             gradients = computed((twins if second else books)[1](dy.astype(dtype), cache), backward)
             for number, (got, expected) in enumerate(zip([y, *as_tuple(gradients)], want, strict=True)):
-                assert_near(got, expected, dtype, limit, f"{dtype}, {name}: {'y' if number == 0 else f'gradient {number}'}")
+                what = f"{dtype}, {name}: {'y' if number == 0 else f'gradient {number}'}"
+                assert_near(got, expected, dtype, what, terms, scale)
         for before, after in zip(kept, given, strict=True):
             if isinstance(before, np.ndarray):
                 np.testing.assert_array_equal(after, before, err_msg="an argument was changed")
 
 
-def check_twin(function: Callable, inputs: Sequence[Any], units: float = FLOAT32_UNITS, **options: Any) -> None:
+def check_twin(function: Callable, inputs: Sequence[Any], **options: Any) -> None:
     """A function that is no half of a pair: its twin, in both dtypes, against the book in float64."""
     twin, want = twin_function(function), as_tuple(function.book(*inputs, **options))  # type: ignore[attr-defined]
-    for dtype, limit in (("float64", EXACT), ("float32", units * float(np.finfo(np.float32).eps))):
+    for dtype in DTYPES:
         results = as_tuple(computed(twin(*(cast(value, dtype) for value in inputs), **options), function))
         for number, (got, expected) in enumerate(zip(results, want, strict=True)):
-            assert_near(got, expected, dtype, limit, f"{dtype}: result {number}")
+            assert_near(got, expected, dtype, f"{dtype}: result {number}")
 
 
 def check_layouts(forward: Callable, backward: Callable, inputs: Sequence[Any], **options: Any) -> None:
@@ -103,7 +105,7 @@ def check_edges(forward: Callable, backward: Callable, x: np.ndarray, *others: n
     """NaN and infinities where the book has them, in both dtypes, for numbers at the edges and a dy with some of them."""
     twins = twin_function(forward), twin_function(backward)
     books = forward.book, backward.book  # type: ignore[attr-defined]
-    for dtype in ("float64", "float32"):
+    for dtype in DTYPES:
         inputs = [cast(value, dtype) for value in (x, *others)]
         with np.errstate(all="ignore"):
             want_y, want_cache = books[0](*inputs)
@@ -116,8 +118,9 @@ def check_edges(forward: Callable, backward: Callable, x: np.ndarray, *others: n
 
 
 def assert_edges(got: np.ndarray, want: np.ndarray, what: str) -> None:
-    """The same NaN and infinities, and near each other where finite, number by number."""
-    np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6, equal_nan=True, err_msg=what)
+    """The same NaN and infinities, and near each other where finite, number by number: to the digits of each, or of the numbers
+    near 1 that cancel in it."""
+    assert_close(got, want, terms=TERMS, each=True, noise=rounding(want.dtype, TERMS), message=what)
 
 
 def refused(function: Callable, *arguments: Any) -> None:
@@ -131,18 +134,15 @@ def computed(result: Any, function: Callable) -> Any:
     return result
 
 
-def assert_near(got: Any, want: Any, dtype: str, limit: float, what: str) -> None:
-    """As large a difference as `limit` of the largest finite number, and the same infinities and NaN."""
+def assert_near(got: Any, want: Any, dtype: str, what: str, terms: float = TERMS, scale: float = 1.0) -> None:
+    """As assert_close, of an array in `dtype`; and what is no array, such as a size in a cache, is the same."""
     if want is None or isinstance(want, int | tuple):
         assert got is want or got == want, what
         return
     assert got.shape == want.shape, f"{what} has shape {got.shape}, expected {want.shape}"
     assert got.dtype == dtype, f"{what} came back as {got.dtype}"
-    finite = np.isfinite(want)
-    np.testing.assert_array_equal(np.where(finite, 0, want), np.where(finite, 0, got.astype(np.float64)), err_msg=what)
-    scale = np.abs(want[finite]).max(initial=0.0)
-    error = np.abs(got[finite] - want[finite]).max(initial=0.0)
-    assert error <= limit * max(scale, 1e-30), f"{what} is off by {error:.2e}, of numbers up to {scale:.2e}"
+    largest = np.abs(want[np.isfinite(want)]).max(initial=0.0)
+    assert_close(got, want, terms=terms, scale=scale * largest, dtype=dtype, message=what)
 
 
 def cast(value: Any, dtype: str) -> Any:

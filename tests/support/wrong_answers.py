@@ -23,6 +23,7 @@ _RELU = "return dy * array_module(dy, y).sign(y)  # (2)"
 _SCALE = "return gamma * dy, sum_rows(dy * x)  # (2)"
 _POOL = "return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)"
 _SOFTMAX = "y * (dy - (dy * y).sum(axis=-1, keepdims=True))"
+_BCE = "return dloss / n * (sigmoid(logits) - p)"
 _MESA = "return dloss * factor / (len(p) * temperature) * (q - p)"
 _CROSS = "return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)"
 _SILU = "gate * (1 + x * (1 - gate))"
@@ -220,6 +221,24 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_CROSS, "return ((q - p) * (dloss / len(p))).sum(axis=0)", "sum too many", "summed over the axis B"),
         (_CROSS, "return (q * (1 - q) - p) * (dloss / len(p))", "mistake", "q (1 − q) stands where q belongs"),
         (_CROSS, "return -p / q * (dloss / len(p))", "mistake", "that is the gradient of q"),
+    ],
+    "binary_cross_entropy": [
+        (_BCE, "return dloss / n * sigmoid(logits)", "missing term", "the term − dloss/n p is missing"),
+        (_BCE, "return -dloss / n * p", "missing term", "the term dloss/n q is missing"),
+        (_BCE, "return dloss / n * (p - sigmoid(logits))", "sign", "has the wrong sign"),
+        (_BCE, "return dloss / n * (sigmoid(logits) + p)", "sign", "the term − dloss/n p has the wrong sign"),
+        (_BCE, "return dloss * (sigmoid(logits) - p)", "missing factor", "the factor 1/n is missing"),
+        (_BCE, "return (sigmoid(logits) - p) / n", "missing factor", "the factor dloss is missing"),
+        (_BCE, "return dloss / p.shape[1] * (sigmoid(logits) - p)", "mistake", "divided by the classes C"),
+        (_BCE, "return dloss / n * (sigmoid(-logits) - p)", "mistake", "the sigmoid is of −z"),
+        (_BCE, "return dloss / n * (-p / sigmoid(logits))", "mistake", "that is the gradient of q"),
+        (
+            _BCE,
+            "return dloss / n * (sigmoid(logits) * (1 - sigmoid(logits)) - p)",
+            "mistake",
+            "q (1 − q) stands where q belongs",
+        ),
+        (_BCE, "return dloss / n * (p * sigmoid(logits) - p)", "mistake", "only the answer yes is differentiated"),
     ],
     "mesa": [
         (_MESA, "return dloss * factor / (len(p) * temperature) * q", "missing term", "the term − dloss F/(B T) p is missing"),

@@ -14,6 +14,7 @@ from mvnp.errors import CheckpointError, InputError, TrainingError
 from mvnp.training import TrainingConfig, evaluate, finetune, read_checkpoint, read_log, train
 from mvnp.training import trainer as trainer_module
 from support.tiny import tiny
+from support.tolerance import near
 from support.toy_training import assert_same_outcome
 
 IMAGES = {"size": 24, "crop_pct": 0.9, "crop_mode": "squash", "mean": [0.3] * 3, "std": [0.25] * 3, "channels": 3}
@@ -128,8 +129,8 @@ def test_layer_decay(config, tmp_path, weights):
 
     alike, decayed = moved(1.0, "alike"), moved(0.5, "decayed")
     for key, depth in (("patch_embed.conv_down.0.weight", 0), ("levels.1.blocks.0.conv1.weight", 2), ("norm.weight", 7)):
-        assert alike[key] == pytest.approx(0.02, rel=0.01), key
-        assert decayed[key] == pytest.approx(0.02 * 0.5 ** (7 - depth), rel=0.01), key
+        assert alike[key] == near(0.02, terms=1, scale=1.0, dtype="float32"), key
+        assert decayed[key] == near(0.02 * 0.5 ** (7 - depth), terms=1, scale=1.0, dtype="float32"), key
 
 
 @pytest.mark.parametrize("options", [{"layer_decay": 0.7}, {"frozen": True}])

@@ -137,12 +137,16 @@ numba_event.register("numba:compile", progress)
 atexit.register(progress.at_exit)
 
 if hasattr(os, "register_at_fork"):
-    # LLVM's lock too: what has been compiled is tidied up behind the compiler's.
-    _llvm_lock = getattr(binding.ffi.lib, "_lock", None) or threading.RLock()
-    LOCKS = contextlib.ExitStack()
+    # LLVM's lock too, since what has been compiled is tidied up behind the compiler's. Its name is llvmlite's own affair: where
+    # another version has it no more, a fork in just that moment is not guarded.
+    LOCKS = [global_compiler_lock, getattr(binding.ffi.lib, "_lock", contextlib.nullcontext())]
 
     def _take() -> None:
-        LOCKS.enter_context(global_compiler_lock)
-        LOCKS.enter_context(_llvm_lock)
+        for lock in LOCKS:
+            lock.__enter__()
 
-    os.register_at_fork(before=_take, after_in_parent=LOCKS.close, after_in_child=LOCKS.close)
+    def _let_go() -> None:
+        for lock in reversed(LOCKS):
+            lock.__exit__(None, None, None)
+
+    os.register_at_fork(before=_take, after_in_parent=_let_go, after_in_child=_let_go)

@@ -175,6 +175,57 @@ CROSS_ENTROPY = Exercise(
 )  # fmt: skip
 
 
+def _binary_cross_entropy(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
+    z, target, s = given["logits"], options["target"], options.get("smoothing", 0.0)
+    B, C = z.shape
+    p = (1.0 - s) * (np.eye(C)[target] if target.ndim == 1 else target) + s / C
+    n = B if options.get("summed") else B * C
+    return {"dloss": dy, "z": z, "q": 1.0 / (1.0 + np.exp(-z)), "p": p, "share": 1.0 / n}
+
+
+def _binary_cross_entropy_mistakes(have: Ingredients) -> list[Mistake]:
+    q, p, z = have["q"], have["p"], have["z"]
+    B, C = z.shape
+    summed = have["share"] == 1.0 / B
+    return [
+        Mistake(
+            "divided by B C, expected B: these questions are summed"
+            if summed
+            else "divided by B, expected B C: every question counts",
+            {"share": 1.0 / (B * C) if summed else 1.0 / B},
+        ),
+        Mistake("divided by the classes C; n is B C, or B", {"share": 1.0 / C}),
+        Mistake("the softmax stands where the sigmoid belongs", {"q": np.exp(z) / np.exp(z).sum(-1, keepdims=True)}),
+        Mistake("q (1 − q) stands where q belongs: that is the slope of the sigmoid", {"q": q * (1.0 - q)}),
+        Mistake("−p/q stands there: that is the gradient of q, before the sigmoid's own backward", {"q": 0.0 * q, "p": p / q}),
+        Mistake("only the answer yes is differentiated: p (1 − q) without (1 − p) q", {"q": p * q}),
+        Mistake("the sigmoid is of −z", {"q": 1.0 - q}),
+    ]
+
+
+BINARY_CROSS_ENTROPY = Exercise(
+    "binary_cross_entropy",
+    "a sigmoid and two logarithms",
+    (
+        Part(
+            "binary_cross_entropy_forward", "binary_cross_entropy_backward", "", ("logits",),
+            (
+                Setting(*_LOGITS, "labels, smoothed", lambda given: {"target": _LABELS, "smoothing": 0.1}),
+                Setting(*_LOGITS, "shares, summed", lambda given: {"target": _SOFT, "summed": True}),
+            ),
+            _binary_cross_entropy,
+            {
+                "logits": {
+                    "dloss/n q": lambda dloss, share, q: dloss * share * q,
+                    "− dloss/n p": lambda dloss, share, p: -dloss * share * p,
+                }
+            },
+            _binary_cross_entropy_mistakes, {"share": "1/n"},
+        ),
+    ),
+)  # fmt: skip
+
+
 _TEACHER = np.array([[2.0, -1.0, 0.5, 0.0], [0.0, 0.0, 3.0, -2.0], [-0.5, 1.0, -1.5, 0.5]])
 
 

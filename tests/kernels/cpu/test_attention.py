@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mvnp import Tape
 from mvnp.kernels import use_kernels
 from mvnp.layers.attention import MultiHeadAttention, attention_backward, attention_forward
-from support.checks import normal, relative
+from support.checks import normal
 from support.randomise import randomised
 from support.tolerance import assert_close
 from support.twins import assert_near, check_twins, computed, needs_numba, twin_function
@@ -44,12 +44,12 @@ def test_numbers(shape, views, masked, dropped, seed):
     B, h, L, _ = shape
     mask = mask_of(B, L, seed) if masked else None
     dropout = dropout_of(B, h, L, seed) if dropped else None
-    check_twins(attention_forward, attention_backward, [*heads_of(*shape, seed, views), mask, dropout], units=64)
+    check_twins(attention_forward, attention_backward, [*heads_of(*shape, seed, views), mask, dropout])
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 196, 40), (3, 16, 49, 40)], ids=str)
 def test_shapes_of_the_model(shape):
-    check_twins(attention_forward, attention_backward, heads_of(*shape), units=64)
+    check_twins(attention_forward, attention_backward, heads_of(*shape))
 
 
 @pytest.mark.parametrize("scores", [1, 2 * 36, 3 * 36, 5 * 36, 11 * 36])
@@ -63,14 +63,15 @@ def test_however_many_heads_at_a_time(scores, monkeypatch):
         inputs = [*heads_of(3, 5, 6, 4), mask, dropout_of(3, 5, 6, 2)]
         o, cache = computed(twin_function(attention_forward)(*inputs, keep=False), attention_forward)
         assert cache is None
-        assert_near(o, attention_forward.book(*inputs)[0], "float64", 1e-12, "o")
+        assert_near(o, attention_forward.book(*inputs)[0], "float64", "o")
 
 
 @pytest.mark.parametrize("scale", [30.0, 1e4])
 def test_large_scores(scale):
-    """One key takes all: the others' weights underflow."""
+    """One key takes all: the others' weights underflow. What is rounded of a score its weight is off by."""
     q, k, v = heads_of(1, 2, 19, 4)
-    check_twins(attention_forward, attention_backward, [scale * q, k, v], units=256 if scale < 100 else 1e5)
+    scores = np.abs(scale * q @ k.swapaxes(-1, -2)).max() / 2
+    check_twins(attention_forward, attention_backward, [scale * q, k, v], scale=scores)
 
 
 def test_a_masked_key_has_no_weight():
@@ -105,7 +106,7 @@ def test_the_layer_with_and_without(qk_norm):
         finally:
             use_kernels("on")
     for got, want in zip(*results, strict=True):
-        assert np.abs(got - want).max() < 1e-12 or relative(got, want) < 1e-12
+        assert_close(got, want, scale=max(1.0, np.abs(want).max()))
 
 
 def test_what_it_does_not_take():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from support.checks import normal
+from support.tolerance import assert_close
 from support.twins import check_twins, needs_numba, twin_function
 
 pytestmark = needs_numba
@@ -55,10 +56,10 @@ def test_views(silu, view):
     x, dy, weight = view(normal((3, 37, 9), 1)), view(normal((3, 37, 9), 2)), normal((5, 1, 3), 3)
     want, cache = conv1d_forward.book(x, weight, None, silu)
     got, cache_of_twin = twin_function(conv1d_forward)(x, weight, None, silu)
-    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    assert_close(got, want)
     gradients = twin_function(conv1d_backward)(dy, cache_of_twin), conv1d_backward.book(dy, cache)
     for ours, theirs in zip(*(results[:2] for results in gradients), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+        assert_close(ours, theirs)
 
 
 @both
@@ -70,9 +71,9 @@ def test_nan_and_infinity_go_where_they_go_in_the_book(silu):
         want, cache = conv1d_forward.book(x, weight, bias, silu)
         expected = conv1d_backward.book(dy, cache)
     got, _ = twin_function(conv1d_forward)(x, weight, bias, silu)
-    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    assert_close(got, want)
     for ours, theirs in zip(twin_function(conv1d_backward)(dy, cache), expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+        assert_close(ours, theirs)
 
 
 @both
@@ -84,7 +85,7 @@ def test_sums_of_many_numbers_keep_their_digits(silu):
     _, cache = conv1d_forward(*(value.astype("float64") for value in (x, weight, bias)), silu)
     _, *want = conv1d_backward(dy.astype("float64"), cache)
     for ours, exact in zip(got, want, strict=True):
-        np.testing.assert_allclose(ours, exact, rtol=2e-6)
+        assert_close(ours, exact, terms=1)
 
 
 @both

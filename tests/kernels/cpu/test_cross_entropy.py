@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from support.checks import normal
 from support.tolerance import assert_close
-from support.twins import CROSSWISE, EXACT, assert_near, cast, computed, needs_numba, refused, twin_function
+from support.twins import CROSSWISE, DTYPES, assert_near, cast, computed, needs_numba, refused, twin_function
 
 pytestmark = needs_numba
 
@@ -19,13 +19,13 @@ def check(logits, target, smoothing, dloss=0.7):
     want, cache = FORWARD.book(logits, target, smoothing)
     want_dlogits = BACKWARD.book(dloss, cache)
     twins = twin_function(FORWARD), twin_function(BACKWARD)
-    for dtype, limit in (("float64", EXACT), ("float32", 4e-6)):
+    for dtype in DTYPES:
         for first, second in CROSSWISE.values():
             forward, backward = (twins if first else (FORWARD.book,))[0], twins[1] if second else BACKWARD.book
             loss, cache = computed(forward(cast(logits, dtype), cast(target, dtype), smoothing), FORWARD)
             assert loss.shape == ()
-            assert_near(loss, want, dtype, limit, "loss")
-            assert_near(computed(backward(dloss, cache), BACKWARD), want_dlogits, dtype, limit, "dlogits")
+            assert_near(loss, want, dtype, "loss")
+            assert_near(computed(backward(dloss, cache), BACKWARD), want_dlogits, dtype, "dlogits")
 
 
 @settings(max_examples=25)

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import array_shapes
 
 from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
 from support.checks import normal
+from support.tolerance import assert_close
 from support.twins import check_edges, check_layouts, check_twins, needs_numba, refused
 
 pytestmark = needs_numba
@@ -65,4 +66,4 @@ def test_each_number_keeps_its_digits_in_float32():
     x = np.linspace(-3.5, 12, 20001)
     want = gelu_forward.book(x)[0]
     got = gelu_forward(x.astype(np.float32))[0]
-    np.testing.assert_allclose(got, want, rtol=1e-5)
+    assert_close(got, want, terms=16, each=True)

@@ -220,24 +220,17 @@ def test_eight_threads_want_a_kernel_at_once(tmp_path):
     assert told == "[] 1"
 
 
-@needs_numba
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_fork_while_a_kernel_is_compiled(tmp_path):
-    """The child compiles one of its own: it waits for no lock that a thread of its parent has taken with it."""
-    told = run(
-        tmp_path,
-        """
-        import warnings
-        warnings.simplefilter("ignore")  # of Python, about forks beside threads
-        from numba.core import event
-        begun = threading.Event()
-        class Begun(event.Listener):
-            def on_start(self, _): begun.set()
-            def on_end(self, _): pass
-        event.register("numba:compile", Begun())
-        thread = threading.Thread(target=check)
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+FORK = """
+    import warnings
+    warnings.simplefilter("ignore")  # of Python, about forks beside threads
+    inside, thread = threading.Event(), None
+
+    def fork():
+        '''While `thread` is inside. The child compiles a kernel of its own; how it ends.'''
         thread.start()
-        assert begun.wait(60)
+        assert inside.wait(60)
         child = os.fork()
         if child == 0:
             check(extra=7)
@@ -248,10 +241,41 @@ def test_a_fork_while_a_kernel_is_compiled(tmp_path):
                 os.kill(child, 9)
             time.sleep(0.01)
         thread.join()
-        print(done[1])
-        """,
-    )
-    assert told == "0"
+        return done[1]
+"""
+
+
+@needs_numba
+@needs_fork
+def test_a_fork_while_a_kernel_is_compiled(tmp_path):
+    """The child waits for no lock that a thread of its parent has taken with it."""
+    program = """
+        from numba.core import event
+        class Begun(event.Listener):
+            def on_start(self, _): inside.set()
+            def on_end(self, _): pass
+        event.register("numba:compile", Begun())
+        thread = threading.Thread(target=check)
+        print(fork())
+        """
+    assert run(tmp_path, textwrap.dedent(FORK) + textwrap.dedent(program)) == "0"
+
+
+@needs_numba
+@needs_fork
+def test_a_fork_while_a_thread_is_in_llvm(tmp_path):
+    """As one is that tidies up what has been compiled, behind the compiler's lock."""
+    program = """
+        from llvmlite import binding
+        def stay():
+            if threading.current_thread() is thread:
+                inside.set()
+                time.sleep(1)
+        binding.ffi.register_lock_callback(stay, lambda: None)
+        thread = threading.Thread(target=binding.get_host_cpu_name)
+        print(fork())
+        """
+    assert run(tmp_path, textwrap.dedent(FORK) + textwrap.dedent(program)) == "0"
 
 
 @needs_numba

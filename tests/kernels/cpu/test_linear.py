@@ -45,7 +45,7 @@ def test_views_whose_axes_are_not_in_order():
     _, cache = twin_function(linear_forward)(x, weight, normal((5,), 3))
     dy = normal((4, 2, 5), 4).swapaxes(0, 1)
     for got, want in zip(twin_function(linear_backward)(dy, cache), linear_backward.book(dy, cache), strict=True):
-        assert_near(got, want, "float64", 1e-12, "a gradient")
+        assert_near(got, want, "float64", "a gradient")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -66,7 +66,7 @@ def test_many_rows_keep_their_digits():
     dy = np.abs(normal((100_000, 3), 1))
     cache = (np.zeros((100_000, 2), np.float32), np.zeros((3, 2), np.float32), True)
     dbias = twin_function(linear_backward)(dy.astype(np.float32), cache)[2]
-    assert_near(dbias, dy.sum(axis=0), "float32", 5e-7, "dbias")
+    assert_near(dbias, dy.sum(axis=0), "float32", "dbias", terms=1)
 
 
 def test_what_it_does_not_take():

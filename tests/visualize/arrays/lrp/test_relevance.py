@@ -12,7 +12,7 @@ from mvnp.visualize.arrays.class_evidence import gradient_times_input_map
 from mvnp.visualize.arrays.lrp import linearised, relevance
 from support.figures import image
 from support.tiny import TINY, tiny
-from support.tolerance import DEEP, assert_close
+from support.tolerance import DEEP, assert_close, rounding
 
 VARIANTS = {
     "official": {},
@@ -34,7 +34,7 @@ def test_pixels_and_biases_add_up_to_the_logit(variant):
         logit = model(x)[0, target]
         assert_close(found.logit, logit)
         total = found.pixels.sum() + sum(found.biases.values())
-        assert abs(total - logit) < 1e-11 * sum(map(abs, (*found.biases.values(), found.pixels.sum())))
+        assert_close(total, logit, terms=DEEP, scale=sum(map(abs, (*found.biases.values(), found.pixels.sum()))))
         assert_close(found.error, abs(total - found.logit))
 
 
@@ -86,7 +86,7 @@ def test_relevance_is_by_path():
 def test_float32_conserves_to_its_rounding():
     found = relevance(tiny(), image().astype(np.float32), 0)
     size = np.abs(found.pixels).sum() + sum(map(abs, found.biases.values()))
-    assert found.error < 1e-5 * size
+    assert found.error <= rounding("float32", 16, size)
 
 
 def test_the_class_of_the_largest_logit_is_the_default():
@@ -106,7 +106,7 @@ def test_the_model_is_left_as_it_was():
 def test_on_cupy(strict_cupy):
     found = relevance(tiny(), from_numpy(image().astype(np.float32)), 0)
     assert type(found.pixels) is np.ndarray
-    assert found.error < 1e-4
+    assert found.error <= rounding("float32", DEEP, np.abs(found.pixels).sum())
 
 
 def test_a_layer_without_a_rule():

@@ -16,6 +16,7 @@ from support.browser import Browser, find_chromium
 from support.explorer import data_of
 from support.figures import image
 from support.tiny import tiny
+from support.tolerance import shown
 
 pytestmark = [
     pytest.mark.slow(reason="Chromium opens the page, and scripts run in it"),
@@ -117,7 +118,7 @@ def test_every_map_tells_what_the_arrays_say(page, browser, index, others):
                     links[t] *= not others
                     best = abs(links).argmax()
                     place = tuple(windows.positions[window, best].tolist())
-                    expected.append((*place, pytest.approx(links[best], rel=6e-3)) if links[best] else None)
+                    expected.append((*place, shown(links[best], digits=3)) if links[best] else None)
             said = [re.search(r": most is (?:taken from|given to) (.+)", text) for text in labels(browser)]
             found = [re.fullmatch(r"row (\d+), column (\d+) \((.+)\)|no other token", match[1]) for match in said if match]
             assert [match[1] and (int(match[1]), int(match[2]), number(match[3])) for match in found] == expected
@@ -130,7 +131,7 @@ def test_quantities_are_told_as_the_arrays_say(page, browser):
     norm, step = (unpack(quantity["values"][0])[0, window, t] for quantity in block["tokens"])
     itself = unpack(block["views"][0]["rows"][0])[0, window, t, t]
     told = re.search(r"and takes (\S+) from itself; ‖h‖ (\S+), mean Δ (\S+)\.$", readout(browser))
-    assert [number(part) for part in told.groups()] == [pytest.approx(value, rel=6e-3) for value in (itself, norm, step)]
+    assert [number(part) for part in told.groups()] == [shown(value, digits=3) for value in (itself, norm, step)]
 
 
 def test_by_keyboard_alone(browser):
@@ -284,7 +285,7 @@ def test_two_models_share_their_scales(both):
         view = data_of(both)["blocks"][SCAN]["views"][0]
         browser.click("#map", **on_map(3, 2))
         window, t = list(blocks_of(internals(tiny(), image())).values())[SCAN].windows.find(3, 2)
-        most = [pytest.approx(unpack(rows)[0, window, t, :t].max(), rel=6e-3) for rows in view["rows"]]
+        most = [shown(unpack(rows)[0, window, t, :t].max(), digits=3) for rows in view["rows"]]
         first = labels(browser)[:2]
         told = [number(label.partition("(")[2].rstrip(")")) for label in first]
         assert told == most
