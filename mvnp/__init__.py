@@ -21,6 +21,8 @@ from .models.edifice import (
 )
 from .models.mambavision import MambaVision
 from .models.variants import list_models
+from .models.vim import Vim
+from .models.vmamba import VMamba
 from .named import Answer, classify, create_model
 from .version import __version__ as __version__
 
@@ -49,6 +51,8 @@ __all__ = [
     "MambaVision",
     "Param",
     "Tape",
+    "VMamba",
+    "Vim",
     "backend_name",
     "base_config",
     "build",

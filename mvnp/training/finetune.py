@@ -22,7 +22,8 @@ from ..checkpoint import Pretrained, read_pretrained, save_pretrained
 from ..data import load_parts
 from ..errors import InputError, TrainingError
 from ..models.backbone import Backbone
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
+from ..models.variants import FAMILIES
 from .config import TrainingConfig
 from .describe import describe
 from .distributed import Ranks
@@ -128,13 +129,14 @@ def _side(size: Any, weights: str | None) -> int | list[int]:
     return [int(side) for side in size] if isinstance(size, tuple | list) else int(size)
 
 
-def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:
-    model = MambaVision(**checkpoint.about["model"], allocate=False)
+def _model_of_run(checkpoint: Checkpoint) -> tuple[Classifier, dict[str, Any]]:
+    family = FAMILIES[checkpoint.about.get("class", "MambaVision")]
+    model = family(**checkpoint.about["model"], allocate=False)
     model.load_state_dict(checkpoint.part("model."))
     return model, checkpoint.about
 
 
-def _write_best(path: Path, model: MambaVision, about: dict[str, Any]) -> None:
+def _write_best(path: Path, model: Classifier, about: dict[str, Any]) -> None:
     for key, param in model.named_state():
         if not np.isfinite(to_numpy(param.data)).all():
             raise TrainingError(f"{key} holds values that are not finite")
