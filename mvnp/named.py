@@ -57,7 +57,7 @@ def create_model(name: str, *, pretrained: bool = False, **options: Unpack[Model
     if pretrained:
         raise InputError(f"{name} is a model to be trained, and has no released weights; leave pretrained out")
     preset = PRESETS[name]
-    check_options(preset.family, [option for option in options if option != "allocate"], f" of {name}")
+    check_options(preset.family, options, f" of {name}")
     return preset.make(channels=3, classes=1000, **options)
 
 

@@ -166,7 +166,7 @@ def create_model(name: str, **overrides: Any) -> Any:
     """
     check_choice("model", name, VARIANTS)
     variant = VARIANTS[name]
-    check_options(variant.family, [o for o in overrides if o != "allocate"], f" of {name}")
+    check_options(variant.family, overrides, f" of {name}")
     return FAMILIES[variant.family](**{**variant.arguments(), **overrides})
 
 
@@ -186,7 +186,7 @@ def check_options(family: str, options: Iterable[str], whose: str = "") -> None:
     has; `whose` stands behind its name in the message."""
     known = options_of(family)
     for option in options:
-        if option not in known:
+        if option not in known and option != "allocate":
             hint = f" ({ELSEWHERE[option]})" if option in ELSEWHERE else nearest(option, known)
             raise InputError(
                 f"unknown option {option!r}{whose}{hint}; options are {', '.join(known)}"

@@ -25,7 +25,7 @@ SHORT = {
 def test_a_run_and_what_it_leaves(tmp_path):
     result = train(TrainingConfig(**SHORT), tmp_path / "run", quiet=True)
     about = read_checkpoint(result.checkpoint).about
-    assert (about["family"], about["model"]["img_size"], about["model"]["in_chans"]) == ("Vim", 16, 1)
+    assert (about["class"], about["model"]["img_size"], about["model"]["in_chans"]) == ("Vim", 16, 1)
     model = load_pretrained(result.best)
     assert (type(model), model.num_classes, model.image_size) == (Vim, 2, (16, 16))
     tuned = finetune(
@@ -78,7 +78,7 @@ def test_a_run_of_vmamba(tmp_path):
     settings = {**SHORT, "family": "VMamba", "model": model}
     result = train(TrainingConfig(**settings), tmp_path / "run", quiet=True)
     about = read_checkpoint(result.checkpoint).about
-    assert (about["family"], about["model"]["version"], about["model"]["in_chans"]) == ("VMamba", "v2", 1)
+    assert (about["class"], about["model"]["version"], about["model"]["in_chans"]) == ("VMamba", "v2", 1)
     best = load_pretrained(result.best)
     assert (type(best), best.num_classes, best.image_size, best.channels) == (VMamba, 2, None, (8, 8))
     tuned = finetune(

@@ -29,7 +29,7 @@ def test_numbers(shape, seed):
 
 @pytest.mark.parametrize("shape", [(1568, 320), (130, 640), (65, 33)], ids=str)
 def test_rows_of_several_blocks(shape):
-    check_twins(*PAIR, inputs(shape), units=64)
+    check_twins(*PAIR, inputs(shape))
 
 
 def test_layouts():
