@@ -16,8 +16,8 @@ USAGE = "mvnp models [PATTERN ...] [options]"
 
 DESCRIPTION = """\
 List the models: the released variants of MambaVision, Vim and VMamba, and
-small ones for training from scratch. `mvnp train --model NAME` takes any of them, and in
-Python mvnp.create_model(NAME) the released ones."""
+small ones for training from scratch. `mvnp train --model NAME` takes any of
+them, and so does mvnp.create_model(NAME) in Python."""
 
 EXAMPLES = """\
 examples:

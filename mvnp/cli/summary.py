@@ -49,7 +49,6 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--size", type=image_size, metavar="S", help="of the pictures: a side, or HxW (default: the model's)")
     parser.add_argument("--batch", type=whole(1), default=1, metavar="N", help="pictures, for the memory (default: 1)")
     parser.add_argument("--num-classes", type=whole(0), metavar="N", help="of the head; 0: none (default: the model's)")
-    parser.add_argument("--channels", type=whole(1), metavar="N", help="of the pictures (default: the model's)")
     parser.add_argument("--json", action="store_true", help="one JSON object, instead of a table")
     add_weights_options(parser, required=False)
 
@@ -73,13 +72,11 @@ def _chosen(arguments: argparse.Namespace) -> tuple[str, Classifier, int | tuple
     if arguments.weights is not None:
         if arguments.model is not None:
             raise InputError(f"give a model ({arguments.model}) or --weights, and not both")
-        if arguments.channels is not None:
-            raise InputError("--channels goes with MODEL: the weights have a number of channels")
         classes = {} if arguments.num_classes is None else {"num_classes": arguments.num_classes}
         pretrained = open_model(arguments, **classes)
         size = (pretrained.images or {}).get("size", 224)
         return pretrained.variant or arguments.weights, pretrained.model, size
-    more = {"variant": "--variant", "ema": "--ema", "entry": "--entry", "no_strict": "--no-strict", "in_chans": "--channels"}
+    more = {"variant": "--variant", "ema": "--ema", "entry": "--entry", "no_strict": "--no-strict"}
     more |= {"num_heads": "--heads", "window_size": "--windows"}
     if given := [option for name, option in more.items() if getattr(arguments, name)]:
         raise InputError(f"{given[0]} says more about --weights, and none are given")
@@ -87,7 +84,7 @@ def _chosen(arguments: argparse.Namespace) -> tuple[str, Classifier, int | tuple
     preset = find_preset(name)
     # The presets as `mvnp models` counts them and the demo trains them.
     data = {"in_chans": 1, "num_classes": 10} if name in PRESETS else {"in_chans": 3, "num_classes": 1000}
-    asked = {"in_chans": arguments.channels, "num_classes": arguments.num_classes}
+    asked = {"in_chans": arguments.in_chans, "num_classes": arguments.num_classes}
     data |= {option: value for option, value in asked.items() if value is not None}
     return name, preset.make(data["in_chans"], data["num_classes"], allocate=False), preset.image_size
 

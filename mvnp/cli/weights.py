@@ -36,7 +36,7 @@ def add_weights_options(parser: Parser, required: bool = True) -> None:
     group.add_argument("--entry", metavar="NAME", help="where the weights stand in the file, if there are several in it")
     text = "draw what the weights lack, and pass over what the model has no place for"
     group.add_argument("--no-strict", action="store_true", help=text)
-    text = "image channels, where the weights are of another number: the first convolution is adapted"
+    text = "image channels; where the weights are of another number, the first convolution is adapted"
     group.add_argument("--channels", dest="in_chans", type=whole(1), metavar="N", help=text)
     for option, name, what in (("--heads", "num_heads", "attention heads"), ("--windows", "window_size", "window sizes")):
         text = f"{what} of the four levels, for weights of no released variant that do not tell"

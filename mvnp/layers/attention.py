@@ -2,14 +2,14 @@
 
     x, y (B, L, C)    q, k, v (B, h, L, d), h heads of d = C/h channels    weights a (B, h, L, L)
 
-    forward     s = q kᵀ / √d        a = softmax(s)        o = a v                        (1)
-                q, k, v = heads of x W_qkvᵀ + b            y = concat(o) W_projᵀ + b      (2)
-    backward    dv = aᵀ do           da = do vᵀ                                           (3)
+    forward     s = q kᵀ / √d        a = softmax(s)        o = a v        (1)
+    backward    dv = aᵀ do           da = do vᵀ                           (2)
                 ds = a (da − Σ_j da_j a_j)                 (softmax.py, eq. 2)
-                dq = ds k / √d       dk = dsᵀ q / √d                                      (4)
+                dq = ds k / √d       dk = dsᵀ q / √d                      (3)
 
-Around the functions here, models/attention.py has the projections of (2). Attention dropout
-multiplies a by a mask m in o = (m a) v. A padded key can be masked: its score is −∞, its weight 0.
+Around the functions here, models/attention.py has the projections: q, k, v = heads of x W_qkvᵀ + b
+and y = concat(o) W_projᵀ + b. Attention dropout multiplies a by a mask m in o = (m a) v. A padded
+key can be masked: its score is −∞, its weight 0.
 
 Vaswani et al.: Attention Is All You Need, arXiv:1706.03762, eq. 1."""
 
@@ -53,7 +53,7 @@ def attention_forward(q: Array, k: Array, v: Array, mask: Array | None = None,
 
 @twin
 def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
-    """dq, dk, dv of (3) and (4). A masked key has weight 0 and so no gradient."""
+    """dq, dk, dv of (2) and (3). A masked key has weight 0 and so no gradient."""
     q, k, v, a, dropout = cache
     check_array("attention", "do", do, q.shape, q)
     dv = transposed(a if dropout is None else dropout * a) @ do

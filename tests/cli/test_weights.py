@@ -87,11 +87,11 @@ def test_backbone(call, tmp_path):
     status, _, err = call("features", "a.png", "--weights", "b.pth", "--out", "f.npz", "--quiet")
     assert status == 0, err
     with np.load("f.npz") as features:
-        assert sorted(features) == ["files", "stage2", "stage4"]
-        assert features["stage2"].shape == (1, 8, 4, 4)
+        assert sorted(features) == ["files", "stage1", "stage3"]
+        assert features["stage1"].shape == (1, 8, 4, 4)
     assert_refused(
         call("features", "a.png", "--weights", "b.pth", "--out", "g.npz", "--only", "pooled"),
-        "the weights are of a Backbone that gives stage2, stage4, and no pooled",
+        "the weights are of a Backbone that gives stage1, stage3, and no pooled",
     )
     for command in (("classify", "a.png"), ("validate", "."), ("summary",)):
         assert_refused(call(*command, "--weights", "b.pth"), "b.pth is of a Backbone, which gives maps and no classes")

@@ -140,7 +140,7 @@ def test_a_forked_child_makes_its_own_threads():
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, "two"])
 def test_wrong_number(number):
-    with pytest.raises(InputError, match=r"use_threads: .* threads, expected an integer of at least 1"):
+    with pytest.raises(InputError, match=r"use_threads: .* threads, expected an integer from 1 to 1024"):
         use_threads(number)
 
 
@@ -152,7 +152,7 @@ def test_the_environment_says_how_many(monkeypatch):
         assert threads() == expected
     parallel._default_threads.cache_clear()
     monkeypatch.setenv("MVNP_THREADS", "many")
-    with pytest.raises(InputError, match="MVNP_THREADS is 'many', expected an integer of at least 1"):
+    with pytest.raises(InputError, match="MVNP_THREADS is 'many', expected an integer from 1 to 1024"):
         threads()
     monkeypatch.delenv("MVNP_THREADS")
     assert 1 <= threads() <= (os.cpu_count() or 1)

@@ -61,7 +61,7 @@ def attention_forward(
 
 
 def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
-    """dq, dk, dv of (3) and (4)."""
+    """dq, dk, dv of (2) and (3)."""
     q, k, v, a, dropout = cache
     (B, h, L, d), dtype = q.shape, q.dtype
     if not taken(do, q, a, *([] if dropout is None else [dropout])) or do.shape != q.shape:
@@ -72,12 +72,12 @@ def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, 
 
     def work(heads: Heads) -> None:
         a_some, m = np.ascontiguousarray(a[heads]), None if dropout is None else dropout[heads]
-        np.matmul(transposed(a_some if m is None else m * a_some), do[heads], out=dv[heads])  # (3)
+        np.matmul(transposed(a_some if m is None else m * a_some), do[heads], out=dv[heads])  # (2)
         ds = do[heads] @ transposed(v[heads])
         if m is not None:
             np.multiply(m, ds, out=ds)
         _softmax_gradient(ds.reshape(-1, L, L), a_some.reshape(-1, L, L), scale)
-        np.matmul(ds, k[heads], out=dq[heads])  # (4)
+        np.matmul(ds, k[heads], out=dq[heads])  # (3)
         np.matmul(transposed(ds), q[heads], out=dk[heads])
 
     _over_heads(work, q)

@@ -23,8 +23,8 @@ def gelu_forward(x: Array) -> tuple[Array, Array]:
     return NotImplemented if y is NotImplemented else (y, x)
 
 
-def gelu_backward(dy: Array, cache: Array) -> Array:
-    return each_number(_backward, dy, cache, cost=COST)
+def gelu_backward(dy: Array, x: Array) -> Array:
+    return each_number(_backward, dy, x, cost=COST)
 
 
 def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
@@ -32,8 +32,8 @@ def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
     return NotImplemented if y is NotImplemented else (y, x)
 
 
-def gelu_tanh_backward(dy: Array, cache: Array) -> Array:
-    return each_number(_tanh_backward, dy, cache, cost=COST)
+def gelu_tanh_backward(dy: Array, x: Array) -> Array:
+    return each_number(_tanh_backward, dy, x, cost=COST)
 
 
 @kernel

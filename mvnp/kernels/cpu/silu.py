@@ -17,8 +17,8 @@ def silu_forward(x: Array) -> tuple[Array, Array]:
     return NotImplemented if y is NotImplemented else (y, x)
 
 
-def silu_backward(dy: Array, cache: Array) -> Array:
-    return each_number(_backward, dy, cache, cost=COST)
+def silu_backward(dy: Array, x: Array) -> Array:
+    return each_number(_backward, dy, x, cost=COST)
 
 
 @kernel

@@ -17,8 +17,8 @@ def softplus_forward(x: Array) -> tuple[Array, Array]:
     return NotImplemented if y is NotImplemented else (y, y)
 
 
-def softplus_backward(dy: Array, cache: Array) -> Array:
-    return each_number(_backward, dy, cache, cost=COST)
+def softplus_backward(dy: Array, y: Array) -> Array:
+    return each_number(_backward, dy, y, cost=COST)
 
 
 @kernel

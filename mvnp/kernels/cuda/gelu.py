@@ -14,9 +14,9 @@ def gelu_forward(x: Array) -> tuple[Array, Array]:
     return KERNELS.map("gelu_forward", x), x
 
 
-def gelu_backward(dy: Array, cache: Array) -> Array:
-    check_array("GELU", "dy", dy, cache.shape, cache)
-    return KERNELS.map("gelu_backward", dy, cache)
+def gelu_backward(dy: Array, x: Array) -> Array:
+    check_array("GELU", "dy", dy, x.shape, x)
+    return KERNELS.map("gelu_backward", dy, x)
 
 
 def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
@@ -24,6 +24,6 @@ def gelu_tanh_forward(x: Array) -> tuple[Array, Array]:
     return KERNELS.map("gelu_tanh_forward", x), x
 
 
-def gelu_tanh_backward(dy: Array, cache: Array) -> Array:
-    check_array("GELU", "dy", dy, cache.shape, cache)
-    return KERNELS.map("gelu_tanh_backward", dy, cache)
+def gelu_tanh_backward(dy: Array, x: Array) -> Array:
+    check_array("GELU", "dy", dy, x.shape, x)
+    return KERNELS.map("gelu_tanh_backward", dy, x)

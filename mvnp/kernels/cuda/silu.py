@@ -14,6 +14,6 @@ def silu_forward(x: Array) -> tuple[Array, Array]:
     return KERNELS.map("silu_forward", x), x
 
 
-def silu_backward(dy: Array, cache: Array) -> Array:
-    check_array("SiLU", "dy", dy, cache.shape, cache)
-    return KERNELS.map("silu_backward", dy, cache)
+def silu_backward(dy: Array, x: Array) -> Array:
+    check_array("SiLU", "dy", dy, x.shape, x)
+    return KERNELS.map("silu_backward", dy, x)

@@ -18,9 +18,9 @@ def softmax_forward(x: Array) -> tuple[Array, Array]:
     return y, y
 
 
-def softmax_backward(dy: Array, cache: Array) -> Array:
-    check_array("Softmax", "dy", dy, cache.shape, cache)
-    y = contiguous(cache)
+def softmax_backward(dy: Array, y: Array) -> Array:
+    check_array("Softmax", "dy", dy, y.shape, y)
+    y = contiguous(y)
     dx = array_module(y).empty_like(y)
     _launch("softmax_backward", contiguous(dy, y.dtype), y, dx)
     return dx
