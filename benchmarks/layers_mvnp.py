@@ -25,13 +25,17 @@ from mvnp.layers.checkpointed_scan import checkpointed_scan_backward, checkpoint
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from mvnp.layers.cross_scan import cross_merge, cross_scan
+from mvnp.layers.depthwise_conv2d import depthwise_conv2d_backward, depthwise_conv2d_forward
 from mvnp.layers.dropout import dropout_backward, dropout_forward
+from mvnp.layers.gate import gate_backward, gate_forward
 from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
 from mvnp.layers.layer_scale import layer_scale_backward, layer_scale_forward
 from mvnp.layers.layernorm import layernorm_backward, layernorm_forward
 from mvnp.layers.linear import linear_backward, linear_forward
 from mvnp.layers.pool import pool_backward, pool_forward
 from mvnp.layers.relu import relu_backward, relu_forward
+from mvnp.layers.rmsnorm import rmsnorm_backward, rmsnorm_forward
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
 from mvnp.layers.silu import silu_backward, silu_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
@@ -93,6 +97,12 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "layernorm", (L, C):
             x, weight, bias = random(batch, L, C), random(C), random(C)
             return lambda: layernorm_forward(x, weight, bias), layernorm_backward
+        case "rmsnorm", (L, C):
+            x, weight = random(batch, L, C), random(C)
+            return lambda: rmsnorm_forward(x, weight), rmsnorm_backward
+        case "gate", (L, C):
+            x, z = random(batch, L, C), random(batch, L, C)
+            return lambda: gate_forward(x, z), gate_backward
         case "linear", (L, inputs, outputs):
             x, weight, bias = random(batch, L, inputs), random(outputs, inputs), random(outputs)
             return lambda: linear_forward(x, weight, bias), linear_backward
@@ -108,6 +118,15 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "drop_path", (L, C):
             x, mask = random(batch, L, C), np.full((batch, 1, 1), 1.25, np.float32)
             return lambda: dropout_forward(x, mask), dropout_backward
+        case "depthwise_conv2d", (side, D):
+            x, weight = random(batch, side, side, D), random(D, 1, 3, 3)
+            return lambda: depthwise_conv2d_forward(x, weight), depthwise_conv2d_backward
+        case "cross_scan", (side, C):
+            x = random(batch, side, side, C)
+            return lambda: (cross_scan(x), None), lambda ds, _: cross_merge(ds, side, side)
+        case "cross_merge", (side, C):
+            y = random(4, batch, side * side, C)
+            return lambda: (cross_merge(y, side, side), None), lambda dx, _: cross_scan(dx)
         case "window_partition", (side, P, C):
             x = random(batch, side, side, C)
             return lambda: (window_partition(x, P), None), lambda dy, _: window_reverse(dy, P, side, side)

@@ -29,6 +29,18 @@ def leaf(*shape: int) -> Tensor:
     return torch.randn(*shape, requires_grad=True)
 
 
+def _cross_scan(x: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to (B, 4, C, L)."""
+    rows, columns = x.flatten(2), x.transpose(2, 3).flatten(2)
+    return torch.stack([rows, columns, rows.flip(-1), columns.flip(-1)], dim=1)
+
+
+def _cross_merge(y: torch.Tensor, side: int) -> torch.Tensor:
+    """(B, 4, C, side²) to (B, C, side, side)."""
+    rows, columns = (y[:, k] + y[:, k + 2].flip(-1) for k in (0, 1))
+    return rows.unflatten(2, (side, side)) + columns.unflatten(2, (side, side)).transpose(2, 3)
+
+
 def build(kind: str, arguments: tuple[Any, ...], batch: int = BATCH) -> Built:
     """A row's forward and leaves, in PyTorch's own order of memory: maps are (B, C, H, W)."""
     if kind in ONE_INPUT:
@@ -47,6 +59,12 @@ def build(kind: str, arguments: tuple[Any, ...], batch: int = BATCH) -> Built:
         case "layernorm", (L, C):
             x, weight, bias = leaf(batch, L, C), leaf(C), leaf(C)
             return lambda: F.layer_norm(x, (C,), weight, bias), [x, weight, bias]
+        case "rmsnorm", (L, C):
+            x, weight = leaf(batch, L, C), leaf(C)
+            return lambda: F.rms_norm(x, (C,), weight, 1e-5), [x, weight]
+        case "gate", (L, C):
+            x, z = leaf(batch, L, C), leaf(batch, L, C)
+            return lambda: x * F.silu(z), [x, z]
         case "linear", (L, inputs, outputs):
             x, weight, bias = leaf(batch, L, inputs), leaf(outputs, inputs), leaf(outputs)
             return lambda: F.linear(x, weight, bias), [x, weight, bias]
@@ -63,6 +81,15 @@ def build(kind: str, arguments: tuple[Any, ...], batch: int = BATCH) -> Built:
         case "drop_path", (L, C):
             x, mask = leaf(batch, L, C), torch.full((batch, 1, 1), 1.25)
             return lambda: x * mask, [x]
+        case "depthwise_conv2d", (side, D):
+            x, weight = leaf(batch, D, side, side), leaf(D, 1, 3, 3)
+            return lambda: F.conv2d(x, weight, padding=1, groups=D), [x, weight]
+        case "cross_scan", (side, C):
+            x = leaf(batch, C, side, side)
+            return lambda: _cross_scan(x), [x]
+        case "cross_merge", (side, C):
+            y = leaf(batch, 4, C, side * side)
+            return lambda: _cross_merge(y, side), [y]
         case "window_partition", (side, P, C):
             x = leaf(batch, C, side, side)
             return lambda: partition(x, P), [x]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from .models.mambavision import MambaVision
     from .models.variants import list_models
+    from .models.vim import Vim
+    from .models.vmamba import VMamba
     from .named import Answer, classify, create_model
 
 # Where each public name comes from. All are imported when they are first asked for: `mvnp --help` needs none of them, and
@@ -38,6 +40,8 @@ _HOMES = {
     "models.edifice": "base_config build build_backbone feature_size input_shape output_size small_config tiny_config",
     "models.mambavision": "MambaVision",
     "models.variants": "list_models",
+    "models.vim": "Vim",
+    "models.vmamba": "VMamba",
     "named": "Answer classify create_model",
 }
 
@@ -66,6 +70,8 @@ __all__ = [
     "MambaVision",
     "Param",
     "Tape",
+    "VMamba",
+    "Vim",
     "backend_name",
     "base_config",
     "build",

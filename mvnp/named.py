@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, overload
 
 from .checkpoint import load_pretrained
 from .errors import InputError, check_choice
-from .models.mambavision import MambaVision
+from .models.classifier import Classifier
 from .models.options import ModelOptions
 from .models.variants import VARIANTS, check_options
 from .models.variants import create_model as create_variant
@@ -33,11 +33,11 @@ class Answer(NamedTuple):
     probability: float
 
 
-def create_model(name: str, *, pretrained: bool = False, **options: Unpack[ModelOptions]) -> MambaVision:
-    """A model by its name: a released variant (`list_models` has them) or a preset for training ("demo").
+def create_model(name: str, *, pretrained: bool = False, **options: Unpack[ModelOptions]) -> Any:
+    """A model by its name: a released variant (`list_models` has them) or a preset for training ("demo", "vim_demo").
 
     pretrained    True: with the released weights, from the hub or its cache, as `load_pretrained(name, …)`; False: drawn anew
-    options       arguments of MambaVision in place of the variant's own: `num_classes`, `in_chans`, `drop_path_rate`, `seed`, …
+    options       arguments of its class in place of the variant's own: `num_classes`, `in_chans`, `drop_path_rate`, `seed`, …
 
     A variant knows how its pictures are prepared (`model.transform`). Raises InputError for an unknown name or argument, with
     the nearest known one.
@@ -56,23 +56,23 @@ def create_model(name: str, *, pretrained: bool = False, **options: Unpack[Model
         return model
     if pretrained:
         raise InputError(f"{name} is a model to be trained, and has no released weights; leave pretrained out")
-    check_options(name, options)
-    arguments: dict[str, Any] = {**PRESETS[name].model, **options}
-    return MambaVision(**arguments)
+    preset = PRESETS[name]
+    check_options(preset.family, options, f" of {name}")
+    return preset.make(channels=3, classes=1000, **options)
 
 
 @overload
-def classify(pictures: Picture, model: MambaVision, top: int = 5, batch_size: int = 16) -> list[Answer]: ...
+def classify(pictures: Picture, model: Classifier, top: int = 5, batch_size: int = 16) -> list[Answer]: ...
 
 
 @overload
 def classify(
-    pictures: list[Any] | tuple[Any, ...], model: MambaVision, top: int = 5, batch_size: int = 16
+    pictures: list[Any] | tuple[Any, ...], model: Classifier, top: int = 5, batch_size: int = 16
 ) -> list[list[Answer]]: ...
 
 
 def classify(
-    pictures: Picture | Iterable[Picture], model: MambaVision, top: int = 5, batch_size: int = 16
+    pictures: Picture | Iterable[Picture], model: Classifier, top: int = 5, batch_size: int = 16
 ) -> list[Answer] | list[list[Answer]]:
     """What a picture shows: its likeliest classes, most likely first, by name. Of several pictures, a list for each.
 

@@ -9,6 +9,56 @@ CACHE_IS_Y = "the cache of softplus is its y"
 CHUNKS = "how long the chunks are decides about time alone"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
+    "layers/depthwise_conv2d": {
+        (
+            "_taps",
+            "flip sign",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 - left), (0, 0))",
+            "pads = ((0, 0), (top, Kh - 1 + top), (left, Kw - 1 - left), (0, 0))",
+        ): LONGER,
+        (
+            "_taps",
+            "flip sign",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 - left), (0, 0))",
+            "pads = ((0, 0), (top, Kh + 1 - top), (left, Kw - 1 - left), (0, 0))",
+        ): LONGER,
+        (
+            "_taps",
+            "drop term",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 - left), (0, 0))",
+            "pads = ((0, 0), (top, Kh - 1), (left, Kw - 1 - left), (0, 0))",
+        ): LONGER,
+        (
+            "_taps",
+            "drop term",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 - left), (0, 0))",
+            "pads = ((0, 0), (top, Kh - top), (left, Kw - 1 - left), (0, 0))",
+        ): LONGER,
+        (
+            "_taps",
+            "flip sign",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 - left), (0, 0))",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 + left), (0, 0))",
+        ): LONGER,
+        (
+            "_taps",
+            "flip sign",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 - left), (0, 0))",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw + 1 - left), (0, 0))",
+        ): LONGER,
+        (
+            "_taps",
+            "drop term",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 - left), (0, 0))",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1), (0, 0))",
+        ): LONGER,
+        (
+            "_taps",
+            "drop term",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - 1 - left), (0, 0))",
+            "pads = ((0, 0), (top, Kh - 1 - top), (left, Kw - left), (0, 0))",
+        ): LONGER,
+    },
     "layers/conv1d": {
         (
             "conv1d_forward",

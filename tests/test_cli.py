@@ -165,7 +165,7 @@ def test_models(call):
     assert rows["mamba_vision_T"] == ["31,794,248", "4.57", "224x224", "82.3"]
     assert rows["mamba_vision_L3_512_21k"] == ["739,570,472", "511.53", "512x512", "88.1"]
     for name, preset in PRESETS.items():
-        model = mvnp.MambaVision(**preset.model, in_chans=1, num_classes=10)
+        model = preset.make(channels=1, classes=10)
         assert rows[name][0] == f"{model.parameter_count:,}"
 
 

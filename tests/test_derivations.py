@@ -153,6 +153,25 @@ def test_layernorm_2_and_3():
     assert_derivative(loss, beta, dy)
 
 
+def test_rmsnorm_2_and_3():
+    x, gamma, dy = reals("x", C), reals("g", C), reals("dy", C)
+    r = 1 / sqrt(sum(value**2 for value in entries(x)) / C + positive("eps"))
+    x_hat = [value * r for value in entries(x)]
+    loss = sum(dy[c] * gamma[c] * x_hat[c] for c in range(C))
+    g = [gamma[c] * dy[c] for c in range(C)]
+    mean_gx = sum(a * b for a, b in zip(g, x_hat, strict=True)) / C
+    assert_derivative(loss, x, array([r * (g[c] - x_hat[c] * mean_gx) for c in range(C)]))
+    assert_derivative(loss, gamma, array([dy[c] * x_hat[c] for c in range(C)]))
+
+
+def test_gate_2_and_3():
+    x, z, dy = reals("x", 2), reals("z", 2), reals("dy", 2)
+    sigma = [1 / (1 + exp(-value)) for value in entries(z)]
+    loss = sum(dy[i] * x[i] * z[i] * sigma[i] for i in range(2))
+    assert_derivative(loss, x, array([dy[i] * z[i] * sigma[i] for i in range(2)]))
+    assert_derivative(loss, z, array([dy[i] * x[i] * sigma[i] * (1 + z[i] * (1 - sigma[i])) for i in range(2)]))
+
+
 def test_batchnorm_2_to_4():
     n, gamma, beta = 3, sp.Symbol("gamma"), sp.Symbol("beta")
     x, dy = reals("x", n), reals("dy", n)
@@ -167,9 +186,10 @@ def test_batchnorm_2_to_4():
     assert_derivative(loss, x, array([r * gamma * dy[i] for i in range(n)]))
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("K", [2, 3, 4])
-def test_conv1d_2_and_3(K):
-    L, p = 5, (K - 1) // 2
+def test_conv1d_2_and_3(K, causal):
+    L, p = 5, K - 1 if causal else (K - 1) // 2
     x, w, b, dy = reals("x", L), reals("w", K), sp.Symbol("b"), reals("dy", L)
 
     def at(values, t):

@@ -17,6 +17,7 @@ import mvnp.layers
 from mvnp import from_numpy, to_numpy
 from mvnp.core import Initializer, Layer
 from mvnp.kernels import dispatch
+from mvnp.layers.cross_scan import cross_merge, cross_scan
 from mvnp.layers.dropout import Dropout, draw_mask
 from mvnp.layers.linear import Linear
 from mvnp.layers.linear_recurrence import METHODS
@@ -151,14 +152,19 @@ CASES = {
     "batchnorm": [[normal(MAP, 1), *VECTORS], [normal(TOKENS, 1), *VECTORS, 1e-4]],
     "batchnorm_eval": [[normal(MAP, 1), *VECTORS, normal((4,), 4), 1 + normal((4,), 5) ** 2]],
     "conv1d": [
-        [normal(TOKENS, 1), normal((4, 1, K), 2), bias, silu]
+        [normal(TOKENS, 1), normal((4, 1, K), 2), bias, silu, causal]
+        for causal in (False, True)
         for K in (3, 4)
         for bias in (None, normal((4,), 3))
         for silu in (False, True)
     ],
     "conv2d": [CONV, [*CONV[:2], None, (2, 2), (1, 1)], [*CONV, (2, 1), (0, 1)]],
     "cross_entropy": [[normal((3, 5), 1), np.array([4, 0, 2]), 0.1], [normal((3, 5), 1), DISTRIBUTIONS]],
+    "depthwise_conv2d": [
+        [normal(MAP, 1), normal((4, 1, *kernel), 2), bias] for kernel in ((3, 3), (2, 4)) for bias in (None, normal((4,), 3))
+    ],
     "dropout": [[normal(TOKENS, 1), 2.0 * (normal((2, 1, 1), 2) > 0)]],
+    "gate": [[normal(TOKENS, 1), normal(TOKENS, 2)]],
     "gelu": [[normal(MAP, 1)]],
     "gelu_tanh": [[normal(MAP, 1)]],
     "layer_scale": [[normal(TOKENS, 1), VECTORS[0]]],
@@ -172,6 +178,7 @@ CASES = {
     "mesa": [[normal((3, 5), 1), normal((3, 5), 2)], [normal((3, 5), 1), normal((3, 5), 2), 2.0, 4.0]],
     "pool": [[normal(MAP, 1)]],
     "relu": [[normal(MAP, 1)]],
+    "rmsnorm": [[normal(TOKENS, 1), VECTORS[0]]],
     "checkpointed_scan": [SCAN, [*SCAN, normal((4,), 7)]],
     "selective_scan": [SCAN, [*SCAN, normal((4,), 7)]],
     "silu": [[normal(MAP, 1)]],
@@ -246,6 +253,15 @@ def test_windows(strict_cupy):
     np.testing.assert_array_equal(to_numpy(again), host)
     np.testing.assert_array_equal(to_numpy(tokens), window_partition(host, 4))
     assert to_numpy(real).sum() == 2 * 5 * 6
+
+
+def test_routes(strict_cupy):
+    host = normal((2, 5, 6, 3), 1)
+    s = cross_scan(from_numpy(host))
+    merged = cross_merge(s, 5, 6)
+    strict_cupy.assert_no_syncs("routes")
+    np.testing.assert_array_equal(to_numpy(s), cross_scan(host))
+    np.testing.assert_array_equal(to_numpy(merged), cross_merge(cross_scan(host), 5, 6))
 
 
 def test_states_of_the_scan(strict_cupy):

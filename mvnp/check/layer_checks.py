@@ -22,8 +22,11 @@ from ..layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_
 from ..layers.conv1d import conv1d_backward, conv1d_forward
 from ..layers.conv2d import conv2d_backward, conv2d_forward
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from ..layers.cross_scan import cross_merge, cross_scan
+from ..layers.depthwise_conv2d import depthwise_conv2d_backward, depthwise_conv2d_forward
 from ..layers.drop_path import drop_path_backward, drop_path_forward
 from ..layers.dropout import draw_mask, dropout_backward, dropout_forward
+from ..layers.gate import gate_backward, gate_forward
 from ..layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, gelu_tanh_forward
 from ..layers.layer_scale import layer_scale_backward, layer_scale_forward
 from ..layers.layernorm import layernorm_backward, layernorm_forward
@@ -32,6 +35,7 @@ from ..layers.linear_recurrence import METHODS, linear_recurrence_backward, line
 from ..layers.mesa import mesa_backward, mesa_forward
 from ..layers.pool import pool_backward, pool_forward
 from ..layers.relu import relu_backward, relu_forward
+from ..layers.rmsnorm import rmsnorm_backward, rmsnorm_forward
 from ..layers.selective_scan import selective_scan_backward, selective_scan_forward
 from ..layers.silu import silu_backward, silu_forward
 from ..layers.softmax import softmax_backward, softmax_forward
@@ -187,7 +191,13 @@ LAYER_CASES = [
         conv1d_backward,
         _draw(x=(2, 5, 3), weight=(3, 1, 3), bias=(3,)),
     ),
+    _pair("conv1d", "causal", partial(conv1d_forward, silu=True, causal=True), conv1d_backward,
+          _draw(x=(2, 5, 3), weight=(3, 1, 4), bias=(3,))),
     _pair("conv1d", "kernel 4, no bias", conv1d_forward, _without_bias(conv1d_backward), _draw(x=(2, 5, 3), weight=(3, 1, 4))),
+    _pair("depthwise_conv2d", "3x3", depthwise_conv2d_forward, depthwise_conv2d_backward,
+          _draw(x=(2, 4, 3, 2), weight=(2, 1, 3, 3), bias=(2,))),
+    _pair("depthwise_conv2d", "2x3, no bias", depthwise_conv2d_forward, _without_bias(depthwise_conv2d_backward),
+          _draw(x=(2, 3, 4, 2), weight=(2, 1, 2, 3))),
     _pair("winograd", "", winograd_forward, winograd_backward, _draw(x=(2, 5, 6, 2), weight=(3, 2, 3, 3), bias=(3,))),
     _pair("winograd", "no padding, no bias", partial(winograd_forward, padding=(0, 0)), _without_bias(winograd_backward),
           _draw(x=(1, 7, 3, 2), weight=(2, 2, 3, 3))),
@@ -196,10 +206,12 @@ LAYER_CASES = [
     _pair("batchnorm", "training", batchnorm_forward, batchnorm_backward, _NORM),
     _pair("batchnorm", "evaluation", _batchnorm_eval, batchnorm_eval_backward, _NORM),
     _pair("layernorm", "", layernorm_forward, layernorm_backward, _NORM),
+    _pair("rmsnorm", "", rmsnorm_forward, rmsnorm_backward, _draw(x=(2, 3, 4), weight=(4,))),
     _pair("relu", "", relu_forward, relu_backward, _off_zero(x=(4, 5))),
     _pair("gelu", "exact", gelu_forward, gelu_backward, _draw(x=(4, 5))),
     _pair("gelu", "tanh", gelu_tanh_forward, gelu_tanh_backward, _draw(x=(4, 5))),
     _pair("silu", "", silu_forward, silu_backward, _draw(x=(4, 5))),
+    _pair("gate", "", gate_forward, gate_backward, _draw(x=(2, 3, 4), z=(2, 3, 4))),
     # Softplus has |x| in its formula, but no kink: both sides of 0 are checked.
     _pair("softplus", "", softplus_forward, softplus_backward, _draw(x=(4, 5))),
     _pair("softmax", "", softmax_forward, softmax_backward, _draw(x=(2, 3, 4))),
@@ -209,6 +221,8 @@ LAYER_CASES = [
     _pair("window", "partition", lambda x: (window_partition(x, 2), None), lambda dy, _: window_reverse(dy, 2, 5, 3), _MAP),
     _pair("window", "reverse", lambda x: (window_reverse(x, 2, 5, 3), None), lambda dy, _: window_partition(dy, 2),
           _draw(tokens=(2 * 6, 4, 2))),
+    _pair("cross_scan", "scan", lambda x: (cross_scan(x), None), lambda ds, _: cross_merge(ds, 5, 3), _MAP),
+    _pair("cross_scan", "merge", lambda y: (cross_merge(y, 3, 2), None), lambda dx, _: cross_scan(dx), _draw(y=(4, 2, 6, 2))),
     *(_pair("linear_recurrence", method, partial(linear_recurrence_forward, method=method), linear_recurrence_backward,
             _recurrence_inputs()) for method in METHODS),
     _pair("selective_scan", "", selective_scan_forward, selective_scan_backward, _scan_inputs(bias=True)),

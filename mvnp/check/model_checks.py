@@ -21,7 +21,12 @@ from ..models.mambavision import MambaVision
 from ..models.mixer import MambaVisionMixer
 from ..models.mlp import Mlp
 from ..models.quirks import Quirks
+from ..models.ss2d import SS2D, Cascade
 from ..models.stages import Downsample, HybridLevel, PatchEmbed
+from ..models.vim import Vim
+from ..models.vim_mixer import DIRECTIONS, VimMixer
+from ..models.vmamba import VMamba
+from ..models.vss_stages import PatchMerging, VSSBlock
 from .gradcheck import Report, gradcheck_layer
 
 KINK_MARGIN = 1e-3  # what every ReLU's inputs keep from 0; a check moves them by less
@@ -101,6 +106,16 @@ def _model_case(what: str, training: bool = True, **options: Any) -> Row:
     return _case("model", what, partial(_model, **options), (3, 1, 40, 34), training=training, directions=1)
 
 
+def _vim(**options: Any) -> Vim:
+    """Overlapping patches, with pixels left over, and drop path."""
+    shape = {"img_size": (12, 10), "patch_size": 4, "stride": 3, "embed_dim": 4, "depth": 2, "in_chans": 1, "num_classes": 3}
+    return Vim(**{**shape, "d_state": 2, "drop_path_rate": 0.1, **options})
+
+
+def _vim_case(what: str, **options: Any) -> Row:
+    return _case("vim", what, partial(_vim, **options), (3, 1, 12, 10), directions=1)
+
+
 _ALL_OPTIONS: dict[str, Any] = {
     "quirks": "corrected",
     "head_norm": "layer",
@@ -108,6 +123,13 @@ _ALL_OPTIONS: dict[str, Any] = {
     "layer_scale": 0.5,
     "layer_scale_conv": 0.5,
 }
+
+
+def _vmamba(**options: Any) -> VMamba:
+    """Three images of 18x13, of which the stages see 5x4, 3x2 and 2x1 tokens."""
+    shape = {"dims": (8, 4, 6), "depths": (1, 1, 1), "in_chans": 1, "num_classes": 3, "drop_path_rate": 0.1, "mlp_ratio": 2.0}
+    return VMamba(**{**shape, **options})
+
 
 # layer, what is special about the case, check
 MODEL_CASES: list[Row] = [
@@ -127,7 +149,18 @@ MODEL_CASES: list[Row] = [
     _case("hybrid_level", "no padding", partial(_hybrid_level, False), (1, 3, 6, 8)),
     _case("hybrid_level", "padded", partial(_hybrid_level, False), (2, 4, 2, 8)),
     _case("hybrid_level", "padding masked", partial(_hybrid_level, True), (2, 4, 2, 8)),
+    _case("ss2d", "", partial(SS2D, 6, d_state=2), (2, 3, 2, 6)),
+    _case("ss2d", "gate, two directions", partial(SS2D, 6, gate="activated", routes=(0, 0, 2, 2)), (2, 3, 2, 6)),
+    _case("ss2d", "cascade", partial(Cascade, 6), (2, 3, 2, 6)),
+    _case("patch_merging", "padded", partial(PatchMerging, 3, 5), (2, 3, 5, 3)),
+    _case("vss_block", "drop path", lambda: VSSBlock(6, SS2D(6), Mlp(6, 9), 0.3), (4, 2, 3, 6)),
     _model_case("training"),
     _model_case("evaluation", training=False),
     _model_case("corrected, with every option", **_ALL_OPTIONS),
+    _case("vmamba", "v2", _vmamba, (3, 1, 18, 13), directions=1),
+    _case("vmamba", "v0", partial(_vmamba, version="v0", d_state=2), (3, 1, 18, 13), directions=1),
+    *(_case("vim_mixer", directions, partial(VimMixer, 4, 3, directions), (2, 5, 4)) for directions in DIRECTIONS),
+    _vim_case("as released"),
+    _vim_case("mean of tokens, layer norm, layer scale", class_token=None, norm="layer", layer_scale=0.5, halve=False),
+    _vim_case("blocks in pairs, two class tokens", class_token="double", directions="paired"),
 ]

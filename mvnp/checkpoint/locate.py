@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import InputError, check_path, nearest
 from ..models.variants import VARIANTS
 from .arrays import bounded_integer
-from .hub import REPOSITORIES, find_on_hub
+from .hub import FILES, RELEASE, RELEASED, REPOSITORIES, WEIGHTS, find_on_hub
 from .load import ENDINGS
 from .sharded import INDEXES
 
@@ -57,14 +57,17 @@ def locate(source: str | os.PathLike[str]) -> Located:
         return _beside(path, None)
     if text.lower().endswith(_ENDINGS):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), text)
+    if text in RELEASED:
+        raise InputError(f"{text} is in no repository of the hub: download {RELEASED[text]} from {RELEASE} and give that file")
     repository = REPOSITORIES.get(text, text)
     if not _REPOSITORY.fullmatch(repository):
         raise InputError(
             f"no file or folder {text!r}, and no variant of that name{nearest(text, VARIANTS)}; expected a file of weights"
             f" (.safetensors, .pth, .npz, …), a repository like 'nvidia/MambaVision-T-1K', or one of {', '.join(VARIANTS)}"
         )
-    variant = next((name for name, known in REPOSITORIES.items() if known == repository), None)
-    return _beside(find_on_hub(repository), variant)
+    of_repository = (name for name, known in REPOSITORIES.items() if known == repository)
+    variant = text if text in REPOSITORIES else next(of_repository, None)
+    return _beside(find_on_hub(repository, FILES.get(variant or "", WEIGHTS)), variant)
 
 
 def located_in(source: str | os.PathLike[str]) -> Path:

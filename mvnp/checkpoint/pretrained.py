@@ -1,4 +1,4 @@
-"""A model from a file of weights, or from the hub, in one call; and the way back.
+"""A model of any family from a file of weights, or from the hub, in one call; and the way back.
 
     model = load_pretrained("mambavision_tiny_1k.pth.tar")      # a file, of any kind that load_checkpoint reads
     model = load_pretrained("nvidia/MambaVision-T-1K")          # a repository on the Hugging Face hub
@@ -11,37 +11,34 @@ without memory, and takes over the arrays that were read.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from ..core import Initializer
-from ..errors import CheckpointError, InputError, check_dtype, nearest
-from ..layers.linear import Linear
+from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
-from ..models.mambavision import MambaVision
-from ..models.trunk import Trunk
-from ..models.variants import IMAGENET_MEAN, IMAGENET_STD, Variant
-from .families import FAMILIES, Family, family_of, variant_named
+from ..models.classifier import Classifier
+from ..models.variants import FAMILIES, IMAGENET_MEAN, IMAGENET_STD, VARIANTS, Variant, check_options, options_of
 from .first_convolution import adapted, adapted_images, told
 from .load import Weights, convert_floats, read_weights
 from .locate import Located, locate
-from .recognise import Shape, shapes_of
+from .readers import READERS, Reader, Shape, reader_of, shapes_of
+from .recognise import a_family, arguments_of, chosen_variant, described, variants_like
 from .sharded import shard_hint
 from .states import known_prefixes, shown
 from .write import write_weights
 
 KIND = "pretrained"  # of a file that save_pretrained writes
 
-_HEAD = ("num_classes", "head_norm")  # arguments that a backbone does not have
-_OUTPUTS = ("out_indices", "out_norm")  # and those that only it has
+_OF_BACKBONES = ("family", "out_indices", "out_norm")  # arguments that only a Backbone has
+_WIDTHS, _DEPTHS = ("dim", "embed_dim", "dims"), ("depth", "depths")
 _STEP = "num_batches_tracked"  # a buffer that old files and other libraries leave out; nothing but training reads it
 
 _log = logging.getLogger("mvnp")
@@ -51,14 +48,14 @@ _log = logging.getLogger("mvnp")
 class Pretrained:
     """A model with its weights, and what is known of it.
 
-    model      a MambaVision; of a file that was saved of a Backbone, a Backbone
+    model      a MambaVision, Vim or VMamba; of a file that was saved of a Backbone, a Backbone
     variant    its name among the released ones; None: it is none of them
     classes    names of the classes, in the order of the logits; None: the file has none
     images     arguments of `mvnp.data.images.ImageTransform`: how images were prepared; None: not known
     notes      what was done with the weights on the way, a line each: keys passed over, a convolution adapted
     """
 
-    model: MambaVision
+    model: Any
     variant: str | None
     classes: tuple[str, ...] | None
     images: dict[str, Any] | None
@@ -73,7 +70,7 @@ def load_pretrained(
     entry: str | None = None,
     strict: bool = True,
     **overrides: Any,
-) -> MambaVision:
+) -> Any:
     """A model with the weights of `source`.
 
     source       a file of weights, of any kind that `load_checkpoint` reads; a folder with one, or with several and an index;
@@ -107,27 +104,27 @@ def read_pretrained(
 ) -> Pretrained:
     """Like `load_pretrained`, with all that is known of the model."""
     if variant is not None:
-        variant_named(variant)
+        check_choice("variant", variant, VARIANTS)
     _check_options(overrides)
     located = locate(source)
     path = located.path
     weights = read_weights(path, ema=ema, entry=entry)
     try:
-        family, weights = _recognised(weights, path, strict)
-        plan = _plan(family, weights, located, variant, overrides)
+        reader, weights = _recognised(weights, path, strict)
+        plan = _plan(reader, weights, located, variant, overrides)
         model, notes = _build(weights, plan, overrides, strict)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     kept = getattr(model, "num_classes", None) == plan.classes_in_file
     classes = plan.classes if kept else None
-    if isinstance(model, MambaVision):
+    if isinstance(model, Classifier):
         model.know(classes, _preparation(plan.images, model.in_chans))
-    return Pretrained(cast(MambaVision, model), plan.variant, classes, plan.images, (*weights.notes, *notes))
+    return Pretrained(model, plan.variant, classes, plan.images, (*weights.notes, *notes))
 
 
 def save_pretrained(
     path: str | os.PathLike[str],
-    model: Trunk,
+    model: Classifier | Backbone,
     *,
     variant: str | None = None,
     classes: Sequence[str] | None = None,
@@ -142,14 +139,14 @@ def save_pretrained(
     unknown variant, a model without a config, or another ending; OSError.
     """
     config = getattr(model, "config", None)
-    if not isinstance(model, Trunk) or not isinstance(config, dict):
+    if not isinstance(model, Classifier | Backbone) or not isinstance(config, dict):
         raise InputError(
-            f"save_pretrained: the model is a {type(model).__name__}, expected a MambaVision or a Backbone; the arrays of"
-            " another layer are saved by mvnp.checkpoint.save_arrays(path, layer.state_dict())"
+            f"save_pretrained: the model is a {type(model).__name__}, expected a MambaVision, a Vim, a VMamba"
+            " or a Backbone; the arrays of another layer are saved by mvnp.checkpoint.save_arrays(path, layer.state_dict())"
         )
     model.check_filled("save")
     if variant is not None:
-        variant_named(variant)
+        check_choice("variant", variant, VARIANTS)
     logits = getattr(model, "num_classes", 0)
     if classes is not None and (len(classes) != logits or not all(isinstance(name, str) for name in classes)):
         raise InputError(f"save_pretrained: {len(classes)} class names for a model with {logits} classes")
@@ -194,7 +191,7 @@ class _Noted:
 class _Plan:
     """What is to be built: arguments of the model, and what goes with them."""
 
-    family: Family
+    reader: Reader
     backbone: bool
     arguments: dict[str, Any]
     channels_in_file: int
@@ -204,48 +201,53 @@ class _Plan:
     images: dict[str, Any] | None
 
 
-def _recognised(weights: Weights, path: Path, strict: bool) -> tuple[Family, Weights]:
-    """The family of the weights, and the weights under its keys."""
-    family, arrays, notes = family_of(weights.arrays), weights.arrays, weights.notes
-    if family is None:
+def _recognised(weights: Weights, path: Path, strict: bool) -> tuple[Reader, Weights]:
+    """The reader of the weights' family, and the weights under its keys."""
+    reader, arrays, notes = reader_of(weights.arrays), weights.arrays, weights.notes
+    if reader is None:
         prefixes = known_prefixes(weights.arrays)
         if strict or len(prefixes) != 1:
             raise CheckpointError(_unknown(weights.arrays, prefixes, path))
         prefix = prefixes[0] + "."
         arrays = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
         notes = (*notes, f"took the {len(arrays)} arrays under {prefix!r}, and passed over {len(weights.arrays) - len(arrays)}")
-        family = family_of(arrays)
-        assert family is not None
-    return family, replace(weights, arrays=family.tidied(arrays), notes=notes)
+        reader = reader_of(arrays)
+        assert reader is not None
+    translated = arrays if reader.translate is None else reader.translate(arrays)
+    return reader, replace(weights, arrays=translated, notes=notes)
 
 
 def _unknown(arrays: Mapping[str, np.ndarray], prefixes: list[str], path: Path) -> str:
-    names = " or a ".join(family.name for family in FAMILIES)
     some = "; ".join(f"{shown(key)} {array.shape}" for key, array in list(arrays.items())[:4])
     if prefixes:
         listed = " or ".join(f"entry={prefix!r}" for prefix in prefixes[:4])
         return (
-            f"is more than a state dict of a {names}: there is one under {' and under '.join(map(repr, prefixes[:4]))}, and"
+            f"is more than a state dict of {a_family()}: there is one under {' and under '.join(map(repr, prefixes[:4]))}, and"
             f" other arrays beside it. Take it with {listed} (--entry on the command line)"
         )
     lacking = "" if not any(key.startswith(("levels.", "patch_embed.")) for key in arrays) else " (its stem is missing)"
-    return f"is no state dict of a {names}{lacking}: it holds {len(arrays)} arrays, such as {some}{shard_hint(path)}"
+    return f"is no state dict of {a_family()}{lacking}: it holds {len(arrays)} arrays, such as {some}{shard_hint(path)}"
 
 
-def _plan(family: Family, weights: Weights, located: Located, variant: str | None, overrides: Mapping[str, Any]) -> _Plan:
+def _plan(reader: Reader, weights: Weights, located: Located, variant: str | None, overrides: Mapping[str, Any]) -> _Plan:
     shapes, noted = shapes_of(weights.arrays), _noted(weights.metadata)
-    outputs = [index for index in range(4) if f"outnorm{index}.weight" in shapes]
+    outputs = sorted(int(key[7:-7]) for key in shapes if re.fullmatch(r"outnorm[0-9]\.weight", key))
+    family = noted.config.get("family") if noted.model == Backbone.__name__ else noted.model
+    if family is not None and family != reader.family:
+        raise CheckpointError(f"has the arrays of a {reader.family}, but says of itself that it is of a {family}")
     if noted.model == Backbone.__name__ or (outputs and noted.model is None):
-        return _plan_of_backbone(family, shapes, noted, outputs, overrides)
-    seen = family.arguments_of(shapes)
+        check_options(reader.family, [name for name in overrides if name not in _OF_BACKBONES])
+        return _plan_of_backbone(reader, shapes, noted, outputs, overrides)
+    check_options(reader.family, overrides)
+    seen = arguments_of(shapes)
     asked = {name: value for name, value in overrides.items() if name != "in_chans"}
     # A config.json may lie there for another file: one that contradicts the arrays is passed over.
     config = {**noted.config}
-    if not _contradictions(family, located.config, seen):
+    if located.config.keys() <= set(options_of(reader.family)) and not _contradictions(located.config, seen):
         config = {**located.config, **config}
-    for name, value in _contradictions(family, {**config, **asked}, seen):
-        raise CheckpointError(f"{name} is to be {value!r}, but the arrays have {name} {seen[name]!r}: {family.described(seen)}")
-    released = _variant(family, seen, variant or noted.variant or located.variant, located, {**config, **asked})
+    for name, value in _contradictions({**config, **asked}, seen):
+        raise CheckpointError(f"{name} is to be {value!r}, but the arrays have {name} {seen[name]!r}: {described(seen)}")
+    released = _variant(seen, variant or noted.variant or located.variant, located, {**config, **asked})
     arguments = {
         **(released.arguments() if released else {}),
         **_traces(seen, released, config),
@@ -255,10 +257,10 @@ def _plan(family: Family, weights: Weights, located: Located, variant: str | Non
     arguments["num_classes"] = overrides.get("num_classes", seen["num_classes"])
     check_integer("load_pretrained", "num_classes", arguments["num_classes"], least=0)
     check_integer("load_pretrained", "in_chans", arguments["in_chans"], least=1)
-    missing = [name for name in family.untold if name not in arguments]
+    missing = [name for name in reader.unseen if name not in arguments]
     if missing:
         raise CheckpointError(
-            f"is of no released variant ({family.described(seen)}), and the shapes do not tell {' and '.join(missing)}:"
+            f"is of no released variant ({described(seen)}), and the shapes do not tell {' and '.join(missing)}:"
             f" give {', '.join(f'{name}=(…)' for name in missing)}, four numbers each"
         )
     images = noted.images or (_images_of(released) if released and seen["in_chans"] == 3 else None)
@@ -266,7 +268,7 @@ def _plan(family: Family, weights: Weights, located: Located, variant: str | Non
         images = adapted_images(images, arguments["in_chans"])
     classes = (noted.classes, located.classes)
     return _Plan(
-        family,
+        reader,
         backbone=False,
         arguments=arguments,
         channels_in_file=seen["in_chans"],
@@ -278,32 +280,20 @@ def _plan(family: Family, weights: Weights, located: Located, variant: str | Non
 
 
 def _plan_of_backbone(
-    family: Family, shapes: Mapping[str, Shape], noted: _Noted, outputs: list[int], overrides: Mapping[str, Any]
+    reader: Reader, shapes: Mapping[str, Shape], noted: _Noted, outputs: list[int], overrides: Mapping[str, Any]
 ) -> _Plan:
     """Of a file that was saved of a Backbone, or of a foreign one with norms of its outputs."""
     if noted.config:
         config = dict(noted.config)
-        stem = shapes.get(family.first_convolution, ())
-        # Enough to be sure that what is built is no larger than what is there; the rest shows when it is filled.
-        widest, arrays = max((max(shape, default=1) for shape in shapes.values()), default=1), len(shapes)
-        depths = config.get("depths")
-        for name, fits in (
-            ("dim", isinstance(config.get("dim"), int) and config["dim"] <= widest),
-            ("depths", isinstance(depths, list) and all(isinstance(n, int) and n <= arrays for n in depths)),
-            ("in_chans", len(stem) == 4 and config.get("in_chans") == stem[1]),
-        ):
-            if not fits:
-                raise CheckpointError(
-                    f"is damaged: its config has {name} {str(config.get(name))[:60]}, and its arrays have not"
-                )
+        _check_sizes(reader, shapes, config)
     else:
-        seen = family.arguments_of(shapes)
-        released = _variant(family, seen, None, Located(Path(), []), dict(overrides))
+        seen = arguments_of(shapes)
+        released = _variant(seen, None, Located(Path(), []), dict(overrides))
         config = {**(released.arguments() if released else {}), **_traces(seen, released, {})}
-        config = {name: value for name, value in config.items() if name not in _HEAD}
+        config = {name: value for name, value in config.items() if name not in FAMILIES[reader.family].HEAD_ARGUMENTS}
         kind = "batch" if f"outnorm{outputs[0]}.running_mean" in shapes else "layer"
-        config |= {"out_indices": outputs, "out_norm": kind}
-        missing = [name for name in family.untold if name not in {**config, **overrides}]
+        config |= {"family": reader.family, "out_indices": outputs, "out_norm": kind}
+        missing = [name for name in reader.unseen if name not in {**config, **overrides}]
         if missing:
             raise CheckpointError(f"the shapes do not tell {' and '.join(missing)}: give them, four numbers each")
     arguments = {**config, **overrides}
@@ -311,32 +301,49 @@ def _plan_of_backbone(
     images = noted.images
     if images is not None and arguments["in_chans"] != config["in_chans"]:
         images = adapted_images(images, arguments["in_chans"])
-    return _Plan(family, True, arguments, config["in_chans"], 0, noted.variant, None, images)
+    return _Plan(reader, True, arguments, config["in_chans"], 0, noted.variant, None, images)
 
 
-def _variant(
-    family: Family, seen: Mapping[str, Any], named: str | None, located: Located, known: Mapping[str, Any]
-) -> Variant | None:
-    candidates = family.variants_like(seen)
+def _check_sizes(reader: Reader, shapes: Mapping[str, Shape], config: Mapping[str, Any]) -> None:
+    """Enough to be sure that what is built is no larger than what is there; the rest shows when it is filled."""
+    stem, known = shapes.get(reader.first, ()), options_of(reader.family)
+    widest = max((max(shape, default=1) for shape in shapes.values()), default=1)
+    most = {**dict.fromkeys(_WIDTHS, widest), **dict.fromkeys(_DEPTHS, len(shapes))}
+    damaged = [name for name in most if name in known and not _all_within(config.get(name), most[name])]
+    if len(stem) != 4 or config.get("in_chans") != stem[1]:
+        damaged.append("in_chans")
+    for name in damaged:
+        raise CheckpointError(f"is damaged: its config has {name} {str(config.get(name))[:60]}, and its arrays have not")
+
+
+def _all_within(value: Any, most: int) -> bool:
+    numbers = value if isinstance(value, list) else [value]
+    return len(numbers) <= most and all(isinstance(number, int) and number <= most for number in numbers)
+
+
+def _variant(seen: Mapping[str, Any], named: str | None, located: Located, known: Mapping[str, Any]) -> Variant | None:
+    candidates = variants_like(seen)
     if named is None:
-        return family.chosen_variant(candidates, located.names, known.get("window_size"))
+        return chosen_variant(candidates, located.names, known.get("window_size"))
     if named not in [variant.name for variant in candidates]:
         like = " or ".join(variant.name for variant in candidates) or "no released variant"
-        raise CheckpointError(f"is not of {named}: the arrays have {family.described(seen)}, which is {like}")
-    return family.variants[named]
+        raise CheckpointError(f"is not of {named}: the arrays have {described(seen)}, which is {like}")
+    return VARIANTS[named]
 
 
 def _traces(seen: Mapping[str, Any], found: Variant | None, config: Mapping[str, Any]) -> dict[str, Any]:
     """What the shapes tell, but for the value of a layer scale that the variant or the config knows better."""
-    traces = dict(seen)
-    if found and found.layer_scale is not None and seen["layer_scale"] is not None:
-        traces["layer_scale"] = found.layer_scale
+    traces = {name: value for name, value in seen.items() if name != "family"}
+    for name in READERS[seen["family"]].starts:
+        if found and found.options.get(name) is not None and seen[name] is not None:
+            traces[name] = found.options[name]
     return {name: value for name, value in traces.items() if name not in config}
 
 
-def _contradictions(family: Family, config: Mapping[str, Any], seen: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _contradictions(config: Mapping[str, Any], seen: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """(name, value) of each argument that the arrays have otherwise."""
-    decided = (*family.in_shapes, "in_chans")
+    reader = READERS[seen["family"]]
+    decided = set(seen) - {"family", "num_classes", *reader.starts, *reader.free}
     return [(name, value) for name, value in config.items() if name in decided and not _same(name, value, seen[name])]
 
 
@@ -357,7 +364,7 @@ def _noted(metadata: Mapping[str, Any]) -> _Noted:
         return _Noted(_class_of(about.get("class"), config), config, None, _names(about.get("classes")), images)
     if kind == KIND:
         variant, config = metadata.get("variant"), _checked(metadata.get("config"))
-        known = isinstance(variant, str) and any(variant in family.variants for family in FAMILIES)
+        known = isinstance(variant, str) and variant in VARIANTS
         return _Noted(
             _class_of(metadata.get("model"), config),
             config,
@@ -371,8 +378,8 @@ def _noted(metadata: Mapping[str, Any]) -> _Noted:
 def _class_of(name: Any, config: Mapping[str, Any]) -> str:
     """The name of the model's class. Files of before it was noted tell it by the config."""
     if name is None:
-        return Backbone.__name__ if "out_indices" in config else FAMILIES[0].name
-    known = [Backbone.__name__, *(family.name for family in FAMILIES)]
+        return Backbone.__name__ if "out_indices" in config else "MambaVision"
+    known = [Backbone.__name__, *FAMILIES]
     if not isinstance(name, str) or name not in known:
         raise CheckpointError(f"is of a model of the class {str(name)[:60]!r}, expected one of {', '.join(known)}")
     return name
@@ -434,7 +441,9 @@ def _images_of_run(about: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _build(weights: Weights, plan: _Plan, overrides: Mapping[str, Any], strict: bool) -> tuple[Trunk, list[str]]:
+def _build(
+    weights: Weights, plan: _Plan, overrides: Mapping[str, Any], strict: bool
+) -> tuple[Classifier | Backbone, list[str]]:
     """The model of a plan, with the weights, and what is to be told. A head that is not the file's is drawn, or left off."""
     arrays, arguments, notes = weights.arrays, plan.arguments, []
     wanted = 0 if plan.backbone else arguments["num_classes"]
@@ -442,28 +451,34 @@ def _build(weights: Weights, plan: _Plan, overrides: Mapping[str, Any], strict: 
         convert_floats(arrays, check_dtype("load_pretrained", arguments.get("dtype", "float32")))
         if wanted != plan.classes_in_file:
             arguments = {**arguments, "num_classes": 0}
-            for key in [key for key in arrays if key.startswith(plan.family.head)]:
+            for key in [key for key in arrays if key.startswith(plan.reader.head)]:
                 del arrays[key]
+        if plan.reader.adapt is not None and not plan.backbone:
+            plan.reader.adapt(arrays, arguments)
         model = _made(plan, arguments)
     except InputError as error:
         if any(name in str(error) for name in overrides):
             raise
         raise CheckpointError(f"its config cannot be used: {error}") from error
     if arguments["in_chans"] != plan.channels_in_file:
-        first = plan.family.first_convolution
+        first = plan.reader.first
         if first in arrays:
             arrays[first] = adapted(arrays[first], arguments["in_chans"])
             notes.append(told(plan.channels_in_file, arguments["in_chans"]))
     model = _filled(model, weights, plan, arguments, strict, notes)
-    if wanted != plan.classes_in_file and isinstance(model, MambaVision) and wanted:
-        init = Initializer(arguments.get("seed", 0), model.config["dtype"])
-        model.head = Linear(model.norm.weight.shape[0], wanted, init=init)
-        model.num_classes = model.config["num_classes"] = wanted
-        model.name_paths()
+    if wanted != plan.classes_in_file and isinstance(model, Classifier) and wanted:
+        model.reset_head(wanted, arguments.get("seed", 0))
     return model, notes
 
 
-def _filled(model: Trunk, weights: Weights, plan: _Plan, arguments: dict[str, Any], strict: bool, notes: list[str]) -> Trunk:
+def _filled(
+    model: Classifier | Backbone,
+    weights: Weights,
+    plan: _Plan,
+    arguments: dict[str, Any],
+    strict: bool,
+    notes: list[str],
+) -> Classifier | Backbone:
     """The model with the arrays. Those that are missing are drawn anew where that was asked for."""
     arrays, expected = weights.arrays, dict(model.named_state())
     for key, param in expected.items():
@@ -488,14 +503,13 @@ def _some(keys: list[str]) -> str:
     return ", ".join(map(shown, keys[:3])) + (", …" if len(keys) > 3 else "")
 
 
-def _made(plan: _Plan, arguments: dict[str, Any], allocate: bool = False) -> Trunk:
-    kind = Backbone if plan.backbone else plan.family.model
+def _made(plan: _Plan, arguments: dict[str, Any], allocate: bool = False) -> Classifier | Backbone:
+    kind: Any = Backbone if plan.backbone else FAMILIES[plan.reader.family]
     return kind(**{**arguments, "allocate": allocate})
 
 
 def _options() -> list[str]:
-    own = [name for family in FAMILIES for name in inspect.signature(family.model).parameters]
-    return [*(name for name in dict.fromkeys(own) if name != "allocate"), *_OUTPUTS]
+    return list(dict.fromkeys([name for family in FAMILIES for name in options_of(family)])) + list(_OF_BACKBONES)
 
 
 def _check_options(overrides: Mapping[str, Any]) -> None:

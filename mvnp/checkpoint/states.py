@@ -2,7 +2,7 @@
 
 Training scripts keep weights at the top of the file or under any name, beside options, optimisers and averages; wrappers
 (data parallelism, torch.compile, a Lightning module) put prefixes before the keys, in any order. What tells the weights is what
-is left when the prefixes are off: the keys of a family of models that we know (families.py).
+is left when the prefixes are off: the keys of a family of models that we know (readers).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, nearest
-from .families import family_of
+from .readers import reader_of
 
 WRAPPERS = ("module", "model", "_orig_mod")  # taken off also where no family is known
 # No model of ours has a part of this name: taken out wherever it stands.
@@ -72,7 +72,7 @@ def chosen_state(
         return _bare(_named(states, entry))
     if not bare:
         return states[0]
-    known = [state for state in states if family_of(bare_keys(state.tensors))]
+    known = [state for state in states if reader_of(bare_keys(state.tensors))]
     pool = known or states
     averages = [state for state in pool if state.average]
     if ema and not averages:
@@ -101,7 +101,7 @@ def bare_keys(keys: Mapping[str, Any]) -> dict[str, str]:
     shared = _shared_parts(list(inner))
     for count in range(min(len(shared), _MOST_PARTS) + 1):
         stripped = _without(inner, count)
-        if family_of(stripped):
+        if reader_of(stripped):
             return stripped
     count = next((count for count, part in enumerate(shared) if part not in WRAPPERS), len(shared))
     return _without(inner, count)
@@ -119,7 +119,7 @@ def known_prefixes(keys: Mapping[str, Any]) -> list[str]:
     return [
         prefix
         for prefix, _ in counts.most_common(20)
-        if family_of({key.removeprefix(prefix + "."): key for key in keys if key.startswith(prefix + ".")})
+        if reader_of({key.removeprefix(prefix + "."): key for key in keys if key.startswith(prefix + ".")})
     ]
 
 

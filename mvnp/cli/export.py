@@ -131,15 +131,14 @@ def _show(files: list[Path], found: Pretrained, size: tuple[int, int] | None, fe
         print("keep them together: the first has the graph, the second the weights, found by its name")
     model = found.model
     sides = "height, width" if size is None else f"{size[0]}, {size[1]}"
-    pooled = f"pooled (batch, {8 * model.config['dim']})"
     if isinstance(model, Backbone):
         outputs = ", ".join(
             f"stage{index} (batch, {width}, …)" for index, width in zip(model.out_indices, model.channels, strict=True)
         )
-    elif features:
-        outputs = f"stage0 to stage3, {pooled}"
     else:
-        outputs = f"logits (batch, {model.num_classes})" if model.head else pooled
+        pooled = f"pooled (batch, {model.width})"
+        logits = f"logits (batch, {model.num_classes})" if model.head else pooled
+        outputs = f"stage0 to stage{len(model.channels) - 1}, {pooled}" if features else logits
     kind = found.variant or f"a {type(model).__name__} of no released variant"
     rows = [
         ("model", f"{kind}, {model.parameter_count:,} parameters"),

@@ -15,9 +15,9 @@ SUMMARY = "list the models with their size, cost and published accuracy"
 USAGE = "mvnp models [PATTERN ...] [options]"
 
 DESCRIPTION = """\
-List the models: the released variants of MambaVision, and small ones for
-training from scratch. `mvnp train --model NAME` takes any of them, and in
-Python mvnp.create_model(NAME) the released ones."""
+List the models: the released variants of MambaVision, Vim and VMamba, and
+small ones for training from scratch. `mvnp train --model NAME` takes any of
+them, and so does mvnp.create_model(NAME) in Python."""
 
 EXAMPLES = """\
 examples:
@@ -25,7 +25,8 @@ examples:
   mvnp models "*21k*" demo --num-classes 10
   mvnp models --json"""
 
-# ImageNet-1K top-1 in percent, single crop: arXiv:2407.08083, table 1 and, pretrained on ImageNet-21K, the release's table.
+# ImageNet-1K top-1 in percent, single crop: arXiv:2407.08083, table 1 and, pretrained on ImageNet-21K, the release's table; of
+# Vim what its release says, of VMamba arXiv:2401.10166.
 TOP_1 = {
     "mamba_vision_T": 82.3,
     "mamba_vision_T2": 82.7,
@@ -38,6 +39,20 @@ TOP_1 = {
     "mamba_vision_L2_512_21k": 87.3,
     "mamba_vision_L3_256_21k": 87.3,
     "mamba_vision_L3_512_21k": 88.1,
+    "vim_tiny": 76.1,
+    "vim_tiny_stride8": 78.3,
+    "vim_small": 80.5,
+    "vim_small_stride8": 81.6,
+    "vim_base": 81.9,
+    "vmamba_tiny_s1l8": 82.6,
+    "vmamba_small_s2l15": 83.6,
+    "vmamba_base_s2l15": 83.9,
+    "vmamba_tiny_s2l5": 82.5,
+    "vmamba_small_s1l20": 83.3,
+    "vmamba_base_s1l20": 83.8,
+    "vanilla_vmamba_tiny": 82.2,
+    "vanilla_vmamba_small": 83.5,
+    "vanilla_vmamba_base": 83.7,
 }
 
 NOTES = """\
@@ -59,16 +74,15 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..costs.cost import model_cost
-    from ..models.mambavision import MambaVision
     from ..training.presets import PRESETS, find_preset
 
     rows = []
     for name in _chosen(arguments.patterns):
         preset = find_preset(name)
-        data = {"in_chans": 1, "num_classes": 10} if name in PRESETS else {}
+        data = {"in_chans": 1, "num_classes": 10} if name in PRESETS else {"in_chans": 3, "num_classes": 1000}
         given = {"in_chans": arguments.channels, "num_classes": arguments.num_classes}
         data |= {option: value for option, value in given.items() if value is not None}
-        model = MambaVision(**{**preset.model, **data, "allocate": False})
+        model = preset.make(data["in_chans"], data["num_classes"], allocate=False)
         cost = model_cost(model, preset.image_size)
         found = {
             "model": name,

@@ -14,7 +14,7 @@ from .weights import add_weights_options, open_model
 
 if TYPE_CHECKING:
     from ..costs.cost import LayerCost, ModelCost
-    from ..models.mambavision import MambaVision
+    from ..models.classifier import Classifier
 
 SUMMARY = "show a model layer by layer: shapes, parameters, operations, memory"
 
@@ -65,9 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(arguments: argparse.Namespace) -> tuple[str, MambaVision, int | tuple[int, int]]:
+def _chosen(arguments: argparse.Namespace) -> tuple[str, Classifier, int | tuple[int, int]]:
     """Its name, the model, and the size of its pictures."""
-    from ..models.mambavision import MambaVision
     from ..training.presets import PRESETS, find_preset
 
     if arguments.weights is not None:
@@ -84,13 +83,13 @@ def _chosen(arguments: argparse.Namespace) -> tuple[str, MambaVision, int | tupl
     name = arguments.model or DEFAULT_MODEL
     preset = find_preset(name)
     # The presets as `mvnp models` counts them and the demo trains them.
-    data = {"in_chans": 1, "num_classes": 10} if name in PRESETS else {}
+    data = {"in_chans": 1, "num_classes": 10} if name in PRESETS else {"in_chans": 3, "num_classes": 1000}
     asked = {"in_chans": arguments.in_chans, "num_classes": arguments.num_classes}
     data |= {option: value for option, value in asked.items() if value is not None}
-    return name, MambaVision(**{**preset.model, **data, "allocate": False}), preset.image_size
+    return name, preset.make(data["in_chans"], data["num_classes"], allocate=False), preset.image_size
 
 
-def _memory(row: LayerCost, model: MambaVision, batch: int) -> int:
+def _memory(row: LayerCost, model: Classifier, batch: int) -> int:
     """Bytes of a layer's output."""
     return batch * math.prod(row.shape) * {"float32": 4, "float64": 8}[model.config["dtype"]]
 
@@ -99,12 +98,7 @@ def _flops(row: LayerCost) -> int:
     return 2 * row.macs + row.scan_flops
 
 
-def _part(row: LayerCost) -> str:
-    parts = row.path.split(".")
-    return f"level {parts[1]}" if parts[0] == "levels" else "stem" if parts[0] == "patch_embed" else "head"
-
-
-def _show(name: str, model: MambaVision, size: tuple[int, int], batch: int, cost: ModelCost) -> None:
+def _show(name: str, model: Classifier, size: tuple[int, int], batch: int, cost: ModelCost) -> None:
     def line(first: str, kind: str, shape: str, rows: list[LayerCost]) -> list[str]:
         parameters = sum(row.parameters for row in rows)
         flops = sum(map(_flops, rows))
@@ -113,8 +107,8 @@ def _show(name: str, model: MambaVision, size: tuple[int, int], batch: int, cost
         return [first, kind, shape, *counts]
 
     rows = [line(row.path, row.kind, " x ".join(map(str, row.shape)), [row]) for row in cost.rows]
-    parts = dict.fromkeys(map(_part, cost.rows))
-    totals = [line(part, "", "", [row for row in cost.rows if _part(row) == part]) for part in parts]
+    parts = dict.fromkeys(row.part for row in cost.rows)
+    totals = [line(part, "", "", [row for row in cost.rows if row.part == part]) for part in parts]
     totals.append(line("all", "", "", list(cost.rows)))
     height, width = size
     print(f"{name}, {model.in_chans} x {height} x {width}\n")
@@ -138,7 +132,7 @@ def _bytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
-def _show_json(name: str, model: MambaVision, size: tuple[int, int], batch: int, cost: ModelCost) -> None:
+def _show_json(name: str, model: Classifier, size: tuple[int, int], batch: int, cost: ModelCost) -> None:
     rows: list[dict[str, Any]] = [
         {
             "layer": row.path,

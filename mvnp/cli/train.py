@@ -20,7 +20,7 @@ SUMMARY = "train a model on images, or go on with a stopped training"
 USAGE = "mvnp train [options]"
 
 DESCRIPTION = """\
-Train a MambaVision from scratch, and write checkpoints and a log into a folder.
+Train a model from scratch, and write checkpoints and a log into a folder.
 Ctrl-C saves first; --resume goes on from there, and ends with the same weights
 as a training that was never stopped."""
 
@@ -44,7 +44,7 @@ DATA_HELP = (
     " .npz file (as MedMNIST has)"
 )
 
-# Options that are settings of TrainingConfig, and those that are arguments of MambaVision: name, type, how many, help
+# Options that are settings of TrainingConfig, and those that are arguments of the model: name, type, how many, help
 SETTINGS: list[tuple[str, Any, str]] = [
     ("epochs", whole(1), "passes over the training images"),
     ("batch_size", whole(1), "images in a step"),
@@ -200,6 +200,7 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     if arguments.resume:
         settings = ranks.from_first(lambda: open_run(out, resume=True)).config.to_dict()
         if "model" in given:  # the preset's own training settings may have been changed by the command that began the run
+            settings["family"] = preset.family
             settings["model"].update(preset.model)
     else:
         settings = preset.config().to_dict()

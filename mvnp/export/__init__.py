@@ -3,7 +3,8 @@
     graph.py      nodes, initialisers and their names
     layers.py     one function for each kind of layer
     windows.py    padding and windows, for sizes known or not
-    model.py      the walk through the model
+    model.py      what any model gives
+    mambavision.py, vim.py    the walk through a family's networks
     write.py      one file, or two where there are more than 2 GB of weights
     verify.py     the file in ONNX Runtime beside the model in NumPy
 

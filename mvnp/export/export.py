@@ -1,4 +1,4 @@
-"""`export_onnx`: a MambaVision or a Backbone as an ONNX file."""
+"""`export_onnx`: a model of any family, or a Backbone, as an ONNX file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, check_choice, check_path
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
-from ..models.mambavision import MambaVision
-from ..models.trunk import Trunk
+from ..models.classifier import Classifier
+from ..models.variants import FAMILIES
 from .extra import needed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ENDING = ".onnx"
 
 
 def export_onnx(
-    model: Trunk,
+    model: Classifier | Backbone,
     path: str | os.PathLike[str],
     image_size: int | tuple[int, int] | None = 224,
     *,
@@ -37,11 +37,11 @@ def export_onnx(
     """Write the model, in evaluation, to an ONNX file; the files that were written, `path` first.
 
     The graph takes `images` (batch, in_chans, H, W), float32 and normalised as for the model itself, of any batch size. It
-    gives `logits` (batch, num_classes) or, without a head, `pooled` (batch, 8·dim); of a Backbone, `stage{i}` for each of its
+    gives `logits` (batch, num_classes) or, without a head, `pooled` (batch, width); of a Backbone, `stage{i}` for each of its
     `out_indices`.
 
     image_size       height and width that the graph takes, in pixels; one number: square; None: any, found when it runs
-    features         True: the outputs are `stage0` to `stage3`, (batch, dim·2^i, H_i, W_i) as `model.features` gives them,
+    features         True: the outputs are `stage0` to `stage3`, (batch, channels[i], H_i, W_i) as `model.features` gives them,
                      and `pooled`
     dtype            "float16": matrices and kernels are stored in half precision, which halves the file. All arithmetic is
                      float32 in either case, also for a float64 model
@@ -51,12 +51,14 @@ def export_onnx(
     Raises InputError for a wrong argument; MissingPackageError where onnx is not installed; ExportError for a model that has
     no form in ONNX; OSError that names the file. Files are written whole or not at all.
     """
-    if not isinstance(model, MambaVision | Backbone):
-        raise InputError(f"export_onnx: the model is a {type(model).__name__}, expected a MambaVision or a Backbone")
+    if not isinstance(model, Classifier | Backbone):
+        families = ", ".join(f"a {name}" for name in FAMILIES)
+        raise InputError(f"export_onnx: the model is a {type(model).__name__}, expected {families} or a Backbone")
     if features and isinstance(model, Backbone):
         raise InputError("export_onnx: features=True is for a classifier; a Backbone gives maps without it")
     model.check_filled("export")
     size, path = _checked_size(image_size), check_target(path)
+    _check_fixed(model, size)
     check_choice("dtype of export_onnx", dtype, DTYPES)
     from .write import write_model
 
@@ -75,12 +77,13 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 
 
 def _made(
-    model: Trunk, size: tuple[int, int] | None, features: bool, half: bool, metadata: Mapping[str, str]
+    model: Classifier | Backbone, size: tuple[int, int] | None, features: bool, half: bool, metadata: Mapping[str, str]
 ) -> tuple[ModelProto, Graph]:
     """The file without its weights, and the graph that has them."""
     from onnx import helper
 
     from ..version import __version__
+    from . import mambavision, vim, vmamba  # noqa: F401  their forms
     from .graph import IR_VERSION, OPSET, Graph, tensor
     from .model import outputs
 
@@ -91,7 +94,7 @@ def _made(
     images = tensor("images", ("batch", model.in_chans, *(size or ("height", "width"))))
     constants = list(graph.constants.values())
     proto = helper.make_model(
-        helper.make_graph(graph.nodes, "MambaVision", [images], described, constants),
+        helper.make_graph(graph.nodes, _family(model), [images], described, constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="mvnp",
@@ -99,6 +102,21 @@ def _made(
     )
     helper.set_model_props(proto, {"config": json.dumps(model.config), **metadata})
     return proto, graph
+
+
+def _family(model: Classifier | Backbone) -> str:
+    return type(model.trunk if isinstance(model, Backbone) else model).__name__
+
+
+def _check_fixed(model: Classifier | Backbone, size: tuple[int, int] | None) -> None:
+    """Raise InputError where the model takes one size alone, and this is another."""
+    fixed = model.image_size
+    if fixed is not None and size != fixed:
+        asked = "any size" if size is None else f"{size[0]}x{size[1]}"
+        raise InputError(
+            f"export_onnx: the file is to take images of {asked}, and the model takes {fixed[0]}x{fixed[1]} alone; give"
+            f" image_size={fixed}"
+        )
 
 
 def _checked_size(image_size: Any) -> tuple[int, int] | None:

@@ -27,6 +27,8 @@ IR_VERSION = 9  # of the file format, that of the same release
 
 Size = int | str  # a height or width: a number, or the name of a value [1] of int64 that holds it when the graph runs
 
+STEPS = ("_log", "_logs", "dt_projs_bias")  # matrices that say how far a scan steps
+
 LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -65,7 +67,7 @@ class Graph:
     def weight(self, param: Param) -> str:
         """The value of a parameter or buffer, float32. Raises ExportError for one that float16 is asked for and cannot hold."""
         key = self._keys[id(param)]
-        narrow = self._half and param.ndim >= 2 and not key.endswith("A_log")  # whose error each token would add to
+        narrow = self._half and param.ndim >= 2 and not key.endswith(STEPS)  # whose error each token would add to
         if key not in self.weights:
             self.weights[key] = _narrowed(key, to_numpy(param.data), narrow)
             if narrow:
@@ -79,6 +81,10 @@ class Graph:
     def number(self, value: float) -> str:
         """A constant () of float32."""
         return self._constant(f"number_{value:.9g}", np.array(value, np.float32))
+
+    def numbers(self, name: str, values: list[float]) -> str:
+        """A constant [n] of float32."""
+        return self._constant(name, np.array(values, np.float32))
 
     def sizes(self, at: str, *sizes: Size) -> str:
         """A value [n] of int64 made of sizes, some of which may be known only when the graph runs."""

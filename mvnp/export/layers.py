@@ -18,6 +18,7 @@ from ..layers.gelu import GELU
 from ..layers.layer_scale import LayerScale
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
+from ..layers.rmsnorm import RMSNorm
 from ..models.attention import MultiHeadAttention
 from .graph import Graph, tensor
 
@@ -37,6 +38,14 @@ def batch_norm(graph: Graph, layer: BatchNorm, x: str) -> str:
 def layer_norm(graph: Graph, layer: LayerNorm, x: str) -> str:
     """(..., C)."""
     return graph.node(layer.path, "LayerNormalization", x, *_affine(graph, layer), axis=-1, epsilon=layer.eps)
+
+
+def rms_norm(graph: Graph, layer: RMSNorm, x: str) -> str:
+    """(..., C). (An operator of its own, RMSNormalization, came with opset 23.)"""
+    at = layer.path
+    squares = graph.node(at, "ReduceMean", graph.node(at, "Mul", x, x), graph.integers(-1), keepdims=1)
+    rms = graph.node(at, "Sqrt", graph.node(at, "Add", squares, graph.number(layer.eps)))
+    return graph.node(at, "Mul", graph.node(at, "Div", x, rms), graph.weight(layer.weight))
 
 
 def linear(graph: Graph, layer: Linear, x: str) -> str:
@@ -59,6 +68,11 @@ def silu(graph: Graph, at: str, x: str) -> str:
     return graph.node(at, "Mul", x, graph.node(at, "Sigmoid", x))
 
 
+def gate(graph: Graph, at: str, x: str, z: str) -> str:
+    """x and z of any shape."""
+    return graph.node(at, "Mul", x, silu(graph, at, z))
+
+
 def layer_scale(graph: Graph, layer: LayerScale | None, x: str, rows: bool = True) -> str:
     """Rows (n, C), or a map; None is no gain."""
     if layer is None:
@@ -69,9 +83,10 @@ def layer_scale(graph: Graph, layer: LayerScale | None, x: str, rows: bool = Tru
 
 def conv1d(graph: Graph, layer: Conv1d, x: str) -> str:
     """(M, L, D) to the same: a convolution with a group for each channel, and the SiLU where there is one. The extra zero of an
-    even kernel is on the right."""
+    even kernel is on the right; a causal one has all of them on the left."""
     D, _, K = layer.weight.shape
-    pads = [(K - 1) // 2, K - 1 - (K - 1) // 2]
+    p = K - 1 if layer.causal else (K - 1) // 2
+    pads = [p, K - 1 - p]
     channel_first = graph.node(layer.path, "Transpose", x, perm=[0, 2, 1])
     y = graph.node(layer.path, "Conv", channel_first, *_affine(graph, layer), group=D, pads=pads)
     y = graph.node(layer.path, "Transpose", y, perm=[0, 2, 1])

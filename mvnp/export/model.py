@@ -1,93 +1,77 @@
-"""The walk: MambaVision from images to outputs, part by part as in mvnp/models, each part as ONNX nodes.
+"""From images to outputs: what any model gives, put together from what its family says of itself.
 
-What only training knows is left out: dropout, drop path, the counters of the batch norms. The switches of
-mvnp/models/quirks.py are in the layers, and are followed here: a bias that is added twice, padding that is seen or masked.
+A family has a form for its class, in the file of its name:
+
+    @form(Vim)
+    def vim(graph: Graph, model: Vim, images: str, image_size: ImageSize) -> Walked: ...
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from ..core import Layer
 from ..errors import ExportError
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
-from ..models.attention import MultiHeadAttention
 from ..models.backbone import Backbone
-from ..models.blocks import Block, ConvBlock
-from ..models.mambavision import MambaVision
-from ..models.mixer import NO_STEP, MambaVisionMixer
-from ..models.mlp import Mlp
-from ..models.stages import ConvLevel, HybridLevel, PatchEmbed
-from ..models.trunk import Trunk
+from ..models.classifier import Classifier
 from .graph import Graph, Size
-from .layers import (
-    attention,
-    batch_norm,
-    conv1d,
-    conv2d,
-    gelu,
-    is_true,
-    layer_norm,
-    layer_scale,
-    linear,
-    relu,
-    selective_scan,
-)
-from .windows import Windows, size_of
+from .layers import batch_norm, layer_norm
 
 ImageSize = tuple[int, int] | None  # None: any
 Outputs = list[tuple[str, str, list[Size]]]  # name, value, and the shape without the batch
 
 
-def outputs(graph: Graph, model: Trunk, images: str, image_size: ImageSize, features: bool) -> Outputs:
+class Walked(NamedTuple):
+    """What a network can give. Each adds its nodes when it is called.
+
+    maps      (value (B, C, H, W), its shape without the batch) of each stage
+    pooled    (B, width)
+    logits    (B, num_classes)
+    """
+
+    maps: Callable[[], list[tuple[str, list[Size]]]]
+    pooled: Callable[[], str]
+    logits: Callable[[], str]
+
+
+Form = Callable[[Graph, Any, str, ImageSize], Walked]
+AnyForm = TypeVar("AnyForm", bound=Form)
+
+FORMS: dict[type[Classifier], Form] = {}
+
+
+def form(kind: type[Classifier]) -> Callable[[AnyForm], AnyForm]:
+    """Decorates the form of a family."""
+
+    def decorate(function: AnyForm) -> AnyForm:
+        FORMS[kind] = function
+        return function
+
+    return decorate
+
+
+def outputs(graph: Graph, model: Classifier | Backbone, images: str, image_size: ImageSize, features: bool) -> Outputs:
     """All that the file gives: a backbone's maps; a classifier's logits or, with `features`, its stages and `pooled`."""
-    maps = stages(graph, model, images, image_size)
+    trunk = model.trunk if isinstance(model, Backbone) else model
+    if type(trunk) not in FORMS:
+        raise unknown(trunk)
+    walked = FORMS[type(trunk)](graph, trunk, images, image_size)
     named: Outputs = []
-    for index, (x, size) in enumerate(zip(maps, stage_sizes(image_size), strict=False)):
-        sides: tuple[Size, Size] = size or (f"height_{index}", f"width_{index}")
-        shape = [model.config["dim"] * 2**index, *sides]
-        if isinstance(model, Backbone) and index in model.out_indices:
-            named.append((f"stage{index}", map_norm(graph, model.out_norm(index), x), shape))
-        elif features:
-            named.append((f"stage{index}", x, shape))
-    if isinstance(model, MambaVision):
-        vectors = pooled(graph, model, maps[-1])
-        if features or model.head is None:
-            named.append(("pooled", vectors, [8 * model.config["dim"]]))
-        else:
-            named.append(("logits", linear(graph, model.head, vectors), [model.num_classes]))
+    if isinstance(model, Backbone):
+        for index, (x, shape) in enumerate(walked.maps()):
+            if index in model.out_indices:
+                named.append((f"stage{index}", map_norm(graph, model.out_norm(index), x), shape))
+        return named
+    if features:
+        named = [(f"stage{index}", x, shape) for index, (x, shape) in enumerate(walked.maps())]
+    if features or model.head is None:
+        named.append(("pooled", walked.pooled(), [model.width]))
+    else:
+        named.append(("logits", walked.logits(), [model.num_classes]))
     return named
-
-
-def stages(graph: Graph, model: Trunk, images: str, image_size: ImageSize) -> list[str]:
-    """The maps of all levels, each before its downsampling."""
-    x, sizes = patch_embed(graph, model.patch_embed, images), stage_sizes(image_size)
-    found = []
-    for level, size in zip(model.levels, sizes, strict=False):
-        match level:
-            case ConvLevel():
-                x = conv_level(graph, level, x)
-            case HybridLevel():
-                x = hybrid_level(graph, level, x, size or size_of(graph, level.path, x))
-            case _:
-                raise unknown(level)
-        found.append(x)
-        if level.downsample is not None:
-            x = conv2d(graph, level.downsample.reduction[0], x)
-    return found
-
-
-def pooled(graph: Graph, model: MambaVision, last: str) -> str:
-    """(B, 8·dim) of the last map: norm, and the mean over height and width."""
-    at = model.avgpool.path
-    match model.norm:
-        case BatchNorm():
-            mean = graph.node(at, "GlobalAveragePool", batch_norm(graph, model.norm, last))
-            return graph.node(at, "Flatten", mean, axis=1)
-        case LayerNorm():
-            channel_last = graph.node(model.norm.path, "Transpose", last, perm=[0, 2, 3, 1])
-            normed = layer_norm(graph, model.norm, channel_last)
-            return graph.node(at, "ReduceMean", normed, graph.integers(1, 2), keepdims=0)
-    raise unknown(model.norm)
 
 
 def map_norm(graph: Graph, norm: Layer | None, x: str) -> str:
@@ -103,89 +87,8 @@ def map_norm(graph: Graph, norm: Layer | None, x: str) -> str:
     raise unknown(norm)
 
 
-def stage_sizes(image_size: ImageSize) -> list[ImageSize]:
-    """Height and width of the four maps: a quarter of the image's and a half each time, rounded up; None: not known yet."""
-    if image_size is None:
-        return [None] * 4
-    height, width = image_size
-    return [(-(-height // side), -(-width // side)) for side in (4, 8, 16, 32)]
-
-
-def patch_embed(graph: Graph, stem: PatchEmbed, x: str) -> str:
-    conv1, norm1, relu1, conv2, norm2, relu2 = stem.conv_down
-    x = relu(graph, relu1.path, batch_norm(graph, norm1, conv2d(graph, conv1, x)))
-    return relu(graph, relu2.path, batch_norm(graph, norm2, conv2d(graph, conv2, x)))
-
-
-def conv_level(graph: Graph, level: ConvLevel, x: str) -> str:
-    for block in level.blocks:
-        x = conv_block(graph, block, x)
-    return x
-
-
-def hybrid_level(graph: Graph, level: HybridLevel, x: str, size: tuple[Size, Size]) -> str:
-    channels = level.blocks[0].norm1.weight.shape[0]
-    windows = Windows(graph, level.path, *size, level.window)
-    mask = windows.mask(x) if level.mask_padding else None
-    tokens = windows.partition(x, channels)
-    for block in level.blocks:
-        tokens = hybrid_block(graph, block, tokens, windows.tokens, mask)
-    return windows.reverse(tokens, channels)
-
-
-def conv_block(graph: Graph, block: ConvBlock, x: str) -> str:
-    y = gelu(graph, block.act, batch_norm(graph, block.norm1, conv2d(graph, block.conv1, x)))
-    y = batch_norm(graph, block.norm2, conv2d(graph, block.conv2, y))
-    return graph.node(block.path, "Add", x, layer_scale(graph, block.gamma, y, rows=False))
-
-
-def hybrid_block(graph: Graph, block: Block, x: str, L: int, mask: str | None) -> str:
-    y = layer_norm(graph, block.norm1, x)
-    match block.mixer:
-        case MambaVisionMixer():
-            y = mixer(graph, block.mixer, y, L, mask)
-        case MultiHeadAttention():
-            y = attention(graph, block.mixer, y, L, mask)
-        case _:
-            raise unknown(block.mixer)
-    x = graph.node(block.path, "Add", x, layer_scale(graph, block.gamma_1, y))
-    y = mlp(graph, block.mlp, layer_norm(graph, block.norm2, x))
-    return graph.node(block.path, "Add", x, layer_scale(graph, block.gamma_2, y))
-
-
-def mlp(graph: Graph, layer: Mlp, x: str) -> str:
-    return linear(graph, layer.fc2, gelu(graph, layer.act, linear(graph, layer.fc1, x)))
-
-
-def mixer(graph: Graph, layer: MambaVisionMixer, x: str, L: int, mask: str | None) -> str:
-    """Equations 1 to 5 of mvnp/models/mixer.py, on rows (M·L, C); `mask` (M·L, 1) is 0 at tokens to be passed over."""
-    at, D = layer.path, layer.D.shape[0]
-    R, N = layer.rank, layer.d_state
-
-    def branch(conv: str, half: str) -> str:
-        windows = graph.node(at, "Reshape", half, graph.integers(-1, L, D))
-        smooth = conv1d(graph, getattr(layer, conv), windows)
-        return graph.node(at, "Reshape", smooth, graph.integers(-1, D))
-
-    xz = linear(graph, layer.in_proj, x)
-    if mask is not None:
-        xz = graph.node(at, "Mul", xz, mask)
-    u, z = graph.parts(at, "Split", 2, xz, num_outputs=2, axis=1)
-    u, z = branch("conv1d_x", u), branch("conv1d_z", z)
-
-    low, B, C = graph.parts(at, "Split", 3, linear(graph, layer.x_proj, u), graph.integers(R, N, N), axis=1)
-    dt = linear(graph, layer.dt_proj, low)
-    if mask is not None:
-        dt = graph.node(at, "Where", is_true(graph, at, mask), dt, graph.number(NO_STEP))
-    if layer.bias_twice and layer.dt_proj.bias is not None:
-        dt = graph.node(at, "Add", dt, graph.weight(layer.dt_proj.bias))
-    delta = graph.node(at, "Softplus", dt)
-    s = selective_scan(graph, f"{at}.scan", u, delta, layer.A_log, B, C, layer.D, L)
-    return linear(graph, layer.out_proj, graph.node(at, "Concat", s, z, axis=1))
-
-
 def unknown(layer: Layer) -> ExportError:
     """What is raised for a layer of another kind than those of mvnp/models."""
     return ExportError(
-        f"{layer.label} has no form in ONNX here; what can be exported is a MambaVision or Backbone as mvnp.models makes it"
+        f"{layer.label} has no form in ONNX here; what can be exported is a model or Backbone as mvnp.models makes it"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import Array, from_numpy, to_numpy
 from ..errors import ExportError, InputError
 from ..models.backbone import Backbone
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 from .extra import needed
 
 TOLERANCE = 1e-4
@@ -33,7 +33,7 @@ class Agreement:
 
 def verify_onnx(
     path: str | os.PathLike[str],
-    model: MambaVision | Backbone,
+    model: Classifier | Backbone,
     *,
     batches: Sequence[int] = (1, 3),
     sizes: Sequence[tuple[int, int]] | None = None,
@@ -82,7 +82,7 @@ def verify_onnx(
     return found
 
 
-def _outputs(model: MambaVision | Backbone, names: Sequence[str], images: Array) -> list[Array]:
+def _outputs(model: Classifier | Backbone, names: Sequence[str], images: Array) -> list[Array]:
     if isinstance(model, Backbone):
         return model.forward(images)
     own = {} if names == ["logits"] else {"pooled": model.pooled(images)}

@@ -15,6 +15,7 @@ class Windows:
     """How a map of H by W is cut into windows of P.
 
     tokens    L = P², of one window
+    down, across    windows in a column and in a row
     padded    False: known to need no padding
     """
 
@@ -22,7 +23,7 @@ class Windows:
         self.graph, self.at, self.H, self.W, self.P = graph, at, H, W, P
         self.tokens = P * P
         self._bottom, self._right = self._to_multiple(H), self._to_multiple(W)
-        self._down, self._across = self._count(H, self._bottom), self._count(W, self._right)
+        self.down, self.across = self._count(H, self._bottom), self._count(W, self._right)
 
     @property
     def padded(self) -> bool:
@@ -33,16 +34,16 @@ class Windows:
         graph, at, P = self.graph, self.at, self.P
         if self.padded:
             x = graph.node(at, "Pad", x, graph.sizes(at, 0, 0, 0, 0, 0, 0, self._bottom, self._right))
-        cut = graph.node(at, "Reshape", x, graph.sizes(at, -1, channels, self._down, P, self._across, P))
+        cut = graph.node(at, "Reshape", x, graph.sizes(at, -1, channels, self.down, P, self.across, P))
         in_windows = graph.node(at, "Transpose", cut, perm=[0, 2, 4, 3, 5, 1])
         return graph.node(at, "Reshape", in_windows, graph.integers(-1, channels))
 
     def reverse(self, tokens: str, channels: int) -> str:
         """The tokens back to the map, without the padding."""
         graph, at, P = self.graph, self.at, self.P
-        cut = graph.node(at, "Reshape", tokens, graph.sizes(at, -1, self._down, self._across, P, P, channels))
+        cut = graph.node(at, "Reshape", tokens, graph.sizes(at, -1, self.down, self.across, P, P, channels))
         in_rows = graph.node(at, "Transpose", cut, perm=[0, 5, 1, 3, 2, 4])
-        sides = (self._product(self._down), self._product(self._across))
+        sides = (self._product(self.down), self._product(self.across))
         x = graph.node(at, "Reshape", in_rows, graph.sizes(at, -1, channels, *sides))
         if not self.padded:
             return x

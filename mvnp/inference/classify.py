@@ -14,7 +14,7 @@ from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
 from ..errors import DataError, InputError
 from ..models.arguments import check_integer
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 from .class_names import IMAGENET_CLASSES, imagenet_names
 from .pictures import PictureBatch, check_finite, picture_batches
 
@@ -30,7 +30,7 @@ class Prediction:
 
 
 def classify(
-    model: MambaVision,
+    model: Classifier,
     files: Sequence[Path],
     transform: ImageTransform,
     top: int = 5,
@@ -53,17 +53,17 @@ def classify(
 
 
 def likeliest(
-    model: MambaVision, pictures: Sequence[Any], top: int = 5, batch_size: int = 16
+    model: Classifier, pictures: Sequence[Any], top: int = 5, batch_size: int = 16
 ) -> Iterator[list[tuple[str | None, int, float]]]:
     """(name, number, probability) of the likeliest classes of each picture, which `model.transform` takes.
 
     Raises InputError for a model without a head or that cannot prepare pictures, and for another argument that cannot be;
     DataError for a file that is no picture.
     """
-    if not isinstance(model, MambaVision):
+    if not isinstance(model, Classifier):
         raise InputError(
-            f"classify: the model is a {type(model).__name__}, expected a MambaVision, say from load_pretrained; the pictures"
-            " come first, then the model"
+            f"classify: the model is a {type(model).__name__}, expected a MambaVision, a Vim or a"
+            " VMamba, say from load_pretrained; the pictures come first, then the model"
         )
     check_head(model)
     check_integer("classify", "top", top, least=1)
@@ -76,13 +76,13 @@ def likeliest(
             yield [(names[i] if names else None, i, share) for i, share in zip(chosen, shares, strict=True)]
 
 
-def check_head(model: MambaVision) -> None:
+def check_head(model: Classifier) -> None:
     """Raise InputError for a model that gives no logits."""
     if model.head is None:
         raise InputError("the model has no head (num_classes is 0): it gives features, and no classes; see mvnp features")
 
 
-def logits_of(model: MambaVision, batch: PictureBatch, files: Sequence[Path]) -> np.ndarray:
+def logits_of(model: Classifier, batch: PictureBatch, files: Sequence[Path]) -> np.ndarray:
     """float64 (B, num_classes), on the host. Raises CheckpointError where they are not finite."""
     with np.errstate(all="ignore"):  # told better by the check
         logits = to_numpy(model(from_numpy(batch.x))).astype(np.float64)
@@ -90,7 +90,7 @@ def logits_of(model: MambaVision, batch: PictureBatch, files: Sequence[Path]) ->
     return logits
 
 
-def _predictions(model: MambaVision, batch: PictureBatch, files: Sequence[Path], top: int) -> Iterator[tuple[int, Prediction]]:
+def _predictions(model: Classifier, batch: PictureBatch, files: Sequence[Path], top: int) -> Iterator[tuple[int, Prediction]]:
     if not batch.positions:
         return
     ranked = _ranked(logits_of(model, batch, files), top)

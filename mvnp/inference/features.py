@@ -1,7 +1,7 @@
 """Features of many pictures in one .npz file, however many there are.
 
-    pooled               (n, 8·dim)     what the classifier sees
-    stage0 … stage3      (n, C, H, W)   the maps of the four levels, each before its downsampling
+    pooled               (n, width)     what the classifier sees
+    stage0 … stage3      (n, C, H, W)   the maps of the stages; of MambaVision each before its downsampling
     files                (n,)           where row by row they come from
 
 A zip file's entries are written one after the other, but each batch adds to all of them. So the batches go to nameless
@@ -30,7 +30,7 @@ from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
 from ..errors import DataError, InputError, check_choice
 from ..models.backbone import Backbone
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 from .pictures import OnBroken, PictureBatch, check_finite, picture_batches
 
 ARRAYS = ("pooled", "stage0", "stage1", "stage2", "stage3")
@@ -39,7 +39,7 @@ _PIECE = 2**22
 
 
 def write_features(
-    model: MambaVision | Backbone,
+    model: Classifier | Backbone,
     files: Sequence[Path],
     transform: ImageTransform,
     out: str | os.PathLike[str],
@@ -79,15 +79,17 @@ def write_features(
         return {**{name: entry.shape for name, entry in entries.items()}, "files": names.shape}
 
 
-def arrays_of(model: MambaVision | Backbone, asked: Sequence[str] | None = None) -> tuple[str, ...]:
+def arrays_of(model: Classifier | Backbone, asked: Sequence[str] | None = None) -> tuple[str, ...]:
     """Which of ARRAYS are to be written: `asked`, or all that the model gives; of a Backbone its maps, behind their norms.
 
     Raises InputError for one that it does not give.
     """
-    given = ARRAYS if not isinstance(model, Backbone) else tuple(f"stage{index}" for index in model.out_indices)
+    given = ARRAYS[: 1 + len(model.channels)]
+    if isinstance(model, Backbone):
+        given = tuple(f"stage{index}" for index in model.out_indices)
     for name in asked or ():
         if name in ARRAYS and name not in given:
-            raise InputError(f"the weights are of a Backbone that gives {', '.join(given)}, and no {name}")
+            raise InputError(f"the weights are of a {type(model).__name__} that gives {', '.join(given)}, and no {name}")
     return tuple(given if asked is None else asked)
 
 
@@ -129,7 +131,7 @@ class _Entry:
         return stream.getvalue()
 
 
-def _features(model: MambaVision | Backbone, x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+def _features(model: Classifier | Backbone, x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):  # `check_finite` tells it better
         if isinstance(model, Backbone):
             maps = zip(model.out_indices, model(from_numpy(x)), strict=True)
@@ -137,10 +139,11 @@ def _features(model: MambaVision | Backbone, x: np.ndarray, names: list[str]) ->
             return {name: named[name] for name in names}
         if names == ["pooled"]:
             return {"pooled": to_numpy(model.pooled(from_numpy(x)))}
-        stages = model.features(from_numpy(x))
-        found = {f"stage{level}": stage for level, stage in enumerate(stages)}
-        if "pooled" in names:  # from the last stage that is there already
-            found["pooled"] = model.avgpool(model.norm(stages[3].transpose(0, 2, 3, 1)))
+        if "pooled" in names:
+            stages, pooled = model.features_and_pooled(from_numpy(x))
+        else:
+            stages, pooled = model.features(from_numpy(x)), None
+        found = {f"stage{number}": stage for number, stage in enumerate(stages)} | {"pooled": pooled}
     return {name: to_numpy(found[name]) for name in names}
 
 

@@ -23,7 +23,7 @@ from ..checkpoint import read_pretrained
 from ..data.images import ImageTransform
 from ..errors import InputError, MissingPackageError
 from ..models.backbone import Backbone
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -41,9 +41,9 @@ STAGES = (0, 1, 2, 3, POOLED)
 class MambaVisionFeatures(TransformerMixin, BaseEstimator):
     """Vectors of what a model with given weights sees in pictures.
 
-    weights       what `mvnp.load_pretrained` takes: a file, a repository on the hub, a variant; or a MambaVision
-    stages        what is put side by side: 0 to 3, the means of a stage, dim·2^i numbers; "pooled", the normalised last stage,
-                  which the classifier's head sees, 8·dim numbers
+    weights       what `mvnp.load_pretrained` takes: a file, a repository on the hub, a variant; or a model of any family
+    stages        what is put side by side: 0 to 3, the means of a stage, of MambaVision dim·2^i numbers; "pooled", what the
+                  classifier's head sees: of MambaVision the normalised last stage, 8·dim numbers, of Vim its class token
     images        ImageTransform, how pictures are prepared; None: as the weights say
     batch_size    pictures that go through the model together
 
@@ -52,7 +52,7 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        weights: str | os.PathLike[str] | MambaVision = "mamba_vision_T",
+        weights: str | os.PathLike[str] | Classifier = "mamba_vision_T",
         *,
         stages: Sequence[int | str] = (POOLED,),
         images: ImageTransform | None = None,
@@ -99,10 +99,11 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """stage2_0, stage2_1, …, pooled_0, …: the columns of `transform`. `input_features` is ignored."""
         check_is_fitted(self)
-        dim = self.model_.config["dim"]
         names = []
         for stage in self.stages:
-            prefix, width = (POOLED, 8 * dim) if stage == POOLED else (f"stage{stage}", dim * 2 ** int(stage))
+            prefix, width = (
+                (POOLED, self.model_.width) if stage == POOLED else (f"stage{stage}", self.model_.channels[int(stage)])
+            )
             names += [f"{prefix}_{channel}" for channel in range(width)]
         return np.array(names, dtype=object)
 
@@ -126,17 +127,17 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
             )
         if not isinstance(self.batch_size, int | np.integer) or isinstance(self.batch_size, bool) or self.batch_size < 1:
             raise InputError(f"MambaVisionFeatures: batch_size is {self.batch_size!r}, expected an integer of at least 1")
-        if not isinstance(self.weights, str | os.PathLike | MambaVision):
+        if not isinstance(self.weights, str | os.PathLike | Classifier):
             raise InputError(
-                f"MambaVisionFeatures: weights is a {type(self.weights).__name__}, expected a file, a name or a MambaVision"
+                f"MambaVisionFeatures: weights is a {type(self.weights).__name__}, expected a file, a name or a model"
             )
         if self.images is not None and not isinstance(self.images, ImageTransform):
             raise InputError(
                 f"MambaVisionFeatures: images is a {type(self.images).__name__}, expected an ImageTransform or None"
             )
 
-    def _loaded(self) -> tuple[MambaVision, ImageTransform]:
-        if isinstance(self.weights, MambaVision):
+    def _loaded(self) -> tuple[Classifier, ImageTransform]:
+        if isinstance(self.weights, Classifier):
             model, known = self.weights, None
         else:
             pretrained = read_pretrained(self.weights)
@@ -155,6 +156,9 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
             raise InputError(
                 f"MambaVisionFeatures: images has {images.channels} channels, but the model takes {model.in_chans}"
             )
+        missing = [stage for stage in self.stages if stage != POOLED and int(stage) >= len(model.channels)]
+        if missing:
+            raise InputError(f"MambaVisionFeatures: the model has {len(model.channels)} stages, and no stage {missing[0]}")
         return model, images
 
     def _features(self, batch: list[np.ndarray]) -> np.ndarray:
@@ -162,10 +166,8 @@ class MambaVisionFeatures(TransformerMixin, BaseEstimator):
         x, model = from_numpy(np.stack(batch)), self.model_
         if tuple(self.stages) == (POOLED,):
             return to_numpy(model.pooled(x))
-        maps = model.features(x)
-        means: dict[int | str, Any] = {index: stage.mean(axis=(2, 3)) for index, stage in enumerate(maps)}
-        if POOLED in self.stages:
-            means[POOLED] = model.avgpool(model.norm(maps[-1].transpose(0, 2, 3, 1)))
+        maps, pooled = model.features_and_pooled(x) if POOLED in self.stages else (model.features(x), None)
+        means: dict[int | str, Any] = {index: stage.mean(axis=(2, 3)) for index, stage in enumerate(maps)} | {POOLED: pooled}
         return np.concatenate([to_numpy(means[stage]) for stage in self.stages], axis=1)
 
 

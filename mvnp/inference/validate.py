@@ -15,7 +15,7 @@ from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
 from ..errors import DataError, MvnpError
 from ..execution.stopping import StopRequest
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 from .class_folders import ClassFolders
 from .classify import check_head, logits_of
 from .pictures import OnBroken, PictureBatch, picture_batches
@@ -102,7 +102,7 @@ class Validation:
 
 
 def validate(
-    model: MambaVision,
+    model: Classifier,
     found: ClassFolders,
     transform: ImageTransform,
     batch_size: int = 16,

@@ -20,7 +20,7 @@ from ..backend import to_numpy
 from ..checkpoint import load_arrays, save_arrays
 from ..data import ImageTransform
 from ..errors import CheckpointError
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 from .class_folders import ClassFolders
 
 _KIND = "validation"
@@ -34,7 +34,7 @@ _CALLED = {
 }
 
 
-def fingerprint(model: MambaVision, transform: ImageTransform, found: ClassFolders) -> dict[str, str]:
+def fingerprint(model: Classifier, transform: ImageTransform, found: ClassFolders) -> dict[str, str]:
     """What a result depends on, as digests."""
     weights = hashlib.blake2b(_dump(model.config), digest_size=16)
     for key, array in model.state_dict(copy=False).items():

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from ..errors import check_choice
 from .exercise import Exercise
-from .formulas.convolutions import CONV1D, CONV2D, WINOGRAD
+from .formulas.convolutions import CONV1D, CONV2D, DEPTHWISE_CONV2D, WINOGRAD
 from .formulas.dense import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LINEAR, MESA, POOL, SOFTMAX
-from .formulas.norms import BATCHNORM, LAYERNORM
-from .formulas.pointwise import DROP_PATH, DROPOUT, GELU, LAYER_SCALE, RELU, SILU, SOFTPLUS
+from .formulas.norms import BATCHNORM, LAYERNORM, RMSNORM
+from .formulas.pointwise import DROP_PATH, DROPOUT, GATE, GELU, LAYER_SCALE, RELU, SILU, SOFTPLUS
 from .formulas.scans import CHECKPOINTED_SCAN, LINEAR_RECURRENCE, SELECTIVE_SCAN
-from .formulas.tokens import ATTENTION, WINDOW
+from .formulas.tokens import ATTENTION, CROSS_SCAN, WINDOW
 
 CHAPTERS: dict[str, tuple[Exercise, ...]] = {
     "first steps": (LINEAR, RELU, LAYER_SCALE, POOL),
     "probabilities": (SOFTMAX, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, MESA),
-    "curves": (SILU, SOFTPLUS, GELU),
+    "curves": (SILU, GATE, SOFTPLUS, GELU),
     "chance": (DROPOUT, DROP_PATH),
-    "norms": (LAYERNORM, BATCHNORM),
-    "tokens": (WINDOW, ATTENTION),
-    "convolutions": (CONV1D, CONV2D, WINOGRAD),
+    "norms": (LAYERNORM, RMSNORM, BATCHNORM),
+    "tokens": (WINDOW, CROSS_SCAN, ATTENTION),
+    "convolutions": (CONV1D, CONV2D, DEPTHWISE_CONV2D, WINOGRAD),
     "the scan": (LINEAR_RECURRENCE, SELECTIVE_SCAN, CHECKPOINTED_SCAN),
 }
 

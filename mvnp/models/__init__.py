@@ -1,10 +1,14 @@
-"""MambaVision, put together from mvnp/layers. From the smallest part to the whole:
+"""Networks, put together from mvnp/layers. From the smallest part to the whole:
 
     mlp, mixer, attention   the parts of a block
     blocks                  the two kinds of block
     stages                  stem, levels, downsampling
-    trunk                   stem and four levels
-    mambavision             the classifier; variants: the released ones
+    classifier              what every family of networks has
+    mambavision             MambaVision
+    vim_mixer, vim          Vim
+    ss2d, vss_stages        the parts of VMamba: its mixer, its blocks
+    vmamba                  VMamba
+    variants                the families, and the released variants of each
     backbone                maps for detection and segmentation
     edifice                 the same network under the option names of Edifice
     quirks                  where the official release, the paper and good sense part ways
@@ -19,17 +23,26 @@ from .mixer import MambaVisionMixer
 from .attention import MultiHeadAttention
 from .blocks import Block, ConvBlock
 from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
-from .trunk import Trunk
+from .classifier import Classifier
 from .mambavision import MambaVision
-from .variants import VARIANTS, Variant, create_model, list_models
+from .vim_mixer import VimMixer
+from .vim import Vim, VimBlock
+from .ss2d import SS2D, Cascade
+from .vss_stages import VSSBlock, VSSStage
+from .vmamba import VMamba
+from .variants import FAMILIES, VARIANTS, Variant, create_model, list_models
 from .backbone import Backbone
 from .edifice import build, build_backbone
 from .quirks import Quirks
 
 __all__ = [
+    "FAMILIES",
+    "SS2D",
     "VARIANTS",
     "Backbone",
     "Block",
+    "Cascade",
+    "Classifier",
     "ConvBlock",
     "ConvLevel",
     "Downsample",
@@ -40,8 +53,13 @@ __all__ = [
     "MultiHeadAttention",
     "PatchEmbed",
     "Quirks",
-    "Trunk",
+    "VMamba",
+    "VSSBlock",
+    "VSSStage",
     "Variant",
+    "Vim",
+    "VimBlock",
+    "VimMixer",
     "build",
     "build_backbone",
     "create_model",

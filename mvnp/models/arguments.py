@@ -1,4 +1,4 @@
-"""The arguments of MambaVision: as JSON can hold them, and checked before anything is built."""
+"""The arguments of models: as JSON can hold them, and checked before anything is built."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MOST_SEED = 2**64 - 1
 MOST_PARAMETERS = 10**11  # 400 GB in float32
 
 
-def plain(arguments: dict[str, Any]) -> dict[str, Any]:
+def plain(owner: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """The same arguments as numbers, strings and lists, ready for JSON. Raises InputError for an
     unknown dtype."""
     return {
         **{name: _plain(value) for name, value in arguments.items()},
-        "dtype": str(check_dtype("MambaVision", arguments["dtype"])),
+        "dtype": str(check_dtype(owner, arguments["dtype"])),
     }
 
 

@@ -1,15 +1,16 @@
-"""MambaVision as a backbone for detection and segmentation: maps of several stages, each behind a
+"""A classifier as a backbone for detection and segmentation: maps of several stages, each behind a
 norm of its own, no head.
 
     image (B, in_chans, H, W)
-      → stage i       (B, dim·2^i, H/2^(i+2), W/2^(i+2))     for each i in out_indices
+      → stage i       (B, channels[i], H_i, W_i)     for each i in out_indices
       → outnorm{i}    LayerNorm over the channels, or BatchNorm
 
-Sizes that do not divide are rounded up. The trunk is the classifier's, with its keys, so its
-weights fit; the norms of the outputs are new and start at the identity of their kind. Levels behind
-the last output are not made.
+The trunk is the classifier's, of any family, with its keys, so its weights fit; the norms of the
+outputs are new and start at the identity of their kind. What lies behind the last output is not
+made.
 
-The official detection models cut windows of 112 and 56 in levels 2 and 3, the segmentation models
+MambaVision's stage i is (B, dim·2^i, H/2^(i+2), W/2^(i+2)), rounded up. Its official detection
+models cut windows of 112 and 56 in levels 2 and 3, the segmentation models
 64 and 32 (S: 160 and 56): with a window as large as the map a level is one window. Smaller maps are
 padded to a whole one.
 
@@ -21,18 +22,18 @@ arXiv:1612.03144.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from ..backend import Array
-from ..core import Initializer, Tape
-from ..errors import InputError, check_choice
+from ..core import Initializer, Layer, Tape
+from ..errors import InputError, check_array, check_choice
 from ..execution.shares import in_shares
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
-from .mambavision import MambaVision
-from .quirks import resolve
-from .trunk import Trunk, channel_first, channel_last
-from .variants import VARIANTS
+from .classifier import Classifier, channel_first, channel_last
+from .variants import FAMILIES, VARIANTS
 
 NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {
     "layer": LayerNorm,
@@ -40,51 +41,53 @@ NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {
     "none": None,
 }
 
-_HEAD = ("num_classes", "head_norm")  # arguments of MambaVision that a backbone has no use for
-_SWITCHES = ("dt_bias", "dt_init", "padding")
 
-
-class Backbone(Trunk):
+class Backbone(Layer):
     """`backbone(x)` gives a list of maps, one for each of `out_indices`.
 
-    name           of a released variant, whose arguments it takes; None: they are all given
-    out_indices    which of the stages 0 to 3, ascending
+    name           of a released variant, whose family and arguments it takes; None: they are given
+    family         "MambaVision", or another name in FAMILIES
+    out_indices    which of the stages, ascending; "all": all of them
     out_norm       "layer": LayerNorm over the channels, as official; "batch": BatchNorm; "none":
                    the stages as they are
-    arguments      those of MambaVision but num_classes and head_norm
+    arguments      those of the family's class but num_classes, and what else only a head needs
 
     `config` has them all: `Backbone(**backbone.config)` is built alike. Raises InputError for
     arguments that do not fit.
     """
 
+    key_of: ClassVar[dict[str, str]] = {"trunk": ""}
+
     def __init__(
         self,
         name: str | None = None,
         *,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        family: str = "MambaVision",
+        out_indices: Sequence[int] | str = "all",
         out_norm: str = "layer",
         allocate: bool = True,
         **arguments: Any,
     ) -> None:
         if name is not None:
             check_choice("model", name, VARIANTS)
+            family = VARIANTS[name].family
             arguments = {**VARIANTS[name].arguments(), **arguments}
-        for option in _HEAD:
+        check_choice("family", family, FAMILIES)
+        unneeded = FAMILIES[family].HEAD_ARGUMENTS
+        for option in unneeded:
             if option in arguments:
                 raise InputError(
                     f"Backbone: {option} is an argument of the classifier; a backbone has no head,"
                     " leave it out"
                 )
-        indices = _checked_indices(out_indices)
         check_choice("out_norm", out_norm, NORMS)
-        # MambaVision checks the arguments and has their defaults; without memory it costs nothing.
-        complete = MambaVision(**arguments, num_classes=0, allocate=False).config
-        own = {name: value for name, value in complete.items() if name not in _HEAD}
-        self.config = {**own, "out_indices": indices, "out_norm": out_norm}
-        switches = resolve(self.config["quirks"], **{name: self.config[name] for name in _SWITCHES})
-        init = Initializer(self.config["seed"], self.config["dtype"], allocate)
+        self.trunk: Any = FAMILIES[family](**arguments, num_classes=0, allocate=allocate)
+        indices = _checked_indices(out_indices, len(self.trunk.channels))
+        own = {name: value for name, value in self.trunk.config.items() if name not in unneeded}
+        self.config = {"family": family, **own, "out_indices": indices, "out_norm": out_norm}
+        self.in_chans: int = self.trunk.in_chans
         self.out_indices = tuple(indices)
-        self._build_trunk(switches, init, levels=indices[-1] + 1)
+        self.trunk.cut_after(indices[-1])
         kind = NORMS[out_norm]
         if kind is not None:
             constants = Initializer(
@@ -97,17 +100,22 @@ class Backbone(Trunk):
     @classmethod
     def of(
         cls,
-        model: MambaVision,
+        model: Classifier,
         *,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_indices: Sequence[int] | str = "all",
         out_norm: str = "layer",
         **changes: Any,
     ) -> Backbone:
         """A backbone with a copy of a classifier's trunk; `changes` are arguments that leave its
         weights as they are: `window_size` above all, `drop_path_rate`, `padding`."""
-        arguments = {name: value for name, value in model.config.items() if name not in _HEAD}
+        unneeded = model.HEAD_ARGUMENTS
+        arguments = {name: value for name, value in model.config.items() if name not in unneeded}
         backbone = cls(
-            out_indices=out_indices, out_norm=out_norm, allocate=False, **{**arguments, **changes}
+            family=type(model).__name__,
+            out_indices=out_indices,
+            out_norm=out_norm,
+            allocate=False,
+            **{**arguments, **changes},
         )
         backbone.load_trunk(model.state_dict(copy=False))
         return backbone
@@ -120,14 +128,31 @@ class Backbone(Trunk):
     @property
     def strides(self) -> tuple[int, ...]:
         """Pixels of the image for a pixel of each map, along either side."""
-        return tuple(4 * 2**index for index in self.out_indices)
+        return tuple(self.trunk.strides[index] for index in self.out_indices)
 
     def _width(self, index: int) -> int:
-        return self.config["dim"] * 2**index
+        return self.trunk.channels[index]
+
+    def __getattr__(self, name: str) -> Any:
+        """What it does not have itself, its trunk has: `image_size`, `levels`."""
+        if name == "trunk":  # it is not there yet, as in a copy that is being made
+            raise AttributeError(name)
+        return getattr(self.trunk, name)
 
     def out_norm(self, index: int) -> LayerNorm | BatchNorm | None:
         """The norm that stage `index` is given behind; None: none."""
         return vars(self).get(f"outnorm{index}")
+
+    def astype(self, dtype: str) -> Backbone:
+        """A copy with parameters and buffers in another dtype; its `config` says so."""
+        other = super().astype(dtype)
+        other.config["dtype"] = other.trunk.config["dtype"] = str(np.dtype(dtype))
+        return other
+
+    def images(self, x: Array) -> Array:
+        """x in the model's precision. Raises InputError unless it is images of a size that fits."""
+        check_array("Backbone", "x", x, ("B", self.in_chans, "H", "W"))
+        return self.trunk.images(x)
 
     def dmaps(self, dy: Sequence[Array]) -> list[Array]:
         """All in the model's precision. Raises InputError unless they are like the maps."""
@@ -138,17 +163,19 @@ class Backbone(Trunk):
                 " zeros for a map that nothing depends on"
             )
         return [
-            self.in_precision(f"the gradient of stage {i}", d, ("B", self._width(i), "H", "W"))
+            self.trunk.in_precision(
+                f"the gradient of stage {i}", d, ("B", self._width(i), "H", "W")
+            )
             for i, d in zip(self.out_indices, dy, strict=True)
         ]
 
-    @in_shares(Trunk.images)
+    @in_shares(images)
     def forward(  # type: ignore[override]
         self, x: Array, tape: Tape | None = None
     ) -> list[Array]:
-        """Maps (B, dim·2^i, H_i, W_i), for each i in `out_indices`, of images (B, in_chans, H, W)
-        of any size."""
-        stages = self.stages(x, tape)
+        """Maps (B, channels[i], H_i, W_i), for each i in `out_indices`, of images
+        (B, in_chans, H, W)."""
+        stages = self.trunk.stages(x, tape)
         maps = []
         for index in self.out_indices:
             norm = self.out_norm(index)
@@ -160,11 +187,11 @@ class Backbone(Trunk):
         self, dy: Sequence[Array], tape: Tape
     ) -> Array | None:
         """dx (B, in_chans, H, W), from the gradients of all maps; None without `tape.inputs`."""
-        dstages: list[Array | None] = [None] * len(self.levels)
+        dstages: list[Array | None] = [None] * (self.out_indices[-1] + 1)
         for index, d in zip(reversed(self.out_indices), reversed(dy), strict=True):
             norm, dmap = self.out_norm(index), channel_last(d)
             dstages[index] = dmap if norm is None else norm.backward(dmap, tape)
-        return self.stages_backward(dstages, tape)
+        return self.trunk.stages_backward(dstages, tape)
 
     def load_trunk(self, weights: Mapping[str, Any]) -> None:
         """Fill the trunk from a classifier's state dict, and the norms of the outputs where it has
@@ -180,14 +207,15 @@ class Backbone(Trunk):
         )
 
 
-def _checked_indices(indices: Any) -> list[int]:
+def _checked_indices(indices: Any, stages: int) -> list[int]:
+    known = range(stages)
+    if isinstance(indices, str) and indices == "all":
+        return list(known)
     is_list = isinstance(indices, Sequence) and not isinstance(indices, str)
-    stages = (
-        [i for i in indices if i in (0, 1, 2, 3) and not isinstance(i, bool)] if is_list else []
-    )
-    if not stages or stages != list(indices) or stages != sorted(set(stages)):
+    chosen = [i for i in indices if i in known and not isinstance(i, bool)] if is_list else []
+    if not chosen or chosen != list(indices) or chosen != sorted(set(chosen)):
         raise InputError(
-            f"Backbone: out_indices is {indices!r}, expected some of the stages 0, 1, 2, 3,"
-            " ascending"
+            f"Backbone: out_indices is {indices!r}, expected some of the stages"
+            f" {', '.join(map(str, known))}, ascending"
         )
-    return [int(index) for index in stages]
+    return [int(index) for index in chosen]

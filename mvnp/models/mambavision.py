@@ -1,31 +1,43 @@
 """MambaVision: stem, four levels, head.
 
     image (B, in_chans, H, W)
-      → stem, levels   (H/32, W/32)  8·dim    stages.py
+      → stem           (H/4, W/4)    dim
+      → level 0, 1     (H/4, H/8)    dim, 2·dim      convolution blocks
+      → level 2, 3     (H/16, H/32)  4·dim, 8·dim    scan and attention in windows
       → norm, global average pool, linear
+
+A *stage* is the map of a level before its downsampling.
 
 Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, figure 2.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from ..backend import Array
 from ..core import Initializer, Tape
-from ..errors import InputError
 from ..execution.shares import in_shares
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
-from .arguments import check_arguments, check_integer, plain
-from .pictures import Pictured
-from .quirks import resolve
-from .trunk import Trunk, channel_first, channel_last
+from .arguments import check_arguments, plain
+from .attention import MultiHeadAttention
+from .blocks import Block, ConvBlock
+from .classifier import Classifier, channel_first, channel_last
+from .mixer import MambaVisionMixer
+from .mlp import Mlp
+from .quirks import Quirks, resolve
+from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
 
 
-class MambaVision(Pictured, Trunk):
+class MambaVision(Classifier):
     """The whole network. `model(x)` gives logits, `model.pooled(x)` vectors, `model.features(x)`
     the four stages.
 
@@ -53,6 +65,8 @@ class MambaVision(Pictured, Trunk):
 
     Raises InputError for arguments that do not fit together, or images that do not fit the model.
     """
+
+    HEAD_ARGUMENTS = ("num_classes", "head_norm")
 
     def __init__(
         self,
@@ -85,13 +99,15 @@ class MambaVision(Pictured, Trunk):
         arguments = {**locals()}
         for name in ("self", "allocate", "__class__"):
             arguments.pop(name, None)
-        self.config = plain(arguments)
+        self.config = plain("MambaVision", arguments)
         check_arguments(self.config)
         switches = resolve(
             quirks, dt_bias=dt_bias, dt_init=dt_init, head_norm=head_norm, padding=padding
         )
         init = Initializer(seed, self.config["dtype"], allocate)
-        self._build_trunk(switches, init)
+        self.in_chans = in_chans
+        self.patch_embed = PatchEmbed(in_chans, in_dim, dim, init)
+        self.levels = [_make_level(level, self.config, switches, init) for level in range(4)]
         norm = BatchNorm if switches.head_norm == "batch" else LayerNorm
         self.norm: BatchNorm | LayerNorm = norm(8 * dim, init=init)
         self.avgpool = AveragePool()
@@ -99,29 +115,22 @@ class MambaVision(Pictured, Trunk):
         self.num_classes = num_classes
         self.name_paths()
 
-    def dlogits(self, dy: Array) -> Array:
-        """dy in the model's precision. Raises InputError unless it is like the logits."""
-        width = self.num_classes or self.norm.weight.shape[0]
-        return self.in_precision("dlogits" if self.num_classes else "dpooled", dy, ("B", width))
+    @property
+    def width(self) -> int:
+        """8·dim."""
+        return self.channels[3]
 
-    def dpooled(self, dpooled: Array) -> Array:
-        """dpooled in the model's precision. Raises InputError unless it is (B, 8·dim)."""
-        return self.in_precision("dpooled", dpooled, ("B", self.norm.weight.shape[0]))
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """dim, 2·dim, 4·dim, 8·dim."""
+        return tuple(self.config["dim"] * 2**level for level in range(4))
 
-    def dfeatures(self, dfeatures: Sequence[Array | None]) -> list[Array | None]:
-        """All in the model's precision. Raises InputError unless they are like the features."""
-        if len(dfeatures) != 4 or dfeatures[3] is None:
-            raise InputError(
-                "features_backward: expected four gradients, the last of them an array (zeros where"
-                " it is unused)"
-            )
-        widths = [self.config["dim"] * 2**i for i in range(4)]
-        return [
-            d if d is None else self.in_precision(f"dfeatures[{i}]", d, ("B", width, "H", "W"))
-            for i, (d, width) in enumerate(zip(dfeatures, widths, strict=True))
-        ]
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """4, 8, 16, 32."""
+        return tuple(4 * 2**level for level in range(4))
 
-    @in_shares(Trunk.images)
+    @in_shares(Classifier.images)
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         """Logits (B, num_classes) of images (B, in_chans, H, W) of any size."""
         x = self.patch_embed(channel_last(x), tape)
@@ -133,7 +142,7 @@ class MambaVision(Pictured, Trunk):
         x = self.avgpool(x, tape)
         return x if self.head is None else self.head(x, tape)
 
-    @in_shares(dlogits)
+    @in_shares(Classifier.dlogits)
     def backward(self, dy: Array, tape: Tape) -> Array | None:
         """dx (B, in_chans, H, W), from the gradient of the logits; None without `tape.inputs`."""
         dx = dy if self.head is None else self.head.backward(dy, tape)
@@ -146,39 +155,98 @@ class MambaVision(Pictured, Trunk):
         dx = self.patch_embed.backward(dx, tape)
         return None if dx is None else channel_first(dx)
 
-    @in_shares(Trunk.images)
+    @in_shares(Classifier.images)
     def pooled(self, x: Array, tape: Tape | None = None) -> Array:
         """The last stage, behind its norm and pooled (B, 8·dim): what the head sees."""
         *_, x = self.stages(x, tape)
         x = self.norm(x, tape)
         return self.avgpool(x, tape)
 
-    @in_shares(dpooled)
+    @in_shares(Classifier.dpooled)
     def pooled_backward(self, dpooled: Array, tape: Tape) -> Array | None:
         """dx, from the gradient of `pooled`."""
         dx = self.avgpool.backward(dpooled, tape)
         dx = self.norm.backward(dx, tape)
         return self.stages_backward([None, None, None, dx], tape)
 
-    @in_shares(Trunk.images)
-    def features(self, x: Array, tape: Tape | None = None) -> list[Array]:
-        """The four stages (B, C, H, W), each before its downsampling."""
-        return [channel_first(stage) for stage in self.stages(x, tape)]
+    def stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
+        """Channel-last maps, one for each level, of images (B, in_chans, H, W)."""
+        x = self.patch_embed(channel_last(x), tape)
+        stages = []
+        for level in self.levels:
+            stages.append(level(x, tape))
+            if level.downsample is not None:
+                x = level.downsample(stages[-1], tape)
+        return stages
 
-    @in_shares(dfeatures)
-    def features_backward(self, dfeatures: Sequence[Array | None], tape: Tape) -> Array | None:
-        """dx, from the gradients of `features`; None: nothing depends on that stage."""
-        return self.stages_backward(
-            [None if d is None else channel_last(d) for d in dfeatures], tape
+    def stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array | None:
+        """dx (B, in_chans, H, W); a stage that only the next level depends on has None."""
+        dx = None
+        for level, dstage in zip(reversed(self.levels), reversed(dstages), strict=True):
+            if level.downsample is not None:
+                dx = level.downsample.backward(dx, tape)
+                dstage = dx if dstage is None else dx + dstage  # it has two readers
+            dx = level.backward(dstage, tape)
+        dx = self.patch_embed.backward(dx, tape)
+        return None if dx is None else channel_first(dx)
+
+    def features_and_pooled(self, x: Array) -> tuple[list[Array], Array]:
+        """Both from one forward: what is pooled is the last stage."""
+        features = self.features(x)
+        return features, self.avgpool(self.norm(features[3].transpose(0, 2, 3, 1)))
+
+    def cut_after(self, stage: int) -> None:
+        """Leave off head, norm and pooling, and the levels behind this stage."""
+        self.head = None
+        del self.norm, self.avgpool
+        del self.levels[stage + 1 :]
+        self.levels[stage].downsample = None
+
+    def depth_of(self, key: str) -> int:
+        """The block, counted over all levels from 1; a downsampling belongs to the block after
+        it."""
+        before = [0, *itertools.accumulate(self.config["depths"])]  # blocks in front of each level
+        parts = key.split(".")
+        if parts[0] == "patch_embed":
+            return 0
+        if parts[0] != "levels":
+            return before[-1] + 1
+        level = int(parts[1])
+        return (
+            before[level + 1] + 1 if parts[2] == "downsample" else before[level] + int(parts[3]) + 1
         )
 
-    def reset_head(self, num_classes: int, seed: int = 0) -> None:
-        """Put a freshly drawn head for `num_classes` classes, 0: none, in place of the present
-        one; all else stays."""
-        check_integer("reset_head", "num_classes", num_classes, least=0)
-        init = Initializer(seed, self.config["dtype"])
-        width = 8 * self.config["dim"]
-        self.head = Linear(width, num_classes, init=init) if num_classes else None
-        self.num_classes = self.config["num_classes"] = num_classes
-        self.know(preparation=self.preparation)  # the classes are others
-        self.name_paths()
+
+def _make_level(
+    level: int, config: dict[str, Any], switches: Quirks, init: Initializer
+) -> ConvLevel | HybridLevel:
+    depths, channels = config["depths"], config["dim"] * 2**level
+    # Drop path rises over all blocks of the network.
+    rates = np.linspace(0.0, config["drop_path_rate"], sum(depths)).tolist()
+    rates = rates[sum(depths[:level]) :][: depths[level]]
+    blocks: list[Any] = []
+    for index, rate in enumerate(rates):
+        if level < 2:
+            blocks.append(ConvBlock(channels, rate, config["layer_scale_conv"], init))
+            continue
+        mixer: MambaVisionMixer | MultiHeadAttention
+        if index < math.ceil(len(rates) / 2):
+            mixer = MambaVisionMixer(channels, config["d_state"], config["d_conv"], switches, init)
+        else:
+            mixer = MultiHeadAttention(
+                channels,
+                config["num_heads"][level],
+                qkv_bias=config["qkv_bias"],
+                qk_norm=bool(config["qk_scale"]),
+                attn_drop=config["attn_drop_rate"],
+                proj_drop=config["drop_rate"],
+                init=init,
+            )
+        mlp = Mlp(channels, int(channels * config["mlp_ratio"]), config["drop_rate"], init)
+        blocks.append(Block(channels, mixer, mlp, rate, config["layer_scale"], init))
+    downsample = None if level == 3 else Downsample(channels, init)
+    if level < 2:
+        return ConvLevel(blocks, downsample)
+    return HybridLevel(
+        blocks, config["window_size"][level], switches.padding == "masked", downsample
+    )

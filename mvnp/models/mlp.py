@@ -10,6 +10,8 @@ ReLU.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..backend import Array
 from ..core import Initializer, Layer, Tape
 from ..layers.dropout import Dropout
@@ -18,13 +20,18 @@ from ..layers.linear import Linear
 
 
 class Mlp(Layer):
-    """Two linear layers with an exact GELU between them, and dropout after each."""
+    """Two linear layers with an exact GELU, or `act`, between them, and dropout after each."""
 
     def __init__(
-        self, channels: int, hidden: int, drop: float = 0.0, init: Initializer | None = None
+        self,
+        channels: int,
+        hidden: int,
+        drop: float = 0.0,
+        init: Initializer | None = None,
+        act: Layer | None = None,
     ) -> None:
         self.fc1 = Linear(channels, hidden, init=init)
-        self.act = GELU()
+        self.act: Any = GELU() if act is None else act
         self.drop1 = Dropout(drop)
         self.fc2 = Linear(hidden, channels, init=init)
         self.drop2 = Dropout(drop)

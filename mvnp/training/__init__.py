@@ -11,7 +11,7 @@ from .evaluate import Evaluation, evaluate
 from .finetune import completed, finetune
 from .frozen import FrozenTrunk
 from .lamb import LAMB
-from .layer_decay import layer_depth, learning_rate_scales
+from .layer_decay import learning_rate_scales
 from .log import read_log
 from .optimizer import Optimizer
 from .run import make_loaders, make_model, train
@@ -49,7 +49,6 @@ __all__ = [
     "finetune",
     "global_norm",
     "join",
-    "layer_depth",
     "learning_rate",
     "learning_rate_scales",
     "make_loaders",

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..data import BatchLoader, load_parts
-from ..errors import InputError, is_number, nearest, shown
+from ..errors import InputError, check_choice, is_number, nearest, shown
+from ..models.variants import FAMILIES
 
 PRECISIONS = ("full", "mixed")
 BEST_BY = ("accuracy", "mean-accuracy", "loss")
@@ -19,7 +20,9 @@ BEST_BY = ("accuracy", "mean-accuracy", "loss")
 class TrainingConfig:
     """The settings of a run. The same settings, data and machine give the same weights, bit for bit.
 
-    model             arguments of MambaVision; in_chans and num_classes follow the data set and seed this seed, where absent
+    family            of networks: "MambaVision", or another name in mvnp.models.FAMILIES
+    model             arguments of its class; in_chans and num_classes follow the data set, the image size of a network that
+                      takes one alone the loader, and seed this seed, where absent
     dataset           what `mvnp.data.load_parts` takes: a name, a folder or a file
     dataset_options   its other arguments
     loader_options    arguments of `mvnp.data.BatchLoader`: image_size, mean, std, flip, crop_padding, crop_fill, sampler
@@ -52,6 +55,7 @@ class TrainingConfig:
     """
 
     model: dict[str, Any]
+    family: str = "MambaVision"
     dataset: str = "fashion-mnist-small"
     dataset_options: dict[str, Any] = field(default_factory=dict)
     loader_options: dict[str, Any] = field(default_factory=dict)
@@ -82,6 +86,7 @@ class TrainingConfig:
         _require(isinstance(self.precision, str), "precision", self.precision, f"one of {', '.join(PRECISIONS)}")
         counts = {"epochs": 1, "batch_size": 1, "micro_batch": 0, "seed": 0}
         counts |= {"eval_every": 1, "checkpoint_every": 0, "patience": 0}
+        check_choice("family", self.family, FAMILIES)
         for name, least in counts.items():
             value = getattr(self, name)
             _require(type(value) is int and value >= least, name, value, f"an integer of at least {least}")

@@ -22,7 +22,8 @@ from ..checkpoint import Pretrained, read_pretrained, save_pretrained
 from ..data import load_parts
 from ..errors import CheckpointError, InputError, TrainingError
 from ..models.backbone import Backbone
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
+from ..models.variants import FAMILIES
 from .config import TrainingConfig
 from .describe import describe
 from .distributed import Ranks
@@ -81,7 +82,7 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
         return _finetune_in(folder, model, about, quiet, ranks)
 
 
-def _finetune_in(folder: RunFolder, model: MambaVision, about: dict[str, Any], quiet: bool, ranks: Ranks) -> TrainingResult:
+def _finetune_in(folder: RunFolder, model: Classifier, about: dict[str, Any], quiet: bool, ranks: Ranks) -> TrainingResult:
     config = folder.config
     parts = load_parts(config.dataset, **config.dataset_options)
     parts = in_channels_asked(parts, model.in_chans)
@@ -133,9 +134,9 @@ def _side(size: Any, weights: str | None) -> int | list[int]:
     return [int(side) for side in size] if isinstance(size, tuple | list) else int(size)
 
 
-def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:
+def _model_of_run(checkpoint: Checkpoint) -> tuple[Classifier, dict[str, Any]]:
     try:
-        model = MambaVision(**checkpoint.about["model"], allocate=False)
+        model = FAMILIES[checkpoint.about.get("class", "MambaVision")](**checkpoint.about["model"], allocate=False)
         if not isinstance(checkpoint.about["variant"], str | None) or not isinstance(checkpoint.about["classes"], list):
             raise TypeError("variant or classes are not what they should be")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -146,7 +147,7 @@ def _model_of_run(checkpoint: Checkpoint) -> tuple[MambaVision, dict[str, Any]]:
     return model, checkpoint.about
 
 
-def _write_best(path: Path, model: MambaVision, about: dict[str, Any]) -> None:
+def _write_best(path: Path, model: Classifier, about: dict[str, Any]) -> None:
     for key, param in model.named_state():
         if not np.isfinite(to_numpy(param.data)).all():
             raise TrainingError(f"{key} holds values that are not finite")

@@ -12,7 +12,7 @@ from typing import ClassVar
 from ..backend import Array
 from ..core import Layer, Param, Tape
 from ..errors import InputError
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
 
 
 class FrozenTrunk(Layer):
@@ -20,9 +20,14 @@ class FrozenTrunk(Layer):
 
     key_of: ClassVar[dict[str, str]] = {"model": ""}
 
-    def __init__(self, model: MambaVision) -> None:
+    def __init__(self, model: Classifier) -> None:
         if model.head is None:
             raise InputError("FrozenTrunk: the model has no head, and so nothing to train; give it one with reset_head")
+        if not model.head_takes_pooled:
+            raise InputError(
+                f"FrozenTrunk: the logits of this {type(model).__name__} are not those of its head on one vector;"
+                " train all of it"
+            )
         self.model = model
 
     def named_parameters(self) -> Iterator[tuple[str, Param]]:

@@ -20,7 +20,8 @@ from ..data.arrays import NAME as ARRAYS
 from ..data.arrays import Arrays, of_arrays
 from ..data.dataset import in_channels
 from ..errors import DataError, InputError, TrainingError
-from ..models.mambavision import MambaVision
+from ..models.classifier import Classifier
+from ..models.variants import FAMILIES, check_options
 from .config import TrainingConfig
 from .distributed import Ranks
 from .presets import find_preset
@@ -77,7 +78,7 @@ def train(
     ranks: Ranks | None = None,
     **settings: Any,
 ) -> TrainingResult:
-    """`train(config, out)`: train a MambaVision as `config` says, into the folder `out`.
+    """`train(config, out)`: train a model as `config` says, into the folder `out`.
 
     config    None, with `resume`: that of the run in `out`
     quiet     nothing on standard error
@@ -88,7 +89,7 @@ def train(
     images, labels    uint8 (n, H, W), (n, H, W, C) or (n, C, H, W), and integers or names (n,)
     test              (images, labels) to test on; None: `held_out` of each class
     classes           names of the integers
-    model             a preset or variant ("demo"), or arguments of MambaVision
+    model             a preset or variant ("demo"), or arguments of MambaVision, or with `family` of another
     image_size        side to which pictures are brought; None: the preset's, or their own
     settings          those of TrainingConfig that are to differ: epochs, batch_size, lr, seed, loader_options, …
 
@@ -120,8 +121,8 @@ def _config_for(
     if isinstance(model, str):
         preset = find_preset(model)
         size = image_size or preset.image_size
-        own = {"model": preset.model, "loader_options": {"image_size": size, "crop_padding": preset.crop_padding}}
-        own |= preset.settings
+        own: dict[str, Any] = {"family": preset.family, "model": preset.model, **preset.settings}
+        own["loader_options"] = {"image_size": size, "crop_padding": preset.crop_padding}
     else:
         own = {"model": dict(model), "loader_options": {"image_size": image_size or max(data.images.shape[1:3])}}
     loader_options = {**own["loader_options"], **settings.get("loader_options", {})}
@@ -199,11 +200,14 @@ def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) 
     return loader(train_set, True), loader(test_set, False)
 
 
-def make_model(config: TrainingConfig, data: Dataset) -> MambaVision:
+def make_model(config: TrainingConfig, data: Dataset) -> Classifier:
     """The model of a run, with its initial weights. Raises InputError where it does not fit the data."""
-    fitting: dict[str, Any] = {"in_chans": data.channels, "num_classes": len(data.classes), "seed": config.seed}
+    family = FAMILIES[config.family]
+    image_size = config.loader_options.get("image_size", 0)
+    fitting = family.fitting(image_size, data.channels, len(data.classes), config.seed)
+    check_options(config.family, config.model)
     try:
-        model = MambaVision(**{**fitting, **config.model})
+        model = family(**{**fitting, **config.model})
     except (TypeError, OverflowError) as error:  # an argument that there is not, or one too few: as a checkpoint may have it
         raise InputError(f"the model's settings cannot be used: {error}") from error
     if model.in_chans != data.channels or model.num_classes < len(data.classes):

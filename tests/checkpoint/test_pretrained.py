@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import mvnp
-from mvnp.checkpoint import pretrained, recognise, save_arrays
+from mvnp.checkpoint import pretrained, readers, save_arrays
 from mvnp.checkpoint.load import read_weights
 from mvnp.checkpoint.pretrained import load_pretrained, read_pretrained, save_pretrained
 from mvnp.checkpoint.recognise import arguments_of, chosen_variant, variants_like
@@ -94,7 +94,7 @@ def test_released_shapes_are_recognised(name):
     candidates = variants_like(arguments)
     variant = VARIANTS[name]
     assert variant in candidates
-    made = {**variant.arguments(), "depths": list(variant.depths)}
+    made = {**variant.arguments(), "depths": list(variant.options["depths"])}
     assert {key: made[key] for key in ("dim", "in_dim", "depths", "layer_scale")} == {
         key: arguments[key] for key in ("dim", "in_dim", "depths", "layer_scale")
     }
@@ -126,7 +126,7 @@ def test_ratio_gives_the_hidden_width_again():
     """(8 / 392) · 392 is less than 8 in floating point."""
     for width in range(8, 400, 8):
         for hidden in range(1, 2 * width):
-            ratio = recognise._ratio(hidden, width)
+            ratio = readers.mambavision.ratio_of(hidden, width)
             assert (int(width * ratio), int(width // 2 * ratio)) == (hidden, hidden // 2)
 
 
@@ -154,7 +154,7 @@ def test_undecided_between_windows():
         candidates = variants_like(arguments_of({key: tuple(shape) for key, shape in SHAPES[name].items()}))
         with pytest.raises(CheckpointError, match=f"has the shapes of {name} or {other}.*give variant='{name}'"):
             chosen_variant(candidates, ["weights.pth", "downloads"])
-        windows = VARIANTS[other].window_size
+        windows = VARIANTS[other].options["window_size"]
         assert chosen_variant(candidates, ["weights.pth"], windows).name == other
         assert chosen_variant(candidates, ["weights.pth"], [8, 8, 64, 32]).name == name  # asked for, and so decided
     assert chosen_variant([], ["weights.pth"]) is None
@@ -165,7 +165,9 @@ def little_t(monkeypatch):
     """The variant T, made little, so that a test need not have 32 million numbers."""
     import dataclasses
 
-    little = dataclasses.replace(VARIANTS["mamba_vision_T"], dim=4, in_dim=2, depths=(1, 1, 2, 1), num_heads=(1, 1, 2, 4))
+    variant = VARIANTS["mamba_vision_T"]
+    small_ones = {"dim": 4, "in_dim": 2, "depths": (1, 1, 2, 1), "num_heads": (1, 1, 2, 4)}
+    little = dataclasses.replace(variant, options={**variant.options, **small_ones})
     monkeypatch.setitem(VARIANTS, "mamba_vision_T", little)
     return little
 
@@ -175,8 +177,8 @@ def test_variant_is_found_and_says_how_images_are_made(little_t, tmp_path):
     save_file({f"model.{key}": array for key, array in model.state_dict().items()}, tmp_path / "a.safetensors")
     got = read_pretrained(tmp_path / "a.safetensors")
     assert (got.variant, got.model.num_classes, got.classes) == ("mamba_vision_T", 5, None)
-    assert got.model.config["window_size"] == list(little_t.window_size)
-    assert got.model.config["drop_path_rate"] == little_t.drop_path_rate
+    assert got.model.config["window_size"] == list(little_t.options["window_size"])
+    assert got.model.config["drop_path_rate"] == little_t.options["drop_path_rate"]
     assert (got.images["size"], got.images["crop_pct"], got.images["channels"]) == (224, 1.0, 3)
     np.testing.assert_array_equal(got.model(image()), model(image()))
     with pytest.raises(CheckpointError, match=r"is not of mamba_vision_S: the arrays have dim 4.*which is mamba_vision_T"):
@@ -499,5 +501,7 @@ def test_a_class_that_we_do_not_have(tmp_path):
 
 
 def test_save_takes_models_alone(tmp_path):
-    with pytest.raises(InputError, match="the model is a Linear, expected a MambaVision or a Backbone; the arrays of another"):
+    with pytest.raises(
+        InputError, match="the model is a Linear, expected a MambaVision, a Vim, a VMamba or a Backbone; the arrays of"
+    ):
         save_pretrained(tmp_path / "a.pth", mvnp.layers.Linear(2, 3))

@@ -64,7 +64,7 @@ def test_the_model_is_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "mamba_vision_T"}, "the model is a str, expected a MambaVision or a Backbone"),
+        ({"model": "mamba_vision_T"}, "the model is a str, expected a MambaVision, a Vim.* or a Backbone"),
         ({"model": mvnp.Backbone.of(tiny()), "features": True}, "features=True is for a classifier"),
         ({"image_size": 0}, "a side of image_size is 0, expected an integer of at least 1"),
         ({"image_size": (32, 3.5)}, "a side of image_size is 3.5"),

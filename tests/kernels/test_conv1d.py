@@ -10,7 +10,8 @@ from support.checks import normal
 from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler
 from support.tolerance import rounding
 
-PAIRS = {"plain": (conv1d_forward, conv1d_backward), "with SiLU": (partial(conv1d_forward, silu=True), conv1d_backward)}
+PAIRS = {"plain": (conv1d_forward, conv1d_backward), "with SiLU": (partial(conv1d_forward, silu=True), conv1d_backward),
+         "causal": (partial(conv1d_forward, silu=True, causal=True), conv1d_backward)}  # fmt: skip
 
 # B, L, D, K: stages 3 and 4 of the model, then what fills no walk, warp or block, and kernels that are even, or longer than x.
 SHAPES = [(1, 196, 160, 3), (2, 49, 320, 3), (2, 16, 32, 3), (3, 1, 33, 3), (2, 2, 1, 3), (1, 31, 31, 4), (2, 33, 5, 2),
@@ -77,6 +78,7 @@ def test_fault_is_caught(fault):
     def checks(way):
         for shape in ((2, 37, 33, 3), (1, 33, 3, 4)):
             check_pair(*PAIRS["with SiLU"], inputs(*shape), "float64", way)
+            check_pair(*PAIRS["causal"], inputs(*shape), "float64", way)
 
     said = assert_caught("conv1d", *FAULTS[fault], checks)
     assert "behind" not in fault or "AddressSanitizer" in said

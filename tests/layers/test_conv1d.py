@@ -45,6 +45,37 @@ def test_even_kernel_by_hand():
     assert_close(conv1d_forward(x, weight)[0].ravel(), [1 + 20, 2 + 30, 3 + 0])
 
 
+def test_causal_by_hand():
+    # K = 3, two zeros on the left: y_t = 1 x_(t−2) + 10 x_(t−1) + 100 x_t.
+    x, weight = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1), np.array([1.0, 10.0, 100.0]).reshape(1, 1, 3)
+    y, cache = conv1d_forward(x, weight, causal=True)
+    assert_close(y.ravel(), [100, 10 + 200, 1 + 20 + 300])
+    # dy = (0, 1, 0): y_1 reads x_0 with 10 and x_1 with 100; its taps met (0, x_0, x_1).
+    dx, dweight, _ = conv1d_backward(np.array([0.0, 1.0, 0.0]).reshape(1, 3, 1), cache)
+    assert_close(dx.ravel(), [10.0, 100.0, 0.0])
+    assert_close(dweight.ravel(), [0.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize("silu", [True, False])
+@pytest.mark.parametrize(("length", "kernel"), CASES)
+def test_causal(length, kernel, silu):
+    forward, inputs = partial(conv1d_forward, silu=silu, causal=True), inputs_of(length, kernel)
+    assert_gradients(forward, conv1d_backward, inputs)
+    # It is that of a sequence with K − 1 zeros in front, without any other padding.
+    longer = {**inputs, "x": np.pad(inputs["x"], ((0, 0), (kernel - 1, kernel), (0, 0)))}
+    p = (kernel - 1) // 2
+    assert_close(forward(*inputs.values())[0], conv1d_forward(*longer.values(), silu)[0][:, p : p + length])
+
+
+def test_what_comes_later_does_not_show_in_a_causal_one():
+    x, weight = normal((1, 6, 2), 1), normal((2, 1, 4), 2)
+    later = x.copy()
+    later[:, 3:] += 1.0
+    got, want = (conv1d_forward(v, weight, silu=True, causal=True)[0] for v in (later, x))
+    np.testing.assert_array_equal(got[:, :3], want[:, :3])
+    assert (got[:, 3:] != want[:, 3:]).all()
+
+
 def test_channels_do_not_mix():
     x, weight = normal((2, 6, 4), seed=1), normal((4, 1, 3), seed=2)
     y, _ = conv1d_forward(x, weight)
@@ -122,10 +153,16 @@ def test_wrong_dy():
             conv1d_backward(np.zeros((2, 6, 3)), cache)
 
 
+@pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("silu", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_layer_has_the_gradients_of_the_functions(bias, silu):
-    layer = Conv1d(3, 3, bias=bias, silu=silu)
+def test_layer_has_the_gradients_of_the_functions(bias, silu, causal):
+    layer = Conv1d(3, 3, bias=bias, silu=silu, causal=causal)
+    x, parameters = (
+        normal((2, 5, 3), seed=2).astype(np.float32),
+        [None if p is None else p.data for p in (layer.weight, layer.bias)],
+    )
+    np.testing.assert_array_equal(layer(x), conv1d_forward(x, *parameters, silu, causal)[0])
     gradcheck_layer(layer, normal((2, 5, 3), seed=1)).raise_for_error()
     assert {key: param.shape for key, param in layer.named_parameters()} == {
         "weight": (3, 1, 3),
@@ -163,3 +200,4 @@ def test_what_a_layer_is_unless_told_otherwise(dtype):
     assert layer.weight.data.dtype == dtype
     x = normal((2, 5, 3), seed=1).astype(dtype)
     np.testing.assert_array_equal(layer(-2 * x), -2 * layer(x))
+    np.testing.assert_array_equal(layer(x), conv1d_forward(x, layer.weight.data, causal=False)[0])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import mvnp
-from mvnp.costs.cost import LayerCost, _Walk, model_cost
+from mvnp.costs.cost import model_cost
+from mvnp.costs.walk import LayerCost, Walk
 from mvnp.errors import InputError
 from mvnp.kernels import dispatch
 from mvnp.layers.attention import AttentionCache
@@ -163,7 +164,7 @@ def test_convolution_by_counting(kernel, stride, padding):
     ph, pw = layer.padding
     padded = np.ones((1, H + 2 * ph, W + 2 * pw, 2))
     products = conv2d_forward(padded, np.ones(layer.weight.shape), stride=layer.stride)[0]
-    walk = _Walk()
+    walk = Walk()
     assert walk.through(layer, (H, W, 2)) == products.shape[1:]
     assert walk.rows[0].macs == products.sum()
 

@@ -15,6 +15,8 @@ _CONV1D_OVERWRITTEN = """dx = xp.zeros(x.shape)
         t = np.arange(max(0, p - k), min(L, L + p - k))
         dx[:, t + k - p] = weight[:, 0, k] * dy[:, t]"""
 
+_DEPTHWISE_DX = "dx = sum(w_ij * dy_ij for w_ij, dy_ij in zip(turned, dy_taps, strict=True))  # (2)"
+_CROSS_FOLDED = "folded = tokens.reshape(B, W, H, C) if by_column else tokens.reshape(B, H, W, C)"
 _LINEAR_RETURN = "return dx, dweight, sum_rows(dy) if has_bias else None"
 _LINEAR_DW = "dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])"
 _RELU = "return dy * array_module(dy, y).sign(y)  # (2)"
@@ -25,6 +27,9 @@ _BCE = "return dloss / n * (sigmoid(logits) - p)"
 _MESA = "return dloss * factor / (len(p) * temperature) * (q - p)"
 _CROSS = "return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)"
 _SILU = "gate * (1 + x * (1 - gate))"
+_GATE_DX = "dx = dy * silu_forward(z)[0]  # (2)"
+_GATE_DZ = "return dx, silu_backward(dy * x, z)  # (3)"
+_RMSNORM_RETURN = "return dx, sum_rows(dy * x_hat)  # (3)"
 _SOFTPLUS = "dy * -array_module(dy, y).expm1(-y)"
 _DROP = "return mask * dy  # (2)"
 _LAYERNORM_DX = "rstd * (g - row_mean(g) - x_hat * row_mean(g * x_hat))"
@@ -275,6 +280,26 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
             "in the term dy x σ(x) (1 − σ(x)): the factor σ(x) is there twice",
         ),
     ],
+    "gate": [
+        (_GATE_DX, "dx = dy * z", "missing factor", "the factor σ(z) is missing"),
+        (_GATE_DX, "dx = silu_forward(z)[0]", "missing factor", "the factor dy is missing"),
+        (_GATE_DX, "dx = dy * x * silu_forward(z)[0]", "mistake", "x stands in its own gradient"),
+        (_GATE_DX, "dx = dy * silu_forward(x)[0]", "mistake", "SiLU is taken of x"),
+        (_GATE_DX, "dx = -dy * silu_forward(z)[0]", "sign", "has the wrong sign"),
+        (_GATE_DX, "dx = dy * silu_forward(z)[0] ** 2", "mistake", "SiLU(z) is there twice"),
+        (_GATE_DZ, "return dx, silu_backward(dy, z)", "missing factor", "the factor x is missing"),
+        (_GATE_DZ, "return dx, silu_backward(dy * x, x)", "mistake", "SiLU is taken of x"),
+        (_GATE_DZ, "return dx, dy * x * (z > 0)", "mistake", "the slope of ReLU"),
+        (_GATE_DZ, "return silu_backward(dy * x, z), dx", "order", "come in the order dz and dx"),
+        (_GATE_DZ, "return dx", "number", "expected 2: dx and dz"),
+        (_GATE_DZ, "return dx, -silu_backward(dy * x, z)", "sign", "has the wrong sign"),
+        (
+            _GATE_DZ,
+            "return dx, dy * x * silu_forward(z)[0] / z",
+            "missing term",
+            "the term dy x z σ(z) (1 − σ(z)) is missing",
+        ),
+    ],
     "softplus": [
         (_SOFTPLUS, "dy", "missing factor", "the factor σ(x) is missing"),
         (_SOFTPLUS, "-np.expm1(-y)", "missing factor", "the factor dy is missing"),
@@ -346,6 +371,21 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_DROP, "return dy * mask / mask.mean()", "mistake", "divided by its sum or mean"),
         (_DROP, "return mask * dy.mean(axis=0)", "averaged", "averaged along B"),
         (_DROP, "return -dy * mask", "sign", "has the wrong sign"),
+    ],
+    "rmsnorm": [
+        (" - x_hat * row_mean(g * x_hat)", "", "missing term", "the term − r x̂ ⟨g x̂⟩ is missing"),
+        ("g - x_hat * row_mean", "g - row_mean(g) - x_hat * row_mean", "mistake", "⟨g⟩ is subtracted"),
+        ("g - x_hat * row_mean", "g + x_hat * row_mean", "sign", "the term − r x̂ ⟨g x̂⟩ has the wrong sign"),
+        ("dx = rstd * (g", "dx = (g", "missing factor", "the factor r is missing"),
+        ("dx = rstd * (g", "dx = 1 / rstd * (g", "mistake", "1/r stands where r belongs"),
+        ("g = weight * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
+        ("x_hat = x * rstd\n    g", "x_hat = x\n    g", "mistake", "x, not standardised, stands where x̂ belongs"),
+        ("row_mean(g * x_hat)", "(g * x_hat).sum(axis=-1, keepdims=True)", "mistake", "a sum stands there"),
+        ("- x_hat * row_mean(g * x_hat)", "- row_mean(g * x_hat)", "missing factor", "the factor x̂ is missing"),
+        (_RMSNORM_RETURN, "return dx, sum_rows(dy)", "missing factor", "the factor x̂ is missing"),
+        (_RMSNORM_RETURN, "return dx, dy * x_hat", "missing sum", "the sum over the axes B and L is missing"),
+        (_RMSNORM_RETURN, "return dx", "number", "expected 2: dx and dweight"),
+        (_RMSNORM_RETURN, "return -dx, sum_rows(dy * x_hat)", "sign", "has the wrong sign"),
     ],
     "layernorm": [
         ("g - row_mean(g) - x_hat", "g - x_hat", "missing term", "the term − r ⟨g⟩ is missing"),
@@ -555,6 +595,55 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("xp.stack(dw, axis=1)[:, None], None", "xp.stack(dw, axis=1), None", "shape", "reshape them"),
         ("    return dx, xp.stack", "    return -dx, xp.stack", "sign", "has the wrong sign"),
         ("weight[:, 0, K - 1 - k] * dy", "weight[:, 0, p] * dy", "mistake", "the middle tap is used for all"),
+    ],
+    "depthwise_conv2d": [
+        (".T[::-1]", ".T", "mistake", "turned by 180°"),
+        (_DEPTHWISE_DX, f"dx = -{_DEPTHWISE_DX.removeprefix('dx = ')}", "sign", "has the wrong sign"),
+        ("(Kh - 1 - p, Kw - 1 - q)", "(Kh - 1 - p, Kw - q)", "mistake", "one column too far to the"),
+        ("zip(turned, dy_taps, strict=True)", "list(zip(turned, dy_taps, strict=True))[1:]", "missing term", "of tap number 5"),
+        (
+            "zip(turned, dy_taps, strict=True)",
+            "list(zip(turned, dy_taps, strict=True))[:-1]",
+            "missing term",
+            "of tap number 0",
+        ),
+        ("w_ij * dy_ij for w_ij", "turned[-1] * dy_ij for w_ij", "mistake", "the first tap is used for all"),
+        ("sum_rows(dy * x_ij)", "sum_rows(dy * x)", "mistake", "x_hw stands where"),
+        ("sum_rows(dy * x_ij)", "-sum_rows(dy * x_ij)", "sign", "has the wrong sign"),
+        ("sum_rows(dy * x_ij)", "sum_rows(dy * x_ij) / dy[..., 0].size", "factor", "1/40"),
+        ("_taps(x, weight, (p, q))", "_taps(x, weight, (p + 1, q))", "mistake", "one row too far"),
+        ("sum_rows(dy) if", "dy if", "missing sum", "the sum over the axes B, H and W is missing"),
+        ("sum_rows(dy) if", "dy.mean(axis=(0, 1, 2)) if", "factor", "1/40"),
+        (".stack(dw, axis=1).reshape(weight.shape)", ".stack(dw, axis=1)", "shape", "reshape"),
+    ],
+    "cross_scan": [
+        (
+            "tokens.reshape(B, W, H, C) if by_column",
+            "tokens.reshape(B, H, W, C) if by_column",
+            "broadcast",
+            "cannot be combined",
+        ),
+        (
+            _CROSS_FOLDED,
+            _CROSS_FOLDED.replace("B, W, H, C", "B, H, W, C") + "\n        by_column = False",
+            "mistake",
+            "folded as (H, W)",
+        ),
+        ("y_k[:, ::-1] if route >= 2 else y_k", "y_k", "mistake", "are not turned back"),
+        ("y_k[:, ::-1] if route >= 2 else y_k", "y_k[:, ::-1]", "mistake", "routes 0 and 1 are turned back"),
+        ("for y_k, route in zip(y, routes", "for y_k, route in zip(y, (0, 2, 1, 3)", "mistake", "row by row, column by column"),
+        (
+            "for y_k, route in zip(y, routes",
+            "for y_k, route in zip(y[::-1], routes",
+            "mistake",
+            "the order of the routes is reversed",
+        ),
+        ("by_column = route % 2 == 1", "by_column = False", "mistake", "folded as (H, W)"),
+        ("by_column = route % 2 == 1", "by_column = True", "mistake", "taken for routes by columns"),
+        ("maps[1:], start=maps[0]", "maps[2:], start=maps[0]", "missing term", "of route k = 1"),
+        ("maps[1:], start=maps[0]", "maps[:-1], start=0 * maps[0]", "missing term", "of route k = 3"),
+        ("return sum(maps[1:], start=maps[0])", "return sum(maps[1:], start=maps[0]) / 4", "factor", "1/4"),
+        ("maps[1:], start=maps[0]", "maps[1:], start=-maps[0]", "sign", "of route k = 0 has the wrong sign"),
     ],
     "conv2d": [
         ("X.T @ dY", "X.T @ dY * 2", "factor", "a factor"),

@@ -3,7 +3,8 @@
 import pytest
 
 from mvnp.models.backbone import Backbone
-from mvnp.training import layer_depth, learning_rate_scales
+from mvnp.models.variants import create_model
+from mvnp.training import learning_rate_scales
 from support.tiny import TINY, tiny
 
 # Six blocks: one in levels 0 and 1, two in levels 2 and 3.
@@ -26,7 +27,7 @@ DEPTHS = {
 
 @pytest.mark.parametrize("key", DEPTHS)
 def test_depths_by_hand(key):
-    assert layer_depth(key, (1, 1, 2, 2)) == DEPTHS[key]
+    assert tiny().depth_of(key) == DEPTHS[key]
 
 
 def test_scales():
@@ -40,9 +41,10 @@ def test_scales():
 
 def test_deep_levels_are_counted_block_by_block():
     # With two digits in a block's number, and other depths than the rest of this file.
-    assert layer_depth("levels.2.blocks.10.norm1.weight", (1, 3, 11, 4)) == 15
-    assert layer_depth("levels.3.blocks.3.norm1.weight", (1, 3, 11, 4)) == 19
-    assert layer_depth("head.weight", (1, 3, 11, 4)) == 20
+    model = create_model("mamba_vision_T2", allocate=False)
+    assert model.depth_of("levels.2.blocks.10.norm1.weight") == 15
+    assert model.depth_of("levels.3.blocks.3.norm1.weight") == 19
+    assert model.depth_of("head.weight") == 20
 
 
 def test_norms_of_a_backbones_outputs_are_at_the_top():

@@ -22,23 +22,25 @@ U = np.uintp
 BLOCK = 64  # tokens whose share of dw and db is summed in one go
 
 
-def conv1d_forward(x: Array, weight: Array, bias: Array | None = None, silu: bool = False) -> tuple[Array, tuple]:
+def conv1d_forward(
+    x: Array, weight: Array, bias: Array | None = None, silu: bool = False, causal: bool = False
+) -> tuple[Array, tuple]:
     if not _fit(x, weight, bias):
         return NotImplemented
     y = np.empty(x.shape, x.dtype)
-    _forward(*_memory(x), *_parameters(weight, bias), y, bool(silu))
-    return y, (x, weight, bias, silu)
+    _forward(*_memory(x), *_parameters(weight, bias), y, bool(silu), _p(weight, causal))
+    return y, (x, weight, bias, silu, causal)
 
 
 def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None]:
-    x, weight, bias, silu = cache
+    x, weight, bias, silu, causal = cache
     if not _fit(x, weight, bias) or not taken(dy, x) or dy.shape != x.shape:
         return NotImplemented
     B, L, D = x.shape
     w, b = _parameters(weight, bias)
     dx, dv = np.empty(x.shape, x.dtype), np.empty((L, D), x.dtype)
     sums = np.zeros((B, blocks_of(L, BLOCK), len(w) + 1, D), x.dtype)
-    _backward(*_memory(dy), *_memory(x), w, b, dv, dx, sums, bool(silu))
+    _backward(*_memory(dy), *_memory(x), w, b, dv, dx, sums, bool(silu), _p(weight, causal))
     sums = total(sums.reshape(-1, *sums.shape[2:]))
     return dx, sums[:-1].T[:, None], None if bias is None else sums[-1]
 
@@ -49,6 +51,12 @@ def _fit(x: Array, weight: Array, bias: Array | None) -> bool:
     if not taken(*arrays) or x.ndim != 3 or weight.ndim != 3 or weight.shape[:2] != (x.shape[2], 1):
         return False
     return bias is None or bias.shape == x.shape[2:]
+
+
+def _p(weight: Array, causal: bool) -> int:
+    """How far the first tap looks back."""
+    K = weight.shape[2]
+    return K - 1 if causal else (K - 1) // 2
 
 
 def _parameters(weight: Array, bias: Array | None) -> tuple[Array, Array]:
@@ -68,13 +76,13 @@ def _memory(x: Array) -> tuple[Array, int, int]:
 
 
 @inline
-def _taps(x: Any, start: Any, apart: Any, t: Any, L: Any, weight: Any, bias: Any, v: Any) -> None:
+def _taps(x: Any, start: Any, apart: Any, t: Any, L: Any, weight: Any, bias: Any, p: Any, v: Any) -> None:
     """v of (1) for token t of the sample that begins at `start`."""
     K, D = weight.shape
     for d in range(D):
         v[d] = bias[d]
     for k in range(K):
-        s = t + k - (K - 1) // 2
+        s = t + k - p
         if 0 <= s < L:
             at = U(start + s * apart)
             for d in range(U(D)):
@@ -82,12 +90,12 @@ def _taps(x: Any, start: Any, apart: Any, t: Any, L: Any, weight: Any, bias: Any
 
 
 @kernel
-def _forward(x: Any, samples: Any, apart: Any, weight: Any, bias: Any, y: Any, silu: Any) -> None:
+def _forward(x: Any, samples: Any, apart: Any, weight: Any, bias: Any, y: Any, silu: Any, p: Any) -> None:
     B, L, D = y.shape
     for n in range(B):
         for t in range(L):
             v = y[n, t]
-            _taps(x, n * samples, apart, t, L, weight, bias, v)  # (1)
+            _taps(x, n * samples, apart, t, L, weight, bias, p, v)  # (1)
             if silu:
                 for d in range(D):
                     v[d] = v[d] * sigmoid(v[d])  # (4)
@@ -96,16 +104,16 @@ def _forward(x: Any, samples: Any, apart: Any, weight: Any, bias: Any, y: Any, s
 @kernel
 def _backward(
     dy: Any, dy_samples: Any, dy_apart: Any, x: Any, samples: Any, apart: Any,
-    weight: Any, bias: Any, dv: Any, dx: Any, sums: Any, silu: Any,
+    weight: Any, bias: Any, dv: Any, dx: Any, sums: Any, silu: Any, p: Any,
 ) -> None:  # fmt: skip
     B, L, D = dx.shape
-    K, p = len(weight), (len(weight) - 1) // 2
+    K = len(weight)
     one, zero = type_of(dv[0, 0])(1), type_of(dv[0, 0])(0)
     for n in range(B):
         for t in range(L):
             at, v = U(n * dy_samples + t * dy_apart), dv[t]
             if silu:
-                _taps(x, n * samples, apart, t, L, weight, bias, v)
+                _taps(x, n * samples, apart, t, L, weight, bias, p, v)
                 for d in range(U(D)):
                     gate = sigmoid(v[d])
                     v[d] = dy[at + d] * gate * (one + v[d] * (one - gate))  # (4)

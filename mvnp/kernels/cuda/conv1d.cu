@@ -9,7 +9,9 @@
 #define TAPS 3  // K, the model's
 #endif
 #define WALK 32  // a longer one reads less twice, at its ends; a shorter one leaves more threads
-#define BEHIND ((TAPS - 1) / 2)  // p, how far a tap looks back
+#ifndef BEHIND
+#define BEHIND ((TAPS - 1) / 2)  // p, how far the first tap looks back
+#endif
 
 // The tokens of a warp, and its threads' channel: `at` is where token 0 of it lies in an array without gaps. Whole warps may have no tokens, and threads
 // no channel; they do not wait for each other, so these may leave at once.

@@ -243,3 +243,98 @@ WINOGRAD = Exercise(
         ),
     ),
 )  # fmt: skip
+
+
+PIXEL_TAPS = 6  # of either kernel in the exercise for depthwise_conv2d, 2x3 and 3x2
+
+
+def _depthwise(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
+    D, _, Kh, Kw = given["weight"].shape
+    places = [(i - (Kh - 1) // 2, j - (Kw - 1) // 2) for i, j in np.ndindex(Kh, Kw)]
+    return {"dy": dy, "x": given["x"], "w": given["weight"].reshape(D, -1), "places": places, "size": (D, 1, Kh, Kw)}
+
+
+def _moved(z: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+    """z_(h + place[0], w + place[1]) of maps (B, H, W, D), 0 outside."""
+    return _shifted(_shifted(z, place[0]).swapaxes(1, 2), place[1]).swapaxes(1, 2)
+
+
+def _pixel_tap(k: int) -> Callable[..., np.ndarray]:
+    """w_k dy, of the outputs that tap k reads the pixel for."""
+
+    def term(dy: np.ndarray, w: np.ndarray, places: list[tuple[int, int]]) -> np.ndarray:
+        return w[:, k] * _moved(dy, (-places[k][0], -places[k][1]))
+
+    return term
+
+
+def _pixel_tap_weight(k: int) -> Callable[..., np.ndarray]:
+    """Σ dy x, of the pixels that tap k meets, at its place in dw."""
+
+    def term(dy: np.ndarray, x: np.ndarray, places: list[tuple[int, int]], size: tuple[int, ...]) -> np.ndarray:
+        out = np.zeros((size[0], PIXEL_TAPS))
+        out[:, k] = flat(dy * _moved(x, places[k])).sum(0)
+        return out.reshape(size)
+
+    return term
+
+
+def _depthwise_mistakes(have: Ingredients) -> list[Mistake]:
+    places, w, (D, _, Kh, Kw) = have["places"], have["w"], have["size"]
+    turned = "the kernel is to be turned by 180° where dx is made: what tap (i, j) took from a pixel it pays back there"
+
+    def by(down: int, right: int) -> list[tuple[int, int]]:
+        return [(row + down, column + right) for row, column in places]
+
+    def of_taps(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return w.reshape(D, Kh, Kw)[:, rows, columns].reshape(D, -1)
+
+    rows, columns = np.indices((Kh, Kw))
+    return [
+        Mistake(turned, {"w": w[:, ::-1]}),
+        Mistake(turned, {"places": [(-row, -column) for row, column in places]}),
+        Mistake(
+            "the kernel is turned upside down only; both of its axes are to be turned", {"w": of_taps(rows[::-1], columns)}
+        ),
+        Mistake(
+            "the kernel is mirrored left to right only; both of its axes are to be turned",
+            {"w": of_taps(rows, columns[:, ::-1])},
+        ),
+        *(Mistake(f"every tap is one row too far {way}", {"places": by(down, 0)}) for way, down in (("down", 1), ("up", -1))),
+        *(
+            Mistake(f"every tap is one column too far to the {way}", {"places": by(0, right)})
+            for way, right in (("right", 1), ("left", -1))
+        ),
+        Mistake("the paddings p and q are not subtracted", {"places": list(np.ndindex(Kh, Kw))}),
+        Mistake("x_hw stands where x_(h + i − p, w + j − q) belongs", {"places": [(0, 0)] * len(places)}),
+        Mistake("the first tap is used for all", {"w": np.repeat(w[:, :1], len(places), axis=1)}),
+        Mistake("x stands where dy belongs", {"dy": have["x"]}),
+    ]
+
+
+DEPTHWISE_CONV2D = Exercise(
+    "depthwise_conv2d",
+    "a kernel turned by 180°",
+    (
+        Part(
+            "depthwise_conv2d_forward", "depthwise_conv2d_backward", "B H W D", ("x", "weight", "bias"),
+            (
+                Setting({"x": "B H W D", "weight": "D 1 2 3", "bias": "D"}, {"B": 2, "H": 4, "W": 5, "D": 3}, "kernel 2x3"),
+                Setting({"x": "B H W D", "weight": "D 1 3 2"}, {"B": 2, "H": 4, "W": 5, "D": 3}, "kernel 3x2, no bias"),
+            ),
+            _depthwise,
+            {
+                "x": {
+                    f"w_ij dy_(h − i + p, w − j + q), of tap number {k} of a kernel": _pixel_tap(k) for k in range(PIXEL_TAPS)
+                },
+                "weight": {
+                    f"Σ_hw dy_hw x_(h + i − p, w + j − q), of tap number {k} of a kernel": _pixel_tap_weight(k)
+                    for k in range(PIXEL_TAPS)
+                },
+                "bias": {"Σ_hw dy_hw": lambda dy: flat(dy).sum(0)},
+            },
+            _depthwise_mistakes,
+        ),
+    ),
+    also=("_before", "_taps"),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""LayerNorm and BatchNorm: one formula, with the mean over other axes."""
+"""LayerNorm and BatchNorm: one formula, with the mean over other axes; RMSNorm, which lacks a term of it."""
 
 from __future__ import annotations
 
@@ -79,6 +79,44 @@ LAYERNORM = Exercise(
             "layernorm_forward", "layernorm_backward", "B L C", ("x", "weight", "bias"),
             (Setting({"x": "B L C", "weight": "C", "bias": "C"}, {"B": 2, "L": 3, "C": 4}),),
             _layernorm, _TERMS, _mistakes, _WRITTEN,
+        ),
+    ),
+)  # fmt: skip
+
+
+def _rmsnorm(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
+    x = given["x"]
+    return _standardised(given, dy, (x.ndim - 1,), np.zeros_like(x[..., :1]), (x**2).mean(-1, keepdims=True))
+
+
+def _rmsnorm_mistakes(have: Ingredients) -> list[Mistake]:
+    g, mean = have["g"], have["mean"]
+    return [
+        Mistake("⟨g⟩ is subtracted; without μ in the forward there is no such term", {"g": g - mean(g)}),
+        Mistake("⟨g⟩ is subtracted; without μ in the forward there is no such term", gradients={"x": _with_mean(have)}),
+        *(mistake for mistake in _mistakes(have) if not any(part in mistake.text for part in ("μ is not", "x − μ"))),
+    ]
+
+
+def _with_mean(have: Ingredients) -> np.ndarray:
+    """LayerNorm's dx."""
+    r, g, xhat, mean = (have[name] for name in ("r", "g", "xhat", "mean"))
+    return r * (g - mean(g) - xhat * mean(g * xhat))
+
+
+RMSNORM = Exercise(
+    "rmsnorm",
+    "what the mean took away with it",
+    (
+        Part(
+            "rmsnorm_forward", "rmsnorm_backward", "B L C", ("x", "weight"),
+            (Setting({"x": "B L C", "weight": "C"}, {"B": 2, "L": 3, "C": 4}),),
+            _rmsnorm,
+            {
+                "x": {"r g": _TERMS["x"]["r g"], "− r x̂ ⟨g x̂⟩": _TERMS["x"]["− r x̂ ⟨g x̂⟩"]},
+                "weight": _TERMS["weight"],
+            },
+            _rmsnorm_mistakes, _WRITTEN,
         ),
     ),
 )  # fmt: skip

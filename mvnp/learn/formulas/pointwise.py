@@ -1,4 +1,4 @@
-"""Activations and gains, entry by entry: ReLU, SiLU, GELU, softplus, dropout, drop path, layer scale."""
+"""Activations and gains, entry by entry: ReLU, SiLU, the gate, GELU, softplus, dropout, drop path, layer scale."""
 
 from __future__ import annotations
 
@@ -68,6 +68,45 @@ SILU = Exercise(
                 }
             },
             _silu_mistakes, _SLOPE,
+        ),
+    ),
+)  # fmt: skip
+
+
+def _gate(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
+    sigma = sigmoid(given["z"])
+    return {"dy": dy, "x": given["x"], "z": given["z"], "sigma": sigma, "comp": 1.0 - sigma}
+
+
+def _gate_mistakes(have: Ingredients) -> list[Mistake]:
+    dy, x, z, of_x = have["dy"], have["x"], have["z"], sigmoid(have["x"])
+    silu = z * have["sigma"]
+    return [
+        Mistake("σ is taken of x; it belongs to z", {"sigma": of_x, "comp": 1.0 - of_x}),
+        Mistake("SiLU is taken of x; it belongs to z", {"z": x, "sigma": of_x, "comp": 1.0 - of_x}),
+        Mistake("x stands in its own gradient: y is linear in x", gradients={"x": dy * x * silu}),
+        Mistake("SiLU(z) is there twice", gradients={"x": dy * silu**2}),
+        Mistake("[z > 0] is the slope of ReLU; SiLU has another", gradients={"z": dy * x * (z > 0)}),
+        Mistake("the slope of the sigmoid is σ (1 − σ), not σ (1 + σ)", {"comp": 1.0 + have["sigma"]}),
+        Mistake("y = x z σ(z) stands where x belongs", {"x": x * have["z"] * have["sigma"]}),
+    ]
+
+
+GATE = Exercise(
+    "gate",
+    "a product of two branches",
+    (
+        Part(
+            "gate_forward", "gate_backward", "B L C", ("x", "z"),
+            (Setting({"x": "B L C", "z": "B L C"}, _TENSOR),), _gate,
+            {
+                "x": {"dy z σ(z)": lambda dy, z, sigma: dy * z * sigma},
+                "z": {
+                    "dy x σ(z)": lambda dy, x, sigma: dy * x * sigma,
+                    "dy x z σ(z) (1 − σ(z))": lambda dy, x, z, sigma, comp: dy * x * z * sigma * comp,
+                },
+            },
+            _gate_mistakes, {"sigma": "σ(z)", "comp": "(1 − σ(z))"},
         ),
     ),
 )  # fmt: skip

@@ -99,6 +99,79 @@ WINDOW = Exercise(
 )  # fmt: skip
 
 
+ROUTES = range(4)
+
+
+def _cross(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
+    _, H, W, _ = given["x"].shape
+    return {"ds": dy, "size": (H, W), "lay": _lay_route}
+
+
+def _lay_route(s: np.ndarray, route: int, size: tuple[int, int]) -> np.ndarray:
+    """The tokens (B, L, C) of a route as a map."""
+    H, W = size
+    forth = s[:, ::-1] if route >= 2 else s
+    sides = (W, H) if route % 2 else (H, W)
+    folded = forth.reshape(len(s), *sides, s.shape[2])
+    return folded.swapaxes(1, 2) if route % 2 else folded
+
+
+def _cross_mistakes(have: Ingredients) -> list[Mistake]:
+    def by_columns(s: np.ndarray, route: int, size: tuple[int, int]) -> np.ndarray:
+        return _lay_route(s, route + 1 - route % 2, size)
+
+    def untransposed(s: np.ndarray, route: int, size: tuple[int, int]) -> np.ndarray:
+        return _lay_route(s, route, size) if route % 2 == 0 else _lay_route(s, route - 1, size)
+
+    def unturned(s: np.ndarray, route: int, size: tuple[int, int]) -> np.ndarray:
+        return _lay_route(s, route % 2, size)
+
+    def all_turned(s: np.ndarray, route: int, size: tuple[int, int]) -> np.ndarray:
+        return _lay_route(s, route % 2 + 2, size)
+
+    def other_pairs(s: np.ndarray, route: int, size: tuple[int, int]) -> np.ndarray:
+        return _lay_route(s, (0, 2, 1, 3)[route], size)
+
+    return [
+        Mistake("a route by columns is folded as (H, W): it is (W, H), and then transposed", {"lay": untransposed}),
+        Mistake("routes 2 and 3 are not turned back before they are laid on the map", {"lay": unturned}),
+        Mistake("routes 0 and 1 are turned back, which begin at the first pixel", {"lay": all_turned}),
+        Mistake(
+            "the routes are in another order: row by row, column by column, and then each of these backwards",
+            {"lay": other_pairs},
+        ),
+        Mistake("all routes are taken for routes by columns", {"lay": by_columns}),
+        Mistake("the batch is taken for the routes", {"ds": have["ds"][:, ::-1]}),
+        Mistake("the order of the routes is reversed", {"ds": have["ds"][::-1]}),
+    ]
+
+
+def _laid(route: int) -> Any:
+    return lambda ds, lay, size: lay(ds[route], route, size)
+
+
+def _call_cross(module: ModuleType, options: dict[str, Any]) -> Pair:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return module.cross_scan(x), x.shape[1:3]
+
+    return forward, lambda ds, cache: module.cross_merge(ds, *cache)
+
+
+CROSS_SCAN = Exercise(
+    "cross_scan",
+    "read four times, added four times",
+    (
+        Part(
+            "cross_scan", "cross_merge", "K B L C", ("x",),
+            (Setting({"x": "B H W C"}, {"B": 2, "H": 3, "W": 4, "C": 2, "K": 4, "L": 12}),),
+            _cross, {"x": {f"P_kᵀ ds_k, of route k = {route}": _laid(route) for route in ROUTES}}, _cross_mistakes,
+            call=_call_cross,
+        ),
+    ),
+    also=("check_routes",),
+)  # fmt: skip
+
+
 def _attention(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
     q, k, v = (given[name] for name in "qkv")
     scale = 1.0 / math.sqrt(q.shape[-1])

@@ -5,12 +5,14 @@ from .geometry import WindowGeometry
 from .hidden_attention import channel_groups, hidden_attention, hidden_attention_of, mean_hidden_attention
 from .internals import AttentionRecord, Internals, ScanRecord, internals
 from .lrp import Relevance, relevance
+from .scan_paths import ScanPath, scan_paths
 from .token_to_token import block_diagonal, level_matrices, rollout, token_matrix
 
 __all__ = [
     "AttentionRecord",
     "Internals",
     "Relevance",
+    "ScanPath",
     "ScanRecord",
     "WindowGeometry",
     "block_diagonal",
@@ -23,5 +25,6 @@ __all__ = [
     "mean_hidden_attention",
     "relevance",
     "rollout",
+    "scan_paths",
     "token_matrix",
 ]

@@ -12,8 +12,8 @@ import itertools
 from ...backend import Array
 from ...core import Layer, Tape
 from ...errors import InputError
+from ...models.classifier import channel_first, channel_last
 from ...models.mambavision import MambaVision
-from ...models.trunk import channel_first, channel_last
 
 
 def check_stage(stage: int) -> None:

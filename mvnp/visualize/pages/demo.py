@@ -9,6 +9,7 @@ from pathlib import Path
 from ...backend import from_numpy
 from ...data import Dataset, load_dataset
 from ...errors import TrainingError
+from ...models.mambavision import MambaVision
 from ...training import (
     RunFolder,
     Trainer,
@@ -51,6 +52,7 @@ def run_demo(out: str | Path, *, quick: bool = False, seed: int = 0, quiet: bool
     train_set, test_set = (_few(part) if quick else part for part in parts)
     train_loader, test_loader = make_loaders(folder.config, train_set, test_set)
     model = make_model(folder.config, train_set)
+    assert isinstance(model, MambaVision)  # as the demo's preset says
     about = {**describe(model, train_loader), DEMO: options}
     try:
         result = Trainer(model, train_loader, test_loader, folder, quiet=quiet, about=about).run()

@@ -27,6 +27,13 @@ def test_numbers(silu, B, L, D, K, bias):
 
 
 @both
+@settings(max_examples=20)
+@given(B=st.integers(1, 3), L=st.integers(1, 70), D=st.integers(4, 40), K=st.integers(1, 7), bias=st.booleans())
+def test_causal(silu, B, L, D, K, bias):
+    check_twins(conv1d_forward, conv1d_backward, inputs(B, L, D, K, bias), silu=silu, causal=True)
+
+
+@both
 def test_more_tokens_than_are_summed_in_one_go(silu):
     check_twins(conv1d_forward, conv1d_backward, inputs(2, 200, 5, 3), silu=silu)
 

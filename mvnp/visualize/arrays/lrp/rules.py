@@ -58,7 +58,8 @@ class GatedConv1d(Conv1d):
     def backward(self, dy: Array, tape: Tape) -> Array:
         if not self.silu:
             return super().backward(dy, tape)
-        v, of_v = conv1d_forward(*tape.pop(self)[:3])  # x, weight and bias, without the SiLU
+        x, weight, bias, *_ = tape.pop(self)
+        v, of_v = conv1d_forward(x, weight, bias, causal=self.causal)  # without the SiLU
         return self.accumulate(tape, conv1d_backward(dy * sigmoid(v), of_v), self.weight, self.bias)
 
 

@@ -41,12 +41,22 @@ class Subject:
     """A model that the page is about.
 
     name       what it is called there: the file of its weights
+    model      a MambaVision
     classes    names of its classes; None: they are numbered
+
+    Raises InputError for a model of another family.
     """
 
     name: str
-    model: MambaVision
+    model: Any
     classes: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, MambaVision):
+            raise InputError(
+                f"{self.name} is a {type(self.model).__name__}; the explorer shows the windows, scans and attention of a"
+                " MambaVision. mvnp.visualize.scan_paths has the scans of any family, and the attention hidden in them"
+            )
 
 
 def write_explorer(

@@ -1,4 +1,4 @@
-"""Stem and four levels: mvnp/models/trunk.py."""
+"""Stem and four levels of mvnp/models/mambavision.py, and the face that mvnp/models/classifier.py gives them."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from mvnp import Tape
 from mvnp.errors import InputError
 from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.blocks import ConvBlock
+from mvnp.models.classifier import channel_first, channel_last
 from mvnp.models.mixer import MambaVisionMixer
-from mvnp.models.trunk import channel_first, channel_last
 from support.checks import normal
 from support.tiny import image_off_kinks, tiny
 from support.tolerance import assert_close
