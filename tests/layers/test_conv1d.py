@@ -158,7 +158,10 @@ def test_wrong_dy():
 @pytest.mark.parametrize("bias", [True, False])
 def test_layer_has_the_gradients_of_the_functions(bias, silu, causal):
     layer = Conv1d(3, 3, bias=bias, silu=silu, causal=causal)
-    x, parameters = normal((2, 5, 3), seed=2).astype(np.float32), [None if p is None else p.data for p in (layer.weight, layer.bias)]
+    x, parameters = (
+        normal((2, 5, 3), seed=2).astype(np.float32),
+        [None if p is None else p.data for p in (layer.weight, layer.bias)],
+    )
     np.testing.assert_array_equal(layer(x), conv1d_forward(x, *parameters, silu, causal)[0])
     gradcheck_layer(layer, normal((2, 5, 3), seed=1)).raise_for_error()
     assert {key: param.shape for key, param in layer.named_parameters()} == {
