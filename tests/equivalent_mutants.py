@@ -275,14 +275,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "if self.q_norm is not None:",
         ): BOTH_NORMS,
     },
-    "models/trunk": {
-        (
-            "Trunk.in_precision",
-            "off by one",
-            "return array.astype(self.patch_embed.conv_down[0].weight.dtype, copy=False)",
-            "return array.astype(self.patch_embed.conv_down[1].weight.dtype, copy=False)",
-        ): "all parameters of a model have one dtype",
-    },
     "layers/window": {
         (
             "window_mask",

@@ -32,7 +32,7 @@ from .wire import WireError, receive, send, unpacked
 SECONDS = 30
 GRACE = 30  # beyond the limit, before the process is ended from outside: to start, and for code that no clock interrupts
 PRINTED = 2000  # bytes of what the file prints that are kept
-MARK = "MVNP_LEARN"  # in the environment of the process and of all that it starts
+MARK = "_MVNP_LEARN"  # in the environment of the process and of all that it starts
 
 
 @dataclass
