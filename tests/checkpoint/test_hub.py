@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 import mvnp
 from mvnp.checkpoint import hub
-from mvnp.checkpoint.hub import REPOSITORIES, find_on_hub
+from mvnp.checkpoint.hub import RELEASED, REPOSITORIES, find_on_hub
 from mvnp.errors import CheckpointError
 from mvnp.models.variants import VARIANTS
 
@@ -147,8 +147,8 @@ def test_what_the_network_says(monkeypatch):
 
 
 def test_every_variant_has_its_repository():
-    assert list(REPOSITORIES) == list(VARIANTS)
+    assert [*REPOSITORIES, *RELEASED] == list(VARIANTS)
     # Vim's repositories have two files each, of patches that overlap or do not.
-    assert len({(repository, hub.FILES.get(name)) for name, repository in REPOSITORIES.items()}) == len(VARIANTS)
+    assert len({(repository, hub.FILES.get(name)) for name, repository in REPOSITORIES.items()}) == len(REPOSITORIES)
     assert set(hub.FILES) == {name for name, variant in VARIANTS.items() if variant.family == "Vim"}
     assert hub.WEIGHTS == "model.safetensors"
