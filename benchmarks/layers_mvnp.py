@@ -21,6 +21,7 @@ from mvnp.layers.batchnorm import (
     batchnorm_eval_forward,
     batchnorm_forward,
 )
+from mvnp.layers.binary_cross_entropy import binary_cross_entropy_backward, binary_cross_entropy_forward
 from mvnp.layers.checkpointed_scan import checkpointed_scan_backward, checkpointed_scan_forward
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
@@ -33,6 +34,7 @@ from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, ge
 from mvnp.layers.layer_scale import layer_scale_backward, layer_scale_forward
 from mvnp.layers.layernorm import layernorm_backward, layernorm_forward
 from mvnp.layers.linear import linear_backward, linear_forward
+from mvnp.layers.mesa import mesa_backward, mesa_forward
 from mvnp.layers.pool import pool_backward, pool_forward
 from mvnp.layers.relu import relu_backward, relu_forward
 from mvnp.layers.rmsnorm import rmsnorm_backward, rmsnorm_forward
@@ -48,7 +50,7 @@ from mvnp.models.mlp import Mlp
 
 Pair = tuple[Callable[[], tuple[Any, Any]], Callable[[Any, Any], Any]]  # forward() gives y and cache; backward(dy, cache)
 
-WHOLE = {"cross_entropy"}  # kinds that a training step calls with the whole batch
+WHOLE = {"cross_entropy", "binary_cross_entropy", "mesa"}  # kinds that a training step calls with the whole batch
 
 ONE_INPUT = {
     "relu": (relu_forward, relu_backward),
@@ -136,6 +138,12 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "cross_entropy", (classes,):
             x, labels = random(batch, classes), np.arange(batch)
             return lambda: cross_entropy_forward(x, labels), cross_entropy_backward
+        case "binary_cross_entropy", (classes,):
+            x, shares = random(batch, classes), np.eye(batch, classes, dtype=np.float32)
+            return lambda: binary_cross_entropy_forward(x, shares), binary_cross_entropy_backward
+        case "mesa", (classes,):
+            x, teacher = random(batch, classes), random(batch, classes)
+            return lambda: mesa_forward(x, teacher), mesa_backward
         case (("scan" | "checkpointed_scan"), (L, D, N, *_)):
             x, dt, B, C = random(batch, L, D), random(batch, L, D), random(batch, L, N), random(batch, L, N)
             A, skip, bias = -np.arange(1, N + 1, dtype=np.float32) * np.ones((D, 1), np.float32), random(D), random(D)

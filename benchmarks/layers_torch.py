@@ -102,6 +102,13 @@ def build(kind: str, arguments: tuple[Any, ...], batch: int = BATCH) -> Built:
         case "cross_entropy", (classes,):
             x, labels = leaf(batch, classes), torch.arange(batch)
             return lambda: F.cross_entropy(x, labels), [x]
+        case "binary_cross_entropy", (classes,):
+            x, shares = leaf(batch, classes), torch.eye(batch, classes)
+            return lambda: F.binary_cross_entropy_with_logits(x, shares), [x]
+        case "mesa", (classes,):
+            x, teacher = leaf(batch, classes), torch.randn(batch, classes)
+            q, p = (lambda: F.log_softmax(x / 3, dim=1)), F.softmax(teacher / 3, dim=1)
+            return lambda: 50 * F.kl_div(q(), p, reduction="batchmean"), [x]
         case (("scan" | "checkpointed_scan"), (L, D, N, *which)):
             x, dt, B, C = leaf(batch, L, D), leaf(batch, L, D), leaf(batch, L, N), leaf(batch, L, N)
             A = (-torch.arange(1.0, N + 1).repeat(D, 1)).requires_grad_()

@@ -138,7 +138,7 @@ def test_a_command_that_fails_leaves_no_empty_folder(tmp_path, capsys, command):
     [
         ({"depths": [1, 1, 10**6, 2]}, "depths of the model is"),
         ({"dim": 10**6}, "dim of the model is"),
-        ({"a": 1}, "unexpected"),
+        ({"a": 1}, "unknown option 'a'"),
     ],
 )
 def test_models_that_were_not_trained_are_not_made(run, capsys, model, told):

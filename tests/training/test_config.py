@@ -64,7 +64,7 @@ def test_out_of_range(setting, value, message):
 
 
 def test_unknown_setting():
-    with pytest.raises(InputError, match=r"unknown training setting 'learning_rat'.*choose one of model, dataset"):
+    with pytest.raises(InputError, match=r"unknown training setting 'learning_rat'.*choose one of model, family, dataset"):
         TrainingConfig.from_dict({"model": {}, "learning_rat": 1})
     with pytest.raises(InputError, match=r"did you mean 'epochs'"):
         TrainingConfig.from_dict({"model": {}, "epoch": 1})
