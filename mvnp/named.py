@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     probability: float
 
 
-def create_model(name: str, *, pretrained: bool = False, **options: Unpack[ModelOptions]) -> Any:
+def create_model(name: str, *, pretrained: bool = False, **options: Unpack[ModelOptions]) -> Classifier:
     """A model by its name: a released variant (`list_models` has them) or a preset for training ("demo", "vim_demo").
 
     pretrained    True: with the released weights, from the hub or its cache, as `load_pretrained(name, …)`; False: drawn anew
