@@ -155,7 +155,7 @@ def test_inference_leaves_no_cache(extras):
     if extras:
         inputs += [mask_of(2, 6), dropout_of(2, 5, 6)]
     o, cache = attention_forward(*inputs, keep=False)
-    np.testing.assert_array_equal(o, attention_forward(*inputs)[0])
+    assert_close(o, attention_forward(*inputs)[0])  # it has a kernel of its own
     assert cache is None
 
 

@@ -129,7 +129,7 @@ def test_heads_are_split():
 def test_dropout_is_for_training():
     layer, x = layer_of(attn_drop=0.5, proj_drop=0.5), normal((2, 4, 6), seed=1).astype(np.float32)
     y = layer(x)
-    np.testing.assert_array_equal(layer(x, Tape(training=False)), y)
+    assert_close(layer(x, Tape(training=False)), y)  # inference has a kernel of its own
     first, same, another = (layer(x, Tape(training=True, seed=seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, same)
     assert relative(first, y) > 0.1
