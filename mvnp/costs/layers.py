@@ -40,6 +40,6 @@ def average_pool(walk: Walk, layer: AveragePool, shape: Shape) -> Shape:
     return walk.note(layer, "AveragePool", shape[-1:])
 
 
-def scan(walk: Walk, layer: Layer, shape: Shape, states: int, flops: int = 9) -> Shape:
-    """(5), of x (..., L, D) with so many states for each channel."""
-    return walk.note(layer, "scan", shape, scan_flops=flops * math.prod(shape) * states)
+def scan(walk: Walk, layer: Layer, shape: Shape, states: int, flops: int = 9, macs: int = 0) -> Shape:
+    """(5), of x (..., L, D) with so many states for each channel; `macs`: of what else is in this row."""
+    return walk.note(layer, "scan", shape, macs=macs, scan_flops=flops * math.prod(shape) * states)

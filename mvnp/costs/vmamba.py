@@ -8,9 +8,8 @@ from ..layers.depthwise_conv2d import DepthwiseConv2d
 from ..models.ss2d import SS2D, K
 from ..models.vmamba import VMamba
 from ..models.vss_stages import GatedMlp, PatchMerging, Sequence, VSSBlock, VSSStage
+from .layers import scan
 from .walk import Shape, Walk, rule
-
-SCAN = 9  # FLOPs for a state, as in (5) of cost.py
 
 
 @rule(VMamba)
@@ -63,6 +62,5 @@ def ss2d(walk: Walk, layer: SS2D, shape: Shape) -> Shape:
     E, R, N = layer.out_proj.weight.shape[1], layer.rank, layer.d_state
     walk.through(layer.in_proj, shape)
     walk.in_turn((H, W, E), layer.conv2d, layer.act)
-    tokens = K * H * W
-    walk.note(layer, "scan", (K, H * W, E), tokens * E * (2 * R + 2 * N), SCAN * tokens * E * N)
+    scan(walk, layer, (K, H * W, E), N, macs=K * H * W * E * (2 * R + 2 * N))
     return walk.in_turn((H, W, E), layer.norm_layer, layer.gate_act, layer.out_proj)

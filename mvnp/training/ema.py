@@ -20,14 +20,13 @@ better role models, arXiv:1703.01780, section 2. (2) with γ = 1 and p = 2/3 is 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from ..backend import Array, to_numpy
 from ..core import Layer, Param
-from ..errors import CheckpointError, InputError, check_choice
+from ..errors import CheckpointError, InputError, check_choice, check_positive
 
 BUFFERS = ("average", "copy", "average all")
 
@@ -60,9 +59,7 @@ class EMA:
         for name, value in (("decay", decay), ("min_decay", min_decay)):
             if not 0.0 <= value <= 1.0:
                 raise InputError(f"EMA: {name} is {value!r}, expected a number in [0, 1]")
-        for name, value in (("gamma", gamma), ("power", power)):
-            if not 0.0 < value < math.inf:
-                raise InputError(f"EMA: {name} is {value!r}, expected a number above 0")
+        check_positive("EMA", gamma=gamma, power=power)
         if after is not None and after < 0:
             raise InputError(f"EMA: after is {after!r}, expected at least 0, or None")
         check_choice("treatment of buffers", buffers, BUFFERS)
