@@ -194,6 +194,7 @@ def test_the_options_as_a_type_are_those_of_the_model():
 
 @pytest.mark.slow(reason="a checker of types reads the whole package, half a minute without its cache")
 def test_a_checker_of_types_finds_a_wrong_name(tmp_path):
+    pytest.importorskip("mypy", reason="needs mypy: pip install -e '.[dev]'")
     (tmp_path / "use.py").write_text(
         'import mvnp\nmodel = mvnp.create_model("mamba_vision_T", num_clases=10)\n'
         'mvnp.create_model("mamba_vision_T", dim="wide")\nreveal_type(model([0]))\n'

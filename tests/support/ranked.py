@@ -75,14 +75,14 @@ def disturb(ranks: Ranks, hold: int, noted: Path) -> None:
     """From step `hold` on wait for a signal, until one rank (which leaves the file `noted`) has it; and, where the environment
     says so, an error in a step."""
     original, calls = trainer_module.train_step, 0
+    before = signal.getsignal(signal.SIGTERM)  # a run takes it over, and gives it back once a signal has come
 
     def disturbed(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        installed = signal.getsignal(signal.SIGTERM)  # StopRequest takes it back once a signal has come
         while 0 < hold <= calls and not noted.exists():
             time.sleep(0.01)
-            if signal.getsignal(signal.SIGTERM) != installed:
+            if signal.getsignal(signal.SIGTERM) == before:
                 noted.touch()
         if os.environ.get("FAIL_ON") == str(ranks.rank):
             raise OSError("the dog ate it")
