@@ -18,11 +18,13 @@ from .jit import kernel
 from .lanes import LANES, copy_lanes
 from .mathematics import type_of
 from .operands import taken
-from .product import linear
-from .rows import over_rows
+from .product import FEW, VECTOR, add_turned, linear
+from .rows import blocks_of, over_rows
 
 U = np.uintp
 BLOCK_BYTES = 2 << 20  # of X in memory at once
+SHORT = 48  # numbers of a patch
+LINES = 16  # whose products are added up in one go
 COST = 0.2  # nanoseconds that a number of X takes, or of a kernel
 
 Pair = tuple[int, int]
@@ -62,7 +64,9 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array
     dy, kernel = np.ascontiguousarray(dy), np.ascontiguousarray(weight).reshape(len(weight), -1)
     dx, dweight = np.zeros(x.shape, x.dtype) if inputs else None, np.empty(kernel.shape, x.dtype)
     sums = np.zeros(len(weight), np.float64)
-    if geometry.few:
+    if dx is None and geometry.patch <= SHORT and len(weight) % (VECTOR // x.itemsize) == 0:
+        _inputs_first(_gradient_of_short_patches(geometry, dy), dweight, geometry.taps)
+    elif geometry.few:
         block = slice(0, len(geometry))
         dY, X = geometry.rows(dy, block), geometry.im2col(block)
         np.matmul(dY.T, X, out=dweight)
@@ -91,6 +95,17 @@ def _fit(x: Array, weight: Array, bias: Array | None) -> bool:
     if not taken(*((x, weight) if bias is None else (x, weight, bias))) or x.ndim != 4 or weight.ndim != 4:
         return False
     return x.shape[3] == weight.shape[1] and (bias is None or bias.shape == weight.shape[:1])
+
+
+def _gradient_of_short_patches(geometry: _Geometry, dy: Array) -> Array:
+    """dM (Kh·Kw·I, O) of (3), where patches are short, as those of an image are: the sums over a line stay in registers, and X
+    of a line in the core's first cache."""
+    rows = -(-geometry.patch // FEW) * FEW  # so that tiles are whole
+    lines = np.arange(len(geometry))
+    sums = np.empty((blocks_of(len(lines), LINES), rows, dy.shape[3]), dy.dtype)
+    cost = COST * geometry.patch * geometry.y[2]
+    over_rows(_lines_gradient, (lines,), geometry.x.reshape(-1), dy, geometry.sizes, cost=cost, sums=(sums,), block=LINES)
+    return sums.sum(axis=0, dtype=np.float64).astype(dy.dtype)
 
 
 def _block_bytes(M: Array) -> int:
@@ -175,6 +190,20 @@ def _im2col(lines, x, X, start, sizes):  # type: ignore[no-untyped-def]
                         for c in range(U(I)):
                             X[to + c] = zero
                     to += U(I)
+
+
+@kernel
+def _lines_gradient(lines, sums, x, dy, sizes):  # type: ignore[no-untyped-def]
+    """Xᵀ dY of (3), for LINES lines in each of the sums."""
+    _, _, I, Ho, Wo, Kh, Kw, _, _, _, _ = sizes
+    patch = Kh * Kw * I
+    X = np.zeros(Wo * patch + sums.shape[1], x.dtype)  # longer, for the numbers that mean nothing
+    of_line = X[: Wo * patch]
+    sums[:] = 0
+    for at in range(len(lines)):
+        line = lines[at]
+        _im2col(lines[at : at + 1], x, of_line, line, sizes)
+        add_turned(sums[at // LINES], of_line.reshape(Wo, patch), dy[line // Ho, line % Ho])
 
 
 @kernel

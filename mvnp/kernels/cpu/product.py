@@ -134,22 +134,29 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
                     panel[i, c] = 0
         matrix, at, along = (panel, 0, 0) if turned or narrow else (w, k, first)
         if wide // VECTORS < N:
-            _by_tiles(_many_rows, _few_rows, _one_row, sums, x, k, depth, matrix, at, along)
+            _by_tiles(_many_rows, _few_rows, _one_row, sums, 0, M, x, k, depth, matrix, at, along)
         else:
-            _by_tiles(_many_short_rows, _few_short_rows, _one_short_row, sums, x, k, depth, matrix, at, along)
+            _by_tiles(_many_short_rows, _few_short_rows, _one_short_row, sums, 0, M, x, k, depth, matrix, at, along)
 
 
 @inline
-def _by_tiles(many, few, one, sums, x, k, depth, matrix, at, along):  # type: ignore[no-untyped-def]
-    M = len(x)
+def add_turned(y, x, w):  # type: ignore[no-untyped-def]
+    """y += xᵀ w, of y (M, N), x (K, ·) and w (K, N), where N is a number of whole vectors. M may be more than x has columns: what
+    rows of y have then is made of numbers that follow in memory, and means nothing."""
+    for column in range(0, y.shape[1], VECTOR // x.itemsize):
+        _by_tiles(_many_turned, _few_turned, _one_turned, y, column, len(y), x, 0, len(x), w, 0, column)
+
+
+@inline
+def _by_tiles(many, few, one, y, column, M, x, k, depth, matrix, at, along):  # type: ignore[no-untyped-def]
     by_many = M // ROWS * ROWS
     by_few = by_many + (M - by_many) // FEW * FEW
     for row in range(0, by_many, ROWS):
-        many(sums, row, 0, x, k, depth, matrix, at, along)
+        many(y, row, column, x, k, depth, matrix, at, along)
     for row in range(by_many, by_few, FEW):
-        few(sums, row, 0, x, k, depth, matrix, at, along)
+        few(y, row, column, x, k, depth, matrix, at, along)
     for row in range(by_few, M):
-        one(sums, row, 0, x, k, depth, matrix, at, along)
+        one(y, row, column, x, k, depth, matrix, at, along)
 
 
 @inline
@@ -192,26 +199,27 @@ class _Rows:
         self.builder.store(vector, place, align=self.size)
 
 
-def _tile(rows: int, vectors: int) -> Any:
+def _tile(rows: int, vectors: int, turned: bool = False) -> Any:
     @intrinsic
     def tile(typing: Any, y: Any, row: Any, column: Any, x: Any, k: Any, depth: Any, w: Any, at: Any, along: Any) -> Any:
         """y += x w for so many rows, a depth, and so many vectors of columns. y begins at `row` and `column`, x at `row` and
-        `k`, and w at `at` and `along`."""
+        `k`, and w at `at` and `along`. Where x lies in memory `turned`, `k` is its row."""
 
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             of_y, row, column, of_x, k, depth, of_w, at, along = values
             y = _Rows(context, builder, signature.args[0], of_y, row, column)
-            x = _Rows(context, builder, signature.args[3], of_x, row, k)
+            x = _Rows(context, builder, signature.args[3], of_x, *((k, row) if turned else (row, k)))
             w = _Rows(context, builder, signature.args[6], of_w, at, along)
-            row_of_x = [x.row(row) for row in range(rows)]
+            row_of_x = [builder.gep(x.start, [x.apart.type(row)]) if turned else x.row(row) for row in range(rows)]
             tile = [y.vector_at(y.row(row), v) for row in range(rows) for v in range(vectors)]
             # Variables, of which LLVM makes registers.
             sums = [cgutils.alloca_once_value(builder, y.load(place)) for place in tile]
             with cgutils.for_range(builder, depth) as loop:
                 here = builder.gep(w.start, [builder.mul(loop.index, w.apart)])
+                along_x = builder.mul(loop.index, x.apart) if turned else loop.index
                 row_of_w = [w.load(w.vector_at(here, v)) for v in range(vectors)]
                 for row in range(rows):
-                    number = _in_all_lanes(builder, x.vector, builder.load(builder.gep(row_of_x[row], [loop.index])))
+                    number = _in_all_lanes(builder, x.vector, builder.load(builder.gep(row_of_x[row], [along_x])))
                     for v in range(vectors):
                         product = builder.fmul(number, row_of_w[v], flags=("contract",))  # added in the same instruction
                         sum_ = sums[row * vectors + v]
@@ -227,6 +235,7 @@ def _tile(rows: int, vectors: int) -> Any:
 
 _many_rows, _few_rows, _one_row = (_tile(rows, VECTORS) for rows in (ROWS, FEW, 1))
 _many_short_rows, _few_short_rows, _one_short_row = (_tile(rows, 1) for rows in (ROWS, FEW, 1))
+_many_turned, _few_turned, _one_turned = (_tile(rows, 1, turned=True) for rows in (ROWS, FEW, 1))
 
 
 @intrinsic
