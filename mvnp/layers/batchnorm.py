@@ -30,8 +30,7 @@ def batchnorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5,
 
     all_gather    where x is a share of a batch: the statistics are those of the whole batch
 
-    Raises InputError where a channel has a single value: it would be its own mean, and y would not
-    depend on x."""
+    Raises InputError where a channel has a single value: it is its own mean, y the bias."""
     check_arrays("BatchNorm", "", weight=(weight, "C"), bias=(bias, "C"), x=(x, (..., "C")))
     n, mean, squares = merged(all_gather(moments(x)))
     if n == 1:

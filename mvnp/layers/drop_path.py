@@ -2,10 +2,9 @@
 
     x, y, dx, dy (B, ...)    mask m (B, 1, ..., 1)
 
-It is dropout (see dropout.py, eqs 1 and 2) whose mask holds one draw for each sample: in
-x + drop_path(f(x)) the sample either passes through f, scaled by 1/(1 − p), or around it. In the
-hybrid stages of MambaVision the leading axis counts windows, so each *window* is dropped on its
-own; the official model does the same.
+It is dropout (see dropout.py, eqs 1 and 2) with one draw for each sample: in x + drop_path(f(x))
+it passes through f, scaled by 1/(1 − p), or around it. In the hybrid stages of MambaVision the
+leading axis counts windows: each *window* is dropped on its own, as in the official model.
 
 Huang et al.: Deep Networks with Stochastic Depth, arXiv:1603.09382."""
 

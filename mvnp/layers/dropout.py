@@ -14,6 +14,7 @@ import numpy as np
 from ..backend import Array, array_module, moved_to
 from ..core import Layer, Tape
 from ..errors import check_array, check_fits_mask, check_rate
+from ..kernels import twin
 
 
 def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, like: Array) -> Array:
@@ -22,6 +23,7 @@ def draw_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, lik
     return moved_to(like, kept.astype(like.dtype) * like.dtype.type(1.0 / (1.0 - rate)))
 
 
+@twin
 def dropout_forward(x: Array, mask: Array) -> tuple[Array, Array]:
     """y of (1); the cache is the mask."""
     check_fits_mask("Dropout", "x", x, mask)
@@ -29,6 +31,7 @@ def dropout_forward(x: Array, mask: Array) -> tuple[Array, Array]:
     return mask * x, mask  # (1)
 
 
+@twin
 def dropout_backward(dy: Array, mask: Array) -> Array:
     """dx of (2): what was silenced has no influence, the rest was scaled."""
     check_fits_mask("Dropout", "dy", dy, mask)

@@ -6,8 +6,7 @@
     backward    dx = y (dy − Σ_j dy_j y_j)                                  (2)
 
 m changes nothing (it cancels) but keeps every exponent at or below 0. Entries of −∞ get weight 0
-and gradient 0, which is how attention masks keys; a row of nothing but −∞ has no softmax and gives
-NaN."""
+and gradient 0, which is how attention masks keys; a row of nothing but −∞ gives NaN."""
 
 from ..backend import Array, array_module
 from ..core import Function

@@ -141,8 +141,8 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
 
 @inline
 def add_turned(y, x, w):  # type: ignore[no-untyped-def]
-    """y += xᵀ w, of y (M, N), x (K, ·) and w (K, N), where N is a number of whole vectors. M may be more than x has columns: what
-    rows of y have then is made of numbers that follow in memory, and means nothing."""
+    """y += xᵀ w, of y (M, N), x (K, ·) and w (K, N), where N is a number of whole vectors. M may be more than x has columns:
+    what rows of y have then is made of numbers that follow in memory, and means nothing."""
     for column in range(0, y.shape[1], VECTOR // x.itemsize):
         _by_tiles(_many_turned, _few_turned, _one_turned, y, column, len(y), x, 0, len(x), w, 0, column)
 

@@ -1,0 +1,41 @@
+"""The twin of mvnp/layers/dropout.py for masks of drop path, with one number for each sample: samples are scaled or silenced by
+several cores. A number in brackets is an equation of the layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...backend import Array
+from .jit import kernel
+from .operands import flat, rows_of, taken
+from .rows import over_rows
+
+COST = 0.1  # nanoseconds for a number
+
+
+def dropout_forward(x: Array, mask: Array) -> tuple[Array, Array]:
+    y = _times(mask, x)
+    return y if y is NotImplemented else (y, mask)
+
+
+def dropout_backward(dy: Array, mask: Array) -> Array:
+    return _times(mask, dy)
+
+
+def _times(mask: Array, x: Array) -> Array:
+    """m x; of (1), and with dy of (2)."""
+    if not taken(x, mask) or x.ndim == 0 or mask.shape != (len(x),) + (1,) * (x.ndim - 1):
+        return NotImplemented
+    y = np.empty(x.shape, x.dtype)
+    samples = rows_of(x, x.size // len(x)), y.reshape(len(x), -1), flat(mask)
+    over_rows(_scale, samples, cost=COST * samples[0].shape[1])
+    return y
+
+
+@kernel
+def _scale(x: Any, y: Any, mask: Any) -> None:
+    for b in range(len(x)):
+        for c in range(x.shape[1]):
+            y[b, c] = mask[b] * x[b, c]
