@@ -1,6 +1,6 @@
 """The twin of mvnp/layers/conv2d.py: X is made for some rows of outputs at a time, in memory that is used again, and multiplied
-while it is in the cache. Where Winograd's method pays (mvnp/kernels/convolution.py), the twin of that computes; the cache is
-the same.
+while it is in the cache. Where Winograd's method pays (mvnp/kernels/convolution.py), the twin of that computes; the cache and
+the scratch memory are the same.
 
 Kernels index with unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.
 """
@@ -45,7 +45,7 @@ def conv2d_forward(
     if geometry.few:
         linear(geometry.im2col(slice(0, len(geometry))), kernel, offset, y.reshape(-1, y.shape[3]))
     else:
-        M = workspace(np, "conv2d.M", kernel.shape, x.dtype)  # transposed
+        M = workspace(np, "convolution.kernel", kernel.shape, x.dtype)  # transposed
         over_rows(_taps_first, (kernel, M), geometry.taps, cost=COST * kernel.shape[1])
         for block in geometry.blocks(BLOCK_BYTES):
             linear(geometry.im2col(block), M, offset, geometry.rows(y, block))
@@ -73,10 +73,10 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array
         if dx is not None:
             geometry.col2im(np.matmul(dY, kernel, out=X), block, dx)  # X has served: its memory takes dX
     else:
-        M = workspace(np, "conv2d.M", kernel.shape, x.dtype)  # transposed
+        M = workspace(np, "convolution.kernel", kernel.shape, x.dtype)  # transposed
         _taps_first(kernel, M, geometry.taps)
-        dM = workspace(np, "conv2d.dM", kernel.shape[::-1], x.dtype)
-        dM_of_block = workspace(np, "conv2d.dM of a block", dM.shape, x.dtype)
+        dM = workspace(np, "convolution.gradient", kernel.shape[::-1], x.dtype)
+        dM_of_block = workspace(np, "convolution.gradient of a block", dM.shape, x.dtype)
         for block in geometry.blocks(_block_bytes(M)):
             dY, X = geometry.rows(dy, block), geometry.im2col(block)
             np.matmul(X.T, dY, out=dM_of_block if block.start else dM)
@@ -142,7 +142,7 @@ class _Geometry:
     def im2col(self, block: slice) -> Array:
         """The rows of X of (2) that belong to some lines."""
         rows = (block.stop - block.start) * self.y[2]
-        X = workspace(np, "conv2d.X", (rows, self.patch), self.x.dtype)
+        X = workspace(np, "convolution.patches", (rows, self.patch), self.x.dtype)
         lines, cost = np.arange(block.start, block.stop), COST * self.y[2] * self.patch
         im2col = _im2col_by_channel if self.few else _im2col
         over_rows(im2col, (lines,), self.x.reshape(-1), X.reshape(-1), block.start, self.sizes, cost=cost)

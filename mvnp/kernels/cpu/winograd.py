@@ -50,12 +50,12 @@ def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | No
         return NotImplemented
     O, I = weight.shape[:2]
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
-    dU = workspace(np, "winograd.dU", (PATCH**2, O, I), x.dtype)
-    dU_of_block = workspace(np, "winograd.dU of a block", dU.shape, x.dtype)
+    dU = workspace(np, "convolution.gradient", (PATCH**2, O, I), x.dtype)
+    dU_of_block = workspace(np, "convolution.kernel", dU.shape, x.dtype)  # its memory is U's, once dw is there
     sums, tmp = np.zeros(O, np.float64), np.empty(SCRATCH, x.dtype)
     for first, count in _blocks(dy, max(I, O)):
-        V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
-        dY = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
+        V = workspace(np, "convolution.patches", (PATCH**2, count, I), x.dtype)
+        dY = workspace(np, "convolution.outputs", (PATCH**2, count, O), x.dtype)
         _patches(x, V, first, _grid(dy), padding)
         _transform_gradients(dy, dY, tmp, sums, first)
         np.matmul(dY.swapaxes(1, 2), V, out=dU_of_block if first else dU)
@@ -78,12 +78,12 @@ def _fit(x: Array, weight: Array, padding: Pair) -> bool:
 def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
     """(1) for all tiles; of the kernel of (4) where it is turned."""
     I, O = x.shape[3], y.shape[3]
-    transformed = workspace(np, "winograd.U", (PATCH**2, I, O), x.dtype)
+    transformed = workspace(np, "convolution.kernel", (PATCH**2, I, O), x.dtype)
     flat_weight = np.ascontiguousarray(weight).reshape(-1)
     over_rows(_transform_kernel, (np.arange(I),), flat_weight, turned, transformed, cost=COST * O)
     for first, count in _blocks(y, max(I, O)):
-        V = workspace(np, "winograd.V", (PATCH**2, count, I), x.dtype)
-        Y = workspace(np, "winograd.Y", (PATCH**2, count, O), x.dtype)
+        V = workspace(np, "convolution.patches", (PATCH**2, count, I), x.dtype)
+        Y = workspace(np, "convolution.outputs", (PATCH**2, count, O), x.dtype)
         _patches(x, V, first, _grid(y), padding)
         over_rows(products, (V, transformed, Y), cost=0.01 * count * I * O)
         over_rows(_transform_products, (np.arange(count),), Y, bias, y, first, cost=COST * O)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 from types import SimpleNamespace
 
@@ -118,10 +119,10 @@ def test_other_options_in_the_same_folder(demo):
             run_demo(demo, **options, quiet=True)
 
 
-def test_a_demo_of_another_version_goes_on_with_its_own_settings(demo, monkeypatch, without_pictures):
+def test_a_demo_of_another_version_goes_on_with_its_own_settings(demo, tmp_path, monkeypatch, without_pictures):
     monkeypatch.setitem(demo_module.QUICK_SETTINGS, "epochs", 7)
     monkeypatch.setattr(Trainer, "_step", lambda *_: pytest.fail("trained"))
-    run_demo(demo, quick=True, quiet=True)
+    run_demo(shutil.copytree(demo, tmp_path / "copy"), quick=True, quiet=True)  # others look at the pictures in `demo`
 
 
 def test_a_folder_of_another_training(tmp_path):
