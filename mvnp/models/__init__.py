@@ -4,6 +4,7 @@
     blocks                  the two kinds of block
     stages                  stem, levels, downsampling
     classifier              what every family of networks has
+    pyramid                 the same of families whose maps shrink from level to level
     mambavision             MambaVision
     vim_mixer, vim          Vim
     ss2d, vss_stages        the parts of VMamba: its mixer, its blocks

@@ -13,7 +13,6 @@ Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, figure 2.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -33,11 +32,12 @@ from .blocks import Block, ConvBlock
 from .classifier import Classifier, channel_first, channel_last
 from .mixer import MambaVisionMixer
 from .mlp import Mlp
+from .pyramid import Pyramid
 from .quirks import Quirks, resolve
 from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
 
 
-class MambaVision(Classifier):
+class MambaVision(Pyramid):
     """The whole network. `model(x)` gives logits, `model.pooled(x)` vectors, `model.features(x)`
     the four stages.
 
@@ -109,16 +109,11 @@ class MambaVision(Classifier):
         self.patch_embed = PatchEmbed(in_chans, in_dim, dim, init)
         self.levels = [_make_level(level, self.config, switches, init) for level in range(4)]
         norm = BatchNorm if switches.head_norm == "batch" else LayerNorm
-        self.norm: BatchNorm | LayerNorm = norm(8 * dim, init=init)
+        self.norm = norm(8 * dim, init=init)
         self.avgpool = AveragePool()
         self.head = Linear(8 * dim, num_classes, init=init) if num_classes else None
         self.num_classes = num_classes
         self.name_paths()
-
-    @property
-    def width(self) -> int:
-        """8·dim."""
-        return self.channels[3]
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -133,7 +128,7 @@ class MambaVision(Classifier):
     @in_shares(Classifier.images)
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         """Logits (B, num_classes) of images (B, in_chans, H, W) of any size."""
-        x = self.patch_embed(channel_last(x), tape)
+        x = self.stem(x, tape)
         for level in self.levels:
             x = level(x, tape)
             if level.downsample is not None:
@@ -152,69 +147,16 @@ class MambaVision(Classifier):
             if level.downsample is not None:
                 dx = level.downsample.backward(dx, tape)
             dx = level.backward(dx, tape)
-        dx = self.patch_embed.backward(dx, tape)
-        return None if dx is None else channel_first(dx)
+        return self.stem_backward(dx, tape)
 
-    @in_shares(Classifier.images)
-    def pooled(self, x: Array, tape: Tape | None = None) -> Array:
-        """The last stage, behind its norm and pooled (B, 8·dim): what the head sees."""
-        *_, x = self.stages(x, tape)
-        x = self.norm(x, tape)
-        return self.avgpool(x, tape)
+    def stem(self, x: Array, tape: Tape | None) -> Array:
+        """(B, H/4, W/4, dim), of images (B, in_chans, H, W)."""
+        return self.patch_embed(channel_last(x), tape)
 
-    @in_shares(Classifier.dpooled)
-    def pooled_backward(self, dpooled: Array, tape: Tape) -> Array | None:
-        """dx, from the gradient of `pooled`."""
-        dx = self.avgpool.backward(dpooled, tape)
-        dx = self.norm.backward(dx, tape)
-        return self.stages_backward([None, None, None, dx], tape)
-
-    def stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
-        """Channel-last maps, one for each level, of images (B, in_chans, H, W)."""
-        x = self.patch_embed(channel_last(x), tape)
-        stages = []
-        for level in self.levels:
-            stages.append(level(x, tape))
-            if level.downsample is not None:
-                x = level.downsample(stages[-1], tape)
-        return stages
-
-    def stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array | None:
-        """dx (B, in_chans, H, W); a stage that only the next level depends on has None."""
-        dx = None
-        for level, dstage in zip(reversed(self.levels), reversed(dstages), strict=True):
-            if level.downsample is not None:
-                dx = level.downsample.backward(dx, tape)
-                dstage = dx if dstage is None else dx + dstage  # it has two readers
-            dx = level.backward(dstage, tape)
-        dx = self.patch_embed.backward(dx, tape)
-        return None if dx is None else channel_first(dx)
-
-    def features_and_pooled(self, x: Array) -> tuple[list[Array], Array]:
-        """Both from one forward: what is pooled is the last stage."""
-        features = self.features(x)
-        return features, self.avgpool(self.norm(features[3].transpose(0, 2, 3, 1)))
-
-    def cut_after(self, stage: int) -> None:
-        """Leave off head, norm and pooling, and the levels behind this stage."""
-        self.head = None
-        del self.norm, self.avgpool
-        del self.levels[stage + 1 :]
-        self.levels[stage].downsample = None
-
-    def depth_of(self, key: str) -> int:
-        """The block, counted over all levels from 1; a downsampling belongs to the block after
-        it."""
-        before = [0, *itertools.accumulate(self.config["depths"])]  # blocks in front of each level
-        parts = key.split(".")
-        if parts[0] == "patch_embed":
-            return 0
-        if parts[0] != "levels":
-            return before[-1] + 1
-        level = int(parts[1])
-        return (
-            before[level + 1] + 1 if parts[2] == "downsample" else before[level] + int(parts[3]) + 1
-        )
+    def stem_backward(self, dx: Array, tape: Tape) -> Array | None:
+        """dx (B, in_chans, H, W), from the gradient of `stem`; None without `tape.inputs`."""
+        dimage = self.patch_embed.backward(dx, tape)
+        return None if dimage is None else channel_first(dimage)
 
 
 def _make_level(

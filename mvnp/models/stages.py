@@ -23,8 +23,9 @@ from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
 from ..layers.relu import ReLU
 from ..layers.window import window_mask, window_partition, window_reverse
-from .blocks import Block, ConvBlock
+from .blocks import Block
 from .folding import conv_norm
+from .pyramid import Level
 
 
 @checkpointed(by_sample=False)
@@ -70,26 +71,12 @@ class Downsample(Layer):
         return self.reduction[0].backward(dy, tape)
 
 
-class ConvLevel(Layer):
+class ConvLevel(Level):
     """Convolution blocks, (B, H, W, C) to the same."""
-
-    def __init__(self, blocks: list[ConvBlock], downsample: Downsample | None) -> None:
-        self.blocks = blocks
-        self.downsample = downsample
-
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        for block in self.blocks:
-            x = block(x, tape)
-        return x
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        for block in reversed(self.blocks):
-            dy = block.backward(dy, tape)
-        return dy
 
 
 @checkpointed(by_sample=True)
-class HybridLevel(Layer):
+class HybridLevel(Level):
     """Mixer and attention blocks in windows of `window`, (B, H, W, C) to the same.
 
     The map is padded and cut once, before the first block. `mask_padding` leaves the padded tokens
@@ -99,8 +86,7 @@ class HybridLevel(Layer):
     def __init__(
         self, blocks: list[Block], window: int, mask_padding: bool, downsample: Downsample | None
     ) -> None:
-        self.blocks = blocks
-        self.downsample = downsample
+        super().__init__(blocks, downsample)
         self.window, self.mask_padding = window, mask_padding
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:

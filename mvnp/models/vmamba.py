@@ -14,7 +14,6 @@ January 2024, the paper's "vanilla" VMamba: a gate, no MLP, patch merging, 16 st
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -31,6 +30,7 @@ from ..layers.pool import AveragePool
 from .arguments import check_integer, check_number, plain
 from .classifier import Classifier, channel_first, channel_last
 from .mlp import Mlp
+from .pyramid import Pyramid
 from .ss2d import ACTIVATIONS, INITS, SS2D, Cascade
 from .vss_stages import (
     GatedMlp,
@@ -88,7 +88,7 @@ class ForwardType(NamedTuple):
     out_norm: str
 
 
-class VMamba(Classifier):
+class VMamba(Pyramid):
     """The whole network. `model(x)` gives logits, `model.pooled(x)` vectors, `model.features(x)`
     the stages.
 
@@ -202,11 +202,6 @@ class VMamba(Classifier):
             self.levels.append(VSSStage(blocks, between))
 
     @property
-    def width(self) -> int:
-        """The last of dims."""
-        return self.channels[-1]
-
-    @property
     def channels(self) -> tuple[int, ...]:
         """dims."""
         return tuple(self.config["dims"])
@@ -224,7 +219,7 @@ class VMamba(Classifier):
     @in_shares(Classifier.images)
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         """Logits (B, num_classes) of images (B, in_chans, H, W) of any size."""
-        x = self._stem(x, tape)
+        x = self.stem(x, tape)
         for level in self.levels:
             x = level(x, tape)
             if level.downsample is not None:
@@ -243,69 +238,18 @@ class VMamba(Classifier):
             if level.downsample is not None:
                 dx = level.downsample.backward(dx, tape)
             dx = level.backward(dx, tape)
-        return self._stem_backward(dx, tape)
+        return self.stem_backward(dx, tape)
 
-    @in_shares(Classifier.images)
-    def pooled(self, x: Array, tape: Tape | None = None) -> Array:
-        """The last stage, behind its norm and pooled (B, width): what the head sees."""
-        *_, x = self.stages(x, tape)
-        x = self.norm(x, tape)
-        return self.avgpool(x, tape)
-
-    @in_shares(Classifier.dpooled)
-    def pooled_backward(self, dpooled: Array, tape: Tape) -> Array | None:
-        """dx, from the gradient of `pooled`."""
-        dx = self.avgpool.backward(dpooled, tape)
-        dx = self.norm.backward(dx, tape)
-        return self.stages_backward([*[None] * (len(self.levels) - 1), dx], tape)
-
-    def stages(self, x: Array, tape: Tape | None = None) -> list[Array]:
-        """Channel-last maps, one for each level, of images (B, in_chans, H, W)."""
-        x = self._stem(x, tape)
-        stages = []
-        for level in self.levels:
-            stages.append(level(x, tape))
-            if level.downsample is not None:
-                x = level.downsample(stages[-1], tape)
-        return stages
-
-    def stages_backward(self, dstages: Sequence[Array | None], tape: Tape) -> Array | None:
-        """dx (B, in_chans, H, W); a stage that only the next level depends on has None."""
-        dx = None
-        for level, dstage in zip(reversed(self.levels), reversed(dstages), strict=True):
-            if level.downsample is not None:
-                dx = level.downsample.backward(dx, tape)
-                dstage = dx if dstage is None else dx + dstage  # it has two readers
-            dx = level.backward(dstage, tape)
-        return self._stem_backward(dx, tape)
-
-    def _stem(self, x: Array, tape: Tape | None) -> Array:
+    def stem(self, x: Array, tape: Tape | None) -> Array:
+        """(B, H/4, W/4, dims[0]), of images (B, in_chans, H, W)."""
         x = self.patch_embed(channel_last(x), tape)
         return x if self.pos_embed is None else self.pos_embed(x, tape)
 
-    def _stem_backward(self, dx: Array, tape: Tape) -> Array | None:
+    def stem_backward(self, dx: Array, tape: Tape) -> Array | None:
+        """dx (B, in_chans, H, W), from the gradient of `stem`; None without `tape.inputs`."""
         dx = dx if self.pos_embed is None else self.pos_embed.backward(dx, tape)
-        dx = self.patch_embed.backward(dx, tape)
-        return None if dx is None else channel_first(dx)
-
-    def cut_after(self, stage: int) -> None:
-        """Leave off head, norm and pooling, and the levels behind this stage."""
-        self.head = None
-        del self.norm, self.avgpool
-        del self.levels[stage + 1 :]
-        self.levels[stage].downsample = None
-
-    def depth_of(self, key: str) -> int:
-        """The block, counted over all levels from 1; a downsampling belongs to the block after
-        it."""
-        before = [0, *itertools.accumulate(self.config["depths"])]  # blocks in front of each level
-        part, *rest = key.split(".")
-        if part in ("patch_embed", "pos_embed"):
-            return 0
-        if part != "layers":
-            return before[-1] + 1
-        level, kind = int(rest[0]), rest[1]
-        return before[level + 1] + 1 if kind == "downsample" else before[level] + int(rest[2]) + 1
+        dimage = self.patch_embed.backward(dx, tape)
+        return None if dimage is None else channel_first(dimage)
 
 
 def _make_block(dim: int, config: dict[str, Any], rate: float, init: Initializer) -> VSSBlock:

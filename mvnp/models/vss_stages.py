@@ -31,6 +31,7 @@ from ..layers.gelu import GELU
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from .mlp import Mlp
+from .pyramid import Level
 from .ss2d import SS2D
 
 
@@ -178,22 +179,8 @@ class VSSBlock(Layer):
 
 
 @checkpointed(by_sample=True)
-class VSSStage(Layer):
+class VSSStage(Level):
     """Blocks on the whole map, (B, H, W, C) to the same."""
-
-    def __init__(self, blocks: list[VSSBlock], downsample: Layer | None) -> None:
-        self.blocks = blocks
-        self.downsample = downsample
-
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        for block in self.blocks:
-            x = block(x, tape)
-        return x
-
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        for block in reversed(self.blocks):
-            dy = block.backward(dy, tape)
-        return dy
 
 
 class PositionalEmbedding(Layer):
