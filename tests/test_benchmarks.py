@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import math
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -399,6 +403,174 @@ def test_quirks_change_one_switch_of_the_demo():
         MambaVision(**{**PRESET.model, **changes}, num_classes=10, in_chans=1, allocate=False)
         assert base is None or len(set(changes.items()) ^ set(TRAINED[base][0].items())) == 1
     assert {origin for origin, _ in MISTAKEN.values()} <= set(TRAINED)
+
+
+def test_ablations_pair_by_seed():
+    """Differences of 1, 2, 3 points: mean 2, deviation 1, and 4.303 · 1/√3 on each side."""
+    from ablations import QUANTILES, paired
+
+    found = paired([0.81, 0.72, 0.63], [0.80, 0.70, 0.60])
+    assert found.mean == near(2.0)
+    assert found.half == near(4.303 / 3**0.5)
+    assert found.verdict == "within the noise"
+    assert paired([0.81, 0.715, 0.612], [0.80, 0.70, 0.60]).verdict == "better"
+    assert paired([0.80, 0.70, 0.60], [0.81, 0.715, 0.612]).verdict == "worse"
+    assert paired([0.81], [0.80]).verdict == "one seed"
+    assert list(QUANTILES) == sorted(QUANTILES, reverse=True)
+    for degrees, quantile in enumerate(QUANTILES, 1):  # the tail beyond it, by numbers: Σ of the density in small steps
+        t = quantile + (np.arange(4_000_000) + 0.5) * 1e-3
+        constant = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / math.sqrt(degrees * math.pi)
+        tail = constant * float(np.sum((1 + t * t / degrees) ** (-(degrees + 1) / 2))) * 1e-3
+        assert abs(tail - 0.025) < 2e-4, degrees
+
+
+def ablation_rows(seeds=(0, 1), epochs=2):
+    from ablations import ARMS
+
+    return [
+        {
+            "arm": name,
+            "seed": seed,
+            "epochs": epochs,
+            "accuracy": 0.9 - 0.01 * (number % 3) * (1 + seed / 10),
+            "seconds": 60.0,
+            "image_ms": 1.0 + seed,
+            "peak_mb": 200.0 + seed,
+            "parameters": 1000 + number,
+            "flops": 2_000_000,
+        }
+        for number, name in enumerate(ARMS)
+        for seed in seeds
+    ]
+
+
+def test_ablations_tables():
+    from ablations import ARMS, RELEASED, STUDIES, summary, tables
+
+    rows = ablation_rows()
+    found = summary(rows, 2, [0, 1])
+    assert [row["arm"] for row in found] == list(ARMS)
+    gated = found[1]
+    assert (gated["mean"], gated["difference"]) == (near(0.8895), near(-1.05))
+    assert (gated["image_ms"], gated["peak_mb"], gated["verdict"]) == (1.5, 201.0, "worse")
+    text = tables(found, 2, [0, 1])
+    assert "| gated | 1,001 | 2.0 | 88.95 ± 0.07 | -1.05 ± 0.64 | worse | -1.0 | 1.50 | 201 |" in text
+    assert text.count(f"| **{RELEASED}** |") == len(STUDIES)
+    assert "2 seeds" in text
+    assert "2 epochs" in text
+    assert "| mamba | 1,003 | 2.0 | 90.00 ± 0.00 | +0.00 ± 0.00 | within the noise | -1.8 |" in text
+
+
+def test_ablations_are_told_only_of_whole_rows():
+    """Another number of epochs, a seed that is missing, an arm that is gone, no released arm: none of these is a result."""
+    from ablations import RELEASED, summary
+
+    rows = ablation_rows()
+    assert summary(rows, 3, [0, 1]) == []
+    assert summary([row for row in rows if row["arm"] != RELEASED], 2, [0, 1]) == []
+    less = [row for row in rows if (row["arm"], row["seed"]) != ("gated", 1)] + [{**rows[0], "arm": "gone"}]
+    assert "gated" not in [row["arm"] for row in summary(less, 2, [0, 1])]
+    assert [row["verdict"] for row in summary(rows, 2, [1])][:2] == ["", "one seed"]
+
+
+def test_ablations_say_where_the_paper_is_not_reproduced():
+    from ablations import order
+
+    def row(arm, difference, paper, verdict):
+        return {"arm": arm, "difference": difference, "paper": paper, "verdict": verdict}
+
+    rows = [
+        row("base", 0, 0.0, ""),
+        row("a", 1.0, -1.0, "better"),
+        row("b", -1.0, -0.5, "worse"),
+        row("c", 1, -1, "within the noise"),
+    ]
+    assert order(rows)[1].endswith(
+        "3 differences in the paper, 1 are seen here, 1 the other way round: a; the others are noise."
+    )
+    assert order([row("base", 0, 0.0, ""), row("a", 1.0, None, "better")]) == []
+
+
+def test_ablations_arms():
+    """Each differs from the released one in one argument; the families are as large, or cost as much, as their names say."""
+    from ablations import ARMS, MODEL, RELEASED, chosen
+
+    parameters, flops = ARMS[RELEASED].cost()
+    for name, arm in ARMS.items():
+        config = arm.config(3, 2, "fashion-mnist")
+        assert (config.epochs, config.eval_every, config.seed) == (2, 2, 3)
+        if arm.family == "MambaVision":
+            assert len(arm.what) == (name != RELEASED)
+            assert name in (RELEASED, *arm.what.values())
+            assert not arm.what.keys() & MODEL.keys()
+    for name in ("Vim, equal parameters", "VMamba, equal both"):
+        assert abs(ARMS[name].cost()[0] / parameters - 1) < 0.02
+    for name in ("Vim, equal operations", "VMamba, equal both"):
+        assert abs(ARMS[name].cost()[1] / flops - 1) < 0.02
+    assert ARMS["random"].arguments(7)["pattern_seed"] == 7
+    assert chosen(["mamba", "families"]) == [RELEASED, "mamba", *(name for name in ARMS if "equal" in name)]
+    assert chosen(None) == list(ARMS)
+
+
+def test_ablations_words():
+    from ablations import in_words, remaining
+
+    assert [in_words(seconds) for seconds in (20.4, 100, 7260)] == ["20 s", "2 min", "2 h 01 min"]
+    assert remaining(100.0, 4, 10) == 150.0
+
+
+def test_ablations_run_and_are_not_run_again(tmp_path, monkeypatch, capsys):
+    """Two arms on a few images: lines of runs.jsonl, tables, files; and a second time nothing is trained."""
+    import ablations
+
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 60), ("t10k", 20)):
+        images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, count, 28, 28) + images.tobytes())
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, count) + labels.tobytes())
+    kept = ("gated", "Vim, equal operations")
+    monkeypatch.setattr(ablations, "ARMS", {n: a for n, a in ablations.ARMS.items() if n in (ablations.RELEASED, *kept)})
+    command = ["--data", str(tmp_path), "--epochs", "1", "--seeds", "0", "--work", str(tmp_path / "work"), "--jobs", "1"]
+    monkeypatch.setattr(
+        ablations, "in_process", lambda name, seed, given: ablations.trained(name, seed, given.epochs, given.data, given.work)
+    )
+    ablations.main([*command, "--only", "gated"])
+    assert "2 of 2: gated, seed 0: " in capsys.readouterr().out
+    lines = [json.loads(line) for line in (tmp_path / "work" / "runs.jsonl").read_text().splitlines()]
+    assert [line["arm"] for line in lines] == [ablations.RELEASED, "gated"]
+    assert all(0 <= line["accuracy"] <= 1 and line["image_ms"] > 0 and line["peak_mb"] > 10 for line in lines)
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["runs.jsonl"]
+
+    ablations.main([*command, "--out", str(tmp_path / "out")])
+    assert "2 of 3 runs are done already" in capsys.readouterr().out
+    results = json.loads((tmp_path / "out" / "ablations.json").read_text())
+    assert [row["arm"] for row in results["rows"]] == list(ablations.ARMS)
+    assert "| Families | parameters |" in (tmp_path / "out" / "ablations.md").read_text()
+    monkeypatch.setattr(ablations, "in_process", None)
+    ablations.main([*command, "--out", str(tmp_path / "again")])
+    with pytest.raises(SystemExit, match="only 0 of 3 arms have been run with all seeds; nothing is written"):
+        ablations.main([*command, "--report", "--epochs", "2", "--out", str(tmp_path / "none")])
+    assert not (tmp_path / "none").exists()
+
+
+def test_ablations_run_in_a_process_of_their_own(tmp_path):
+    """What goes wrong there is said here."""
+    import ablations
+
+    given = argparse.Namespace(epochs=1, data=str(tmp_path / "gone"), work=tmp_path)
+    with pytest.raises(SystemExit, match=r"^gated, seed 0: no data set and no folder .*gone"):
+        ablations.in_process("gated", 0, given)
+
+
+def test_ablations_figure():
+    import figures
+    from ablations import summary
+
+    figure = figures.ablations({"rows": summary(ablation_rows(), 2, [0, 1])})
+    (axes,) = figure.axes
+    assert len(axes.get_yticklabels()) == 16
+    assert axes.get_yticklabels()[0].get_text() == "gated"
 
 
 def test_load_table():

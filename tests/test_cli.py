@@ -426,6 +426,7 @@ def test_train_options_arrive(config_of, data, monkeypatch):
     options = """
         --data data --image-size 48 --channels 1 --held-out 0.3 --crop-padding 1 --no-flip
         --dim 8 --in-dim 4 --depths 1 2 3 4 --heads 1 2 4 2 --windows 8 7 6 5 --mlp-ratio 2 --drop-path 0.1 --dropout 0.2
+        --d-state 4 --mixer mamba_wide --pattern random --pattern-seed 3
         --quirks corrected --epochs 3 --batch-size 5 --lr 0.1 --min-lr 0.01 --warmup-epochs 0.5 --weight-decay 0.2
         --clip-norm 0 --label-smoothing 0 --seed 9 --eval-every 2 --checkpoint-every 0
     """
@@ -440,6 +441,10 @@ def test_train_options_arrive(config_of, data, monkeypatch):
             "mlp_ratio": 2.0,
             "drop_path_rate": 0.1,
             "drop_rate": 0.2,
+            "d_state": 4,
+            "mixer": "mamba_wide",
+            "pattern": "random",
+            "pattern_seed": 3,
             "quirks": "corrected",
         },
         dataset=str(data),
@@ -457,6 +462,35 @@ def test_train_options_arrive(config_of, data, monkeypatch):
         eval_every=2,
         checkpoint_every=0,
     )
+
+
+def test_options_of_the_other_families_arrive(config_of):
+    assert config_of("--pattern", "MS,SM").model["pattern"] == ["MS", "SM"]
+    vim = "--patch-size 8 --stride 4 --embed-dim 8 --depth 2 --d-state 3 --class-token none --pool max --directions one"
+    config = config_of("--model", "vim_demo", *vim.split())
+    assert config.family == "Vim"
+    assert config.model == {
+        **PRESETS["vim_demo"].model,
+        "patch_size": 8,
+        "stride": 4,
+        "embed_dim": 8,
+        "depth": 2,
+        "d_state": 3,
+        "class_token": None,
+        "pool": "max",
+        "directions": "one",
+    }
+    vmamba = "--dims 8 16 --depths 1 2 --ssm-ratio 2 --vmamba-version v0 --forward-type v051d"
+    config = config_of("--model", "vmamba_demo", *vmamba.split())
+    assert config.model == {
+        **PRESETS["vmamba_demo"].model,
+        "dims": [8, 16],
+        "depths": [1, 2],
+        "ssm_ratio": 2.0,
+        "version": "v0",
+        "forward_type": "v051d",
+    }
+    assert config_of("--model", "vim_demo", "--class-token", "head").model["class_token"] == "head"
 
 
 def test_ctrl_c_saves_and_the_run_goes_on(data, tmp_path):
@@ -498,7 +532,11 @@ def test_ctrl_c_saves_and_the_run_goes_on(data, tmp_path):
         ("train --lr 0", ["lr is 0.0, expected a number above 0"]),
         ("train --seed 4294967296", ["seed is 4294967296, expected less than 2**32"]),
         ("train --warmup-epochs 11", [f"warmup_epochs is 11.0, expected at most epochs, {DEFAULTS.epochs}"]),
-        ("train --depths 1 2 3", ["--depths: expected 4 arguments"]),
+        ("train --depths 1 2 3", ["depths is [1, 2, 3], expected four integers of at least 1, one for each level"]),
+        ("train --mixer concatt", ["unknown mixer 'concatt' (did you mean 'concat'?)"]),
+        ("train --pattern MMS,MS", ["pattern is ['MMS', 'MS'], expected one of last_half, ", "of 2 and 2 letters"]),
+        ("train --model vim_demo --mixer gated", ["unknown option 'mixer'", "embed_dim"]),
+        ("train --embed-dim 8", ["unknown option 'embed_dim'"]),
         ("train --windows 8 8 7 0", ["--windows", "'0' is not a whole number of at least 1"]),
         ("train --heads 1 1 3 1", ["num_heads[2] = 3 does not divide", "4·dim = 64"]),
         ("train --drop-path 1", ["drop_path_rate is 1.0, expected a probability in [0, 1)"]),

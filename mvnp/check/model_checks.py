@@ -18,7 +18,7 @@ from ..layers.relu import ReLU
 from ..models.attention import MultiHeadAttention
 from ..models.blocks import Block, ConvBlock
 from ..models.mambavision import MambaVision
-from ..models.mixer import MambaVisionMixer
+from ..models.mixer import MIXERS, MambaVisionMixer
 from ..models.mlp import Mlp
 from ..models.quirks import Quirks
 from ..models.ss2d import SS2D, Cascade
@@ -138,6 +138,7 @@ MODEL_CASES: list[Row] = [
     _case("attention", "multi-head, dropout", partial(_attention, attn_drop=0.2, proj_drop=0.2), (2, 5, 8)),
     _case("mixer", "dt bias twice", partial(_mixer, dt_bias="twice"), (2, 5, 8)),
     _case("mixer", "dt bias once", partial(_mixer, dt_bias="once", dt_init="published"), (2, 5, 8)),
+    *(_case("mixer", name, partial(MambaVisionMixer, 8, 3, mixer=name), (2, 5, 8)) for name in MIXERS if name != "concat"),
     _case("mlp", "dropout", partial(Mlp, 6, 9, drop=0.2), (2, 4, 6)),
     _case("conv_block", "", partial(ConvBlock, 4), (2, 4, 3, 4)),
     _case("conv_block", "layer scale, drop path", partial(ConvBlock, 4, 0.3, 0.5), (4, 3, 3, 4)),
@@ -157,6 +158,7 @@ MODEL_CASES: list[Row] = [
     _model_case("training"),
     _model_case("evaluation", training=False),
     _model_case("corrected, with every option", **_ALL_OPTIONS),
+    _model_case("gates, attention first", mixer="gated", pattern="first_half"),
     _case("vmamba", "v2", _vmamba, (3, 1, 18, 13), directions=1),
     _case("vmamba", "v0", partial(_vmamba, version="v0", d_state=2), (3, 1, 18, 13), directions=1),
     *(_case("vim_mixer", directions, partial(VimMixer, 4, 3, directions), (2, 5, 4)) for directions in DIRECTIONS),

@@ -344,15 +344,11 @@ def _contradictions(config: Mapping[str, Any], seen: Mapping[str, Any]) -> list[
     """(name, value) of each argument that the arrays have otherwise."""
     reader = READERS[seen["family"]]
     decided = set(seen) - {"family", "num_classes", *reader.starts, *reader.free}
-    return [(name, value) for name, value in config.items() if name in decided and not _same(name, value, seen[name])]
+    return [(name, value) for name, value in config.items() if name in decided and not _same(reader, name, value, seen)]
 
 
-def _same(name: str, asked: Any, seen: Any) -> bool:
-    if name in ("qk_scale", "qkv_bias"):
-        return bool(asked) == bool(seen)
-    if name == "head_norm" and asked is None:
-        return True  # the quirks decide
-    return list(asked) == list(seen) if isinstance(seen, list) and isinstance(asked, list | tuple) else asked == seen
+def _same(reader: Reader, name: str, asked: Any, seen: Mapping[str, Any]) -> bool:
+    return reader.alike(name, list(asked) if isinstance(asked, tuple) else asked, seen)
 
 
 def _noted(metadata: Mapping[str, Any]) -> _Noted:

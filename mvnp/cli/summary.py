@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from .arguments import Parser, table, whole
 from .pictures import image_size
+from .train import pattern
 from .weights import add_weights_options, open_model
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ EXAMPLES = """\
 examples:
   mvnp summary                            mamba_vision_T at 224x224
   mvnp summary mamba_vision_S --size 384x512 --batch 8
+  mvnp summary mamba_vision_T --mixer mamba --pattern last_quarter
   mvnp summary --weights runs/best.safetensors --json"""
 
 DEFAULT_MODEL = "mamba_vision_T"
@@ -49,6 +51,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--size", type=image_size, metavar="S", help="of the pictures: a side, or HxW (default: the model's)")
     parser.add_argument("--batch", type=whole(1), default=1, metavar="N", help="pictures, for the memory (default: 1)")
     parser.add_argument("--num-classes", type=whole(0), metavar="N", help="of the head; 0: none (default: the model's)")
+    parser.add_argument("--mixer", metavar="NAME", help="another mixer of a MambaVision (mvnp/models/mixer.py)")
+    parser.add_argument("--pattern", type=pattern, metavar="NAME", help="where its attention stands (mvnp/models/pattern.py)")
     parser.add_argument("--json", action="store_true", help="one JSON object, instead of a table")
     add_weights_options(parser, required=False)
 
@@ -67,9 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _chosen(arguments: argparse.Namespace) -> tuple[str, Classifier, int | tuple[int, int]]:
     """Its name, the model, and the size of its pictures."""
+    from ..models.variants import check_options
     from ..training.presets import PRESETS, find_preset
 
+    changes = {name: getattr(arguments, name) for name in ("mixer", "pattern") if getattr(arguments, name) is not None}
     if arguments.weights is not None:
+        for option in changes:
+            raise InputError(f"--{option} makes another model, which these weights do not fit; leave it out, or --weights")
         if arguments.model is not None:
             raise InputError(f"give a model ({arguments.model}) or --weights, and not both")
         classes = {} if arguments.num_classes is None else {"num_classes": arguments.num_classes}
@@ -82,11 +90,12 @@ def _chosen(arguments: argparse.Namespace) -> tuple[str, Classifier, int | tuple
         raise InputError(f"{given[0]} says more about --weights, and none are given")
     name = arguments.model or DEFAULT_MODEL
     preset = find_preset(name)
+    check_options(preset.family, changes, f" of {name}")
     # The presets as `mvnp models` counts them and the demo trains them.
     data = {"in_chans": 1, "num_classes": 10} if name in PRESETS else {"in_chans": 3, "num_classes": 1000}
     asked = {"in_chans": arguments.in_chans, "num_classes": arguments.num_classes}
     data |= {option: value for option, value in asked.items() if value is not None}
-    return name, preset.make(data["in_chans"], data["num_classes"], allocate=False), preset.image_size
+    return name, preset.make(data["in_chans"], data["num_classes"], allocate=False, **changes), preset.image_size
 
 
 def _memory(row: LayerCost, model: Classifier, batch: int) -> int:

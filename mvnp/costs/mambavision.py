@@ -68,14 +68,13 @@ def mlp(walk: Walk, layer: Mlp, shape: Shape) -> Shape:
 @rule(MambaVisionMixer)
 def mixer(walk: Walk, layer: MambaVisionMixer, shape: Shape) -> Shape:
     walk.through(layer.in_proj, shape)
-    nW, L, C = shape
-    half = (nW, L, C // 2)
-    for branch in (layer.conv1d_x, layer.conv1d_z):
-        walk.through(branch, half)
-    walk.through(layer.x_proj, half)
+    nW, L, _ = shape
+    branch = (nW, L, layer.D.shape[0])
+    walk.in_turn(branch, layer.conv1d_x, layer.conv1d_z)
+    walk.through(layer.x_proj, branch)
     walk.through(layer.dt_proj, (nW, L, layer.rank))
-    scan(walk, layer, half, layer.d_state)
-    return walk.through(layer.out_proj, shape)
+    scan(walk, layer, branch, layer.d_state)
+    return walk.through(layer.out_proj, (nW, L, layer.out_proj.weight.shape[1]))
 
 
 @rule(MultiHeadAttention)

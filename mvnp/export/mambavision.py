@@ -7,6 +7,7 @@ mvnp/models/quirks.py are in the layers, and are followed here: a bias that is a
 from __future__ import annotations
 
 from ..layers.batchnorm import BatchNorm
+from ..layers.conv1d import Conv1d
 from ..layers.layernorm import LayerNorm
 from ..models.attention import MultiHeadAttention
 from ..models.blocks import Block, ConvBlock
@@ -20,6 +21,7 @@ from .layers import (
     batch_norm,
     conv1d,
     conv2d,
+    gate,
     gelu,
     is_true,
     layer_norm,
@@ -136,20 +138,22 @@ def mlp(graph: Graph, layer: Mlp, x: str) -> str:
 
 
 def mixer(graph: Graph, layer: MambaVisionMixer, x: str, L: int, mask: str | None) -> str:
-    """Equations 1 to 5 of mvnp/models/mixer.py, on rows (M·L, C); `mask` (M·L, 1) is 0 at tokens to be passed over."""
+    """Equations 1 to 6 of mvnp/models/mixer.py, on rows (M·L, C); `mask` (M·L, 1) is 0 at tokens to be passed over."""
     at, D = layer.path, layer.D.shape[0]
     R, N = layer.rank, layer.d_state
 
-    def branch(conv: str, half: str) -> str:
+    def branch(conv: Conv1d | None, half: str) -> str:
+        if conv is None:
+            return half
         windows = graph.node(at, "Reshape", half, graph.integers(-1, L, D))
-        smooth = conv1d(graph, getattr(layer, conv), windows)
+        smooth = conv1d(graph, conv, windows)
         return graph.node(at, "Reshape", smooth, graph.integers(-1, D))
 
     xz = linear(graph, layer.in_proj, x)
     if mask is not None:
         xz = graph.node(at, "Mul", xz, mask)
     u, z = graph.parts(at, "Split", 2, xz, num_outputs=2, axis=1)
-    u, z = branch("conv1d_x", u), branch("conv1d_z", z)
+    u, z = branch(layer.conv1d_x, u), branch(layer.conv1d_z, z)
 
     low, B, C = graph.parts(at, "Split", 3, linear(graph, layer.x_proj, u), graph.integers(R, N, N), axis=1)
     dt = linear(graph, layer.dt_proj, low)
@@ -159,4 +163,5 @@ def mixer(graph: Graph, layer: MambaVisionMixer, x: str, L: int, mask: str | Non
         dt = graph.node(at, "Add", dt, graph.weight(layer.dt_proj.bias))
     delta = graph.node(at, "Softplus", dt)
     s = selective_scan(graph, f"{at}.scan", u, delta, layer.A_log, B, C, layer.D, L)
-    return linear(graph, layer.out_proj, graph.node(at, "Concat", s, z, axis=1))
+    joined = gate(graph, at, s, z) if layer.kind.gated else graph.node(at, "Concat", s, z, axis=1)
+    return linear(graph, layer.out_proj, joined)

@@ -1,6 +1,7 @@
 """Networks, put together from mvnp/layers. From the smallest part to the whole:
 
     mlp, mixer, attention   the parts of a block
+    pattern                 which blocks attend
     blocks                  the two kinds of block
     stages                  stem, levels, downsampling
     classifier              what every family of networks has

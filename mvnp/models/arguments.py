@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_dtype, check_rate, is_number, shown
+from ..errors import InputError, check_choice, check_dtype, check_rate, is_number, shown
+from .mixer import MIXERS
+from .pattern import kinds
 
 MOST = 2**20  # of a width, a depth, a window, heads, channels, states
 MOST_CLASSES = 2**24
@@ -44,9 +46,10 @@ def check_arguments(config: dict[str, Any]) -> None:
         "num_classes": 0,
         "d_state": 1,
         "d_conv": 1,
+        "pattern_seed": 0,
         "seed": 0,
     }
-    mosts = {"num_classes": MOST_CLASSES, "seed": MOST_SEED}
+    mosts = {"num_classes": MOST_CLASSES, "pattern_seed": MOST_SEED, "seed": MOST_SEED}
     for name, least in leasts.items():
         check_integer("MambaVision", name, config[name], least, mosts.get(name, MOST))
     for level in (2, 3):
@@ -68,7 +71,9 @@ def check_arguments(config: dict[str, Any]) -> None:
         raise InputError(
             f"MambaVision: mlp_ratio is {config['mlp_ratio']}, expected a positive number"
         )
+    check_choice("mixer", config["mixer"], MIXERS)
     _check_size(config)
+    kinds(config["pattern"], config["depths"])
     for name in ("layer_scale", "layer_scale_conv"):
         if config[name] is not None:
             check_number("MambaVision", name, config[name], instead=", or None for no layer scale")

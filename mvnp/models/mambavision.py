@@ -13,7 +13,6 @@ Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, figure 2.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +31,7 @@ from .blocks import Block, ConvBlock
 from .classifier import Classifier, channel_first, channel_last
 from .mixer import MambaVisionMixer
 from .mlp import Mlp
+from .pattern import kinds
 from .pyramid import Pyramid
 from .quirks import Quirks, resolve
 from .stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
@@ -58,6 +58,14 @@ class MambaVision(Pyramid):
     layer_scale         initial layer scale on the branches of hybrid blocks; None: no layer scale
     layer_scale_conv    the same of convolution blocks
     d_state, d_conv     states for each channel and kernel size of the mixers
+    mixer               "concat", the released one; from Mamba's block to it: "mamba",
+                        "gated_one_conv", "gated", each with D = C/2, or D = C and "_wide" behind it
+                        (mvnp/models/mixer.py has the rows of the paper's table 4)
+    pattern             where attention stands in levels 2 and 3: "last_half" as released,
+                        "last_quarter", "first_half", "interleaved_sm", "interleaved_ms", "random",
+                        of the paper's table 5; "none", "all"; or two words such as ("MMMS", "MS")
+                        (mvnp/models/pattern.py)
+    pattern_seed        draws the "random" one
     quirks              "official", "paper" or "corrected"; `dt_bias`, `dt_init`, `head_norm`,
                         `padding` set single switches (see mvnp/models/quirks.py)
     dtype, seed         of the parameters, and of their initial values
@@ -87,6 +95,9 @@ class MambaVision(Pyramid):
         layer_scale_conv: float | None = None,
         d_state: int = 8,
         d_conv: int = 3,
+        mixer: str = "concat",
+        pattern: str | Sequence[str] = "last_half",
+        pattern_seed: int = 0,
         quirks: str = "official",
         dt_bias: str | None = None,
         dt_init: str | None = None,
@@ -166,14 +177,19 @@ def _make_level(
     # Drop path rises over all blocks of the network.
     rates = np.linspace(0.0, config["drop_path_rate"], sum(depths)).tolist()
     rates = rates[sum(depths[:level]) :][: depths[level]]
+    word = "C" * depths[level]
+    if level >= 2:
+        word = kinds(config["pattern"], depths, config["pattern_seed"])[level - 2]
     blocks: list[Any] = []
-    for index, rate in enumerate(rates):
-        if level < 2:
+    for kind, rate in zip(word, rates, strict=True):
+        if kind == "C":
             blocks.append(ConvBlock(channels, rate, config["layer_scale_conv"], init))
             continue
         mixer: MambaVisionMixer | MultiHeadAttention
-        if index < math.ceil(len(rates) / 2):
-            mixer = MambaVisionMixer(channels, config["d_state"], config["d_conv"], switches, init)
+        if kind == "M":
+            mixer = MambaVisionMixer(
+                channels, config["d_state"], config["d_conv"], switches, init, config["mixer"]
+            )
         else:
             mixer = MultiHeadAttention(
                 channels,

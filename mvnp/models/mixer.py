@@ -12,21 +12,37 @@ The convolutions are not causal, and the second branch is concatenated where Mam
 tokens of an image have no past, and the branch without a scan keeps what a one-way recurrence
 loses. A is −exp(A_log) so that it stays negative.
 
+The steps from Mamba's block to this one, as the paper measured them:
+
+    y = W_out gate(s, z)       gate(s, z) = s z σ(z), which has the SiLU of z       (6)
+
+    mixer            conv_x     z of (6)      top-1
+    mamba            causal     z             80.5    Mamba's own block
+    gated_one_conv              z             80.9
+    gated                       conv_z(z)     81.3
+    concat                      (5)           82.3    as released
+
+The paper does not say how wide they are. Here a gated mixer has D = C/2 too, and W_out half the
+columns; one with "_wide" behind its name has D = C, as Mamba.
+
 Padded tokens can be masked: they enter (2) as zeros, and in (4) the scan takes no step there.
 
-Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, eqs 6 and 7, algorithm 1.
+Hatamizadeh, Kautz: MambaVision, arXiv:2407.08083, eqs 6 and 7, algorithm 1, table 4; the gate: Gu,
+Dao: Mamba, arXiv:2312.00752, section 3.4.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape
-from ..errors import InputError, check_array
+from ..errors import InputError, check_array, check_choice
 from ..layers.conv1d import Conv1d
+from ..layers.gate import gate_backward, gate_forward
 from ..layers.linear import Linear
 from ..layers.selective_scan import selective_scan_backward, selective_scan_forward
 from .quirks import Quirks
@@ -35,12 +51,35 @@ from .quirks import Quirks
 NO_STEP = -1e4
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A row of the table: whether conv_x is causal, whether there is a conv_z, (6) for (5), and
+    D = C for D = C/2."""
+
+    causal: bool = False
+    conv_z: bool = True
+    gated: bool = True
+    wide: bool = False
+
+
+MIXERS = {
+    "concat": Kind(gated=False),
+    "gated": Kind(),
+    "gated_wide": Kind(wide=True),
+    "gated_one_conv": Kind(conv_z=False),
+    "gated_one_conv_wide": Kind(conv_z=False, wide=True),
+    "mamba": Kind(causal=True, conv_z=False),
+    "mamba_wide": Kind(causal=True, conv_z=False, wide=True),
+}
+
+
 class MambaVisionMixer(Layer):
     """Token mixing by scan and convolution.
 
     channels    C, even
     d_state     N; d_conv: kernel size of the two convolutions
     quirks      `dt_bias` and `dt_init` matter here
+    mixer       a row of the table above: a name in MIXERS
     """
 
     def __init__(
@@ -50,25 +89,29 @@ class MambaVisionMixer(Layer):
         d_conv: int = 3,
         quirks: Quirks | None = None,
         init: Initializer | None = None,
+        mixer: str = "concat",
     ) -> None:
+        check_choice("mixer", mixer, MIXERS)
         if channels < 2 or channels % 2:
             raise InputError(
                 f"MambaVisionMixer: channels is {channels}, expected an even number: two"
                 " branches share them"
             )
-        init, quirks = init or Initializer(), quirks or Quirks()
-        D, self.d_state, self.rank = channels // 2, d_state, math.ceil(channels / 16)
+        init, quirks, self.kind = init or Initializer(), quirks or Quirks(), MIXERS[mixer]
+        D = channels if self.kind.wide else channels // 2
+        self.d_state, self.rank = d_state, math.ceil(channels / 16)
         self.bias_twice = quirks.dt_bias == "twice"
         # Each channel starts with the decay rates 1, 2, …, N ("S4D-real").
         rates = np.arange(1.0, d_state + 1)
         self.A_log = Param(init.array(np.broadcast_to(np.log(rates), (D, d_state))))
         self.D = Param(init.full((D,), 1.0))
-        self.in_proj = Linear(channels, channels, bias=False, init=init)
+        self.in_proj = Linear(channels, 2 * D, bias=False, init=init)
         self.x_proj = Linear(D, self.rank + 2 * d_state, bias=False, init=init)
         self.dt_proj = Linear(self.rank, D, init=init)
-        self.out_proj = Linear(channels, channels, bias=False, init=init)
-        self.conv1d_x = Conv1d(D, d_conv, silu=True, init=init)
-        self.conv1d_z = Conv1d(D, d_conv, silu=True, init=init)
+        gated = self.kind.gated  # then the gate has z's SiLU
+        self.out_proj = Linear(D if gated else 2 * D, channels, bias=False, init=init)
+        self.conv1d_x = Conv1d(D, d_conv, silu=True, causal=self.kind.causal, init=init)
+        self.conv1d_z = Conv1d(D, d_conv, silu=not gated, init=init) if self.kind.conv_z else None
         if quirks.dt_init == "published":
             self._publish_dt(init)
 
@@ -85,7 +128,7 @@ class MambaVisionMixer(Layer):
         xz = self.in_proj(x, tape)
         u, z = xp.split(xz if mask is None else xz * mask[..., None], 2, axis=-1)  # (1)
         u = self.conv1d_x(u, tape)
-        z = self.conv1d_z(z, tape)  # (2)
+        z = z if self.conv1d_z is None else self.conv1d_z(z, tape)  # (2)
         dt, B, C = xp.split(self.x_proj(u, tape), [R, R + N], axis=-1)
         dt = self.dt_proj(dt, tape)
         if mask is not None:
@@ -97,11 +140,17 @@ class MambaVisionMixer(Layer):
         s = self.record(tape, scan)  # (4)
         if tape is not None:
             tape.push(self, mask)
+        if self.kind.gated:
+            return self.out_proj(self.record(tape, gate_forward(s, z)), tape)  # (6)
         return self.out_proj(xp.concatenate([s, z], axis=-1), tape)  # (5)
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         xp = array_module(dy)
-        ds, dz = xp.split(self.out_proj.backward(dy, tape), 2, axis=-1)  # (5)
+        dsz = self.out_proj.backward(dy, tape)
+        if self.kind.gated:
+            ds, dz = gate_backward(dsz, tape.pop(self))  # (6)
+        else:
+            ds, dz = xp.split(dsz, 2, axis=-1)  # (5)
         mask, scan = tape.pop(self), tape.pop(self)
         du, ddt, dA, dB, dC, dD, db = selective_scan_backward(ds, scan)  # (4)
         tape.accumulate(self.A_log, dA * scan.A)  # A = −exp(A_log) is its own derivative
@@ -114,7 +163,7 @@ class MambaVisionMixer(Layer):
 
     def _branches_backward(self, du: Array, dz: Array, mask: Array | None, tape: Tape) -> Array:
         """dx, from the gradients of what the two branches of (2) give: back through (2), (1)."""
-        dz = self.conv1d_z.backward(dz, tape)  # (2)
+        dz = dz if self.conv1d_z is None else self.conv1d_z.backward(dz, tape)  # (2)
         du = self.conv1d_x.backward(du, tape)
         dxz = array_module(du).concatenate([du, dz], axis=-1)
         return self.in_proj.backward(dxz if mask is None else dxz * mask[..., None], tape)  # (1)

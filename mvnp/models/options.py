@@ -27,6 +27,9 @@ class ModelOptions(TypedDict, total=False):
     layer_scale_conv: float | None
     d_state: int
     d_conv: int
+    mixer: str
+    pattern: str | Sequence[str]
+    pattern_seed: int
     quirks: str
     dt_bias: str | None
     dt_init: str | None

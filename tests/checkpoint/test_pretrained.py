@@ -13,6 +13,8 @@ from mvnp.checkpoint.load import read_weights
 from mvnp.checkpoint.pretrained import load_pretrained, read_pretrained, save_pretrained
 from mvnp.checkpoint.recognise import arguments_of, chosen_variant, variants_like
 from mvnp.errors import CheckpointError, InputError
+from mvnp.models.mixer import MIXERS
+from mvnp.models.pattern import PATTERNS
 from mvnp.models.variants import VARIANTS
 from support.checks import relative
 
@@ -112,6 +114,11 @@ def test_released_shapes_are_recognised(name):
         {"qkv_bias": False, "qk_scale": True},
         {"layer_scale": 0.5, "layer_scale_conv": 0.5},
         {"head_norm": "layer"},
+        *({"mixer": mixer} for mixer in MIXERS if not mixer.startswith("mamba")),
+        *({"pattern": pattern, "depths": (1, 1, 4, 5)} for pattern in PATTERNS),
+        {"pattern": ("MM", "S")},
+        {"pattern": "first_half", "mixer": "gated_wide", "d_state": 3, "d_conv": 2},
+        {"pattern": "none", "qkv_bias": True},
     ],
 )
 def test_arguments_are_in_the_shapes(tmp_path, changes):
@@ -120,6 +127,41 @@ def test_arguments_are_in_the_shapes(tmp_path, changes):
     cut = {"num_heads": model.config["num_heads"], "window_size": model.config["window_size"]}
     twin = load_pretrained(tmp_path / "a.safetensors", **cut)
     np.testing.assert_array_equal(twin(image(twin.in_chans)), model(image(model.in_chans)))
+
+
+@pytest.mark.parametrize("mixer", ["mamba", "mamba_wide"])
+def test_a_causal_convolution_leaves_no_trace(tmp_path, mixer):
+    """So it has to be said by the caller, or by the file."""
+    model = small(mixer=mixer)
+    save_file(model.state_dict(), tmp_path / "a.safetensors")
+    cut = {"num_heads": model.config["num_heads"], "window_size": model.config["window_size"]}
+    guessed = load_pretrained(tmp_path / "a.safetensors", **cut)
+    assert guessed.config["mixer"] == mixer.replace("mamba", "gated_one_conv")
+    twin = load_pretrained(tmp_path / "a.safetensors", mixer=mixer, **cut)
+    np.testing.assert_array_equal(twin(image()), model(image()))
+    save_pretrained(tmp_path / "b.safetensors", model)
+    assert load_pretrained(tmp_path / "b.safetensors").config == model.config
+
+
+@pytest.mark.parametrize("pattern", ["random", "last_quarter", ("SMM", "MS")])
+def test_a_pattern_is_kept_by_name(tmp_path, pattern):
+    model = small(pattern=pattern, pattern_seed=2, depths=(1, 1, 3, 2))
+    save_pretrained(tmp_path / "a.safetensors", model)
+    twin = load_pretrained(tmp_path / "a.safetensors")
+    assert twin.config == model.config
+    np.testing.assert_array_equal(twin(image()), model(image()))
+
+
+def test_another_mixer_or_pattern_than_the_arrays(tmp_path):
+    save_pretrained(tmp_path / "a.safetensors", small())
+    with pytest.raises(CheckpointError, match="mixer is to be 'gated', but the arrays have mixer 'concat'"):
+        load_pretrained(tmp_path / "a.safetensors", mixer="gated")
+    with pytest.raises(CheckpointError, match="pattern is to be 'none', but the arrays have pattern 'last_half'"):
+        load_pretrained(tmp_path / "a.safetensors", pattern="none")
+    assert load_pretrained(tmp_path / "a.safetensors", pattern=["MS", "M"]).config["pattern"] == ["MS", "M"]
+    for wrong in ({"pattern": "lasthalf"}, {"pattern": 3}, {"mixer": "concatt"}, {"mixer": ["concat"]}):
+        with pytest.raises(CheckpointError, match=r"is to be .* but the arrays have"):
+            load_pretrained(tmp_path / "a.safetensors", **wrong)
 
 
 def test_ratio_gives_the_hidden_width_again():

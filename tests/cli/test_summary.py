@@ -101,12 +101,33 @@ def test_weights(call, tmp_path):
     )
 
 
+def test_another_mixer_and_pattern(call):
+    """The counts of the paper's ablations, and the rows that a gated mixer has."""
+    content = total(call, "mamba_vision_T", "--mixer", "mamba", "--pattern", "last_half")
+    assert content["total"]["parameters"] == 31_176_008
+    kinds = {row["layer"]: row for row in content["layers"]}
+    assert kinds["levels.2.blocks.0.mixer.out_proj"]["macs"] == 196 * 160 * 320
+    assert kinds["levels.2.blocks.0.mixer.in_proj"]["macs"] == 196 * 320 * 320
+    assert "levels.2.blocks.0.mixer.conv1d_z" not in kinds
+    wide = {row["layer"]: row for row in total(call, "mamba_vision_T", "--mixer", "gated_wide")["layers"]}
+    assert wide["levels.2.blocks.0.mixer.out_proj"]["macs"] == 196 * 320 * 320
+    assert wide["levels.2.blocks.0.mixer.conv1d_z"]["macs"] == 196 * 320 * 3
+    assert total(call, "demo", "--pattern", "SS,SM")["total"]["scan_flops"] > 0
+    assert total(call, "--pattern", "all")["total"]["scan_flops"] == 0
+
+
 def test_refused(call, tmp_path):
     save_small(tmp_path / "w.safetensors")
     for arguments, parts in (
         (["mamba_vision_t"], ["unknown model 'mamba_vision_t' (did you mean 'mamba_vision_T'?)"]),
         (["demo", "--weights", tmp_path / "w.safetensors"], ["give a model (demo) or --weights, and not both"]),
         (["--variant", "mamba_vision_T"], ["--variant says more about --weights, and none are given"]),
+        (["--mixer", "mambo"], ["unknown mixer 'mambo' (did you mean 'mamba'?)"]),
+        (["vim_tiny", "--pattern", "all"], ["unknown option 'pattern' of vim_tiny"]),
+        (
+            ["--weights", tmp_path / "w.safetensors", "--mixer", "mamba"],
+            ["--mixer makes another model, which these weights do not fit"],
+        ),
         (["--size", "-3"], ["expected"]),
         (["--size", "12.5"], ["'12.5' is no size"]),
         (["--batch", "0"], ["'0' is not a whole number of at least 1"]),

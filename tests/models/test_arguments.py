@@ -42,6 +42,8 @@ from support.tiny import TINY
         ({"num_classes": -1}, r"num_classes is -1, expected an integer of at least 0"),
         ({"num_classes": None}, r"num_classes is None, expected an integer of at least 0"),
         ({"d_conv": 0}, r"d_conv is 0, expected an integer of at least 1"),
+        ({"pattern_seed": -1}, r"pattern_seed is -1, expected an integer of at least 0"),
+        ({"pattern": ("MM", "S")}, r"pattern is \['MM', 'S'\], expected one of last_half, "),
         ({"seed": -1}, r"seed is -1, expected an integer of at least 0"),
         ({"mlp_ratio": 0}, r"mlp_ratio is 0, expected a positive number"),
         ({"mlp_ratio": "4"}, r"mlp_ratio is '4', expected a number"),
@@ -61,13 +63,20 @@ def test_wrong_arguments(options, message):
         MambaVision(**{**TINY, **options})
 
 
+def test_unknown_names():
+    with pytest.raises(InputError, match=r"^unknown mixer 'mambo' \(did you mean 'mamba'\?\)"):
+        MambaVision(**{**TINY, "mixer": "mambo"})
+    with pytest.raises(InputError, match=r"^unknown pattern 'last_haf' \(did you mean 'last_half'\?\)"):
+        MambaVision(**{**TINY, "pattern": "last_haf"})
+
+
 def test_an_mlp_is_as_wide_as_one_number_at_least():
     """4·dim·mlp_ratio, rounded down, is the narrowest hidden width."""
     assert MambaVision(**{**TINY, "mlp_ratio": 1 / (4 * TINY["dim"])}).levels[2].blocks[0].mlp.fc1.weight.shape[0] == 1
 
 
 def test_the_least_of_each_will_do():
-    least = {"dim": 1, "in_dim": 1, "in_chans": 1, "num_classes": 0, "d_state": 1, "d_conv": 1, "seed": 0}
+    least = {"dim": 1, "in_dim": 1, "in_chans": 1, "num_classes": 0, "d_state": 1, "d_conv": 1, "pattern_seed": 0, "seed": 0}
     model = MambaVision(**{**TINY, **least, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)})
     assert {name: model.config[name] for name in least} == least
 

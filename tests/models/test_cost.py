@@ -24,6 +24,8 @@ OPTIONS = [
     {},
     {"layer_scale": 0.1, "layer_scale_conv": 0.1, "qk_scale": True, "head_norm": "layer"},
     {"num_classes": 0, "qkv_bias": False, "in_chans": 1, "d_state": 3, "d_conv": 4, "mlp_ratio": 1.5, "drop_rate": 0.1},
+    {"mixer": "gated", "pattern": "first_half"},
+    {"mixer": "mamba_wide", "pattern": "none"},
 ]
 SIZES = [(64, 64), (33, 50), (7, 96)]  # the levels' maps are cut into windows without and with padding
 

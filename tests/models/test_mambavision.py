@@ -84,6 +84,9 @@ OPTIONS = {
     "layer scale, qk-norm": {"layer_scale": 0.1, "layer_scale_conv": 0.1, "qk_scale": True, "qkv_bias": False},
     "drop": {"drop_path_rate": 0.3, "drop_rate": 0.2, "attn_drop_rate": 0.2},
     "corrected": {"quirks": "corrected", "head_norm": "layer"},
+    "mamba's mixer, attention first": {"mixer": "mamba", "pattern": "first_half"},
+    "wide gates, no attention": {"mixer": "gated_wide", "pattern": "none"},
+    "attention alone": {"pattern": ("SS", "SS")},
     "four states, even kernel": {"d_state": 4, "d_conv": 4, "mlp_ratio": 1.5, "dt_bias": "once"},
 }
 
@@ -327,6 +330,8 @@ def test_the_seed_tells_the_parameters():
     [
         {},
         {"dtype": np.float64, "dim": np.int64(4), "depths": np.array([1, 1, 2, 2]), "layer_scale": np.float32(0.5)},
+        {"mixer": "gated_one_conv_wide", "pattern": "random", "pattern_seed": 4},
+        {"pattern": ("SM", "SS")},
         {"quirks": "paper", "padding": "masked", "num_classes": 0, "qk_scale": True, "seed": 9, "drop_path_rate": 0.25},
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
 from mvnp.layers.selective_scan import ScanCache
-from mvnp.models.mixer import MambaVisionMixer
+from mvnp.models.mixer import MIXERS, MambaVisionMixer
 from mvnp.models.quirks import Quirks
 from support.checks import assert_oracle, normal, relative
 from support.randomise import randomised
@@ -16,6 +16,9 @@ from support.tiny import WithMask
 from support.tolerance import assert_close, chance, rounding
 
 REAL = np.array([[True, True, False, True, False], [True] * 5])
+
+
+OTHERS = [name for name in MIXERS if name != "concat"]
 
 
 def mixer_of(channels=8, quirks=None, seed=3, **options):
@@ -61,30 +64,43 @@ def test_gradients_with_masked_tokens(dt_bias):
     gradcheck_layer(WithMask(mixer, REAL), normal((2, 5, 6), seed=1), directions=3).raise_for_error()
 
 
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("d_conv", [1, 3])
+def test_gradients_of_gated_mixers(name, d_conv):
+    mixer = mixer_of(6, d_state=2, d_conv=d_conv, mixer=name)
+    gradcheck_layer(mixer, normal((2, 5, 6), seed=1), directions=3).raise_for_error()
+    gradcheck_layer(WithMask(mixer, REAL), normal((2, 5, 6), seed=1), directions=3).raise_for_error()
+
+
+@pytest.mark.parametrize("name", MIXERS)
 @pytest.mark.parametrize("dt_bias", ["twice", "once"])
 @pytest.mark.parametrize("d_conv", [2, 3])
-def test_oracle(d_conv, dt_bias):
+def test_oracle(d_conv, dt_bias, name):
     """The whole mixer from its equations, token by token, by autograd."""
     import autograd.numpy as anp
 
     B, L, C, N = 2, 4, 34, 2
-    D, R = C // 2, 3  # ⌈34/16⌉
-    mixer = mixer_of(C, Quirks(dt_bias=dt_bias), d_state=N, d_conv=d_conv).astype("float64")
+    D, R = C if name.endswith("_wide") else C // 2, 3  # ⌈34/16⌉
+    mixer = mixer_of(C, Quirks(dt_bias=dt_bias), d_state=N, d_conv=d_conv, mixer=name).astype("float64")
     params = dict(mixer.named_parameters())
 
-    def smoothed(u, weight):
-        left = (d_conv - 1) // 2
+    def silu(u):
+        return u / (1.0 + anp.exp(-u))
+
+    def smoothed(u, weight, causal=False):
+        left = d_conv - 1 if causal else (d_conv - 1) // 2
         tokens = []
         for t in range(L):
             taps = [k for k in range(d_conv) if 0 <= t + k - left < L]
             tokens.append(sum(u[:, t + k - left] * weight[:, 0, k] for k in taps))
-        u = anp.stack(tokens, axis=1)
-        return u / (1.0 + anp.exp(-u))
+        return anp.stack(tokens, axis=1)
 
     def independent(x, *values):
         p = dict(zip(params, values, strict=True))
         xz = anp.dot(x, p["in_proj.weight"].T)
-        u, z = smoothed(xz[..., :D], p["conv1d_x.weight"]), smoothed(xz[..., D:], p["conv1d_z.weight"])
+        u, z = silu(smoothed(xz[..., :D], p["conv1d_x.weight"], name.startswith("mamba"))), xz[..., D:]
+        if name in ("concat", "gated", "gated_wide"):
+            z = smoothed(z, p["conv1d_z.weight"])
         parts = anp.dot(u, p["x_proj.weight"].T)
         times = 2 if dt_bias == "twice" else 1
         raw = anp.dot(parts[..., :R], p["dt_proj.weight"].T) + times * p["dt_proj.bias"]
@@ -94,7 +110,9 @@ def test_oracle(d_conv, dt_bias):
             step = delta[:, t, :, None]
             h = anp.exp(step * A) * h + step * parts[:, t, None, R : R + N] * u[:, t, :, None]
             scanned.append(anp.sum(parts[:, t, None, R + N :] * h, axis=2) + p["D"] * u[:, t])
-        return anp.dot(anp.concatenate([anp.stack(scanned, axis=1), z], axis=2), p["out_proj.weight"].T)
+        s = anp.stack(scanned, axis=1)
+        joined = anp.concatenate([s, silu(z)], axis=2) if name == "concat" else s * silu(z)
+        return anp.dot(joined, p["out_proj.weight"].T)
 
     def forward(x, *values):
         for param, value in zip(params.values(), values, strict=True):
@@ -109,14 +127,15 @@ def test_oracle(d_conv, dt_bias):
     assert_oracle(forward, backward, independent, inputs)
 
 
-def test_float32():
-    mixer, x, dy = mixer_of(16), normal((2, 9, 16), seed=1), normal((2, 9, 16), seed=2)
+@pytest.mark.parametrize("name", MIXERS)
+def test_float32(name):
+    mixer, x, dy = mixer_of(16, mixer=name), normal((2, 9, 16), seed=1), normal((2, 9, 16), seed=2)
     twin, tapes = mixer.astype("float64"), (Tape(), Tape())
     y, y64 = mixer(x.astype(np.float32), tapes[0]), twin(x, tapes[1])
     dx, dx64 = mixer.backward(dy.astype(np.float32), tapes[0]), twin.backward(dy, tapes[1])
     pairs = [(y, y64), (dx, dx64)]
     pairs += [(mixer.gradients(tapes[0])[key], gradient) for key, gradient in twin.gradients(tapes[1]).items()]
-    assert len(pairs) == 11
+    assert len(pairs) == (11 if MIXERS[name].conv_z else 10)
     for got, want in pairs:
         assert got.dtype == np.float32
         assert_close(got, want)
@@ -137,6 +156,55 @@ def test_parameters(channels, rank):
         "conv1d_x.weight": (D, 1, 3),
         "conv1d_z.weight": (D, 1, 3),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "inner", "joined"),
+    [
+        ("concat", 10, 20),
+        ("gated", 10, 10),
+        ("gated_wide", 20, 20),
+        ("gated_one_conv", 10, 10),
+        ("gated_one_conv_wide", 20, 20),
+        ("mamba", 10, 10),
+        ("mamba_wide", 20, 20),
+    ],
+)
+def test_parameters_of_each(name, inner, joined):
+    """Narrow: two branches of C/2, of which the gate leaves one. Wide: of C, and the rank of dt stays ⌈C/16⌉."""
+    shapes = {key: param.shape for key, param in MambaVisionMixer(20, mixer=name).named_parameters()}
+    conv_z = {"conv1d_z.weight": (inner, 1, 3)} if name in ("concat", "gated", "gated_wide") else {}
+    assert shapes == {
+        "A_log": (inner, 8),
+        "D": (inner,),
+        "in_proj.weight": (2 * inner, 20),
+        "x_proj.weight": (18, inner),
+        "dt_proj.weight": (inner, 2),
+        "dt_proj.bias": (inner,),
+        "out_proj.weight": (20, joined),
+        "conv1d_x.weight": (inner, 1, 3),
+        **conv_z,
+    }
+
+
+@pytest.mark.parametrize("name", ["mamba", "mamba_wide"])
+def test_mamba_sees_nothing_ahead(name):
+    mixer, x = mixer_of(d_state=2, mixer=name).astype("float64"), normal((1, 7, 8), seed=1)
+    changed = x.copy()
+    changed[0, 3] += 1
+    moved = np.abs(mixer(changed) - mixer(x)).max(axis=2)[0]
+    assert (moved > 1e-9).tolist() == [False] * 3 + [True] * 4
+
+
+def test_a_closed_gate_lets_nothing_pass():
+    """With z at 0 the gate is σ(0)·0 = 0, whatever has been scanned; a concatenation lets the scan through."""
+    x = normal((1, 5, 8), seed=1)
+    for name in MIXERS:
+        mixer = mixer_of(mixer=name).astype("float64")
+        weight = mixer.in_proj.weight.data.copy()
+        weight[len(weight) // 2 :] = 0
+        mixer.in_proj.weight.data = weight
+        assert mixer(x).any() == (name == "concat")
 
 
 def test_windows_do_not_meet():
@@ -169,16 +237,17 @@ def test_the_second_branch_is_concatenated():
     assert (moved > 0).tolist() == [False, False, True, True, True, False, False]
 
 
+@pytest.mark.parametrize("name", MIXERS)
 @pytest.mark.parametrize("dt_bias", ["twice", "once"])
-def test_masked_tokens_are_passed_over(dt_bias):
+def test_masked_tokens_are_passed_over(dt_bias, name):
     """Real tokens give what they give when padding is not there at all, up to the convolution's zeros."""
-    mixer = mixer_of(d_conv=1, quirks=Quirks(dt_bias=dt_bias)).astype("float64")
+    mixer = mixer_of(d_conv=1, quirks=Quirks(dt_bias=dt_bias), mixer=name).astype("float64")
     x = normal((2, 5, 8), seed=1)
     y = mixer.forward(x, None, REAL)
     assert_close(y[0][REAL[0]], mixer(x[:1, REAL[0]])[0])
     assert_close(y[1], mixer(x[1:])[0])
 
-    wide = mixer_of(quirks=Quirks(dt_bias=dt_bias)).astype("float64")
+    wide = mixer_of(quirks=Quirks(dt_bias=dt_bias), mixer=name).astype("float64")
     changed = np.where(REAL[..., None], x, 1e3)
     np.testing.assert_array_equal(wide.forward(changed, None, REAL)[REAL], wide.forward(x, None, REAL)[REAL])
     assert relative(wide(changed)[0][REAL[0]], wide(x)[0][REAL[0]]) > 0.1
@@ -229,6 +298,11 @@ def test_what_is_on_the_tape():
     assert not scan.delta[~REAL].any()
     assert scan.delta[REAL].all()
     assert mask is REAL
+
+
+def test_an_unknown_mixer():
+    with pytest.raises(InputError, match=r"unknown mixer 'gate' \(did you mean 'gated'\?\); choose one of concat, gated, "):
+        MambaVisionMixer(8, mixer="gate")
 
 
 @pytest.mark.parametrize("channels", [-2, 0, 1, 7])

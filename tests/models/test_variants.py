@@ -71,6 +71,30 @@ def test_the_largest_takes_no_memory():
 
 
 @pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({"mixer": "concat", "pattern": "last_half"}, 31_794_248),
+        ({"mixer": "gated"}, 31_179_848),
+        ({"mixer": "gated_one_conv"}, 31_176_008),
+        ({"mixer": "mamba"}, 31_176_008),
+        ({"mixer": "gated_wide"}, 33_140_808),
+        ({"mixer": "gated_one_conv_wide"}, 33_133_128),
+        ({"mixer": "mamba_wide"}, 33_133_128),
+        ({"pattern": "random", "pattern_seed": 5}, 31_794_248),
+        ({"pattern": "first_half"}, 31_794_248),
+        ({"pattern": "interleaved_sm"}, 31_794_248),
+        ({"pattern": "interleaved_ms"}, 31_794_248),
+        ({"pattern": "last_quarter"}, 30_619_208),
+        ({"pattern": "none"}, 29_444_168),
+        ({"pattern": "all"}, 34_144_328),
+    ],
+)
+def test_parameter_counts_of_the_ablations(options, parameters):
+    """Of mamba_vision_T, as tables 4 and 5 of the paper have it."""
+    assert create_model("mamba_vision_T", allocate=False, **options).parameter_count == parameters
+
+
+@pytest.mark.parametrize(
     ("name", "windows", "input_size", "crop"),
     [
         ("mamba_vision_T", (8, 8, 14, 7), 224, (1.0, "center")),

@@ -28,6 +28,7 @@ class Reader:
     starts          arguments of which the shapes tell only that there is something: where its training begins. `arguments_of`
                     gives any value
     free            arguments that may be asked for otherwise than the shapes tell: `adapt` fits the arrays to them
+    alike           alike(name, asked, seen): whether an argument that was asked for is the same as the shapes tell
     told            those that a message names
     first           key of the weight (out, in_chans, …) that sees the images' channels
     head            what the keys of the classifier begin with
@@ -45,6 +46,7 @@ class Reader:
     unseen: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    alike: Callable[[str, Any, Mapping[str, Any]], bool] = lambda name, asked, seen: asked == seen[name]
     translate: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
     adapt: Callable[[dict[str, np.ndarray], Mapping[str, Any]], None] | None = None
 

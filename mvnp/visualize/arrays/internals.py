@@ -128,7 +128,9 @@ def record_attention(model: MambaVision, image: Array, block: str | None = None)
 def choose_block(records: Collection[str], block: str | None) -> str:
     """The path in `records` that `block` names, as 'levels.2.blocks.0' or with its '.mixer'; None: the first."""
     if not records:
-        raise InputError("this model has no block of that kind; levels with at least two blocks have both")
+        raise InputError(
+            "this model has no block of that kind; levels with at least two blocks have both, unless `pattern` says otherwise"
+        )
     if block is None:
         return next(iter(records))
     path = block if block.endswith(".mixer") else f"{block}.mixer"

@@ -9,15 +9,15 @@ The layer is then affine, and its "gradient times input" conserves: Σ x dx + Σ
     attention      o = [a] v                                        dv = aᵀ do,  dq = dk = 0                       (4)
     scan           h_t = [Ā_t] h_(t−1) + [Δ_t B_t] x_t              g_t = C_t dy_t + Ā_(t+1) g_(t+1)
                    y_t = [C_t] h_t + D x_t                          dx_t = Δ_t Σ_n B_t g_t + D dy_t                (5)
+    gate           y = ½ x [z σ(z)] + ½ [x σ(z)] z                  dx = ½ dy z σ(z),  dz = ½ dy x σ(z)            (6)
 
 Convolution, linear layer, layer scale, pooling, window cutting, residual sum and BatchNorm in evaluation are affine as they
 are, and ReLU is x [x > 0], which its own gradient treats so: they keep their backwards, whose gradient times input is LRP-0.
-Mamba's product of two branches needs one more rule, half the relevance to each; MambaVision concatenates its branches, and
-has no such product.
+MambaVision concatenates its branches; a mixer that gates them, as Mamba does, gives half the relevance to each: (6).
 
 Each class is a layer with another backward. The tape is popped in the order of the layer's own.
 
-(1), (5): Jafari, Montavon, Müller, Eberle: MambaLRP, arXiv:2406.07592. (3), (4): Ali et al.: XAI for Transformers: Better
+(1), (5), (6): Jafari, Montavon, Müller, Eberle: MambaLRP, arXiv:2406.07592. (3), (4): Ali et al.: XAI for Transformers: Better
 Explanations through Conservative Propagation, arXiv:2202.07304. (2) is (1) with another gate.
 """
 
@@ -30,7 +30,7 @@ from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ....layers.gelu import GELU, cdf, tanh_u
 from ....layers.layernorm import LayerNorm, row_mean
 from ....layers.selective_scan import selective_scan_backward
-from ....layers.silu import sigmoid
+from ....layers.silu import sigmoid, silu_forward
 from ....models.attention import MultiHeadAttention
 from ....models.mixer import MambaVisionMixer
 
@@ -50,6 +50,12 @@ def layernorm_relevance(dy: Array, cache: tuple) -> tuple[Array, Array]:
 def attention_relevance(do: Array, cache: AttentionCache) -> Array:
     """dv of (4), from the cache of `attention_forward`."""
     return cache.weights.swapaxes(-1, -2) @ do
+
+
+def gate_relevance(dy: Array, cache: tuple) -> tuple[Array, Array]:
+    """dx, dz of (6), from the cache of `gate_forward`."""
+    x, z = cache
+    return dy * silu_forward(z)[0] / 2, dy * x * sigmoid(z) / 2
 
 
 class GatedConv1d(Conv1d):
@@ -97,7 +103,8 @@ class FixedStepMixer(MambaVisionMixer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         xp = array_module(dy)
-        ds, dz = xp.split(self.out_proj.backward(dy, tape), 2, axis=-1)
+        dsz = self.out_proj.backward(dy, tape)
+        ds, dz = gate_relevance(dsz, tape.pop(self)) if self.kind.gated else xp.split(dsz, 2, axis=-1)
         mask = tape.pop(self)
         du, *_ = selective_scan_backward(ds, tape.pop(self))  # dx of a scan is its gradient at fixed Δ, B and C: (5)
         tape.pop(self.dt_proj)

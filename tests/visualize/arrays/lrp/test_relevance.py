@@ -21,6 +21,8 @@ VARIANTS = {
     "qk-norm": {"qk_scale": True},
     "layer norm": {"head_norm": "layer"},
     "no qkv bias": {"qkv_bias": False},
+    "gated, attention first": {"mixer": "gated", "pattern": "first_half"},
+    "Mamba's block": {"mixer": "mamba_wide", "pattern": "none"},
     "one channel": {"in_chans": 1},
 }
 

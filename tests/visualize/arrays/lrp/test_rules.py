@@ -6,17 +6,19 @@ import pytest
 from mvnp import Tape
 from mvnp.layers.attention import attention_forward
 from mvnp.layers.conv1d import Conv1d
+from mvnp.layers.gate import gate_forward
 from mvnp.layers.gelu import GELU
 from mvnp.layers.layernorm import LayerNorm, layernorm_forward
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
 from mvnp.layers.silu import sigmoid, silu_forward
 from mvnp.models.attention import MultiHeadAttention
-from mvnp.models.mixer import MambaVisionMixer
+from mvnp.models.mixer import MIXERS, MambaVisionMixer
 from mvnp.models.quirks import Quirks
 from mvnp.visualize.arrays.lrp.rules import (
     RULES,
     FixedScaleLayerNorm,
     attention_relevance,
+    gate_relevance,
     gelu_gate,
     layernorm_relevance,
 )
@@ -132,12 +134,21 @@ def test_the_plain_gradient_of_a_mixer_does_not_conserve():
     assert relative(np.array((x * layer.backward(dy, tape)).sum()), np.array((y * dy).sum())) > 0.01
 
 
+def test_a_gate_gives_half_to_each_branch():
+    """(6)"""
+    x, z, dy = normal((2, 3), 1), normal((2, 3), 2), normal((2, 3), 3)
+    y, cache = gate_forward(x, z)
+    dx, dz = gate_relevance(dy, cache)
+    assert_close(x * dx, y * dy / 2)
+    assert_close(z * dz, y * dy / 2)
+
+
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("dt_bias", ["twice", "once"])
-def test_the_mixer_conserves_and_asks_nothing_of_its_steps(masked, dt_bias):
+@pytest.mark.parametrize(("dt_bias", "mixer"), [("twice", "concat"), *(("once", mixer) for mixer in MIXERS)])
+def test_the_mixer_conserves_and_asks_nothing_of_its_steps(masked, dt_bias, mixer):
     x = normal((2, 6, 8), 1)
     real = np.array([[True] * 6, [True] * 4 + [False] * 2]) if masked else None
-    layer = randomised(MambaVisionMixer(8, d_state=3, quirks=Quirks(dt_bias=dt_bias)))
+    layer = randomised(MambaVisionMixer(8, d_state=3, quirks=Quirks(dt_bias=dt_bias), mixer=mixer))
     y, dy, dx, gradients = through(layer, x, real)
     assert abs((x * dx).sum() - (y * dy).sum()) < TIGHT
     assert not {"A_log", "x_proj.weight", "dt_proj.weight", "dt_proj.bias"} & gradients.keys()
