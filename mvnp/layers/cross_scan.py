@@ -25,10 +25,12 @@ from collections.abc import Sequence
 
 from ..backend import Array, array_module
 from ..errors import InputError, check_array
+from ..kernels import twin
 
 ROUTES = (0, 1, 2, 3)
 
 
+@twin
 def cross_scan(x: Array, routes: Sequence[int] = ROUTES) -> Array:
     """(1): (B, H, W, C) to (K, B, L, C). Its backward is `cross_merge(ds, H, W, routes)`."""
     check_array("cross_scan", "x", x, ("B", "H", "W", "C"))
@@ -39,6 +41,7 @@ def cross_scan(x: Array, routes: Sequence[int] = ROUTES) -> Array:
     return array_module(x).stack([by_route[route] for route in routes])
 
 
+@twin
 def cross_merge(y: Array, H: int, W: int, routes: Sequence[int] = ROUTES) -> Array:
     """(2): (K, B, L, C) to (B, H, W, C). Its backward is `cross_scan(dx, routes)`."""
     check_routes("cross_merge", routes)

@@ -42,7 +42,9 @@ def test_compiles(stem, dtype, architecture):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(
     ("stem", "constants"),
-    [("selective_scan", {"STATES": n}) for n in (1, 3, 8, 16)] + [("conv1d", {"TAPS": k}) for k in (1, 3, 4, 7)],
+    [("selective_scan", {"STATES": n}) for n in (1, 3, 8, 16)]
+    + [("conv1d", {"TAPS": k}) for k in (1, 3, 4, 7)]
+    + [("depthwise_conv2d", {"HIGH": high, "WIDE": wide}) for high, wide in ((1, 1), (3, 3), (7, 7))],
     ids=str,
 )
 def test_other_constants(stem, constants, dtype):
