@@ -25,13 +25,13 @@ import numpy as np
 
 from ..errors import InputError, check_choice, shown
 
-PLACES: dict[str, Callable[[int], range]] = {
+PLACES: dict[str, Callable[[int], Sequence[int]]] = {
     "last_half": lambda n: range(n - n // 2, n),
     "last_quarter": lambda n: range(n - n // 4, n),
     "first_half": lambda n: range(n // 2),
     "interleaved_sm": lambda n: range(0, n - 1, 2),
     "interleaved_ms": lambda n: range(1, n, 2),
-    "none": lambda n: range(0),
+    "none": lambda n: (),
     "all": lambda n: range(n),
 }
 PATTERNS = (*PLACES, "random")
@@ -60,10 +60,8 @@ def kinds(pattern: str | Sequence[str], depths: Sequence[int], seed: int = 0) ->
 
 
 def _word(name: str, n: int, seed: list[int]) -> str:
-    if name == "random":
-        places = np.random.default_rng(seed).choice(n, n // 2, replace=False).tolist()
-    else:
-        places = list(PLACES[name](n))
+    drawn = np.random.default_rng(seed).choice(n, n // 2, replace=False).tolist()
+    places = PLACES[name](n) if name in PLACES else drawn
     return "".join("S" if block in places else "M" for block in range(n))
 
 

@@ -38,6 +38,7 @@ def test_random():
     drawn = [kinds("random", (1, 1, 8, 8), seed) for seed in range(40)]
     assert all(word.count("S") == 4 and word.count("M") == 4 for words in drawn for word in words)
     assert kinds("random", T, 3) == kinds("random", T, 3)
+    assert kinds("random", (1, 1, 8, 8)) == drawn[0] != drawn[1]
     assert len({tuple(words) for words in drawn}) > 30
     assert any(first != second for first, second in drawn)
     assert {block for first, _ in drawn for block in range(8) if first[block] == "S"} == set(range(8))
