@@ -66,6 +66,17 @@ def test_one_direction_is_half_blind():
     assert not there.attention[..., np.triu(np.ones((10, 10), bool), 1)].any()
 
 
+@pytest.mark.parametrize("mixer", ["gated", "mamba_wide"])
+def test_a_gated_mixer_has_one_path_too(mixer):
+    """Its y is what the gate is given."""
+    model = tiny(dtype="float64", mixer=mixer, pattern="first_half")
+    block = model.levels[2].blocks[1]
+    (rows,) = scan_paths(model, image(), "levels.2.blocks.1")
+    y = given_to_the_gate(model, image(), block)
+    assert np.abs(rows.y - y).max() <= 1e-10 * np.abs(y).max()
+    assert np.abs(y - rows.D * rows.u_of_tokens).max() > 1e-3 * np.abs(y).max()
+
+
 def test_the_mixer_of_mambavision_has_one_path():
     model = tiny(dtype="float64")
     tape = Tape(training=False)
