@@ -1,5 +1,6 @@
 """The MambaVision mixer: mvnp/models/mixer.py."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 
 from mvnp import Tape, gradcheck_layer
 from mvnp.errors import InputError
+from mvnp.kernels import kernels_on
 from mvnp.layers.selective_scan import ScanCache
 from mvnp.models.mixer import MIXERS, MambaVisionMixer
 from mvnp.models.quirks import Quirks
 from support.checks import assert_oracle, normal, relative
+from support.kernel_checks import by_the_book
 from support.randomise import randomised
 from support.tiny import WithMask
 from support.tolerance import assert_close, chance, rounding
@@ -139,6 +142,19 @@ def test_float32(name):
     for got, want in pairs:
         assert got.dtype == np.float32
         assert_close(got, want)
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_kernels_and_array_code_agree(name):
+    mixer, x, dy = mixer_of(16, mixer=name).astype("float64"), normal((2, 9, 16), seed=1), normal((2, 9, 16), seed=2)
+    found = []
+    for kernels in (kernels_on(), False):
+        tape = Tape()
+        with contextlib.nullcontext() if kernels else by_the_book():
+            y = mixer.forward(x, tape, np.arange(18).reshape(2, 9) % 7 > 0)
+            found.append({"y": y, "dx": mixer.backward(dy, tape), **mixer.gradients(tape)})
+    for key, value in found[1].items():
+        assert_close(found[0][key], value, message=key)
 
 
 @pytest.mark.parametrize(("channels", "rank"), [(16, 1), (18, 2), (32, 2), (40, 3), (320, 20), (640, 40)])
