@@ -297,7 +297,7 @@ def test_published_initial_values():
     # Log-uniform: as much below the geometric mean as above it, and near both ends.
     assert abs(np.mean(step < 0.01) - 0.5) < chance(0.5, step.size)
     assert step.min() < 0.0013
-    assert step.max() > 0.08
+    assert step.max() > 0.095
     weight = np.asarray(mixer.dt_proj.weight)
     assert np.abs(weight).max() <= 1 / math.sqrt(20)
     assert relative(weight.std(), 1 / math.sqrt(60)) < chance(1, 2 * weight.size)
