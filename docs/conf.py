@@ -31,6 +31,7 @@ extensions += [
     "annotated",
     "bibliography",
     "cost_table",
+    "explorable",
     "measured",
     "notebook",
     "plot",
