@@ -32,6 +32,7 @@ extensions += [
     "bibliography",
     "cost_table",
     "explorable",
+    "explorer",
     "measured",
     "notebook",
     "plot",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from mvnp.layers.cross_scan import cross_scan
 from mvnp.layers.linear_recurrence import linear_recurrence_forward
 from mvnp.layers.selective_scan import selective_scan_forward
 from mvnp.visualize.arrays.hidden_attention import hidden_attention
@@ -47,11 +50,11 @@ KEYS = {
 
 
 def blocks():
-    """Every directive of the documentation, by the explorable's name; one that stands on several pages, once."""
+    """Every directive of the documentation, by the explorable's name; of one that stands on several pages, that of the last."""
     found = {}
     for page in sorted(DOCS.rglob("*.md")):
         for block in re.findall(r"```\{explorable\}.*?```", page.read_text(encoding="utf-8"), re.DOTALL):
-            found.setdefault(block.split()[1], block)
+            found[block.split()[1]] = block
     return found
 
 
@@ -64,6 +67,8 @@ def site(tmp_path_factory):
     source, said = tmp_path_factory.mktemp("explorables"), io.StringIO()
     (source / "conf.py").write_text(CONF, encoding="utf-8")
     (source / "index.md").write_text("# Page\n\n" + "\n\n".join(blocks().values()), encoding="utf-8")
+    moves = "```{explorable} paths\n:title: Moves\n:alt: It moves.\n:play:\n\nLook.\n```\n"
+    (source / "moves.md").write_text(f"---\norphan: true\n---\n# Moves\n\n{moves}", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, docutils_namespace():
         patch.syspath_prepend(str(DOCS / "_ext"))
         folders = (source, source, source / "html", source / "trees")
@@ -185,10 +190,27 @@ def test_drag_with_a_finger(page):
     assert "At token 3:" in page.one('[data-explorable="state"] .explorable-tells', "one.textContent")
 
 
+def test_one_that_moves_by_itself(site):
+    """From its start to its end, once; a reader can stop it."""
+    with Browser() as browser:
+        opened(browser, site.with_name("moves.html"))
+        browser.until("document.querySelector('.explorable-play').textContent === 'Pause'")
+        browser.until("/token [3-9] of 48/.test(document.querySelector('.explorable-count').textContent)")
+        browser.click(".explorable-play")
+        at = browser.one(".explorable-count", "one.textContent")
+        browser.run("new Promise((done) => setTimeout(done, 400))")
+        assert browser.one(".explorable-count", "one.textContent") == at
+        assert browser.one(".explorable-play", "one.textContent") == "Play"
+        assert_quiet(browser)
+
+
 def test_without_motion_nothing_plays(site):
     with Browser(still=True) as browser:
-        opened(browser, site)
+        opened(browser, site.with_name("moves.html"))
         assert browser.all(".explorable-play", "1") == []
+        assert browser.one(".explorable-count", "one.textContent") == "token 30 of 48"
+        browser.click(".explorable-player button:last-of-type")
+        assert browser.one(".explorable-count", "one.textContent") == "token 31 of 48"
         assert_quiet(browser)
 
 
@@ -214,3 +236,29 @@ def test_state(tab, exact):
     assert_close(js["alpha"], alpha)
     assert_close(alpha @ x, js["y"])
     assert_close(np.add(js["before"], js["entered"]), h)
+
+
+@pytest.mark.parametrize(("family", "routes"), [("mambavision", (0,)), ("vim", (0, 2)), ("vmamba", (0, 1, 2, 3))])
+def test_paths(tab, family, routes):
+    height, width = 3, 5
+    x, delta = rng().standard_normal(height * width), float(rng().uniform(0.1, 1.0))
+    js = compute(tab, "paths", x=x.tolist(), height=height, width=width, family=family, delta=delta)
+    read = cross_scan(np.arange(float(height * width)).reshape(1, height, width, 1), routes)[:, 0, :, 0].astype(int)
+    assert [each["route"] for each in js["routes"]] == list(routes)
+    for each, order in zip(js["routes"], read, strict=True):
+        assert each["order"] == order.tolist()
+        one = np.ones((1, len(x), 1))
+        h, _ = selective_scan_forward(x[order][None, :, None], delta * one, -one[:, 0], one, one, np.zeros(1), softplus=False)
+        assert_close(each["h"], h.ravel())
+        assert [each["place"][token] for token in order] == list(range(len(x)))
+
+
+def test_the_picture_of_the_paths(tab):
+    """The picture is a test image of Fashion-MNIST, and the numbers that are scanned are its means."""
+    from demo_model import picture
+
+    address = tab.one('[data-explorable="paths"] image', "one.getAttribute('href')")
+    with Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))) as image:
+        np.testing.assert_array_equal(np.asarray(image), picture(1))
+    means = picture(1).reshape(7, 4, 7, 4).mean(axis=(1, 3)).ravel()
+    np.testing.assert_array_equal(np.asarray(tab.run("mvnp.paths.start.x")) * 255, np.rint(means))

@@ -115,6 +115,7 @@ window.mvnp = window.mvnp || {};
 
   // Back, on, and play where the reader has nothing against motion. `last`: the largest value of state[key].
   function player(it, {key, last, pause = 700, what = "step"}) {
+    it.player = {key, last, pause};
     const go = (to) => { it.stop(); it.set({[key]: clamp(to, 0, last)}); };
     const at = it.state[key];
     return el("span", {class: "explorable-player"},
@@ -242,7 +243,12 @@ window.mvnp = window.mvnp || {};
       if (Math.floor(clamp(place.clientWidth, 280, WIDE)) !== before) it.draw();
       before = it.width;
     }).observe(place);
-    if (figure.dataset.play && !calm.matches) whenSeen(figure, () => root.querySelector(".explorable-play").click());
+    if (figure.dataset.play && !calm.matches) {
+      whenSeen(figure, () => {
+        it.state[it.player.key] = 0;
+        it.play(it.player.key, it.player.last, it.player.pause);
+      });
+    }
   }
 
   // Calls `act` once, when half of an element, or as much as a window holds of it, has come into view.
