@@ -12,9 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mvnp
+from mvnp.layers.conv2d import Conv2d, conv2d_backward, conv2d_forward
 from mvnp.layers.cross_scan import cross_scan
+from mvnp.layers.layernorm import layernorm_backward, layernorm_forward
 from mvnp.layers.linear_recurrence import linear_recurrence_forward
-from mvnp.layers.selective_scan import selective_scan_forward
+from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
+from mvnp.layers.softmax import softmax_backward, softmax_forward
+from mvnp.layers.window import window_mask, window_partition
+from mvnp.layers.winograd import matrices, winograd_forward
 from mvnp.visualize.arrays.hidden_attention import hidden_attention
 from support.browser import Browser, find_chromium
 from support.tolerance import assert_close
@@ -262,3 +268,160 @@ def test_the_picture_of_the_paths(tab):
         np.testing.assert_array_equal(np.asarray(image), picture(1))
     means = picture(1).reshape(7, 4, 7, 4).mean(axis=(1, 3)).ravel()
     np.testing.assert_array_equal(np.asarray(tab.run("mvnp.paths.start.x")) * 255, np.rint(means))
+
+
+def test_remember(tab):
+    x, delta = rng().standard_normal(6), rng().uniform(0.0, 2.0, 6)
+    A, row = -0.9, np.ones((1, 6, 1))
+    js = compute(tab, "remember", x=x.tolist(), delta=delta.tolist(), A=A, target=2)
+    step = delta[None, :, None]
+    h, _ = selective_scan_forward(x[None, :, None], step, np.array([[A]]), row, row, np.zeros(1), softplus=False)
+    assert_close(js["h"], h.ravel())
+    written = hidden_attention(step, np.array([[A]]), row, row)[0, 0, -1] * x
+    assert_close(js["written"], written)
+    assert_close(js["share"], np.abs(written[2]) / np.abs(written).sum())
+
+
+def test_remember_can_be_solved(page):
+    """By keyboard: a large step for token 4, none for those behind it."""
+    page.one('[data-handle="delta-0"]', "one.focus()")
+    page.press(*["ArrowUp"] * 33)
+    for _ in range(3):
+        page.press("ArrowRight", *["ArrowDown"] * 7)
+    assert "Done" in page.one('[data-explorable="remember"] .explorable-tells', "one.textContent")
+
+
+@pytest.mark.parametrize("forget", [False, True], ids=["right", "without the factor"])
+def test_adjoint(tab, forget):
+    L = 6
+    x, dy, delta, (B, C) = *rng().standard_normal((2, L)), rng().uniform(0.2, 1.0, L), rng().standard_normal(2)
+    A, row = -1.1, np.ones((1, L, 1))
+    js = compute(tab, "adjoint", x=x.tolist(), dy=dy.tolist(), delta=delta.tolist(), A=A, B=B, C=C, forget=forget)
+    gates = (np.array([[A]]), B * row, C * row, np.zeros(1))
+    y, cache = selective_scan_forward(x[None, :, None], delta[None, :, None], *gates, softplus=False)
+    dx, ddelta, dA, dB, dC, *_ = (each.ravel() for each in selective_scan_backward(dy[None, :, None], cache)[:-1])
+    assert_close(C * np.asarray(js["h"]), y.ravel())
+    for name, value in {"dx": dx, "dB": dB, "dC": dC}.items():
+        assert_close(js[name], value)
+    decay = np.exp(delta * A)
+    if forget:
+        assert_close(np.sum(js["terms"] * decay), dA[0])
+        assert abs(js["dA"] - dA[0]) > 0.01
+    else:
+        assert_close(js["ddelta"], ddelta)
+        assert_close(js["dA"], dA[0])
+        assert_close(np.sum(js["terms"]), dA[0])
+    assert_close(js["difference"], dA[0], noise=1e-9)
+
+
+@pytest.mark.parametrize("way", ["loop", "simple", "tree"])
+@pytest.mark.parametrize("k", [2, 5, 8, 13, 16])
+def test_tree(tab, way, k):
+    a, u = rng().uniform(0.2, 1.0, k), rng().standard_normal(k)
+    js = compute(tab, "tree", a=a.tolist(), u=u.tolist(), way=way)
+    h, _ = linear_recurrence_forward(a, u)
+    assert_close(js["states"], h)
+    assert {map_["first"] for map_ in js["rounds"][-1]} == {0}
+    for number, joins in enumerate(js["joins"]):  # what is joined at once: neighbours, none of them twice into
+        before = js["rounds"][number]
+        assert len({into for _, into in joins}) == len(joins)
+        assert all(before[into]["first"] == origin + 1 for origin, into in joins)
+    log = int(np.ceil(np.log2(k)))
+    work = {"loop": k - 1, "simple": sum(k - 2**j for j in range(log)), "tree": joins_of_the_tree(k)}
+    assert js["work"] == work[way]
+    assert js["depth"] <= {"loop": k - 1, "simple": log, "tree": 2 * log - 1}[way]
+
+
+def joins_of_the_tree(k):
+    """As `_associative` calls itself: pairs, half as long a recurrence, and the states between, but for the first."""
+    return k // 2 + joins_of_the_tree(k // 2) + (k + 1) // 2 - 1 if k > 1 else 0
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("H", "W", "P"), [(5, 7, 4), (4, 4, 4), (3, 9, 2), (2, 2, 5)])
+def test_windows(tab, H, W, P, masked):
+    token = int(rng().integers(H * W))
+    js = compute(tab, "windows", H=H, W=W, P=P, token=token, masked=masked)
+    numbers = np.arange(1.0, H * W + 1).reshape(1, H, W, 1)
+    windows = window_partition(numbers, P)[..., 0] - 1
+    np.testing.assert_array_equal(js["windows"], windows)
+    assert windows[js["window"], js["place"]] == token
+    mask = window_mask(numbers, 1, H, W, P)
+    mask = np.ones_like(windows, bool) if mask is None else mask
+    scores = np.where(mask[js["window"]] | (not masked), 0.0, -np.inf)
+    weights, _ = softmax_forward(scores[None])
+    assert_close(js["weights"], weights[0])
+    assert_close(js["lost"], weights[0][~mask[js["window"]]].sum(), scale=1.0)
+    assert js["pairs"] == len(windows) * P**4
+
+
+@pytest.mark.parametrize("layer", ["softmax", "layernorm"])
+def test_cotangent(tab, layer):
+    x, dy = rng().standard_normal((2, 7))
+    for cotangent in (dy, np.ones(7)):
+        js = compute(tab, "cotangent", layer=layer, x=x.tolist(), dy=cotangent.tolist())
+        if layer == "softmax":
+            y, cache = softmax_forward(x)
+            dx = softmax_backward(cotangent, cache)
+        else:
+            y, cache = layernorm_forward(x, np.ones(7), np.zeros(7))
+            dx, *_ = layernorm_backward(cotangent, cache)
+        assert_close(js["y"], y)
+        assert_close(js["dx"], dx, scale=1.0)
+        assert_close(js["along"]["one"], 0.0, scale=1.0)
+        if layer == "softmax":
+            assert_close(js["along"]["y"], dx @ y, scale=1.0)
+
+
+def test_a_cotangent_of_ones_leaves_nothing(page):
+    for layer in ("softmax", "layernorm"):
+        page.set('[data-explorable="cotangent"] select', layer)
+        page.click('[data-explorable="cotangent"] button')
+        assert "dx is 0" in page.one('[data-explorable="cotangent"] .explorable-tells', "one.textContent")
+
+
+def test_winograd(tab):
+    tile, kernel = rng().standard_normal((6, 6)), rng().standard_normal((3, 3))
+    js = compute(tab, "winograd", tile=tile.tolist(), kernel=kernel.tolist())
+    _, G, T = matrices()
+    assert_close(js["U"], G @ kernel @ G.T)
+    assert_close(js["V"], T @ tile @ T.T)
+    assert_close(js["M"], (G @ kernel @ G.T) * (T @ tile @ T.T))
+    y, _ = winograd_forward(tile[None, :, :, None], kernel[None, None], None, (0, 0))
+    direct, _ = conv2d_forward(tile[None, :, :, None], kernel[None, None], None)
+    scale = float(np.abs(js["M"]).max())
+    assert_close(js["y"], y[0, :, :, 0], scale=scale)
+    assert_close(js["direct"], direct[0, :, :, 0])
+
+
+def test_receptive(tab):
+    """By how many ways a pixel reaches a position: the gradient through convolutions whose weights are all one."""
+    layers = tab.run("mvnp.receptive.start.layers")
+    for depth in (1, 2, 5, 8):
+        kernels, strides = ([layer[i] for layer in layers[:depth]] for i in (1, 2))
+        js = compute(tab, "receptive", kernels=kernels, strides=strides)
+        size = js["sizes"][-1]
+        x, caches = np.zeros((1, size, size, 1)), []
+        for kernel, stride in zip(kernels, strides, strict=True):
+            x, cache = conv2d_forward(x, np.ones((1, 1, kernel, kernel)), None, (stride, stride))
+            caches.append(cache)
+        assert x.shape == (1, 1, 1, 1)  # so that the field is as large as the image
+        dx = x + 1
+        for cache in reversed(caches):
+            dx, *_ = conv2d_backward(dx, cache)
+        ways = dx[0, :, :, 0] / dx.sum()
+        assert_close(np.outer(js["ways"], js["ways"]), ways)
+        assert js["jumps"][-1] == np.prod(strides)
+        across, middle = ways.sum(axis=0), (size - 1) // 2
+        inside = [across[middle - reach : middle + reach + 1].sum() for reach in range(middle + 1)]
+        assert js["held"] == 2 * int(np.argmax(np.array(inside) >= 0.95)) + 1
+
+
+def test_the_layers_of_the_receptive_field_are_those_of_the_model(tab):
+    convolutions = [
+        layer
+        for path, layer in mvnp.create_model("mamba_vision_T", allocate=False).named_layers()
+        if isinstance(layer, Conv2d) and path.startswith(("patch_embed", "levels.0", "levels.1"))
+    ]
+    expected = [[layer.weight.shape[-1], layer.stride[0]] for layer in convolutions]
+    assert [layer[1:] for layer in tab.run("mvnp.receptive.start.layers")] == expected

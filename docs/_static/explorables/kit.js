@@ -137,8 +137,9 @@ window.mvnp = window.mvnp || {};
   const bar = (x, width, y1, y2, more) => rect(x, Math.min(y1, y2), width, Math.abs(y1 - y2), more);
 
   // Numbers to drag: a column for each, a bar from zero, a knob at its end. By keyboard one Tab stop; ← and → go from number to
-  // number, ↑ and ↓ change it. `box` {x, y, width, height}; `name` is what a screen reader says before the number of the column.
-  function handles(it, {group, name, values, min, max, step = 0.1, box, set, colour = "ink", show = (v) => shown(v)}) {
+  // number, ↑ and ↓ change it. `box` {x, y, width, height}; `name` is what a screen reader says before the number of the column, which
+  // begins with `first`.
+  function handles(it, {group, name, values, min, max, step = 0.1, box, set, colour = "ink", show = (v) => shown(v), first = 0}) {
     const wide = box.width / values.length;
     const yOf = (value) => box.y + (box.height * (max - value)) / (max - min);
     const zero = yOf(clamp(0, min, max));
@@ -163,7 +164,7 @@ window.mvnp = window.mvnp || {};
       values.map((value, i) => {
         const x = box.x + i * wide, y = yOf(value);
         const live = it.still ? {} : {
-          tabindex: i === focused ? "0" : "-1", role: "slider", "aria-label": `${name} ${i}`, "aria-valuemin": String(min),
+          tabindex: i === focused ? "0" : "-1", role: "slider", "aria-label": `${name} ${i + first}`, "aria-valuemin": String(min),
           "aria-valuemax": String(max), "aria-valuenow": String(value), "aria-valuetext": show(value),
           "aria-orientation": "vertical", "data-handle": `${group}-${i}`, onkeydown: keys(i), onpointermove: drag(i),
           onfocus: () => { if (it.at[group] !== i) { it.at[group] = i; it.draw(); } },
@@ -181,6 +182,19 @@ window.mvnp = window.mvnp || {};
       }));
   }
 
+  // Numbers as bars from zero, without handles; `box` as above, `of(i)` more attributes for one of them.
+  function bars(values, {min, max, box, of = () => ({class: "ink"}), share = 0.56}) {
+    const wide = box.width / values.length, yOf = (value) => box.y + (box.height * (max - value)) / (max - min);
+    return [
+      line(box.x, yOf(0), box.x + box.width, yOf(0)),
+      values.map((value, i) => bar(box.x + wide * (i + (1 - share) / 2), wide * share, yOf(0), yOf(clamp(value, min, max)), of(i))),
+    ];
+  }
+
+  // Words below the columns of a box.
+  const labels = (words, {box, y, more = "muted"}) => words.map((word, i) =>
+    text(box.x + (box.width * (i + 0.5)) / words.length, y, word, {class: `small middle ${more}`}));
+
   // A square of numbers as colours: positive orange, negative blue, of the strength of their share of `top`. `words`: also as digits.
   function grid(values, {x, y, size, top, words = false, marked = () => false, act = null, still = false, label = null}) {
     const limit = top || most(values);
@@ -188,7 +202,7 @@ window.mvnp = window.mvnp || {};
       const strength = Math.min(1, Math.abs(value) / limit);
       const live = act && !still ? {class: "cell hit-cell", onclick: () => act(r, c)} : {class: "cell"};
       return el("g", live,
-        rect(x + c * size, y + r * size, size - 1, size - 1, {class: "paper"}),
+        rect(x + c * size, y + r * size, size - 1, size - 1, {class: "paper cell-line"}),
         rect(x + c * size, y + r * size, size - 1, size - 1, {class: value < 0 ? "blue" : "orange", "fill-opacity": 0.85 * strength}),
         marked(r, c) ? rect(x + c * size + 0.5, y + r * size + 0.5, size - 2, size - 2, {class: "frame"}) : null,
         words ? text(x + (c + 0.5) * size - 0.5, y + (r + 0.5) * size + 3.5, shown(value, 2), {class: "small middle"}) : null);
@@ -275,7 +289,7 @@ window.mvnp = window.mvnp || {};
     described[name] = description;
     mvnp[name] = {compute: description.compute, start: description.start};
   };
-  mvnp.kit = {bar, button, check, choice, clamp, el, grid, handles, line, most, percent, player, range, rect, shown, slider, text};
+  mvnp.kit = {bar, bars, button, check, choice, clamp, el, grid, handles, labels, line, most, percent, player, range, rect, shown, slider, text};
 
   const begin = () => document.querySelectorAll("[data-explorable]").forEach(mount);
   if (document.readyState === "complete") begin();
