@@ -203,7 +203,7 @@ window.mvnp = window.mvnp || {};
       const live = act && !still ? {class: "cell hit-cell", onclick: () => act(r, c)} : {class: "cell"};
       return el("g", live,
         rect(x + c * size, y + r * size, size - 1, size - 1, {class: "paper cell-line"}),
-        rect(x + c * size, y + r * size, size - 1, size - 1, {class: value < 0 ? "blue" : "orange", "fill-opacity": 0.85 * strength}),
+        rect(x + c * size, y + r * size, size - 1, size - 1, {class: value < 0 ? "blue" : "orange", "fill-opacity": (words ? 0.5 : 0.85) * strength}),
         marked(r, c) ? rect(x + c * size + 0.5, y + r * size + 0.5, size - 2, size - 2, {class: "frame"}) : null,
         words ? text(x + (c + 0.5) * size - 0.5, y + (r + 0.5) * size + 3.5, shown(value, 2), {class: "small middle"}) : null);
     })), label ? text(x, y - 6, label, {class: "small"}) : null);

@@ -47,7 +47,7 @@
             const cx = x + (i % P) * cell, cy = y + Math.floor(i / P) * cell;
             return el("g", number < 0 || it.still ? {} : {class: "hit-cell", onclick: () => it.set({token: number})},
               rect(cx, cy, cell, cell, {class: number < 0 ? "outside cell-line" : "paper cell-line"}),
-              w === window ? rect(cx + 1, cy + 1, cell - 2, cell - 2, {class: "orange", "fill-opacity": (0.75 * weights[i]) / most}) : null,
+              w === window ? rect(cx + 1, cy + 1, cell - 2, cell - 2, {class: "orange", "fill-opacity": (0.4 * weights[i]) / most}) : null,
               number < 0 ? [line(cx, cy, cx + cell, cy + cell, {class: "way"}), line(cx + cell, cy, cx, cy + cell, {class: "way"})] : null,
               w === window && cell > 19 && number >= 0
                 ? text(cx + cell / 2, cy + cell / 2 + 4, String(i), {class: "small middle"}) : null,
