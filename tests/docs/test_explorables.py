@@ -220,6 +220,18 @@ def test_without_motion_nothing_plays(site):
         assert_quiet(browser)
 
 
+def test_without_scripts_there_is_a_picture_in_words(site):
+    with Browser(390) as browser:
+        browser("Emulation.setScriptExecutionDisabled", value=True)
+        browser("Page.navigate", url=site.absolute().as_uri())
+        browser.until("document.readyState === 'complete'")
+        assert browser.all(".alive, .explorable button, .explorable input", "1") == []
+        pictures = browser.all(".explorable svg", "[one.getAttribute('role'), one.getAttribute('aria-label').length > 80]")
+        assert pictures == [["img", True]] * len(NAMES)
+        assert browser.run("document.documentElement.scrollWidth") <= 390
+        assert_quiet(browser)
+
+
 # The numbers of each beside mvnp's.
 
 

@@ -49,7 +49,7 @@
         options: [["mambavision", "MambaVision: one"], ["vim", "Vim: there and back"], ["vmamba", "VMamba: four"]],
       }),
       slider(it, {key: "delta", label: "step Δ", min: 0.03, max: 2, log: true}),
-      slider(it, {key: "token", label: "token that is asked", min: 0, max: SIDE * SIDE - 1, show: (i) => placeOf(i)}),
+      slider(it, {key: "token", label: "token asked", min: 0, max: SIDE * SIDE - 1, show: (i) => placeOf(i)}),
       player(it, {key: "step", last: SIDE * SIDE - 1, pause: 150, what: "token"}),
     ],
     draw(it) {
