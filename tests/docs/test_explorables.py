@@ -184,8 +184,8 @@ def test_by_keyboard_alone(page, name):
     assert changed
 
 
-def test_drag_with_a_finger(page):
-    """A bar follows what is down on it, and stays where it is left."""
+def test_a_bar_is_dragged(page):
+    """It comes to where the mouse is, and what is told follows."""
     bar = '[data-explorable="state"] [data-handle="x-3"]'
     page.click(bar, 0.5, 0.2)
     up = float(page.one(bar, "one.getAttribute('aria-valuenow')"))
@@ -194,6 +194,32 @@ def test_drag_with_a_finger(page):
     assert up > 0.5
     assert down < -0.5
     assert "At token 3:" in page.one('[data-explorable="state"] .explorable-tells', "one.textContent")
+
+
+def test_a_bar_follows_a_finger(site):
+    """On a phone, also beyond its own column; the page does not scroll away under it."""
+    with Browser(390, 800) as browser:
+        browser("Emulation.setTouchEmulationEnabled", enabled=True)
+        opened(browser, site)
+        bar = '[data-explorable="state"] [data-handle="x-3"]'
+        browser.one(bar, "one.scrollIntoView({block: 'center', behavior: 'instant'})")
+        browser.settle()
+        x, y, height = browser.one(bar, "((box) => [box.x + box.width / 2, box.y, box.height])(one.getBoundingClientRect())")
+        scrolled = browser.run("scrollY")
+        values = []
+        for kind, share in (("touchStart", 0.5), ("touchMove", 0.3), ("touchMove", 0.1), ("touchMove", 0.95)):
+            browser(
+                "Input.dispatchTouchEvent",
+                type=kind,
+                touchPoints=[{"x": x + 60 * (kind == "touchMove"), "y": y + share * height}],
+            )
+            browser.settle()
+            values.append(float(browser.one(bar, "one.getAttribute('aria-valuenow')")))
+        browser("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        assert values[0] < values[1] < values[2]
+        assert values[3] < -1.5
+        assert browser.run("scrollY") == scrolled
+        assert_quiet(browser)
 
 
 def test_one_that_moves_by_itself(site):

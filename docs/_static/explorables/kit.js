@@ -167,6 +167,7 @@ window.mvnp = window.mvnp || {};
           tabindex: i === focused ? "0" : "-1", role: "slider", "aria-label": `${name} ${i + first}`, "aria-valuemin": String(min),
           "aria-valuemax": String(max), "aria-valuenow": String(value), "aria-valuetext": show(value),
           "aria-orientation": "vertical", "data-handle": `${group}-${i}`, onkeydown: keys(i), onpointermove: drag(i),
+          ontouchstart: (event) => event.preventDefault(), // a finger on a bar drags it, and does not scroll the page
           onfocus: () => { if (it.at[group] !== i) { it.at[group] = i; it.draw(); } },
           onpointerdown: (event) => {
             event.preventDefault();
@@ -223,7 +224,7 @@ window.mvnp = window.mvnp || {};
     const description = described[figure.dataset.explorable];
     if (!description) return;
     const place = figure.querySelector(".explorable-place");
-    const label = place.querySelector("svg").getAttribute("aria-label");
+    const label = figure.querySelector(".explorable-title").textContent;
     const it = {state: {...structuredClone(description.start), ...JSON.parse(figure.dataset.options || "{}")}, at: {}, label, still: false};
     const root = document.createElement("div");
     let timer = null;
