@@ -31,6 +31,8 @@ extensions += [
     "annotated",
     "bibliography",
     "cost_table",
+    "explorable",
+    "explorer",
     "measured",
     "notebook",
     "plot",

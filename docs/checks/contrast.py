@@ -28,9 +28,12 @@ PAIRS = [
     ("--color-brand-visited", "--color-background-primary", TEXT),
     ("--fig-ink", "--color-background-primary", TEXT),
     ("--fig-muted", "--color-background-primary", TEXT),
-    ("--fig-blue", "--color-background-primary", LINES),
-    ("--fig-orange", "--color-background-primary", LINES),
+    ("--fig-ink", "--fig-outside", TEXT),
+    ("--fig-muted", "--fig-outside", TEXT),
+    ("--fig-blue", "--color-background-primary", TEXT),
+    ("--fig-orange", "--color-background-primary", TEXT),
     ("--fig-green", "--color-background-primary", LINES),
+    ("--fig-green", "--fig-paper", TEXT),
 ]
 
 

@@ -1,6 +1,7 @@
 """What can be wrong with a built page, read from its HTML: links, anchors, hosts, alt texts, headings, names of controls.
 
-`read(file)` gives a page as `Page`; `problems(pages)` everything that is wrong with a whole site, a line each.
+`read(file)` gives a page as `Page`, `read_all(root)` those of a site; `problems(root, pages)` says all that is wrong, a
+line each.
 """
 
 from __future__ import annotations
@@ -90,9 +91,13 @@ def read(path: Path) -> Page:
     return page
 
 
-def problems(root: Path) -> Iterator[str]:
-    """Everything wrong with the site whose pages lie below `root`."""
-    pages = {path.resolve(): read(path) for path in sorted(root.rglob("*.html"))}
+def read_all(root: Path) -> dict[Path, Page]:
+    """All pages below a folder, by their paths."""
+    return {path.resolve(): read(path.resolve()) for path in sorted(root.rglob("*.html"))}
+
+
+def problems(root: Path, pages: dict[Path, Page]) -> Iterator[str]:
+    """Everything wrong with the pages of the site below `root`."""
     anchors = {path: {*page.ids, *(element.get("name") for element in page.all("a"))} for path, page in pages.items()}
     for path, page in pages.items():
         for check in (foreign_hosts, figures_without_words, headings, doubled_ids, controls):

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _named(text: str | None) -> Exercise | None:
-    """The exercise that is meant by `softmax`, `5`, `05_softmax.py` or a path to that."""
+    """The exercise that is meant by `softmax`, `11`, `11_softmax.py` or a path to that."""
     from ..learn import EXERCISES, find_exercise
 
     if text is None:

@@ -1,4 +1,4 @@
-"""The course: every layer of mvnp/layers, in an order in which each exercise needs little beyond those before it."""
+"""The course: every layer of mvnp/layers, in the order of the pages: each exercise needs little beyond those before it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from .formulas.scans import CHECKPOINTED_SCAN, LINEAR_RECURRENCE, SELECTIVE_SCAN
 from .formulas.tokens import ATTENTION, CROSS_SCAN, WINDOW
 
 CHAPTERS: dict[str, tuple[Exercise, ...]] = {
-    "first steps": (LINEAR, RELU, LAYER_SCALE, POOL),
-    "probabilities": (SOFTMAX, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, MESA),
-    "curves": (SILU, GATE, SOFTPLUS, GELU),
-    "chance": (DROPOUT, DROP_PATH),
-    "norms": (LAYERNORM, RMSNORM, BATCHNORM),
-    "tokens": (WINDOW, CROSS_SCAN, ATTENTION),
-    "convolutions": (CONV1D, CONV2D, DEPTHWISE_CONV2D, WINOGRAD),
-    "the scan": (LINEAR_RECURRENCE, SELECTIVE_SCAN, CHECKPOINTED_SCAN),
+    "one value at a time": (LINEAR, RELU, GELU, SILU, GATE, SOFTPLUS, DROPOUT, DROP_PATH, LAYER_SCALE, POOL),
+    "values that depend on each other": (SOFTMAX, CROSS_ENTROPY, BINARY_CROSS_ENTROPY, MESA, LAYERNORM, RMSNORM, BATCHNORM),
+    "neighbours": (CONV1D, CONV2D, WINOGRAD, DEPTHWISE_CONV2D, WINDOW, CROSS_SCAN),
+    "all tokens at once": (ATTENTION,),
+    "one token after another": (LINEAR_RECURRENCE, SELECTIVE_SCAN, CHECKPOINTED_SCAN),
 }
 
 EXERCISES: tuple[Exercise, ...] = tuple(exercise for chapter in CHAPTERS.values() for exercise in chapter)

@@ -16,7 +16,10 @@ def _docs_importable(monkeypatch):
     """Afterwards neither path nor modules are left behind."""
     for folder in FOLDERS:
         monkeypatch.syspath_prepend(str(folder))
-    names = {path.stem for folder in FOLDERS for path in folder.glob("*.py")} | {"checks", "checks.pages", "checks.contrast"}
+    names = {path.stem for folder in FOLDERS for path in folder.glob("*.py")} | {
+        "checks",
+        *(f"checks.{path.stem}" for path in (ROOT / "docs" / "checks").glob("*.py")),
+    }
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield

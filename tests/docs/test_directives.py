@@ -11,7 +11,8 @@ pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
 
 
 CONF = """
-extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "measured", "plot", "run_at_build", "twins"]
+extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "explorable", "explorer", "measured", "plot"]
+extensions += ["run_at_build", "twins"]
 myst_enable_extensions = ["dollarmath"]
 html_theme = "basic"
 """
@@ -104,6 +105,46 @@ def test_plot_without_words_is_an_error(build):
     assert "needs `:alt:`" in build(fence("plot drawing.py"), drawing=DRAWING)[1]
     assert "there is no file" in build(fence("plot gone.py", ":alt: x"))[1]
     assert "ZeroDivisionError" in build(fence("plot drawing.py", ":alt: x"), drawing="def draw():\n    1 / 0\n")[1]
+
+
+def test_explorable(build):
+    page, warnings = build(fence("explorable state", ":title: One & all\n:alt: Bars, <faded>.\n\nDrag *one*."))
+    assert "explorable" not in warnings
+    assert 'data-explorable="state" data-options="{}"' in page
+    assert 'role="img" aria-label="Bars, &lt;faded&gt;."' in page
+    assert "One &amp; all" in page
+    assert "<em>one</em>" in page
+    scripts = re.findall(r'<script[^>]* src="_static/explorables/(\w+)\.js', page)
+    assert scripts == ["kit", "state"]
+    assert "explorables" not in build("Nothing.")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("state\n:title: x\n\nDrag.", "state needs `:alt:`"),
+        ("state\n:alt: x\n\nDrag.", "state needs `:title:`"),
+        ("state\n:title: x\n:alt: x", "needs a sentence: what to do"),
+        ("gone\n:title: x\n:alt: x\n\nDrag.", "there is no gone.js"),
+        ("state\n:title: x\n:alt: x\n:still: gone\n\nDrag.", "there is no state-gone.svg"),
+        ("state\n:title: x\n:alt: x\n:options: {A: 1}\n\nDrag.", "the options of state are no JSON"),
+    ],
+)
+def test_explorable_that_lacks_something(build, text, found):
+    name, _, rest = text.partition("\n")
+    assert found in build(fence(f"explorable {name}", rest))[1]
+
+
+def test_explorer(build, tmp_path):
+    page, warnings = build(fence("explorer Ankle boot, Bag"))
+    assert "explorer" not in warnings
+    written = tmp_path / "html" / "_static" / "explorer"
+    assert sorted(path.name for path in written.iterdir()) == ["ankle-boot.html", "bag.html"]
+    assert "Inside MambaVision: Bag" in (written / "bag.html").read_text(encoding="utf-8")
+    assert 'data-src="_static/explorer/ankle-boot.html"' in page
+    assert re.findall(r'href="_static/explorer/(\S+)" target="explorer"', page) == ["ankle-boot.html", "bag.html"]
+    assert "explorer.js" in page
+    assert "knows no 'Hat', only T-shirt/top" in build(fence("explorer Hat"))[1]
 
 
 def test_annotated_links_both_ways(build):

@@ -26,7 +26,7 @@ def site(tmp_path):
         (tmp_path / "other.html").write_text(OTHER, encoding="utf-8")
         (tmp_path / "style.css").write_text(css, encoding="utf-8")
         (tmp_path / "picture.png").write_bytes(b"")
-        return list(pages.problems(tmp_path))
+        return list(pages.problems(tmp_path, pages.read_all(tmp_path)))
 
     return build
 
@@ -71,6 +71,29 @@ def test_stylesheets(site):
         "style.css: asks cdn.example for https://cdn.example/f.woff2"
     ]
     assert site(css="body { background: url('gone.png') }") == ["style.css: there is no gone.png"]
+
+
+def test_weights(site, tmp_path, monkeypatch):
+    """What is loaded at once counts, once each; what a reader has to scroll to does not."""
+    from checks import pages, weights
+
+    site("<h1", '<script src="a.js"></script><script src="a.js"></script><iframe src="frame.html"></iframe><h1')
+    for name, size in {"a.js": 1000, "frame.html": 2000, "later.html": 4000, "style.css": 8000}.items():
+        (tmp_path / name).write_bytes(b" " * size)
+    index = (tmp_path / "index.html").resolve()
+    own = index.stat().st_size
+    assert weights.weight(pages.read(index)) == own + 1000 + 2000 + 8000
+    index.write_text(index.read_text().replace("iframe src", "iframe data-src"))
+    assert weights.weight(pages.read(index)) == index.stat().st_size + 1000 + 8000
+    assert list(weights.problems(tmp_path, pages.read_all(tmp_path))) == []
+    for limit, found in (
+        ("FRONT", "index.html: weighs"),
+        ("MOST", "later.html: weighs 4 kB, more than 4"),
+        ("SITE", "the site has"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(weights, limit, 3999)
+            assert any(problem.startswith(found) for problem in weights.problems(tmp_path, pages.read_all(tmp_path)))
 
 
 def test_contrast():

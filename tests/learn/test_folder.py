@@ -18,7 +18,7 @@ def test_open_writes_the_exercise_once(folder):
     softmax = find_exercise("softmax")
     file, new = folder.open(softmax)
     assert new
-    assert file == folder.path / "05_softmax.py"
+    assert file == folder.path / "11_softmax.py"
     assert file.read_text(encoding="utf-8") == exercise_text(softmax)
     file.write_text("# my work", encoding="utf-8")
     assert folder.open(softmax) == (file, False)

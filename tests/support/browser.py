@@ -186,7 +186,7 @@ class Browser:
 
     def click(self, selector: str, x: float = 0.5, y: float = 0.5) -> None:
         """A mouse click on an element, at shares of its width and height."""
-        self.one(selector, "one.scrollIntoView({block: 'center'})")
+        self.one(selector, "one.scrollIntoView({block: 'center', behavior: 'instant'})")
         left, top, width, height = self.one(
             selector, "(({x, y, width, height}) => [x, y, width, height])(one.getBoundingClientRect())"
         )

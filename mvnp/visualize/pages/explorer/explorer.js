@@ -114,6 +114,7 @@ const KEYS = {
 };
 
 function begin() {
+  document.documentElement.classList.toggle("framed", window.parent !== window);  // in a page that says what this is
   const on = (id, event, act) => element(id).addEventListener(event, act);
   data.blocks.forEach(({path, kind}, index) => element("block").append(make("option", {value: index}, `${path} · ${kind}`)));
   mainMap = new MapCanvas(element("map"), data.picture, image);
