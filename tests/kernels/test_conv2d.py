@@ -7,7 +7,7 @@ from mvnp.backend import from_numpy, to_numpy
 from mvnp.kernels.cuda import conv2d as cuda
 from mvnp.layers.conv2d import col2im, conv2d_backward, conv2d_forward, im2col
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, assert_close, check_pair, device, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, assert_close, check_pair, device
 
 # (B, H, W, I), (O, Kh, Kw), stride, padding: the stem, a block and a downsampling of the model, and what they are not.
 CASES = [
@@ -27,7 +27,6 @@ def inputs(image, kernel, stride, padding):
     return [normal(image, 1), normal((O, image[3], *size), 2), normal((O,), 3), stride, padding]
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -35,7 +34,6 @@ def test_numbers(case, dtype, way):
     check_pair(conv2d_forward, conv2d_backward, inputs(*case), dtype, way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("size", [1, 3000])  # a row of one sample, or some rows, or some samples at a time
 def test_in_blocks(size, way, monkeypatch):
@@ -44,7 +42,6 @@ def test_in_blocks(size, way, monkeypatch):
         check_pair(conv2d_forward, conv2d_backward, inputs(*case), "float64", way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_im2col(dtype, way):
@@ -57,7 +54,6 @@ def test_im2col(dtype, way):
         np.testing.assert_array_equal(got, whole[:, rows].reshape(got.shape))
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_col2im(dtype, way):
@@ -94,7 +90,6 @@ FAULTS = {
 }
 
 
-@needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault, monkeypatch):

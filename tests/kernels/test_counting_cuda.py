@@ -1,0 +1,77 @@
+"""CuPy's own code on a CUDA that counts and computes nothing (tests/support/counting_cuda): how many launches there are, that
+all go to the current device and stream, that nothing waits, is sent or allocated on the way, and no warning is given."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import counting_cuda
+from support.cuda_on_cpu import build_folder
+from support.patience import HANGS
+from support.strict_cupy import installed
+
+NOT_HERE = ("mask",)  # CuPy asks the device for numbers that its kernel's text depends on
+
+TESTS = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(bool(counting_cuda.lacking()), reason=counting_cuda.lacking())
+
+
+@functools.cache
+def result(task: str, *arguments: str) -> Any:
+    """What a task of tests/support/counting_cuda/tasks.py prints."""
+    paths = {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]), "CUPY_CACHE_DIR": str(build_folder() / "cupy")}
+    command = [sys.executable, "-m", "support.counting_cuda.tasks", task, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=os.environ | paths, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def work(counts: dict[str, Any]) -> int:
+    """All that the host has to queue: kernels, products of cuBLAS, copies and fills."""
+    return sum(counts[name] for name in ("launches", "products", "copies", "fills"))
+
+
+def test_what_the_stand_in_records_is_what_cupy_does():
+    from test_strict_cupy import COMPUTATIONS, HOST
+
+    counted, different = result("operations"), []
+    with installed() as recorder:
+        import cupy
+
+        for name, compute in COMPUTATIONS.items():
+            x = cupy.asarray(HOST)
+            recorder.clear()
+            compute(cupy, x)
+            said = {"uploads": bool(recorder.uploads), "waits": bool(recorder.syncs)}
+            if name not in NOT_HERE and said != {what: bool(counted[name][what]) for what in said}:
+                different.append((name, said, counted[name]))
+    assert not different
+    assert {name for name, found in counted.items() if found["failed"]} == {"windows", *NOT_HERE}
+    assert counted["windows"]["uploads"] > 0
+    assert counted["windows"]["waits"] > 0
+
+
+def test_shapes_and_dtypes_are_numpys():
+    found = result("layers")
+    assert found["different"] == []
+    assert found["compared"] > 300
+
+
+def test_two_that_load_the_compiler():
+    if said := result("compilers")["lacking"]:
+        pytest.skip(said)
+
+
+@pytest.mark.parametrize("where", ["device", "stream"])
+def test_all_goes_where_the_caller_is(where):
+    found = result("place", where)
+    expected = [[1, 0]] if where == "device" else [[0, found["stream"]]]
+    assert [place[:2] for place in found["places"]] == expected
+    assert found["places"][0][2] > 500
