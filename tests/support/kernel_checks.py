@@ -159,12 +159,12 @@ def _planted(file: str, right: str, wrong: str) -> Iterator[None]:
     text = launch._text
     assert text(file).count(right) == 1, f"{right!r} occurs {text(file).count(right)} times in {file}, expected once"
     launch._text = lambda name: text(name).replace(right, wrong) if name == file else text(name)
-    launch._compiled.cache_clear()
+    launch.forget()
     try:
         yield
     finally:
         launch._text = text
-        launch._compiled.cache_clear()
+        launch.forget()
 
 
 def _of_dtype(arguments: Sequence[Any], dtype: str) -> tuple[list[Any], list[Any]]:

@@ -31,6 +31,7 @@ import scipy.special
 
 import mvnp
 from mvnp.kernels import dispatch
+from mvnp.kernels.cuda import launch
 from support.cuda_on_cpu import RawModule
 from support.cupy_names import MODULES, NAMES, VERSION
 from support.host_events import Recorder
@@ -56,6 +57,7 @@ def installed(kernels: bool = False) -> Iterator[Recorder]:
     for name in genuine:
         del sys.modules[name]
     modules = make_modules()
+    launch.forget()  # the kernels of another CuPy
     sys.modules.update(modules)
     try:
         mvnp.use_backend("cupy")
@@ -63,6 +65,7 @@ def installed(kernels: bool = False) -> Iterator[Recorder]:
         RECORDER.clear()
         yield RECORDER
     finally:
+        launch.forget()
         for name in modules:
             del sys.modules[name]
         sys.modules.update(genuine)
