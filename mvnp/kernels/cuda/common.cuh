@@ -5,6 +5,13 @@
 #define EACH(i, count) \
     for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < unsigned(count); i += gridDim.x * blockDim.x)
 
+// Four neighbouring numbers, which a thread loads and stores at once. Their address has to be a multiple of their size, as
+// that of an array is, and of each row whose length is a multiple of four.
+struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) Four { T value[4]; };
+
+__device__ inline Four load(const T* from) { return *reinterpret_cast<const Four*>(from); }
+__device__ inline void store(T* to, const Four& four) { *reinterpret_cast<Four*>(to) = four; }
+
 #define WARP 32
 #define WHOLE_WARP 0xffffffffu
 

@@ -9,6 +9,7 @@ from ...backend import Array, array_module
 from ...core import output_size
 from ...layers.winograd import winograd_backward, winograd_forward
 from ..convolution import by_winograd
+from .columns import add_bias, sum_rows
 from .launch import Kernels, contiguous
 
 KERNELS = Kernels("conv2d")
@@ -33,7 +34,7 @@ def conv2d_forward(
         part = y[samples, rows].reshape(-1, O)  # a view: whole samples, or rows of one
         xp.matmul(_im2col(x[samples], weight.shape[2:], stride, padding, rows), M, out=part)
         if bias is not None:
-            part += bias
+            add_bias(part, bias)
     return y, cache
 
 
@@ -60,7 +61,7 @@ def conv2d_backward(dy: Array, cache: tuple, inputs: bool = True) -> tuple[Array
             _col2im(dX.reshape(*part.shape[:3], Kh, Kw, I), dpadded[samples], rows.start * stride[0], stride)
     dx = None if dpadded is None else dpadded[:, ph : ph + H, pw : pw + W]
     dweight = dM.reshape(Kh, Kw, I, O).transpose(3, 2, 0, 1)
-    return dx, dweight, dy.reshape(-1, O).sum(axis=0) if has_bias else None
+    return dx, dweight, sum_rows(dy) if has_bias else None
 
 
 def _im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair, rows: slice) -> Array:

@@ -72,7 +72,8 @@ class Kernels:
         shared         bytes of dynamic shared memory
         """
         first = arguments[0].array if type(arguments[0]) is Rows else arguments[0]
-        array, dtype = type(first), first.dtype.char
+        array: type = type(first)
+        dtype: str = first.dtype.char
         passed: list[Any] = []
         for value in arguments:  # a step has a thousand launches, each with a dozen of these
             kind = type(value)
@@ -145,7 +146,7 @@ def forget() -> None:
 
 @functools.cache
 def _compiled(array: type, stem: str, constants: tuple[tuple[str, int], ...], dtype: str, name: str) -> Any:
-    """The kernel of this name for arrays of `dtype`, a character, and of the class `array`, which says whose it is to launch."""
+    """The kernel of this name for arrays of `dtype`, a character, and of the class `array`, which says whose they are."""
     return _module(array, stem, constants, dtype).get_function(name)
 
 
