@@ -93,6 +93,9 @@ def test_shares_of_a_batch_have_its_statistics():
 
 
 FAULTS = {
+    "one of four": ("for (int j = 0; j < 4; j++) some.value[j] = T((A", "for (int j = 0; j < 3; j++) some.value[j] = T((A"),
+    "fours of another channel": ("unsigned c = 4 * i % C;\n            Four d", "unsigned c = i % C;\n            Four d"),
+    "the mean of some": ("sum * A(1.0 / FLIGHT)", "sum"),
     "a missing term": ("(A(x[i]) - mean[c]) * of_x[c]", "A(x[i]) * of_x[c]"),
     "another missing term": ("A(dy[i]) - of_g[c] -", "A(dy[i]) -"),
     "a sign": ("delta * (value - all.mean)", "delta * (value + all.mean)"),
@@ -115,7 +118,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault):
     def checks(way):
-        for shape in ((33, 33), LONG):
+        for shape in ((33, 33), (9, 8), LONG):
             check_pair(batchnorm_forward, batchnorm_backward, inputs(shape), "float64", way)
 
     said = assert_caught("batchnorm", *FAULTS[fault], checks)

@@ -75,3 +75,43 @@ def test_all_goes_where_the_caller_is(where):
     expected = [[1, 0]] if where == "device" else [[0, found["stream"]]]
     assert [place[:2] for place in found["places"]] == expected
     assert found["places"][0][2] > 500
+
+
+# The most that there may be: images in batches of 8, all that is queued counted along.
+MOST_INFERENCE, MOST_STEP = 330, 1700
+
+
+def test_inference():
+    found = result("inference", "mamba_vision_T", "8")
+    assert work(found) <= MOST_INFERENCE
+    assert work(found["fixed"]) <= work(found) - 10  # BatchNorm has been folded before
+    for counts in (found, found["fixed"]):
+        nothing = ("waits", "reads", "uploads", "allocations", "pinned", "refused")
+        assert {name: counts[name] for name in nothing} == dict.fromkeys(nothing, 0)
+        assert len(counts["places"]) == 1
+    assert not any(name.startswith("cupy_mat_ptrs") for name in found["kernels"])
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "LAMB"])
+def test_training_step(kind):
+    found = result("step", "mamba_vision_T", "8", kind)
+    assert work(found) <= MOST_STEP
+    assert (found["waits"], found["reads"]) == (1, 1)
+    assert (found["allocations"], found["refused"]) == (0, 0)
+    assert len(found["places"]) == 1
+    optimizer = ("gather", "find_norm", "adamw", "lamb_direction", "lamb_ratios", "lamb_step")
+    launched = sum(found["kernels"].get(name, 0) for name in optimizer)
+    assert 9 <= launched <= 12
+
+
+@pytest.mark.slow(reason="kernels of two more families are compiled")
+@pytest.mark.parametrize(("name", "inference", "step"), [("vim_tiny", 750, 3700), ("vmamba_tiny_s1l8", 1100, 4200)])
+def test_other_families(name, inference, step):
+    assert work(result("inference", name, "8")) <= inference
+    assert work(result("step", name, "8")) <= step
+
+
+def test_tf32_is_on_where_it_is_chosen():
+    found = result("precision")
+    assert [found[choice]["tf32_products"] for choice in ("default", "off")] == [0, 0]
+    assert found["on"]["tf32_products"] == found["on"]["products"] > 20

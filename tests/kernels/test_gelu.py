@@ -46,7 +46,7 @@ def test_a_view_is_read_as_what_it_shows():
 FAULTS = {
     "exact": {
         "a missing term": ("+ v * density", ""),
-        "a factor": ("A(0.5) * v * (1 + erf", "v * (1 + erf"),
+        "a factor": ("A(0.5) * v * (1 + erf(v * SQRT_HALF)); }", "v * (1 + erf(v * SQRT_HALF)); }"),
         "a constant": ("0.39894228040143267794", "0.39894"),
         "another constant": ("0.70710678118654752440", "0.7071"),
     },

@@ -36,7 +36,7 @@ WINDOW = "sliding_window_view"
 BOOLEAN_ON_DEVICE = {"allclose", "array_equal", "array_equiv"}  # NumPy gives a Python bool, CuPy a 0-d array
 WAITING = {*NAMES["may_synchronise"], "argwhere", "array2string", "array_repr", "array_str"}
 WAITING_METHODS = {"choose", "compress", "nonzero"}
-UNMODELLED = {"cstruct", "data", "device", "dump", "flat", "mdspan", "reduced_view", "toDlpack", "tofile", "view"}
+UNMODELLED = {"cstruct", "device", "dump", "flat", "mdspan", "reduced_view", "toDlpack", "tofile", "view"}
 
 
 def absent(owner: str, name: str) -> AttributeError:

@@ -81,6 +81,7 @@ def make_modules() -> dict[str, ModuleType]:
     modules: dict[str, ModuleType] = {name: Module(name, host) for name, host in hosts.items()}
     modules["cupyx.scipy"] = ModuleType("cupyx.scipy")
     modules["cupy.cuda"] = ModuleType("cupy.cuda")
+    modules["cupy.cuda"].Device = lambda: SimpleNamespace(attributes={"L2CacheSize": 50 << 20})
     modules["cupy.cuda"].runtime = SimpleNamespace(getDeviceCount=lambda: 1)
     for name, module in modules.items():
         parent, _, child = name.rpartition(".")

@@ -1,9 +1,9 @@
-// Depthwise conv1d, with or without the SiLU behind it. A thread walks along some tokens of a channel and has the numbers that
-// its TAPS taps look at in registers, so that each is read once; 32 neighbouring channels make a warp. The numbers in brackets
-// are those of mvnp/layers/conv1d.py.
+// Depthwise conv1d, with or without the SiLU behind it. A thread walks along some tokens of a channel and has the numbers that its
+// TAPS taps look at in registers, so that each is read once; 32 neighbouring channels make a warp. The numbers in brackets are
+// those of mvnp/layers/conv1d.py.
 //
-// Block (i, j) has the channels from 32 j; its warp k has walk i · blockDim.y + k of the batch · walks there are: WALK tokens
-// of a sample, from a multiple of WALK.
+// Block (i, j) has the channels from 32 j; its warp k has walk i · blockDim.y + k of the batch · walks there are: WALK tokens of a
+// sample, from a multiple of WALK.
 
 #ifndef TAPS
 #define TAPS 3  // K, the model's
@@ -13,8 +13,8 @@
 #define BEHIND ((TAPS - 1) / 2)  // p, how far the first tap looks back
 #endif
 
-// The tokens of a warp, and its threads' channel: `at` is where token 0 of it lies in an array without gaps. Whole warps may
-// have no tokens, and threads no channel; they do not wait for each other, so these may leave at once.
+// The tokens of a warp, and its threads' channel: `at` is where token 0 of it lies in an array without gaps. Whole warps may have no tokens, and threads
+// no channel; they do not wait for each other, so these may leave at once.
 struct Walk {
     int begin, end, channel;
     size_t sample, at, number;
@@ -45,12 +45,12 @@ __device__ inline A sigmoid(A v) { return A(0.5) * (1 + tanh(A(0.5) * v)); }
 
 // (1), and (4) where `silu`.
 extern "C" __global__ void conv1d_forward(
-    const T* __restrict__ x, int x_pitch, const A* __restrict__ weight, const A* __restrict__ bias, T* __restrict__ y, int
-    batch, int L, int D, int silu
+    const T* __restrict__ x, int x_pitch, const A* __restrict__ weight, const A* __restrict__ bias, T* __restrict__ y, int batch,
+    int L, int D, int silu, int has_bias
 ) {
     Walk walk = my_walk(batch, L, D);
     if (walk.empty) return;
-    A w[TAPS], offset = bias[walk.channel], window[TAPS];  // x_(t − p) … x_(t − p + K − 1)
+    A w[TAPS], offset = has_bias ? bias[walk.channel] : A(0), window[TAPS];  // x_(t − p) … x_(t − p + K − 1)
     for (int k = 0; k < TAPS; k++) w[k] = weight[walk.channel * TAPS + k];
     for (int k = 0; k < TAPS; k++) window[k] = token(x, x_pitch, walk, walk.begin - 1 + k - BEHIND, L);
 #pragma unroll 8
@@ -62,16 +62,17 @@ extern "C" __global__ void conv1d_forward(
     }
 }
 
-// (4), (2) and (3). dv is made again from x, at each token once, and goes into dx of up to TAPS tokens, the last of which is t
-// − p: behind that, dx is complete. A walk starts TAPS − 1 tokens earlier, with dv that its first tokens need and that another
+// (4), (2) and (3). dv is made again from x, at each token once, and goes into dx of up to TAPS tokens, the last of which is
+// t − p: behind that, dx is complete. A walk starts TAPS − 1 tokens earlier, with dv that its first tokens need and that another
 // walk sums up. sums (batch · walks, TAPS + 1, D): dw and db of each walk, which the caller adds up, in a fixed order.
 extern "C" __global__ void conv1d_backward(
     const T* __restrict__ dy, int dy_pitch, const T* __restrict__ x, int x_pitch, const A* __restrict__ weight,
-    const A* __restrict__ bias, T* __restrict__ dx, A* __restrict__ sums, int batch, int L, int D, int silu
+    const A* __restrict__ bias, T* __restrict__ dx, A* __restrict__ sums, int batch, int L, int D, int silu,
+    int has_bias
 ) {
     Walk walk = my_walk(batch, L, D);
     if (walk.empty) return;
-    A w[TAPS], dw[TAPS] = {}, db = 0, offset = bias[walk.channel];
+    A w[TAPS], dw[TAPS] = {}, db = 0, offset = has_bias ? bias[walk.channel] : A(0);
     A window[TAPS], dv_window[TAPS] = {};  // of x as above; and dv_(t − K + 1) … dv_t
     int start = walk.begin + BEHIND - (TAPS - 1);  // dx of token s is complete at t = s + p
     for (int k = 0; k < TAPS; k++) w[k] = weight[walk.channel * TAPS + k];

@@ -97,11 +97,11 @@ class Kernels:
         self.launch(name, min(-(-count // THREADS), MOST_BLOCKS), THREADS, *arguments, count)
 
     def map(self, name: str, *arrays: Array) -> Array:
-        """The array that a kernel makes number by number from arrays of one shape: it takes them, the result and the count.
-        The result has the dtype of the last."""
+        """The array that a kernel makes number by number, four at a time, from arrays of one shape: it takes them, the result
+        and the count. The result has the dtype of the last."""
         arrays = tuple(contiguous(array, arrays[-1].dtype) for array in arrays)
-        result = array_module(*arrays).empty_like(arrays[-1])
-        self.each(name, result.size, *arrays, result)
+        result = array_module(*arrays).empty(arrays[-1].shape, arrays[-1].dtype)
+        self.launch(name, min(-(-result.size // (4 * THREADS)) or 1, MOST_BLOCKS), THREADS, *arrays, result, result.size)
         return result
 
 
@@ -126,6 +126,11 @@ def accumulator_dtype(dtype: Any) -> np.dtype:
     """The dtype of A for arrays of `dtype`."""
     dtype = np.dtype(dtype)
     return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def address_of(x: Array) -> int:
+    """Where x begins in memory."""
+    return x.data.ptr
 
 
 def contiguous(x: Array, dtype: Any = None) -> Array:

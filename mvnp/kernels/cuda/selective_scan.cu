@@ -34,8 +34,8 @@ __device__ inline void get_rates(const A* a, int d, A (&rate)[STATES]) {
     for (int n = 0; n < STATES; n++) rate[n] = CHANNEL < d ? a[(size_t)CHANNEL * STATES + n] * LOG2_E : 0;
 }
 
-// `tokens` of this thread's channel, `pitch` numbers apart, into its column of shared memory. The addresses do not depend on
-// each other, so that the fetches are under way at the same time.
+// `tokens` of this thread's channel, `pitch` numbers apart, into its column of shared memory. The addresses do not depend on each other, so that the
+// fetches are under way at the same time.
 __device__ inline void get_column(const T* from, int pitch, int tokens, int d, A (*to)[WARP]) {
 #pragma unroll 8
     for (int k = 0; k < tokens; k++) to[k][threadIdx.x] = CHANNEL < d ? A(from[(size_t)k * pitch + CHANNEL]) : A(0);
@@ -43,8 +43,7 @@ __device__ inline void get_column(const T* from, int pitch, int tokens, int d, A
 
 // The same of B or C, whole rows, by the whole warp. Who reads them waits at a barrier first.
 __device__ inline void get_gates(const T* from, int pitch, int tokens, A (*to)[STATES]) {
-    for (int i = threadIdx.x; i < tokens * STATES; i += WARP) to[i / STATES][i % STATES] = from[(size_t)(i / STATES) * pitch +
-    i % STATES];
+    for (int i = threadIdx.x; i < tokens * STATES; i += WARP) to[i / STATES][i % STATES] = from[(size_t)(i / STATES) * pitch + i % STATES];
 }
 
 // (1) to (3), over the `span` tokens of a part. Every `every`-th state is written to `kept` (parts, batch, STATES, d), none for
@@ -54,11 +53,13 @@ extern "C" __global__ void scan_forward(
     const T* __restrict__ C, int C_pitch, const A* __restrict__ D, const A* __restrict__ bias, T* __restrict__ y,
     T* __restrict__ delta, A* __restrict__ kept, int batch, int l, int d, int span, int every, int softplus_on, int keep_delta
 ) {
-    __shared__ A x_tile[TILE][WARP], dt_tile[TILE][WARP], B_tile[TILE][STATES], C_tile[TILE][STATES]; int sample = blockIdx.x %
-    batch, part = blockIdx.x / batch, c = CHANNEL, lane = threadIdx.x; int begin = part * span, end = min(begin + span, l),
-    next_kept = every ? begin : end; bool mine = c < d; A skip = mine ? D[c] : 0, offset = mine ? bias[c] : 0, rate[STATES],
-    h[STATES]; get_rates(a, d, rate); for (int n = 0; n < STATES; n++) h[n] = mine && part ? kept[state_row((size_t)part *
-    batch + sample, d) + (size_t)n * d] : 0;
+    __shared__ A x_tile[TILE][WARP], dt_tile[TILE][WARP], B_tile[TILE][STATES], C_tile[TILE][STATES];
+    int sample = blockIdx.x % batch, part = blockIdx.x / batch, c = CHANNEL, lane = threadIdx.x;
+    int begin = part * span, end = min(begin + span, l), next_kept = every ? begin : end;
+    bool mine = c < d;
+    A skip = mine ? D[c] : 0, offset = mine ? bias[c] : 0, rate[STATES], h[STATES];
+    get_rates(a, d, rate);
+    for (int n = 0; n < STATES; n++) h[n] = mine && part ? kept[state_row((size_t)part * batch + sample, d) + (size_t)n * d] : 0;
 
     for (int first = begin; first < end; first += TILE) {
         int tokens = min(TILE, end - first);
@@ -172,9 +173,8 @@ extern "C" __global__ void carry_over(
 
 // Sums over the 32 channels of the warp, of LEFT values of each, a power of two. Half of the values go to the thread DISTANCE
 // lanes away in exchange for its share of the other half; then half of what is left to the one half as far away, and so on:
-// LEFT + 4 shuffles in place of 5 LEFT. At the end thread i has in values[j] the sum of value i·(LEFT/32) + j; with fewer
-// values than threads, 32/LEFT neighbours have the same one. LEFT and DISTANCE are constants, so that `values` stays in
-// registers.
+// LEFT + 4 shuffles in place of 5 LEFT. At the end thread i has in values[j] the sum of value i·(LEFT/32) + j; with fewer values
+// than threads, 32/LEFT neighbours have the same one. LEFT and DISTANCE are constants, so that `values` stays in registers.
 template <int LEFT, int DISTANCE = WARP / 2> __device__ inline void sum_channels(A* values) {
     if constexpr (DISTANCE > 0 && LEFT == 1) {
         values[0] += __shfl_xor_sync(WHOLE_WARP, values[0], DISTANCE);
@@ -209,8 +209,8 @@ constexpr int power_of_two(int least) {
 // dD and ddt_bias, summed over the tokens of a part. The caller adds them up, so that the order of all sums is fixed.
 extern "C" __global__ void scan_backward(
     const T* __restrict__ dy, int dy_pitch, const T* __restrict__ x, const T* __restrict__ delta, const A* __restrict__ a,
-    const T* __restrict__ B, int B_pitch, const T* __restrict__ C, int C_pitch, const A* __restrict__ D, const A* __restrict__
-    kept, const A* __restrict__ carries, T* __restrict__ dx, T* __restrict__ ddt, A* __restrict__ dgates, A* __restrict__ sums,
+    const T* __restrict__ B, int B_pitch, const T* __restrict__ C, int C_pitch, const A* __restrict__ D,
+    const A* __restrict__ kept, const A* __restrict__ carries, T* __restrict__ dx, T* __restrict__ ddt, A* __restrict__ dgates, A* __restrict__ sums,
     int batch, int l, int d, int span, int every, int softplus_on, int has_carries
 ) {
     DYNAMIC_SHARED(A, shared);

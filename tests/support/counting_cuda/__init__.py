@@ -33,7 +33,7 @@ from typing import Any
 HERE = Path(__file__).parent
 FIELDS = (
     *("launches", "products", "uploads", "uploaded_bytes", "reads", "read_bytes", "copies", "waits", "allocations", "fills"),
-    *("pinned", "refused"),
+    *("pinned", "refused", "tf32_products"),
 )
 RUNTIME = (
     "cupy_backends.cuda.api.runtime",
@@ -155,9 +155,9 @@ def _cublas() -> str:
     pure = [name for name in names if name not in counted]
     return "\n".join(
         [
-            "void stub_product(void *);\nstatic __thread void *stream;",
+            "void stub_product(void *), stub_tf32(void);\nstatic __thread void *stream; static int math;",
             *_OWN.values(),
-            *(f"int {name}() {{ stub_product(stream); return 0; }}" for name in counted),
+            *(f"int {name}() {{ stub_product(stream); if (math == 3) stub_tf32(); return 0; }}" for name in counted),
             *(f"int {name}() {{ return 0; }}" for name in pure),
             "",
         ]
@@ -167,6 +167,15 @@ def _cublas() -> str:
 _OWN = {
     "cublasCreate_v2": "int cublasCreate_v2(void **h) { *h = (void *)7; return 0; }",
     "cublasSetStream_v2": "int cublasSetStream_v2(void *h, void *s) { stream = s; return 0; }",
+    "cublasSetMathMode": "int cublasSetMathMode(void *h, int m) { math = m; return 0; }",
+    "cublasGemmEx": """int cublasGemmEx(
+        void *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, void *b, int bt, int ldb, void *beta,
+        void *c, int ct, int ldc, int compute, int algorithm
+    ) { stub_product(stream); if (compute == 77) stub_tf32(); return 0; }""",
+    "cublasGemmStridedBatchedEx": """int cublasGemmStridedBatchedEx(
+        void *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, long long sa, void *b, int bt,
+        int ldb, long long sb, void *beta, void *c, int ct, int ldc, long long sc, int batch, int compute, int algorithm
+    ) { stub_product(stream); if (compute == 77) stub_tf32(); return 0; }""",
     "cublasGetVersion_v2": "int cublasGetVersion_v2(void *h, int *v) { *v = 130000; return 0; }",
 }
 

@@ -14,7 +14,7 @@
 #define ADD(counter, n) __sync_fetch_and_add(&counter, n)
 
 // What is counted, in the order of FIELDS of __init__.py.
-enum { LAUNCHES, PRODUCTS, UPLOADS, UPLOADED, READS, READ, COPIES, WAITS, ALLOCATIONS, FILLS, PINNED, REFUSED, FIELDS };
+enum { LAUNCHES, PRODUCTS, UPLOADS, UPLOADED, READS, READ, COPIES, WAITS, ALLOCATIONS, FILLS, PINNED, REFUSED, TF32, FIELDS };
 static long counts[FIELDS];
 static int devices = 1;
 static __thread int device;
@@ -53,6 +53,7 @@ static void note(void *stream) {
 }
 
 // For cublas.c, whose products are queued in the stream that was set last.
+void stub_tf32(void) { ADD(counts[TF32], 1); }
 void stub_product(void *stream) { ADD(counts[PRODUCTS], 1), note(stream); }
 
 // ---------------------------------------------------------------- the runtime

@@ -38,24 +38,45 @@ def counted(cuda: counting_cuda.CountingCuda, call: Callable[[], Any], warm_up: 
 
 @task
 def inference(cuda: counting_cuda.CountingCuda, name: str, batch: str) -> dict[str, Any]:
-    """A forward of a released model at 224, the images on the device; and the same where the weights are promised not to
-    change."""
+    """A forward of a released model at 224, the images on the device; "fixed": the same where weights are promised to stay."""
     import mvnp
+    from mvnp.execution.fixed import fixed_weights
 
     model = mvnp.create_model(name)
     x = mvnp.from_numpy(np.zeros((int(batch), 3, 224, 224), np.float32))
-    return counted(cuda, lambda: model(x))
+    found = counted(cuda, lambda: model(x))
+    with fixed_weights():
+        return {**found, "fixed": counted(cuda, lambda: model(x))}
 
 
 @task
-def step(cuda: counting_cuda.CountingCuda, name: str, batch: str) -> dict[str, Any]:
+def step(cuda: counting_cuda.CountingCuda, name: str, batch: str, kind: str = "AdamW") -> dict[str, Any]:
     """A training step of a released model at 224, from images on the host."""
     import mvnp
-    from mvnp.training import AdamW, train_step
+    from mvnp import training
 
-    model = mvnp.create_model(name, drop_path_rate=0.2)
-    optimizer, x, labels = AdamW(model), np.zeros((int(batch), 3, 224, 224), np.float32), np.arange(int(batch))
+    model, train_step = mvnp.create_model(name, drop_path_rate=0.2), training.train_step
+    optimizer, x, labels = (
+        getattr(training, kind)(model),
+        np.zeros((int(batch), 3, 224, 224), np.float32),
+        np.arange(int(batch)),
+    )
     return counted(cuda, lambda: train_step(model, optimizer, x, labels, lr=1e-4, clip_norm=5.0))
+
+
+@task
+def precision(cuda: counting_cuda.CountingCuda) -> dict[str, Any]:
+    """Products of a small model's forward, with TF32 as it comes, on, and off again."""
+    import mvnp
+    from mvnp.backend import use_tf32
+
+    model, x = mvnp.MambaVision(**TINY, num_classes=10), mvnp.from_numpy(np.zeros((2, 3, 64, 64), np.float32))
+    found = {}
+    for choice in ("default", "on", "off"):
+        if choice != "default":
+            use_tf32(choice)
+        found[choice] = counted(cuda, lambda: model(x))
+    return found
 
 
 @task
