@@ -169,8 +169,8 @@ _OWN = {
     "cublasSetStream_v2": "int cublasSetStream_v2(void *h, void *s) { stream = s; return 0; }",
     "cublasSetMathMode": "int cublasSetMathMode(void *h, int m) { math = m; return 0; }",
     "cublasGemmEx": """int cublasGemmEx(
-        void *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, void *b, int bt, int ldb, void *beta,
-        void *c, int ct, int ldc, int compute, int algorithm
+        void *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, void *b, int bt, int ldb,
+        void *beta, void *c, int ct, int ldc, int compute, int algorithm
     ) { stub_product(stream); if (compute == 77) stub_tf32(); return 0; }""",
     "cublasGemmStridedBatchedEx": """int cublasGemmStridedBatchedEx(
         void *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, long long sa, void *b, int bt,

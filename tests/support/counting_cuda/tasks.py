@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,20 @@ def precision(cuda: counting_cuda.CountingCuda) -> dict[str, Any]:
             use_tf32(choice)
         found[choice] = counted(cuda, lambda: model(x))
     return found
+
+
+@task
+def first_run(cuda: counting_cuda.CountingCuda) -> dict[str, Any]:
+    """What benchmarks/gpu_check.py runs on a GPU, at small sizes: that it runs at all."""
+    sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
+    import gpu_check
+
+    from mvnp.kernels import use_kernels
+
+    use_kernels("on")
+    done = [name for name, call, count in gpu_check.calls(2) if call() is not NotImplemented and count]
+    gpu_check._step("cupy", {**TINY, "num_classes": 10}, 72)
+    return {"done": done, "refused": cuda.counts()["refused"]}
 
 
 @task
