@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError, are_numbers, check_choice, shown
 from .dataset import Dataset
 from .folder import Size, sides_of
-from .transforms import CROP_FILLS, crop, flip, prepare
+from .transforms import CROP_FILLS, crop, flip, prepare, resize_matrix
 
 MOST, MOST_PIXELS = 2**32, 2**28  # of any count, and of an image
 
@@ -27,6 +28,17 @@ MOST, MOST_PIXELS = 2**32, 2**28  # of any count, and of an image
 _ORDER, _AUGMENT = 1, 2
 
 SAMPLERS = ("shuffled", "balanced")
+
+
+class StoredBatch(NamedTuple):
+    """Images (B, H, W, C) as they are stored, int64 labels (B,), which images are to be mirrored, bool (B,), and where each is
+    to be cut, integers (B,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    mirrored: np.ndarray
+    top: np.ndarray
+    left: np.ndarray
 
 
 class BatchLoader:
@@ -106,6 +118,8 @@ class BatchLoader:
         self.drop_last = train if drop_last is None else drop_last
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(dataset)))  # of the epoch asked for last
 
+    resize_matrix = staticmethod(resize_matrix)  # for who resizes elsewhere
+
     @property
     def sides(self) -> tuple[int, int]:
         """(H, W) of what the model is given."""
@@ -128,14 +142,23 @@ class BatchLoader:
 
     def batch(self, epoch: int, index: int, part: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch `index` of `epoch`, both counted from 0, or `part` of it. Evaluation is the same in every epoch."""
+        stored = self.stored(epoch, index, part)
+        return self.prepare(self.augmented(stored)), stored.labels
+
+    def stored(self, epoch: int, index: int, part: slice = slice(None)) -> StoredBatch:
+        """The same as it is stored, with what has been drawn for its augmentation, before that is done."""
         _check_at_least("epoch", epoch, 0)
         if not 0 <= index < len(self):
             raise InputError(f"BatchLoader: batch {index} of {len(self)}; expected 0 to {len(self) - 1}")
         chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
-        images = self.dataset.images[chosen[part]]
-        if self.train:
-            images = self._augmented(images, np.random.default_rng([self.seed, _AUGMENT, epoch, index]), len(chosen), part)
-        return self.prepare(images), self.dataset.labels[chosen[part]]
+        images, labels, total = self.dataset.images[chosen[part]], self.dataset.labels[chosen[part]], len(chosen)
+        mirrored, moves = np.zeros(len(labels), bool), np.zeros((2, len(labels)), np.int64)
+        if self.train:  # drawn for all of the batch
+            rng = np.random.default_rng([self.seed, _AUGMENT, epoch, index])
+            drawn = rng.random(total)[part] < 0.5
+            mirrored = drawn & self.flip
+            moves = rng.integers(0, 2 * self.crop_padding + 1, size=(2, total))[:, part]
+        return StoredBatch(images, labels, mirrored, *moves)
 
     def batch_length(self, index: int) -> int:
         """Images in batch `index`: fewer than `batch_size` in a last one that is not full."""
@@ -149,14 +172,13 @@ class BatchLoader:
         """Pictures, uint8 (B, H, W, C) or float32 fractions, as this loader gives them when it does not augment."""
         return prepare(images, self.image_size, self.mean, self.std)
 
-    def _augmented(self, images: np.ndarray, rng: np.random.Generator, total: int, part: slice) -> np.ndarray:
-        """The images, `part` of a batch of `total`, for all of which is drawn."""
-        mirrored = rng.random(total)[part] < 0.5
-        top, left = rng.integers(0, 2 * self.crop_padding + 1, size=(2, total))[:, part]
-        if self.flip:
-            images = flip(images, mirrored)
-        if self.crop_padding:
-            images = crop(images, top, left, self.crop_padding, self.crop_fill)
+    def augmented(self, batch: StoredBatch) -> np.ndarray:
+        """The images of a batch, mirrored and cut as was drawn."""
+        images = batch.images
+        if self.train and self.flip:
+            images = flip(images, batch.mirrored)
+        if self.train and self.crop_padding:
+            images = crop(images, batch.top, batch.left, self.crop_padding, self.crop_fill)
         return images
 
 

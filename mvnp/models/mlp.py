@@ -14,6 +14,7 @@ from typing import Any
 
 from ..backend import Array
 from ..core import Initializer, Layer, Tape
+from ..kernels import twin
 from ..layers.dropout import Dropout
 from ..layers.gelu import GELU
 from ..layers.linear import Linear
@@ -36,6 +37,7 @@ class Mlp(Layer):
         self.fc2 = Linear(hidden, channels, init=init)
         self.drop2 = Dropout(drop)
 
+    @twin
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         x = self.act(self.fc1(x, tape), tape)
         x = self.fc2(self.drop1(x, tape), tape)

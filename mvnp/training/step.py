@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import Array, array_module, from_numpy, to_numpy
+from ..backend import from_numpy
 from ..core import Layer, Tape
 from ..errors import InputError, TrainingError
 from ..execution.half import HalfTape
 from ..execution.share import ShareTape
 from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from .clipping import clipped, global_norm
 from .distributed import Ranks
 from .loss_scale import unscaled
 from .optimizer import Optimizer
+from .updates import guarded_update
 
 LOSS = ""  # its name among the gradients, which travel together; no parameter has it
 
@@ -68,7 +68,7 @@ def train_step(
     micro_batch    images at a time that a process may keep caches of the last levels for (execution/checkpointing.py); 0: all
     loss_scale     S of loss_scale.py, and caches and gradients in float16; None: all in the model's own precision
 
-    The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite (HalfOverflowError
+    The host reads two numbers, once. Raises NonFiniteError where one of them is not finite (HalfOverflowError
     where it may be float16 that was too small for a gradient), and then has changed neither the parameters, the optimiser
     nor the running statistics.
     """
@@ -93,12 +93,11 @@ def train_step(
             grads = unscaled(grads, loss_scale)
         grads = ranks.all_reduce({**grads, LOSS: loss * share})
         loss = grads.pop(LOSS)
-        nats, norm = _read(loss, global_norm(grads))
+        nats, norm = guarded_update(loss, optimizer, grads, lr, clip_norm)
         if not math.isfinite(nats):
             raise NonFiniteError(f"the loss is {nats}")
         if not math.isfinite(norm):
             raise NonFiniteError(f"the norm of the gradients is {norm}") if loss_scale is None else HalfOverflowError(nats)
-        optimizer.step(clipped(grads, norm, clip_norm), lr)
     tape.commit()
     return StepResult(nats, norm)
 
@@ -107,9 +106,3 @@ def weighted(labels: np.ndarray, weights: np.ndarray, smoothing: float, classes:
     """p of the cross-entropy's equation (1) times the weight of each image's class: so are its loss and gradient."""
     one = labels[:, None] == np.arange(classes)
     return weights[labels, None] * ((1 - smoothing) * one + smoothing / classes)
-
-
-def _read(*scalars: Array) -> list[float]:
-    """0-d arrays as floats, brought from the GPU together."""
-    xp = array_module(*scalars)
-    return [float(value) for value in to_numpy(xp.stack([scalar.astype("float64") for scalar in scalars]))]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..atomic import write_bytes
-from ..backend import from_numpy, gpu_memory
+from ..backend import from_numpy, gpu_memory, to_numpy
 from ..checkpoint import load_checkpoint
 from ..core import Layer, Tape
 from ..data import BatchLoader, Dataset
@@ -29,6 +29,7 @@ from .config import TrainingConfig
 from .describe import describe
 from .distributed import Ranks
 from .evaluate import Evaluation, evaluate
+from .feed import Feed
 from .log import NoLog, RunLog
 from .loss_scale import adapted
 from .progress import Progress, Speed
@@ -86,6 +87,7 @@ class Trainer:
         self.about["data"] = {part: fingerprint(data) for part, data in self._data.items()}
         self._write_best = save_best
         self.ranks = ranks or Ranks()
+        self._feed = Feed(train_loader, next(iter(model.named_state()))[1].data, self.ranks.shard)
         self.progress = Progress(quiet or not self.ranks.first)
         self._log: RunLog
         self._saved_step = 0
@@ -119,6 +121,7 @@ class Trainer:
             if peak is not None:
                 self.progress.say(f"peak GPU memory {peak / 1e6:.0f} MB")
         finally:
+            self._feed.close()
             self.progress.close()
             self._log.close()
         return self.folder.result(self.position, self.part)
@@ -161,7 +164,7 @@ class Trainer:
         while position.batch < self.batches:
             with self._speed:
                 total = self.train_loader.batch_length(position.batch)
-                images, labels = self.train_loader.batch(position.epoch, position.batch, self.ranks.shard(total))
+                images, labels = self._feed.batch(position.epoch, position.batch)
                 lr = self._learning_rate()
                 result = self._step(images, labels, lr, total)
             self._speed.images += total
@@ -272,7 +275,7 @@ class Trainer:
             return StepResult(error.loss, None)
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
-            if all(self.ranks.all_gather(bool(np.isfinite(images).all()))):
+            if all(self.ranks.all_gather(bool(np.isfinite(to_numpy(images)).all()))):
                 advice = (
                     f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps. To go on from there with one:"
                     f" {self._how_to_resume()} --lr {config.lr / 3:.2g}"
