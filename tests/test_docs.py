@@ -242,6 +242,48 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
 
 
+def test_every_number_of_a_sentence_is_there(monkeypatch):
+    """A role for a measured or counted number names one."""
+    for folder in (DOCS / "_ext", ROOT / "benchmarks"):
+        monkeypatch.syspath_prepend(str(folder))
+    pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
+    from measured import number
+
+    found = {each for page in PAGES for each in re.findall(r"\{(measured|counted)\}`([^`]+)`(?!`)", text_of(page))}
+    assert len(found) > 20
+    for role, text in found:
+        assert "…" in text or number(DOCS, text, role)
+
+
+def test_letters_of_the_notation_are_those_of_the_source():
+    """What docs/notation.md gives as the name "in the source" stands in one."""
+    sources = "\n".join(text_of(LAYERS / f"{stem}.py") for stem in STEMS)
+    rows = re.findall(r"^\| \$[^|]*\| (.*?) \| [^|]* \|$", text_of(DOCS / "notation.md"), re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([.\w]+)[^`]*`", row)]
+    assert len(names) > 15
+    assert [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}\b", sources)] == []
+
+
+@pytest.mark.parametrize("stem", ["mixer", "vim_mixer", "ss2d"])
+def test_no_letter_of_a_mixer_is_a_size_and_a_matrix(stem):
+    docstring = ast.get_docstring(ast.parse(text_of(ROOT / "mvnp" / "models" / f"{stem}.py"))) or ""
+    head, _, equations = docstring.partition("(1)")
+    sizes = {*re.search(r"x, y \(([^)]*)\)", head)[1].split(", "), *re.findall(r"\b([A-Z]) =", head)}
+    matrices = set("ABCD")
+    assert len(sizes) >= 4
+    assert matrices <= set(re.findall(r"\b[A-Z]\b", equations.replace("_k", "")))
+    assert not sizes & matrices
+
+
+def test_no_released_variant_scales_convolution_blocks():
+    """docs/architecture.md says so."""
+    from mvnp.models.variants import VARIANTS
+
+    models = [mvnp.create_model(name, allocate=False) for name, row in VARIANTS.items() if row.family == "MambaVision"]
+    assert {model.config["layer_scale_conv"] for model in models} == {None}
+    assert "no released variant has it" in " ".join(text_of(DOCS / "architecture.md").split())
+
+
 def test_readme_on_a_package_index_has_no_link_into_the_repository():
     """Where it is shown without the repository, pyproject.toml takes its pictures and its links to files away."""
     project = tomllib.loads(text_of(ROOT / "pyproject.toml"))
