@@ -33,6 +33,7 @@ extensions += [
     "cost_table",
     "explorable",
     "explorer",
+    "fold",
     "measured",
     "notebook",
     "plot",

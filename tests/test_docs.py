@@ -74,7 +74,9 @@ def test_one_stem(what, found):
 def test_page_shows_the_source_and_asks_a_question(stem):
     text = text_of(DOCS / "layers" / f"{stem}.md")
     assert f"```{{annotated}} mvnp.layers.{stem}\n" in text or f"```{{literalinclude}} ../../mvnp/layers/{stem}.py\n" in text
-    assert "\n## Exercise\n" in text
+    assert re.search(r"\n## Exercise\n\n[^`#].*?\n\n(````?)\{answer\}\n.+?\n\1\n", text, re.DOTALL), (
+        "a question, and its answer in a fold"
+    )
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -216,8 +218,8 @@ def test_reference_names_what_packages_offer(package):
 
 
 def python_blocks(page: Path) -> list[tuple[int, str]]:
-    """(line, code) of every Python block of a page."""
-    text = text_of(page)
+    """(line, code) of every Python block of a page, also in what is folded."""
+    text = re.sub(r"^````\{(?:answer|fold)\}.*?\n(.*?)^````$", r"\n\1", text_of(page), flags=re.MULTILINE | re.DOTALL)
     found = [match for match in FENCE.finditer(text) if match[2].strip() in ("python", "{example}")]
     return [(text.count("\n", 0, match.start(3)), match[3]) for match in found]
 

@@ -1,6 +1,7 @@
 """`{cost} layernorm`: what a layer costs at its shapes in mamba_vision_T, counted by running its source.
 
-The counting is that of layer_cost.py. Below the table: how often the layer occurs in a model, from mvnp/costs/cost.py.
+The counting is that of layer_cost.py. Above the table, which is folded: what is kept, and how often the layer occurs in a
+model, from mvnp/costs/cost.py.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from functools import cache
 
 from docutils import nodes
+from fold import fold
 from layer_cost import Cost, costs_of
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -43,11 +45,18 @@ class CostTable(SphinxDirective):
         if not costs:
             raise self.error(f"cost: no row of benchmarks/layers.py is for {stem}")
         self.env.note_dependency(self.env.srcdir.parent / "mvnp" / "layers" / f"{stem}.py")
-        return [nodes.container("", *self.parse_text_to_nodes("\n".join(table_of(stem, costs))), classes=["made-table"])]
+        table = nodes.container("", *self.parse_text_to_nodes("\n".join(table_of(costs))), classes=["made-table"])
+        return [*self.parse_text_to_nodes(in_short(stem, costs)), fold("Operations and bytes, counted", table)]
 
 
-def table_of(stem: str, costs: list[Cost]) -> list[str]:
-    """A table in Markdown, two lines for each shape, and what the whole model has of the layer."""
+def in_short(stem: str, costs: list[Cost]) -> str:
+    """What the forward leaves for the backward, and what the whole model has of the layer."""
+    kept = "; ".join(f"{_short(cost.kept)} bytes ({_sized(cost.name)})" for cost in costs if cost.kept)
+    return f"Kept for the backward, beside the input: {kept or 'nothing'}. {in_the_model(stem)}"
+
+
+def table_of(costs: list[Cost]) -> list[str]:
+    """A table in Markdown, two lines for each shape."""
     rows = [
         "| one image, float32 | | in products | other operations | bytes | operations a byte |",
         "|---|---|---:|---:|---:|---:|",
@@ -56,11 +65,8 @@ def table_of(stem: str, costs: list[Cost]) -> list[str]:
         for name, label, one in ((cost.name, "forward", cost.forward), ("", "backward", cost.backward)):
             numbers = f"{_short(one.products)} | {_short(one.others)} | {_short(one.bytes)} | {one.intensity:.2g}"
             rows.append(f"| {_sized(name)} | {label} | {numbers} |")
-    kept = "; ".join(f"{_short(cost.kept)} bytes ({_sized(cost.name)})" for cost in costs if cost.kept)
     return [
         *rows,
-        "",
-        f"Kept for the backward, beside the input: {kept or 'nothing'}. {in_the_model(stem)}",
         "",
         "*Counted when this page was built, by running the source on arrays that count: an operation is a multiplication or"
         " addition of a matrix product, or one result of any other function; bytes are what the calls read and write.*",

@@ -108,7 +108,7 @@ def test_rows_say_what_they_are_of():
     assert [cost.name.partition(",")[0] for cost in costs_of("linear_recurrence")] == [
         "sequential", "chunked", "associative", "cumulative"
     ]  # fmt: skip
-    assert "| Softmax, 8×196×196 |" in "\n".join(table_of("softmax", costs_of("softmax")))
+    assert "| Softmax, 8×196×196 |" in "\n".join(table_of(costs_of("softmax")))
 
 
 def test_a_convolution_keeps_its_input_alone():
