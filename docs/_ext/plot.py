@@ -42,6 +42,9 @@ VARIABLES = {
     style.BLUE: "--fig-blue",
     style.ORANGE: "--fig-orange",
     style.GREEN: "--fig-green",
+    "#1f77b4": "--fig-blue",  # the first three of matplotlib's own cycle, which notebooks draw in
+    "#ff7f0e": "--fig-orange",
+    "#2ca02c": "--fig-green",
 }
 
 

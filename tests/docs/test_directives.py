@@ -287,3 +287,26 @@ def test_a_kernel_has_its_helpers_and_comments(tmp_path):
     )
     assert twins.kernel_lines(tmp_path / "gate.cu", "gate") == [(6, 9), (11, 17)]
     assert twins.kernel_lines(tmp_path / "gate.cu", "other") == []
+
+
+@pytest.mark.filterwarnings("ignore:.*MystReferenceResolver")  # MyST's own
+def test_search_knows_what_pages_are_about(build, tmp_path):
+    """The first link of a glossary's term, a page's title, and the words of ABOUT; each section's text without its code."""
+    import json
+
+    glossary = (
+        "# Glossary\n\n```{glossary}\nzero-order hold\n  Exact, see [the page](index.md#page).\n\nloose\n  No link.\n```\n"
+    )
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "glossary.md").write_text(glossary, encoding="utf-8")
+    conf = CONF.replace('"run_at_build", ', '"run_at_build", "search_pages", ')
+    text = "Some *words*.\n\n## Further\n\nMore & `code`.\n\n" + fence("example", "hidden = 1")
+    build(text + "\n" + fence("toctree", "\nglossary"), conf=conf)
+    written = (tmp_path / "html" / "_static" / "search_pages.js").read_text(encoding="utf-8")
+    about, pages = (json.loads(re.search(rf"^const {name} = (.*);$", written, re.MULTILINE)[1]) for name in ("ABOUT", "PAGES"))
+    assert about["zero order hold"] == "index"
+    assert about["page"] == "index"
+    assert about["glossary"] == "glossary"
+    assert "loose" not in about
+    assert "gpu" not in about  # there is no such page here
+    assert pages["index"] == [["page", "Page Some words."], ["further", "Further More & code."]]
