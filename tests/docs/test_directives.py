@@ -133,6 +133,17 @@ def test_plot(build):
     assert "<em>caption</em>" in page
 
 
+def test_a_plot_for_phones(build):
+    narrow = DRAWING.replace("draw():", "draw(narrow=False):").replace("(2, 1)", "(1 if narrow else 2, 1)")
+    page, warnings = build(fence("plot drawing.py", ":alt: A line."), drawing=narrow)
+    assert "plot" not in warnings
+    wide, small = page.index('class="plot-scroll plot-wide"'), page.index('class="plot-scroll plot-narrow"')
+    assert wide < page.index("--fig-width: 2in") < small < page.index("--fig-width: 1in")
+    assert page.count('aria-label="A line."') == 2
+    ids = re.findall(r'\bid="([^"]+)"', page[wide:])
+    assert len(ids) == len(set(ids))
+
+
 def test_plot_without_words_is_an_error(build):
     assert "needs `:alt:`" in build(fence("plot drawing.py"), drawing=DRAWING)[1]
     assert "there is no file" in build(fence("plot gone.py", ":alt: x"))[1]
