@@ -23,8 +23,8 @@ The steps from Mamba's block to this one, as the paper measured them:
     gated                       conv_z(z)     81.3
     concat                      (5)           82.3    as released
 
-The paper does not say how wide they are. Here a gated mixer has D = C/2 too, and W_out half the
-columns; one with "_wide" behind its name has D = C, as Mamba.
+The paper does not say how wide they are. Here a gated mixer has d = c/2 too, and W_out half the
+columns; one with "_wide" behind its name has d = c, as Mamba.
 
 Padded tokens can be masked: they enter (2) as zeros, and in (4) the scan takes no step there.
 
