@@ -1,6 +1,6 @@
 """The mixer of Vim: a Mamba that reads its tokens there and back.
 
-    x, y (B, L, C)    E = 2C inner channels    R = ⌈C/16⌉ rank of dt    N states
+    x, y (b, l, c)    E = 2c inner channels    R = ⌈c/16⌉ rank of dt    N states
     turn: the tokens in the opposite order
 
     x, z = split(W_in x)                                                              (1)

@@ -379,6 +379,12 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("dx = rstd * (g", "dx = (g", "missing factor", "the factor r is missing"),
         ("dx = rstd * (g", "dx = 1 / rstd * (g", "mistake", "1/r stands where r belongs"),
         ("g = weight * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
+        (
+            "rstd * (g - x_hat * row_mean(g * x_hat))",
+            "rstd * weight * (dy - x_hat * row_mean(dy * x_hat))",
+            "mistake",
+            "γ varies",
+        ),
         ("x_hat = x * rstd\n    g", "x_hat = x\n    g", "mistake", "x, not standardised, stands where x̂ belongs"),
         ("row_mean(g * x_hat)", "(g * x_hat).sum(axis=-1, keepdims=True)", "mistake", "a sum stands there"),
         ("- x_hat * row_mean(g * x_hat)", "- row_mean(g * x_hat)", "missing factor", "the factor x̂ is missing"),
@@ -395,6 +401,18 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("dx = rstd * (g", "dx = (g", "missing factor", "the factor r is missing"),
         ("dx = rstd * (g", "dx = 1 / rstd * (g", "mistake", "1/r stands where r belongs"),
         ("g = weight * dy", "g = 1.0 * dy", "mistake", "g lacks γ"),
+        (
+            _LAYERNORM_DX,
+            "rstd * weight * (dy - row_mean(dy) - x_hat * row_mean(dy * x_hat))",
+            "mistake",
+            "⟨·⟩ is taken of dy and γ multiplied afterwards: γ varies along the axis that is averaged",
+        ),
+        (
+            _LAYERNORM_DX,
+            "rstd * (g - row_mean(dy) - x_hat * row_mean(dy * x_hat))",
+            "mistake",
+            "in the term − r ⟨g⟩ and − r x̂ ⟨g x̂⟩: g lacks γ: dy stands where g = γ dy belongs",
+        ),
         (
             _LAYERNORM_X_HAT,
             "x - mean\n    g = weight",
