@@ -2,6 +2,12 @@
 
 The first word is a function of docs/measured_numbers.py, the others are its arguments: it reads docs/measured, gives the text.
 So a sentence changes with the measurement. An unknown name, or a file without what is looked for, is a warning.
+
+    ```{measured_table} ablations
+    What stands here until it has been measured.
+    ```
+
+includes docs/measured/ablations.md, or its own text as long as there is no such file.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxRole
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 
 def number(docs: Path, text: str) -> str:
@@ -48,6 +54,18 @@ class Measured(SphinxRole):
         return [nodes.inline(text, text, classes=["measured"])], []
 
 
+class MeasuredTable(SphinxDirective):
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        path = Path(self.env.srcdir) / "measured" / f"{self.arguments[0]}.md"
+        self.env.note_dependency(str(path))
+        text = path.read_text(encoding="utf-8") if path.exists() else "\n".join(self.content)
+        return self.parse_text_to_nodes(text)
+
+
 def setup(app: Sphinx) -> dict:
     app.add_role("measured", Measured())
+    app.add_directive("measured_table", MeasuredTable)
     return {"parallel_read_safe": True}

@@ -1,0 +1,45 @@
+"""The ways of three mixers over one photograph, on a map of 8x8 tokens."""
+
+import numpy as np
+from demo_model import first_of
+from matplotlib.figure import Figure
+
+from mvnp.layers.cross_scan import cross_scan
+from mvnp.visualize import PathGeometry, WindowGeometry
+from mvnp.visualize.arrays.picture import as_picture
+from mvnp.visualize.figures.scan_panels import draw_path
+from mvnp.visualize.figures.style import new_figure, set_title
+
+SIDE, STRIDE = 8, 8
+ROWS = tuple(range(SIDE * SIDE))
+MIDDLE = (*ROWS[:32], -1, *ROWS[32:])  # with Vim's class token
+ROUTES = cross_scan(np.arange(64.0).reshape(1, SIDE, SIDE, 1))[:, 0, :, 0].astype(int)
+
+
+def path(order: np.ndarray | tuple[int, ...]) -> PathGeometry:
+    return PathGeometry(SIDE, SIDE, STRIDE, tuple(int(number) for number in order), offset=(STRIDE - 1) / 2)
+
+
+PANELS = {
+    "MambaVision: windows": WindowGeometry(SIDE, SIDE, 4, STRIDE),
+    "Vim: there": path(MIDDLE),
+    "Vim: and back": path(MIDDLE[::-1]),
+    "": None,
+    "VMamba: row by row": path(ROUTES[0]),
+    "column by column": path(ROUTES[1]),
+    "rows backwards": path(ROUTES[2]),
+    "columns backwards": path(ROUTES[3]),
+}
+
+
+def draw() -> Figure:
+    picture = as_picture(first_of("Sneaker"))
+    figure = new_figure(6.4, 3.9, "Three ways over one photograph")
+    for axes, (name, tokens) in zip(figure.subplots(2, 4).ravel(), PANELS.items(), strict=True):
+        if tokens is None:
+            figure.delaxes(axes)
+            continue
+        draw_path(axes, tokens, picture)
+        set_title(axes, name)
+        axes.title.set_fontsize(8.5)
+    return figure
