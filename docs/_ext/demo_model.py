@@ -1,4 +1,4 @@
-"""Models that have learnt something, for figures that need one, and their test images: the one that `mvnp demo` trains (seed 0),
+"""Models that have learnt something, for figures that need one, and their test images: what `mvnp demo` trains (seed 0),
 and the small ones of the other families.
 
 mvnp demo

@@ -1,5 +1,7 @@
 """The mixers of four papers side by side, as block diagrams."""
 
+import itertools
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -24,7 +26,7 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> N
 
 def chain(axes: Axes, x: float, *boxes: tuple[float, str, str]) -> None:
     """Boxes (y, text, colour) below one another, with arrows between them."""
-    for (above, *_), (below, *_) in zip(boxes, boxes[1:], strict=False):
+    for (above, *_), (below, *_) in itertools.pairwise(boxes):
         arrow(axes, (x, above - HEIGHT / 2), (x, below + HEIGHT / 2))
     for y, text, colour in boxes:
         box(axes, x, y, text, colour)

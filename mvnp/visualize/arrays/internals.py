@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import numpy as np
-
 from ...backend import Array, to_numpy
 from ...core import Layer, Tape
 from ...errors import InputError, check_array, check_choice

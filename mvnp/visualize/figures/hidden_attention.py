@@ -98,14 +98,14 @@ def hidden_attention_map(
     takes = np.where(can_take[token] & ~itself, size[token], np.nan)
     signed = np.where(can_take[token] & ~itself, sign[token], np.nan)
     gives = np.where(can_take[:, token] & ~itself, size[:, token], np.nan)
-    of_class = "".join(f", class {size[token, place]:.2g}" for place in np.flatnonzero(~windows.on_map[window]))
+    of_class = "".join(f"\nclass token {size[token, place]:.2g}" for place in np.flatnonzero(~windows.on_map[window]))
     figure, panels = image_panels(
         _title("Hidden attention of one token", scan, narrow),
         4,
         picture,
         windows,
         narrow,
-        lines=2,
+        lines=2 + len(of_class.splitlines()[1:]),
         below=1.3 if narrow else 0.7,
     )
     names = (

@@ -109,6 +109,7 @@ def draw_states(figure: Any, scan: ScanRecord, narrow: bool) -> None:
     side.set_xscale("log")
     side.set_xlim(timescale[0] / 1.5, timescale[-1] * 1.5)
     decades = np.arange(math.floor(math.log10(timescale[0])), math.ceil(math.log10(timescale[-1])) + 1)
+    decades = decades[:: max(1, len(decades) // 3)]
     side.set_xticks(10.0**decades, labels=[f"{10.0**decade:g}" for decade in decades])
     side.xaxis.set_minor_locator(NullLocator())
     side.grid(axis="x", color=FAINT, linewidth=0.8)

@@ -104,7 +104,8 @@ def _drawn(scan: ScanRecord, picture: np.ndarray, window: int, narrow: bool) -> 
     memory = right.imshow(
         np.zeros(states.shape[1:]).T, cmap=DIVERGING, norm=Normalize(-reach, reach), aspect="auto", interpolation="nearest"
     )
-    right.set_yticks([0, states.shape[2] - 1], labels=["fast", "slow"])
+    N = states.shape[2]
+    right.set_yticks([0, N - 1] if N > 1 else [0], labels=["fast", "slow"] if N > 1 else ["one"])
     set_labels(
         right,
         f"In the memory of window {window}" if windows.count > 1 else "In the memory",

@@ -42,6 +42,9 @@ ROLLOUT = (
     " half of each for the residual. Its weights add up to 1."
 )
 NORM = "‖h‖: the length of all states together after each token, as far as the scan has come. Where it jumps, much was written."
+NORMS = (
+    "‖h‖: the length of all states together after each token, in each scan along its own path. Where it jumps, it wrote much."
+)
 STEP = "Δ, averaged over channels: a large step fades what was there and writes the token in; a small one passes it over."
 ENTROPY = (
     "How spread out each query's weights are, in nats: 0 where all is taken from one token, ln L where each of L tokens has an"
@@ -104,7 +107,11 @@ def _of_scans(scans: Sequence[ScanRecord], whole: bool) -> dict[str, Any]:
         "views": views,
         "tokens": [
             # A single scan goes in the order of the tokens: then it shows how far it has come.
-            {**_quantity("State along the scan", NORM, norms, names), "short": "‖h‖", "along": not several},
+            {
+                **_quantity("State along the scan", NORMS if several else NORM, norms, names),
+                "short": "‖h‖",
+                "along": not several,
+            },
             {**_quantity("Step size", STEP, steps, names), "short": "mean Δ"},
         ],
         "states": _states(first, several),
@@ -117,7 +124,8 @@ def _about(scans: Sequence[ScanRecord]) -> str:
     what = f"{channels} channels of {states} state{'s' * (states > 1)}"
     if len(scans) == 1:
         return f"A mixer: it scans {where}, with {what}."
-    return f"A mixer: it scans {where} {len(scans)} times ({', '.join(scan.route for scan in scans)}), each time with {what}."
+    times = {2: "twice", 4: "four times"}.get(len(scans), f"{len(scans)} times")
+    return f"A mixer: it scans {where} {times} ({', '.join(scan.route for scan in scans)}), each time with {what}."
 
 
 def _states(scan: ScanRecord, several: bool) -> dict[str, Any]:
