@@ -42,9 +42,7 @@ ROLLOUT = (
     " half of each for the residual. Its weights add up to 1."
 )
 NORM = "‖h‖: the length of all states together after each token, as far as the scan has come. Where it jumps, much was written."
-NORMS = (
-    "‖h‖: the length of all states together after each token, in each scan along its own path. Where it jumps, it wrote much."
-)
+NORMS = "‖h‖: the length of all states together after each token, in each scan along its own path. At jumps it wrote much."
 STEP = "Δ, averaged over channels: a large step fades what was there and writes the token in; a small one passes it over."
 ENTROPY = (
     "How spread out each query's weights are, in nats: 0 where all is taken from one token, ln L where each of L tokens has an"
