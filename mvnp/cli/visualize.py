@@ -67,7 +67,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--query", type=token, metavar="R,C", help="token that it begins with (default: the middle one)")
     parser.add_argument("--only", metavar="FIGURE", help="draw this figure alone, into the file --out")
     parser.add_argument(
-        "--route", metavar="NAME", help="with --only: one of a block's scans, such as back (default: first, or all)"
+        "--route", metavar="NAME", help="with --only: one scan of several, such as back (default: the first, or all)"
     )
     parser.add_argument("--target", metavar="CLASS", help="class to explain, by name or number (default: the likeliest)")
     parser.add_argument("--no-figures", action="store_true", help="only what is chosen by click, without the figures below it")
