@@ -37,7 +37,7 @@ def draw() -> Figure:
         marks = show_marks(upper, tokens, np.where(shares > 0, shares, np.nan), Normalize(0.0, 1.0), area=True)
         show_query(upper, tokens, row, column)
         count = "one scan" if len(scans) == 1 else f"{len(scans)} scans"
-        set_title(upper, f"{name}, {count}\n{tokens.H}x{tokens.W} tokens")
+        set_title(upper, f"{name}:\n{count}")
         field, _, _ = stage_field(model(file), x, len(model(file).channels) - 1, CHANNELS)
         drawn = lower.imshow(
             np.ma.masked_less(field / field.max(), 1e-4), cmap=SEQUENTIAL, norm=LogNorm(1e-4, 1.0), interpolation="nearest"
@@ -46,7 +46,7 @@ def draw() -> Figure:
         half = pixels_for_share(field, 0.5) / field.size
         set_title(lower, f"half of it from\n{half:.0%} of the pixels")
         for axes in (upper, lower):
-            axes.title.set_fontsize(8.5)
+            axes.title.set_fontsize(9)
     add_colorbar(figure, marks, list(above), "|α|, over the largest")
     add_colorbar(figure, drawn, list(below), "influence on the last stage")
     return figure

@@ -15,7 +15,7 @@ def box(axes: Axes, x: float, y: float, text: str, colour: str = MUTED, width: f
     corner = x - width / 2, y - HEIGHT / 2
     shape = FancyBboxPatch(corner, width, HEIGHT, boxstyle="round,pad=0,rounding_size=0.02", fill=False, edgecolor=colour)
     axes.add_patch(shape)
-    axes.text(x, y, text, ha="center", va="center", fontsize=7, color=INK)
+    axes.text(x, y, text, ha="center", va="center", fontsize=8, color=INK)
 
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -34,7 +34,7 @@ def chain(axes: Axes, x: float, *boxes: tuple[float, str, str]) -> None:
 
 def ends(axes: Axes, into: list[float]) -> None:
     """The linear layers at both ends, and arrows from the first to the branches `into`."""
-    axes.text(MIDDLE, 1.0, "tokens", ha="center", va="center", fontsize=7.5, color=MUTED)
+    axes.text(MIDDLE, 1.0, "tokens", ha="center", va="center", fontsize=8, color=MUTED)
     arrow(axes, (MIDDLE, 0.98), (MIDDLE, 0.92 + HEIGHT / 2))
     box(axes, MIDDLE, 0.92, "Linear", width=0.7)
     for x in into:
@@ -90,9 +90,9 @@ def mambavision(axes: Axes) -> None:
 
 
 def draw() -> Figure:
-    figure = new_figure(7.2, 3.7, "Four mixers")
+    figure = new_figure(4.6, 6.6, "Four mixers")
     mixers = {"Mamba": mamba, "Vim": vim, "VMamba": vmamba, "MambaVision": mambavision}
-    for axes, (name, fill) in zip(figure.subplots(1, 4), mixers.items(), strict=True):
+    for axes, (name, fill) in zip(figure.subplots(2, 2).ravel(), mixers.items(), strict=True):
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.03)
         axes.set_axis_off()

@@ -20,26 +20,20 @@ def path(order: np.ndarray | tuple[int, ...]) -> PathGeometry:
     return PathGeometry(SIDE, SIDE, STRIDE, tuple(int(number) for number in order), offset=(STRIDE - 1) / 2)
 
 
-PANELS = {
-    "MambaVision: windows": WindowGeometry(SIDE, SIDE, 4, STRIDE),
-    "Vim: there": path(MIDDLE),
-    "Vim: and back": path(MIDDLE[::-1]),
-    "": None,
-    "VMamba: row by row": path(ROUTES[0]),
-    "column by column": path(ROUTES[1]),
-    "rows backwards": path(ROUTES[2]),
-    "columns backwards": path(ROUTES[3]),
-}
+PANELS = (
+    (("MambaVision", WindowGeometry(SIDE, SIDE, 4, STRIDE)), ("Vim: there", path(MIDDLE)), ("Vim: back", path(MIDDLE[::-1]))),
+    (("VMamba: rows", path(ROUTES[0])), ("VMamba: columns", path(ROUTES[1]))),
+    (("rows backwards", path(ROUTES[2])), ("columns backwards", path(ROUTES[3]))),
+)
 
 
 def draw() -> Figure:
     picture = as_picture(first_of("Sneaker"))
-    figure = new_figure(6.4, 3.9, "Three ways over one photograph")
-    for axes, (name, tokens) in zip(figure.subplots(2, 4).ravel(), PANELS.items(), strict=True):
-        if tokens is None:
-            figure.delaxes(axes)
-            continue
-        draw_path(axes, tokens, picture)
-        set_title(axes, name)
-        axes.title.set_fontsize(8.5)
+    figure = new_figure(4.8, 5.3, "Three ways over one photograph")
+    for row, panels in zip(figure.subplots(3, 3), PANELS, strict=True):
+        for axes, (name, tokens) in zip(row, panels, strict=False):
+            draw_path(axes, tokens, picture)
+            set_title(axes, name)
+        for left_over in row[len(panels) :]:
+            figure.delaxes(left_over)
     return figure

@@ -59,17 +59,17 @@ def panels() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     away = np.flatnonzero(inner == ROW * SIDE + COLUMN)[0] - np.arange(P * P)
     inside[inner // SIDE, inner % SIDE] = np.where(away >= 0, away, np.inf)
     return {
-        "MambaVision,\nscan": (seen(MambaVisionMixer(C), "windows"), inside),
-        "MambaVision,\nattention": (seen(MultiHeadAttention(C, 2), "windows"), np.zeros((SIDE, SIDE))),
-        "Vim,\nthere and back": (seen(VimMixer(C, 4), "tokens"), steps(np.stack([routes[0], routes[2]]))),
-        "VMamba,\nfour routes": (seen(SS2D(C), "map"), steps(routes)),
+        "MambaVision, scan": (seen(MambaVisionMixer(C), "windows"), inside),
+        "MambaVision, attention": (seen(MultiHeadAttention(C, 2), "windows"), np.zeros((SIDE, SIDE))),
+        "Vim, there and back": (seen(VimMixer(C, 4), "tokens"), steps(np.stack([routes[0], routes[2]]))),
+        "VMamba, four routes": (seen(SS2D(C), "map"), steps(routes)),
     }
 
 
 def draw() -> Figure:
     picture = as_picture(first_of("Sneaker"))
-    figure = new_figure(6.4, 2.9, "What token 5 of row 3 sees in one block")
-    axes = figure.subplots(1, 4)
+    figure = new_figure(4.4, 5.4, "What token 5 of row 3 sees in one block")
+    axes = figure.subplots(2, 2).ravel()
     norm = LogNorm(1, 64)
     for each, (name, (seen_here, away)) in zip(axes, panels().items(), strict=True):
         show_picture(each, picture, TOKENS)
@@ -79,7 +79,6 @@ def draw() -> Figure:
         marks = show_marks(each, TOKENS, values, norm)
         show_query(each, TOKENS, ROW, COLUMN)
         set_title(each, f"{name}\n{int(seen_here.sum())} of 64")
-        each.title.set_fontsize(8.5)
     bar = add_colorbar(
         figure, marks, list(axes), "steps of the nearest scan (attention: one for all)", location="bottom", aspect=50
     )
