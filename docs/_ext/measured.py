@@ -5,6 +5,12 @@ it reads docs/measured, what the benchmarks write, and gives the text. `` {count
 the same with docs/counted_numbers.py, which runs the code, or reads its tables.
 
 So a sentence changes with the measurement, or the code. An unknown name, or something that is not there, is a warning.
+
+    ```{measured_table} ablations
+    What stands here until it has been measured.
+    ```
+
+includes docs/measured/ablations.md, or its own text as long as there is no such file.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxRole
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 
 def number(docs: Path, text: str, role: str = "measured") -> str:
@@ -63,7 +69,19 @@ class Number(SphinxRole):
         return [nodes.inline(text, text, classes=[self.role])], []
 
 
+class MeasuredTable(SphinxDirective):
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        path = Path(self.env.srcdir) / "measured" / f"{self.arguments[0]}.md"
+        self.env.note_dependency(str(path))
+        text = path.read_text(encoding="utf-8") if path.exists() else "\n".join(self.content)
+        return self.parse_text_to_nodes(text)
+
+
 def setup(app: Sphinx) -> dict:
     for role in ("measured", "counted"):
         app.add_role(role, Number(role))
+    app.add_directive("measured_table", MeasuredTable)
     return {"parallel_read_safe": True}

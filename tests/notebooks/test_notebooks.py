@@ -64,7 +64,7 @@ def quick(monkeypatch):
 
 def test_every_notebook_has_answers():
     assert NAMES == sorted(RIGHT) == sorted(WRONG)
-    assert len(NAMES) == 5
+    assert len(NAMES) == 6
 
 
 @pytest.mark.parametrize("name", NAMES)

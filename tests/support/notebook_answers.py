@@ -49,6 +49,23 @@ RIGHT = {
         "'nothing but rounding'",
         "np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1]",
     ],
+    "6_three_ways_to_scan": [
+        "8",
+        "4",
+        "1",
+        "30",
+        "15",
+        "64",
+        "'attention'",
+        "'upper'",
+        """lambda scans: sum(
+            np.einsum("wdts,wsd->wtd", hidden_attention_of([scan]), u) + scan.weight * scan.D * u
+            for scan in scans
+            for u in [scan.x[:, np.argsort(scan.order)]]
+        )""",
+        "'Vim'",
+        "(4, 16)",
+    ],
 }
 
 WRONG = {
@@ -71,5 +88,20 @@ WRONG = {
         "5",
         "'more'",
         "2.0",
+    ],
+    "6_three_ways_to_scan": [
+        "1",
+        "8",
+        "8",
+        "64",
+        "16",
+        "30",
+        "'the MLP'",
+        "'full'",
+        """lambda scans: sum(
+            np.einsum("wdts,wsd->wtd", hidden_attention_of([scan]), scan.x) + scan.weight * scan.D * scan.x for scan in scans
+        )""",
+        "'both'",
+        "(2, 4)",
     ],
 }
