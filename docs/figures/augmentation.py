@@ -28,7 +28,7 @@ def draw() -> Figure:
             use(name, m, minus, "bilinear")(image, (124, 116, 104)) for minus in (False, True) for m in STRENGTHS
         ]
         for axes, picture in zip(row, pictures, strict=True):
-            axes.imshow(picture, interpolation="nearest")
+            axes.imshow(picture, interpolation="none")
             axes.set_xticks([])
             axes.set_yticks([])
         row[0].set_ylabel(name.removesuffix("Increasing"), rotation=0, ha="right", va="center", fontsize=8)
