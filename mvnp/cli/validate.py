@@ -67,13 +67,14 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..data.held_out import BEST
+    from ..data.held_out import BEST, HELD_OUT
     from ..inference import class_names, find_class_folders, validate
     from ..inference.class_names import IMAGENET_CLASSES
     from ..inference.classify import check_head
-    from ..inference.run_pictures import held_out_pictures, is_run
+    from ..inference.run_pictures import held_out_arrays, held_out_pictures, is_run
     from ..inference.validation_state import ValidationState
     from ..training.progress import Progress
+    from ..training.run_data import held_out_data
 
     out = arguments.out.expanduser()
     if not out.absolute().parent.is_dir() or out.is_dir():
@@ -100,7 +101,11 @@ def run(arguments: argparse.Namespace) -> int:
     names, count = class_names(pretrained, arguments.classes), pretrained.model.num_classes
     imagenet = pretrained.classes is None and arguments.classes is None and count == IMAGENET_CLASSES
     if run_given:
-        found, part = held_out_pictures(root, names)
+        if (root / HELD_OUT).is_file():
+            found, part = held_out_pictures(root, names)
+        else:
+            _check_for_files(arguments)
+            found, part = held_out_arrays(root, held_out_data(root, pretrained.model.in_chans), names)
         say(f"the {len(found.files)} {part} pictures that the run in {root} held out")
     else:
         found = find_class_folders(arguments.folder, count, names, imagenet)
@@ -143,6 +148,11 @@ def run(arguments: argparse.Namespace) -> int:
     _show(validation)
     print(f"\n{out} has this as JSON")
     return status_of(len(validation.broken), found.files)
+
+
+def _check_for_files(arguments: argparse.Namespace) -> None:
+    if arguments.range is not None:
+        raise InputError("--range is for pictures in files, and this run was trained on arrays of 8 bits; leave it out")
 
 
 def _write_report(

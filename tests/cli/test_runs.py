@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mvnp import training
 from mvnp.checkpoint import load_arrays, save_arrays
 from mvnp.cli import main
 from mvnp.cli.outputs import check_output
 from mvnp.errors import InputError
 from mvnp.training import read_checkpoint
+
+FOURS = {"depths": (1, 1, 2, 2), "num_heads": (1, 1, 2, 2), "window_size": (4, 4, 2, 2)}
+SMALL_MODEL = ["--dim", "4", "--in-dim", "3", "--depths", *"1122", "--heads", *"1122", "--windows", *"4422"]
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +62,62 @@ def test_runs_without_such_pictures_say_so(trained, run, tmp_path, capsys):
     table.write_text(text.replace(",cat,", ",cow,"), encoding="utf-8")
     assert "the model has no class 'cow'" in told()
     table.unlink()
-    assert "does not list the pictures that it held out" in told()
+    shutil.copy(trained / "photos" / "dog" / "3.png", tmp_path / "3.png")
+    (run / "checkpoint.safetensors").unlink()
+    assert "--weights W is missing, and" in told()
     assert main(["validate", str(trained / "photos")]) == 2
     assert "--weights W is missing, and" in capsys.readouterr().err
+
+
+@pytest.fixture
+def arrays(tmp_path, capsys):
+    """A run on an .npz file of grey pictures, in 3 channels, whose test part has chosen nothing."""
+    rng = np.random.default_rng(3)
+    content = {}
+    for part, count in (("train", 24), ("val", 6), ("test", 9)):
+        labels = np.arange(count) % 3
+        content[f"{part}_images"] = rng.integers(0, 120, (count, 20, 20), dtype=np.uint8) + 60 * labels[:, None, None].astype("u1")
+        content[f"{part}_labels"] = labels[:, None].astype(np.uint8)
+    np.savez(tmp_path / "set.npz", **content)
+    options = ["--epochs", "2", "--batch-size", "12", "--channels", "3", "--image-size", "32", *SMALL_MODEL, "--quiet"]
+    assert main(["train", "--data", str(tmp_path / "set.npz"), "--out", str(tmp_path / "run"), *options]) == 0
+    capsys.readouterr()
+    return tmp_path
+
+
+def test_a_run_on_arrays_is_validated_on_what_it_held_out(arrays, capsys):
+    out = arrays / "v.json"
+    command = ["validate", str(arrays / "run"), "--out", str(out), "--csv", str(arrays / "v.csv"), "--batch", "4", "--quiet"]
+    assert main(command) == 0
+    assert "the 9 test pictures that the run in" in capsys.readouterr().err
+    report = json.loads(out.read_text(encoding="utf-8"))
+    final = read_checkpoint(arrays / "run" / "checkpoint.safetensors").position.final
+    assert [report["top1"], report["mean_of_classes"]] == pytest.approx(final)
+    assert [row["folder"] for row in report["classes"]] == ["0", "1", "2"]
+    rows = (arrays / "v.csv").read_text(encoding="utf-8").splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == [f"set/test/{n}" for n in (0, 3, 6, 1, 4, 7, 2, 5, 8)]
+    assert main([*command, "--range", "0:1"]) == 2
+    assert "--range is for pictures in files" in capsys.readouterr().err
+
+
+def test_a_run_on_other_arrays_by_now_says_so(arrays, capsys):
+    command = ["validate", str(arrays / "run"), "--out", str(arrays / "v.json"), "--quiet"]
+    content = dict(np.load(arrays / "set.npz"))
+    np.savez(arrays / "set.npz", **{**content, "test_labels": content["test_labels"][::-1]})
+    assert main(command) == 2
+    assert "the test labels are others. Bring them back" in capsys.readouterr().err
+    (arrays / "set.npz").unlink()
+    assert main(command) == 2
+    assert "no data set and no folder" in capsys.readouterr().err
+
+
+def test_runs_that_keep_nothing_to_validate_say_so(arrays, capsys):
+    data = dict(np.load(arrays / "set.npz"))
+    images, labels = data["train_images"], data["train_labels"][:, 0].astype(np.int64)
+    settings = {"epochs": 1, "batch_size": 12, "model": {"dim": 4, "in_dim": 3, **FOURS}, "image_size": 32}
+    training.train(images, labels, out=arrays / "mine", quiet=True, **settings)
+    assert main(["validate", str(arrays / "mine"), "--out", str(arrays / "v.json"), "--quiet"]) == 2
+    assert "was trained on arrays of a program, which it does not keep. In Python" in capsys.readouterr().err
 
 
 def test_a_run_does_not_go_on_with_other_data(trained, tmp_path, capsys):
