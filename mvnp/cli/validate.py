@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import Parser, UsageError, table
-from .outputs import check_output
+from .outputs import check_apart, check_output
 from .weights import (
     add_picture_options,
     add_weights_options,
@@ -93,9 +93,14 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--weights W is missing, and {root} is not the folder of a run\nSee mvnp validate --help.")
         arguments.weights = str(root / BEST)
     read = [arguments.weights, arguments.classes]
-    check_output("--out", out, read, report=True)
-    if arguments.confusion is not None:
-        check_output("--confusion", arguments.confusion, [*read, out])
+    kinds = {"--out": "report", "--confusion": "confusion", "--csv": "pictures"}
+    if arguments.confusion is not None and arguments.confusion.suffix.lower() == ".png":
+        kinds["--confusion"] = ".png"
+    written: dict[str, Path | None] = {"--out": out, "--confusion": arguments.confusion, "--csv": arguments.csv}
+    check_apart(written)
+    for option, file in written.items():  # before weights are read
+        if file is not None:
+            check_output(option, file, read, kinds[option])
     pretrained = open_model(arguments)
     check_head(pretrained.model)
     names, count = class_names(pretrained, arguments.classes), pretrained.model.num_classes
@@ -109,9 +114,9 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"the {len(found.files)} {part} pictures that the run in {root} held out")
     else:
         found = find_class_folders(arguments.folder, count, names, imagenet)
-    for option, file in (("--out", out), ("--confusion", arguments.confusion), ("--csv", arguments.csv)):
+    for option, file in written.items():
         if file is not None:
-            check_output(option, file, [*read, *found.files], report=option == "--out")
+            check_output(option, file, found.files, kinds[option])
     say_passed_over(found.passed_over)
     transform = open_transform(arguments, pretrained)
     state_file = out.with_name(f"{out.name}.state")

@@ -51,7 +51,10 @@ def fingerprint(model: Classifier, transform: ImageTransform, found: ClassFolder
 def _known_by(found: ClassFolders) -> list[Any]:
     """Names, sizes and times of files; of arrays what is in them."""
     if found.images is not None:
-        return [hashlib.blake2b(np.ascontiguousarray(found.images), digest_size=16).hexdigest(), found.labels.tolist()]
+        return [
+            hashlib.blake2b(np.ascontiguousarray(found.images).tobytes(), digest_size=16).hexdigest(),
+            found.labels.tolist(),
+        ]
     names = [path.relative_to(found.root) if path.is_relative_to(found.root) else path for path in found.files]
     stats = [path.stat() for path in found.files]
     return [(str(name), stat.st_size, stat.st_mtime_ns) for name, stat in zip(names, stats, strict=True)]

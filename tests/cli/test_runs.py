@@ -11,7 +11,7 @@ from PIL import Image
 from mvnp import training
 from mvnp.checkpoint import load_arrays, save_arrays
 from mvnp.cli import main
-from mvnp.cli.outputs import check_output
+from mvnp.cli.outputs import KINDS, check_apart, check_output
 from mvnp.errors import InputError
 from mvnp.training import read_checkpoint
 
@@ -76,7 +76,9 @@ def arrays(tmp_path, capsys):
     content = {}
     for part, count in (("train", 24), ("val", 6), ("test", 9)):
         labels = np.arange(count) % 3
-        content[f"{part}_images"] = rng.integers(0, 120, (count, 20, 20), dtype=np.uint8) + 60 * labels[:, None, None].astype("u1")
+        content[f"{part}_images"] = rng.integers(0, 120, (count, 20, 20), dtype=np.uint8) + 60 * labels[:, None, None].astype(
+            "u1"
+        )
         content[f"{part}_labels"] = labels[:, None].astype(np.uint8)
     np.savez(tmp_path / "set.npz", **content)
     options = ["--epochs", "2", "--batch-size", "12", "--channels", "3", "--image-size", "32", *SMALL_MODEL, "--quiet"]
@@ -160,22 +162,93 @@ def test_what_is_read_is_not_written_over(trained, run, tmp_path, capsys, what):
 
 def test_what_may_be_written_over(tmp_path):
     out = tmp_path / "v.json"
-    check_output("--out", out, [], report=True)
+    check_output("--out", out, [], "report")
     for content in (b"", b'{\n "mvnp": "1"}'):
         out.write_bytes(content)
-        check_output("--out", out, ["a name on the hub", None, "\0"], report=True)
+        check_output("--out", out, ["a name on the hub", None, "\0"], "report")
     (tmp_path / "link.json").symlink_to(out)
     with pytest.raises(InputError, match="is what the command reads"):
-        check_output("--out", tmp_path / "link.json", [out], report=True)
-    (tmp_path / "c.png").write_bytes(b"text")
-    with pytest.raises(InputError, match=r"is there already, and is not a \.png file"):
-        check_output("--confusion", tmp_path / "c.png", [])
+        check_output("--out", tmp_path / "link.json", [out], "report")
     with pytest.raises(InputError, match="is a folder"):
-        check_output("--out", tmp_path, [])
+        check_output("--out", tmp_path, [], "weights")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(InputError, match="is no plain file"):
-            check_output("--out", tmp_path / "pipe", [])
+            check_output("--out", tmp_path / "pipe", [], "report")
+    with pytest.raises(InputError, match=r"^--out and --csv are both .*link.json; give each a file of its own"):
+        check_apart({"--out": out, "--confusion": None, "--csv": tmp_path / "link.json"})
+
+
+@pytest.fixture(scope="module")
+def outputs(trained, tmp_path_factory):
+    """{kind: a file that a command has written}."""
+    folder, run = tmp_path_factory.mktemp("outputs"), str(trained / "run")
+    photo = str(trained / "photos" / "cat" / "1.png")
+    tables = ["--csv", str(folder / "p.csv"), "--confusion", str(folder / "c.csv")]
+    commands = [
+        ["validate", run, "--out", str(folder / "v.json"), *tables, "--quiet"],
+        ["features", photo, "--weights", run, "--out", str(folder / "f.npz"), "--only", "pooled", "--quiet"],
+        ["convert", f"{run}/best.safetensors", str(folder / "w.npz")],
+        ["convert", f"{run}/best.safetensors", str(folder / "w.pth")],
+        ["convert", f"{run}/best.safetensors", str(folder / "w.safetensors")],
+        ["export", "--weights", run, "--out", str(folder / "m.onnx")],
+        ["visualize", photo, "--weights", run, "--out", str(folder), "--no-figures", "--quiet"],
+        ["visualize", photo, "--weights", run, "--out", str(folder / "g.png"), "--only", "grad_cam", "--quiet"],
+        ["visualize", photo, "--weights", run, "--out", str(folder / "s.gif"), "--only", "state_animation", "--quiet"],
+    ]
+    for command in [*commands, *commands[:3], *commands[5:8]]:  # each again, over what it has written
+        assert main(command) == 0, command
+    names = {"report": "v.json", "pictures": "p.csv", "confusion": "c.csv", "features": "f.npz", "weights": "w.npz"}
+    names |= {"model": "m.onnx", "page": "visualize.html", ".png": "g.png", ".gif": "s.gif"}
+    return {kind: folder / name for kind, name in names.items()}
+
+
+def test_each_kind_of_output_is_known_by_its_content(outputs, trained):
+    folder = outputs["report"].parent
+    assert outputs.keys() == KINDS.keys()
+    others = {"pth": folder / "w.pth", "safetensors": folder / "w.safetensors", "table": trained / "run" / "held-out.csv"}
+    for kind in KINDS:
+        for other, file in {**outputs, **others}.items():
+            fits = other == kind or (kind == "weights" and other in ("pth", "safetensors"))
+            if fits:
+                check_output("--out", file, [], kind)
+            else:
+                with pytest.raises(InputError, match="is there already, and is not "):
+                    check_output("--out", file, [], kind)
+
+
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [
+        ("validate {run} --csv t", "t"),
+        ("validate {run} --confusion t.csv", "t.csv"),
+        ("features {photo} --weights {run} --out t.npz", "t.npz"),
+        ("convert {run}/best.safetensors t.npz", "t.npz"),
+        ("convert {run}/best.safetensors t.pth", "t.pth"),
+        ("export --weights {run} --out t.onnx", "t.onnx"),
+        ("visualize {photo} --weights {run} --out .", "visualize.html"),
+        ("visualize {photo} --weights {run} --only grad_cam --out t.png", "t.png"),
+        ("demo --quick --out .", "index.html"),
+        ("train --data {photos} --out .", "held-out.csv"),
+    ],
+)
+def test_no_command_takes_the_place_of_a_file_of_another_kind(trained, tmp_path, capsys, monkeypatch, command, target):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / target).write_text("image,label\na.png,cat\n", encoding="utf-8")
+    photos = trained / "photos"
+    words = {"run": trained / "run", "photos": photos, "photo": photos / "cat" / "1.png"}
+    assert main([word.format(**words) for word in command.split()]) == 2
+    said = capsys.readouterr().err
+    assert target in said
+    assert "is there already, and is not" in said or "of an earlier run, but no checkpoint.safetensors" in said
+    assert (tmp_path / target).read_text(encoding="utf-8").startswith("image,label")
+    assert [entry.name for entry in tmp_path.iterdir()] == [target]
+
+
+def test_a_demo_draws_its_pictures_into_no_folder_of_others(tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    assert main(["demo", "--quick", "--out", str(tmp_path)]) == 2
+    assert "pictures is there already, and of no demo" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["train", "visualize"])
