@@ -123,10 +123,18 @@ def read_pretrained(
     weights = read_weights(path, ema=ema, entry=entry)
     try:
         reader, weights = _recognised(weights, path, strict)
+        head = [key for key in weights.unreadable if key.startswith(reader.head)]
+        if head and overrides.get("num_classes") is None and not any(name in overrides for name in _MAPS):
+            raise CheckpointError(f"{shown(head[0])} {weights.unreadable[head[0]]}")
         plan = _plan(reader, weights, located, variant, overrides)
         model, notes = _build(weights, plan, overrides, strict)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        told = str(error)
+        for key, reason in weights.unreadable.items():  # what seems to be missing is there
+            if "." in key and re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", told):
+                raise CheckpointError(f"{path}: {shown(key)} {reason}") from error
+        hint = shard_hint(path)
+        raise CheckpointError(f"{path}: {told.removesuffix(hint)}{hint}") from error
     kept = getattr(model, "num_classes", None) == plan.classes_in_file
     classes = plan.classes if kept else None
     trunk = model.trunk if isinstance(model, Backbone) else model

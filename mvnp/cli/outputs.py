@@ -54,7 +54,7 @@ def check_output(option: str, out: Path, inputs: Iterable[str | os.PathLike[str]
     """Raise InputError where `out` is one of the files that the command reads, or a file of another kind, one of KINDS."""
     try:
         status, folder = os.stat(out), out.is_dir()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if folder:
         raise InputError(f"{option} is to be a file, and {out} is a folder")

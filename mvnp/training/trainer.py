@@ -70,6 +70,7 @@ class Trainer:
         save_best: Callable[[Path], None] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
+        _check_kinds(model, folder, train_loader, test_loader, final_loader)
         self.model, self.folder, self.config = model, folder, folder.config
         self.train_loader, self.test_loader, self.final_loader = train_loader, test_loader, final_loader
         self.part = None if test_loader is None else test_loader.dataset.part
@@ -431,3 +432,15 @@ def in_words(tested: Evaluation) -> str:
     """`86.93%`, with the mean of the classes where they have not all as many images and so are not the same."""
     both = abs(tested.mean_accuracy - tested.accuracy) > 1e-9
     return f"{tested.accuracy:.2%}" + (f" (mean of classes {tested.mean_accuracy:.2%})" if both else "")
+
+
+def _check_kinds(model: Any, folder: Any, train: Any, *others: Any) -> None:
+    """Raise InputError for what a Trainer cannot work with, in its own words."""
+    for what, value, kind, called in (
+        ("the model", model, Layer, "a layer, such as mvnp.create_model gives"),
+        ("train_loader", train, BatchLoader, "an mvnp.data.BatchLoader"),
+        *(("test_loader or final_loader", other, BatchLoader | None, "a BatchLoader, or None") for other in others),
+        ("folder", folder, RunFolder, "what mvnp.training.open_run gives"),
+    ):
+        if not isinstance(value, kind):
+            raise InputError(f"Trainer: {what} is a {type(value).__name__}, expected {called}")
