@@ -2,11 +2,9 @@
 
 import io
 import json
-import struct
 import sys
 import warnings
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from mvnp.data import ImageTransform, load_parts, read_image, read_picture
 from mvnp.data.image_file import open_image
 from mvnp.data.picture import bands_of, checked_range, fractions, parsed_range
 from mvnp.errors import DataError, DataWarning, InputError, MissingPackageError
+from support.png_files import png_of_16_bits
 
 tifffile = pytest.importorskip("tifffile")
 
@@ -217,24 +216,6 @@ def test_values_that_are_not_finite(tmp_path, hole):
     np.save(tmp_path / "x.npy", pixels)
     refused(tmp_path / "x.npy", 4, r"1 of its 144 values are not finite \(NaN or infinite\); fill them in first")
     refused(tmp_path / "x.npy", 4, "1 of its 144 values are not finite", value_range=(0, 1))
-
-
-def png_of_16_bits(path, pixels, **options):
-    """Pillow writes no such file; PNG 1.2: chunks, and rows of numbers with the upper byte first, here filtered by "up"."""
-
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    height, width, samples = pixels.shape
-    rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)
-    filtered = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
-    lines = b"".join(b"\2" + row.tobytes() for row in filtered)
-    kind = {2: 4, 3: 2, 4: 6}[samples]
-    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
-    more = b"".join(chunk(name.encode(), data) for name, data in options.items())
-    content = chunk(b"IHDR", header) + more + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
-    return path
 
 
 @pytest.mark.parametrize("samples", [2, 3, 4])
