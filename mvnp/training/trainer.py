@@ -274,13 +274,16 @@ class Trainer:
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
             if all(self.ranks.all_gather(bool(np.isfinite(images).all()))):
-                advice = (
-                    f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps. To go on from there with one:"
-                    f" {self._how_to_resume()} --lr {config.lr / 3:.2g}"
-                )
+                advice = self._lower_rate(lr)
             else:
                 advice = "The images of this batch hold values that are not finite: look at the data."
             raise TrainingError(f"stopped at {where}: {error}. {self._last_good()} {advice}") from error
+
+    def _lower_rate(self, lr: float) -> str:
+        return (
+            f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps. To go on from there with one:"
+            f" {self._how_to_resume()} --lr {self.config.lr / 3:.2g}"
+        )
 
     def _adapt_scale(self, overflowed: bool) -> None:
         if self.config.precision == "mixed":
@@ -298,7 +301,10 @@ class Trainer:
         tested = evaluate(self.model, loader, on_batch, self.ranks)
         self.position.seconds += time.monotonic() - before
         if not math.isfinite(tested.loss):
-            raise TrainingError(f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}")
+            raise TrainingError(
+                f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}"
+                f" {self._lower_rate(self.config.lr)}"
+            )
         return tested
 
     def _learning_rate(self) -> float:
