@@ -24,7 +24,7 @@ def pool_forward(x: Array) -> tuple[Array, tuple]:
 def pool_backward(dy: Array, cache: tuple) -> Array:
     """dx of (2): every pixel had the same share in the mean."""
     y, (B, H, W, C) = cache
-    check_array("AveragePool", "dy", dy, y.shape, y)
+    check_array("AveragePool", "dy", dy, (B, C), y)
     return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), (B, H, W, C))  # (2)
 
 
