@@ -106,7 +106,6 @@ def _chosen(arguments: argparse.Namespace) -> Iterator[tuple[str, Classifier | B
         yield name, preset.make(data["in_chans"], data["num_classes"], allocate=False, **changes), preset.image_size
 
 
-
 def _memory(row: LayerCost, model: Classifier | Backbone, batch: int) -> int:
     """Bytes of a layer's output."""
     return batch * math.prod(row.shape) * {"float32": 4, "float64": 8}[model.config["dtype"]]
