@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..inference.classify import check_head
     from ..training.progress import Progress
     from ..visualize.arrays.picture import showing
-    from ..visualize.pages.explorer import Subject, write_explorer
+    from ..visualize.pages.explorer import PAGE, Subject, write_explorer
 
     file, out = arguments.image.expanduser(), arguments.out.expanduser()
     if file.is_dir():
@@ -99,12 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
         from ..visualize.pages.one_figure import check_figure_file
 
         out = check_figure_file(out, arguments.only)
-        check_output("--out", out, [file, arguments.weights, arguments.classes])
+        check_output("--out", out, [file, arguments.weights, arguments.classes], out.suffix.lower())
     elif arguments.route is not None:
         raise InputError("--route chooses a scan for one figure; give --only FIGURE with it, or leave it out")
     read_picture(file, None, (0.0, 1.0), max_bytes=arguments.picture_limit)  # whether it can be read, before all else
     if arguments.only is None:
         make_folder(out)  # before anything takes time
+        check_output("--out", out / PAGE, [file, arguments.weights, arguments.compare, arguments.classes], "page")
     pretrained = open_model(arguments)
     transform = open_transform(arguments, pretrained)
     names = class_names(pretrained, arguments.classes)

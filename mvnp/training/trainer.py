@@ -71,6 +71,7 @@ class Trainer:
         save_best: Callable[[Path], None] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
+        _check_kinds(model, folder, train_loader, test_loader, final_loader)
         self.model, self.folder, self.config = model, folder, folder.config
         self.train_loader, self.test_loader, self.final_loader = train_loader, test_loader, final_loader
         self.part = None if test_loader is None else test_loader.dataset.part
@@ -276,13 +277,16 @@ class Trainer:
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
             if all(self.ranks.all_gather(bool(np.isfinite(to_numpy(images)).all()))):
-                advice = (
-                    f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps. To go on from there with one:"
-                    f" {self._how_to_resume()} --lr {config.lr / 3:.2g}"
-                )
+                advice = self._lower_rate(lr)
             else:
                 advice = "The images of this batch hold values that are not finite: look at the data."
             raise TrainingError(f"stopped at {where}: {error}. {self._last_good()} {advice}") from error
+
+    def _lower_rate(self, lr: float) -> str:
+        return (
+            f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps. To go on from there with one:"
+            f" {self._how_to_resume()} --lr {self.config.lr / 3:.2g}"
+        )
 
     def _adapt_scale(self, overflowed: bool) -> None:
         if self.config.precision == "mixed":
@@ -300,7 +304,10 @@ class Trainer:
         tested = evaluate(self.model, loader, on_batch, self.ranks)
         self.position.seconds += time.monotonic() - before
         if not math.isfinite(tested.loss):
-            raise TrainingError(f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}")
+            raise TrainingError(
+                f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}"
+                f" {self._lower_rate(self.config.lr)}"
+            )
         return tested
 
     def _learning_rate(self) -> float:
@@ -434,3 +441,15 @@ def in_words(tested: Evaluation) -> str:
     """`86.93%`, with the mean of the classes where they have not all as many images and so are not the same."""
     both = abs(tested.mean_accuracy - tested.accuracy) > 1e-9
     return f"{tested.accuracy:.2%}" + (f" (mean of classes {tested.mean_accuracy:.2%})" if both else "")
+
+
+def _check_kinds(model: Any, folder: Any, train: Any, *others: Any) -> None:
+    """Raise InputError for what a Trainer cannot work with, in its own words."""
+    for what, value, kind, called in (
+        ("the model", model, Layer, "a layer, such as mvnp.create_model gives"),
+        ("train_loader", train, BatchLoader, "an mvnp.data.BatchLoader"),
+        *(("test_loader or final_loader", other, BatchLoader | None, "a BatchLoader, or None") for other in others),
+        ("folder", folder, RunFolder, "what mvnp.training.open_run gives"),
+    ):
+        if not isinstance(value, kind):
+            raise InputError(f"Trainer: {what} is a {type(value).__name__}, expected {called}")

@@ -21,7 +21,7 @@ _LINEAR_RETURN = "return dx, dweight, sum_rows(dy) if has_bias else None"
 _LINEAR_DW = "dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])"
 _RELU = "return dy * array_module(dy, y).sign(y)  # (2)"
 _SCALE = "return gamma * dy, sum_rows(dy * x)  # (2)"
-_POOL = "return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)"
+_POOL = "return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), (B, H, W, C))"
 _SOFTMAX = "y * (dy - (dy * y).sum(axis=-1, keepdims=True))"
 _BCE = "return dloss / n * (sigmoid(logits) - p)"
 _MESA = "return dloss * factor / (len(p) * temperature) * (q - p)"
@@ -146,26 +146,31 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         (_SCALE, "return dy * gamma, (dy * x)[0].sum(axis=0)", "partly", "the sum over B is missing"),
     ],
     "pool": [
-        (_POOL, "return np.broadcast_to(dy[:, None, None, :], cache)", "missing factor", "the factor 1/(HW) is missing"),
+        (_POOL, "return np.broadcast_to(dy[:, None, None, :], (B, H, W, C))", "missing factor", "the factor 1/(HW) is missing"),
         (_POOL, "return dy / (H * W)", "broadcast", "belong to every entry along the missing axes"),
         (_POOL, "return dy[:, None, None, :] / (H * W)", "broadcast", "belong to every entry along the missing axes"),
-        (_POOL, "return np.broadcast_to(dy[:, None, None, :] / H, cache)", "mistake", "divided by H alone"),
-        (_POOL, "return np.broadcast_to(dy[:, None, None, :] / (H + W), cache)", "mistake", "divided by H + W"),
-        (_POOL, "return np.broadcast_to(dy[:, None, None, :] * (H * W), cache)", "mistake", "multiplied by HW"),
+        (_POOL, "return np.broadcast_to(dy[:, None, None, :] / H, (B, H, W, C))", "mistake", "divided by H alone"),
+        (_POOL, "return np.broadcast_to(dy[:, None, None, :] / (H + W), (B, H, W, C))", "mistake", "divided by H + W"),
+        (_POOL, "return np.broadcast_to(dy[:, None, None, :] * (H * W), (B, H, W, C))", "mistake", "multiplied by HW"),
         (
             _POOL,
-            "return np.broadcast_to(dy[:, None, None, :] / (B * H * W), cache)",
+            "return np.broadcast_to(dy[:, None, None, :] / (B * H * W), (B, H, W, C))",
             "mistake",
             "divided by the batch size as well",
         ),
-        (_POOL, "return np.broadcast_to(dy[:, None, None, :] / (B * C), cache)", "mistake", "divided by B C"),
-        (_POOL, "return np.broadcast_to(-dy[:, None, None, :] / (H * W), cache)", "sign", "has the wrong sign"),
-        (_POOL, "return np.ones(cache) / (H * W)", "missing factor", "the factor dy is missing"),
-        (_POOL, "dx = np.zeros(cache)\n    dx[:, 0, 0] = dy\n    return dx", "mistake", "all of dy goes to the first pixel"),
-        (_POOL, "return np.broadcast_to(dy.mean(0) / (H * W), cache)", "averaged", "averaged along B"),
+        (_POOL, "return np.broadcast_to(dy[:, None, None, :] / (B * C), (B, H, W, C))", "mistake", "divided by B C"),
+        (_POOL, "return np.broadcast_to(-dy[:, None, None, :] / (H * W), (B, H, W, C))", "sign", "has the wrong sign"),
+        (_POOL, "return np.ones((B, H, W, C)) / (H * W)", "missing factor", "the factor dy is missing"),
         (
             _POOL,
-            "return np.broadcast_to(dy[:1, None, None, :] / (H * W), cache)",
+            "dx = np.zeros((B, H, W, C))\n    dx[:, 0, 0] = dy\n    return dx",
+            "mistake",
+            "all of dy goes to the first pixel",
+        ),
+        (_POOL, "return np.broadcast_to(dy.mean(0) / (H * W), (B, H, W, C))", "averaged", "averaged along B"),
+        (
+            _POOL,
+            "return np.broadcast_to(dy[:1, None, None, :] / (H * W), (B, H, W, C))",
             "partly",
             "dy of the first index along B is used for all",
         ),

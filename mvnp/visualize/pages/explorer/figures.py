@@ -34,6 +34,7 @@ from ...figures.timescales import timescales
 from ...figures.token_to_token import attention_rollout, token_to_token
 from ...figures.window_attention import window_attention
 from ...figures.window_grid import window_grid
+from ..report import escaped
 
 PIXELS = 105  # to the inch of a figure
 # Of WebP: text and thin lines stay clear; a figure with a photograph takes half of what it takes as PNG, an animation a fifth
@@ -168,7 +169,8 @@ def _details(entry: Entry, shown: Sequence[Shown], say: Callable[[str], None]) -
     if not pictures:
         return ""
     return (
-        f'<details><summary><h3>{escape(entry.title)}</h3></summary>\n<figure>\n<div class="pair">\n{"".join(pictures)}</div>\n'
+        f"<details><summary><h3>{escaped(entry.title)}</h3></summary>\n"
+        f'<figure>\n<div class="pair">\n{"".join(pictures)}</div>\n'
         f"<figcaption>{escape(how_to_read(entry.draw))}</figcaption>\n</figure></details>"
     )
 
@@ -198,7 +200,7 @@ def _picture(wide: Figure | bytes, narrow: Figure | bytes, alt: str) -> str:
     content = _content(wide)
     return (
         f"<picture>{''.join(sources)}"
-        f'<img src="{_uri(content)}" {_size(content)} style="max-width: {_width(wide):.0f}px" alt="{escape(alt)}"></picture>'
+        f'<img src="{_uri(content)}" {_size(content)} style="max-width: {_width(wide):.0f}px" alt="{escaped(alt)}"></picture>'
     )
 
 

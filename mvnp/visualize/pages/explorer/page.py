@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -26,6 +25,7 @@ from ...arrays.families import family_of
 from ...arrays.internals import internals
 from ...arrays.picture import as_picture
 from ...arrays.records import Internals
+from ..report import escaped
 from .data import explorer_data
 from .figures import Shown, figure_list
 
@@ -92,14 +92,14 @@ def write_explorer(
     data = explorer_data([printable(subject.name) for subject in subjects], seen, picture, block, query)
     text = Template(_source("page.html")).substitute(
         kind="several" if len(subjects) > 1 else "single",
-        title=escape(f"Inside {_names(subjects)}: {printable(name)}"),
-        lead=escape(_lead(image, len(subjects), data["left_out"])),
+        title=escaped(f"Inside {_names(subjects)}: {name}"),
+        lead=escaped(_lead(image, len(subjects), data["left_out"])),
         answers="\n".join(map(_answer, subjects, seen, letters)),
         legend="\n".join(
-            f"<li>{letter}{escape(printable(subject.name))}</li>" for subject, letter in zip(subjects, letters, strict=True)
+            f"<li>{letter}{escaped(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)
         ),
         figures=_figures(figure_list(_shown(subjects, image, seen, data, target), say)) if figures else "",
-        footer=escape(f"Written by mvnp {__version__}, on {backend_name()}. Model: {papers}"),
+        footer=escaped(f"Written by mvnp {__version__}, on {backend_name()}. Model: {papers}"),
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # so that no name in it can end its element
         style=_source("explorer.css"),
         script="\n".join(map(_source, SCRIPTS)),
@@ -180,14 +180,14 @@ def _answer(subject: Subject, seen: Internals, letter: str) -> str:
     """What one model says of the image: its likeliest classes."""
     about = f"{subject.model.parameter_count:,} parameters"
     if subject.model.head is None:
-        return f'<div><h2>{letter}{escape(printable(subject.name))}</h2><p class="reading">{about}; it has no head.</p></div>'
+        return f'<div><h2>{letter}{escaped(subject.name)}</h2><p class="reading">{about}; it has no head.</p></div>'
     shares, _ = softmax_forward(seen.logits.astype(np.float64))
     rows = [
-        f'<tr><th scope="row">{escape(class_name(subject, index))}</th><td>{shares[index]:.1%}</td></tr>'
+        f'<tr><th scope="row">{escaped(class_name(subject, index))}</th><td>{shares[index]:.1%}</td></tr>'
         for index in np.argsort(-seen.logits, kind="stable")[:TOP]
     ]
     return (
-        f'<div><h2>{letter}{escape(printable(subject.name))}</h2><p class="reading">{about}. It says:</p>'
+        f'<div><h2>{letter}{escaped(subject.name)}</h2><p class="reading">{about}. It says:</p>'
         f"<table><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
