@@ -22,10 +22,11 @@ def conv_norm(conv: Conv2d, norm: BatchNorm, x: Array, tape: Tape | None) -> Arr
     """norm(conv(x)); folded where nothing is recorded."""
     if tape is not None:
         return norm(conv(x, tape), tape)
-    weights = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
-    arrays = [None if param is None else param.data for param in weights]
-    array_module(x, *arrays)
-    kernel, bias = once((conv, norm), lambda: folded(*arrays, norm.eps))
+    w, b = conv.weight.data, None if conv.bias is None else conv.bias.data
+    statistics = norm.running_mean.data, norm.running_var.data
+    affine = norm.weight.data, norm.bias.data
+    array_module(x, w)
+    kernel, bias = once((conv, norm), lambda: folded(w, b, *affine, *statistics, norm.eps))
     return conv2d_forward(x, kernel, bias, conv.stride, conv.padding)[0]
 
 

@@ -20,6 +20,12 @@ from ..layers.gelu import GELU
 from ..layers.linear import Linear
 
 
+@twin
+def activated(x: Array, linear: Linear, act: Layer, tape: Tape | None) -> Array:
+    """act(linear(x))."""
+    return act(linear(x, tape), tape)
+
+
 class Mlp(Layer):
     """Two linear layers with an exact GELU, or `act`, between them, and dropout after each."""
 
@@ -37,9 +43,8 @@ class Mlp(Layer):
         self.fc2 = Linear(hidden, channels, init=init)
         self.drop2 = Dropout(drop)
 
-    @twin
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        x = self.act(self.fc1(x, tape), tape)
+        x = activated(x, self.fc1, self.act, tape)
         x = self.fc2(self.drop1(x, tape), tape)
         return self.drop2(x, tape)
 

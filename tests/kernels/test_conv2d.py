@@ -39,7 +39,7 @@ def test_numbers(case, dtype, way):
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("size", [1, 3000])  # a row of one sample, or some rows, or some samples at a time
 def test_in_blocks(size, way, monkeypatch):
-    monkeypatch.setattr(cuda, "block_bytes", lambda x: size)
+    monkeypatch.setattr(cuda, "_block_bytes", lambda x: size)
     monkeypatch.setattr(cuda, "WHOLE", 1)
     for case in CASES[:3]:
         check_pair(conv2d_forward, conv2d_backward, inputs(*case), "float64", way)
@@ -95,7 +95,7 @@ FAULTS = {
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault, monkeypatch):
-    monkeypatch.setattr(cuda, "block_bytes", lambda x: 1)
+    monkeypatch.setattr(cuda, "_block_bytes", lambda x: 1)
     monkeypatch.setattr(cuda, "WHOLE", 0)
 
     def checks(way):

@@ -251,9 +251,9 @@ def test_every_twin_is_used(device):
 
 
 def test_every_kernel_is_launched():
+    python = "".join(path.read_text(encoding="utf-8") for path in launch.FOLDER.glob("*.py"))
     for path in launch.FOLDER.glob("*.cu"):
         kernels = re.findall(r'extern "C" __global__ void\s+(\w+)\(', path.read_text(encoding="utf-8"))
-        python = path.with_suffix(".py").read_text(encoding="utf-8")
         assert kernels
         assert not [name for name in kernels if f'"{name}"' not in python], path.name
 

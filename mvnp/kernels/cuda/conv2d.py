@@ -106,7 +106,7 @@ def _block(across: int, down: int) -> tuple[int, int]:
     return x, min(THREADS // x, 1 << max(down - 1, 0).bit_length())
 
 
-def block_bytes(x: Array) -> int:
+def _block_bytes(x: Array) -> int:
     """How much of X there is at a time: what fits into half of the GPU's second cache, where the product finds it again. Where
     all of X is no more than twice that cache, a few launches more would cost what they save: it is made at once."""
     cache = array_module(x).cuda.Device().attributes["L2CacheSize"]
@@ -118,10 +118,10 @@ def _matrix(weight: Array) -> Array:
 
 
 def _blocks(y: Array, patch_size: int) -> Iterator[tuple[slice, slice]]:
-    """Cuts y (B, H', W', O) so that the patches of each block stay within `block_bytes`: slices of the samples and of the rows,
-    several samples, or some rows of one."""
+    """Cuts y (B, H', W', O) so that the patches of each block stay within `_block_bytes`: slices of the samples and of the
+    rows, several samples, or some rows of one."""
     B, H, W = y.shape[:3]
-    row_bytes, limit = W * patch_size * y.dtype.itemsize, block_bytes(y)
+    row_bytes, limit = W * patch_size * y.dtype.itemsize, _block_bytes(y)
     if B * H * row_bytes <= WHOLE * limit:
         limit = B * H * row_bytes
     samples, rows = max(1, limit // (H * row_bytes)), max(1, min(H, limit // row_bytes))
