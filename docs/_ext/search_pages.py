@@ -74,6 +74,9 @@ def sections(document: nodes.document) -> Sections:
     for section in document.findall(nodes.section):
         text = " ".join(" ".join(_text(child) for child in section if not isinstance(child, nodes.section)).split())
         found.append((section["ids"][0] if section["ids"] else "", text))
+    for item in document.findall(nodes.definition_list_item):  # terms of the glossary are results of their own
+        text = " ".join(_text(item).split())
+        found += [(anchor, text) for term in item.findall(nodes.term) for anchor in term["ids"]]
     return found
 
 

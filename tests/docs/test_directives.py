@@ -320,4 +320,5 @@ def test_search_knows_what_pages_are_about(build, tmp_path):
     assert about["glossary"] == "glossary"
     assert "loose" not in about
     assert "gpu" not in about  # there is no such page here
+    assert ["term-loose", "loose No link."] in pages["glossary"]
     assert pages["index"] == [["page", "Page Some words."], ["further", "Further More & code."]]
