@@ -89,8 +89,8 @@ def choose_block(records: Collection[str], block: str | None, kind: str = "scan 
     """The path in `records` that `block` names, as 'levels.2.blocks.0' or with its '.mixer'; None: the first."""
     if not records:
         raise InputError(
-            f"this model has no block with {kind}; a MambaVision whose last levels have two blocks has both, unless `pattern` says"
-            " otherwise, and the other families have scans alone"
+            f"this model has no block with {kind}; a MambaVision whose last levels have two blocks has both, unless its pattern"
+            " says otherwise, and the other families have scans alone"
         )
     if block is None:
         return next(iter(records))

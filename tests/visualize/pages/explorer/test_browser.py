@@ -343,7 +343,7 @@ def test_a_class_token_stands_above_the_picture(tmp_path):
                 best = int(links.argmax())
                 place = tuple(tokens.positions[0, best].tolist())
                 named = f"class token {1 + best // 10}" if place[0] < 0 else f"row {place[0]}, column {place[1]}"
-                assert f": most is taken from {named} (" in label
+                assert f": most is taken from {named} (" in label if links.any() else label.endswith("from no other token")
         browser.click("#map", x=0.3, y=0.05)  # in the cells above the picture
         assert token(browser)[0] == -1
         browser.press("ArrowDown")
