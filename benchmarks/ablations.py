@@ -331,7 +331,8 @@ def tables(found: list[dict[str, Any]], epochs: int, seeds: Sequence[int]) -> st
         [
             *lines,
             f"Fashion-MNIST, {about}; {counted}; difference: to {RELEASED}, in pairs. In the paper: the"
-            " difference of top-1 on ImageNet at full size. Small grey pictures, and nothing tuned for any arm: what is seen here says little about ImageNet.",
+            " difference of top-1 on ImageNet at full size. Small grey pictures, and nothing tuned for any"
+            " arm: what is seen here says little about ImageNet.",
         ]
     )
 
