@@ -457,8 +457,8 @@ def test_ablations_tables():
     text = tables(found, 2, [0, 1])
     assert "| gated | 1,001 | 2.0 | 88.95 ± 0.07 | -1.05 ± 0.64 | worse | -1.0 | 1.50 | 201 |" in text
     assert text.count(f"| **{RELEASED}** |") == len(STUDIES)
-    assert "2 seeds" in text
-    assert "2 epochs" in text
+    assert "2 epochs of the training images at 128x128; 2 seeds, mean ± standard deviation" in text
+    assert "one epoch, at 128x128; one seed, which proves nothing" in tables(summary(ablation_rows((0,), 1), 1, [0]), 1, [0])
     assert "| mamba | 1,003 | 2.0 | 90.00 ± 0.00 | +0.00 ± 0.00 | within the noise | -1.8 |" in text
 
 
@@ -490,6 +490,7 @@ def test_ablations_say_where_the_paper_is_not_reproduced():
         "3 differences in the paper, 1 are seen here, 1 the other way round: a; the others are noise."
     )
     assert order([row("base", 0, 0.0, ""), row("a", 1.0, None, "better")]) == []
+    assert order([row("base", 0, 0.0, ""), row("a", 1.0, -1.0, "one seed")]) == []
 
 
 def test_ablations_arms():

@@ -361,3 +361,22 @@ def test_a_step_in_micro_batches():
         gradients.append((logits, model.backward(logits, tape), *model.gradients(tape).values()))
     for whole, micro in zip(*gradients, strict=True):
         assert_close(micro, whole, terms=DEEP)
+
+
+def test_strides():
+    """Of each stage, in pixels of the image."""
+    assert VMamba(dims=4, depths=(1, 1, 1, 1), allocate=False).strides == (4, 8, 16, 32)
+    other = VMamba(dims=4, depths=(1, 1, 1), patchembed_version="v1", patch_size=3, allocate=False)
+    assert other.strides == (3, 6, 12)
+
+
+@pytest.mark.parametrize(("size", "taps"), [(-1, None), (0, None), (1, None), (2, (2, 2)), (3, (3, 3))])
+def test_a_depthwise_kernel_below_two_is_none(size, taps):
+    conv = VMamba(dims=4, depths=(1,), ssm_conv=size, allocate=False).levels[0].blocks[0].op.conv2d
+    assert (conv and conv.weight.shape[2:]) == taps
+
+
+def test_the_size_of_the_image_matters_to_a_positional_embedding_alone():
+    assert VMamba(dims=4, depths=(1,), img=30, allocate=False).config["img"] == 30
+    with pytest.raises(InputError, match="img is 30, expected a multiple of patch_size, 4"):
+        VMamba(dims=4, depths=(1,), img=30, posembed=True, allocate=False)
