@@ -1,7 +1,8 @@
 """What the explorer's script is given: every number that it can show, for one image and one or two models.
 
     {"picture": {"src", "width", "height"},   "colours": {"sequential", "diverging"},   "names": [name of each model],
-     "start": {"block", "row", "column"},   "paths": [of the mixer of each block],   "left_out": [paths of blocks]
+     "start": {"block", "row", "column"},   "paths": [of the mixer of each block],   "left_out": [paths of blocks],
+     "every": k, of the scans' channels every k-th is in it
      "blocks": [{"path", "kind", "about", "H", "W", "P", "stride", "offset", "order",
                  "views":  [{"title", "reading", "signed", "labels", "rows": [(maps, nW, L, L) of each model]}],
                  "tokens": [{"title", "reading", "short", "labels", "along", "values": [(maps, nW, L) of each model]}],
@@ -15,6 +16,7 @@ the same blocks over the same tokens.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -26,13 +28,15 @@ from PIL import Image
 from ....errors import InputError, check_choice
 from ...arrays.geometry import WindowGeometry
 from ...arrays.internals import block_of, choose_block, numbers_of
-from ...arrays.records import AttentionRecord, Internals
+from ...arrays.records import AttentionRecord, Internals, ScanRecord
 from ...arrays.token_to_token import Mixing, level_matrices, rollout, tokens_of
 from ...figures.style import DIVERGING, SEQUENTIAL
 from .blocks import describe, size_of
 
 # Bytes of all views: above the first, single heads and groups of channels are left out; above the second, the page is refused.
 THINNED, REFUSED = 12_000_000, 48_000_000
+# Numbers of α in all channels and states of all scans: with more a page would take many minutes, and has every k-th channel.
+MOST = 1_000_000_000
 LONGEST = 1_200  # tokens of a sequence that is not cut into windows: what each takes from each would be too much for a page
 
 
@@ -47,6 +51,8 @@ def explorer_data(
     Raises InputError for a block that there is not, a query outside its map, models whose blocks differ, and windows so large
     that no browser would take the page.
     """
+    every = max(map(_share, seen))
+    seen = [_thinned(each, every) for each in seen]
     records = [blocks_of(each) for each in seen]
     _check_some(seen[0], records[0])
     _check_alike(names, records)
@@ -62,6 +68,7 @@ def explorer_data(
         "names": list(names),
         "start": {"block": list(records[0]).index(path), "row": row, "column": column},
         "paths": list(records[0]),
+        "every": every,
         "left_out": [block_of(each) for each in _too_long(seen[0])],
         "blocks": [_merged(same) for same in zip(*described, strict=True)],
     }
@@ -85,6 +92,25 @@ def blocks_of(seen: Internals) -> dict[str, Mixing]:
     for path in _too_long(seen):
         del found[path]
     return {path: found[path] for path in sorted(found, key=numbers_of)}
+
+
+def _share(seen: Internals) -> int:
+    """k, of whose channels every k-th is shown."""
+    scans = [scan for path, scans in seen.routes.items() if path not in _too_long(seen) for scan in scans]
+    return max(1, -(-sum(scan.tokens.count * scan.tokens.L**2 * scan.A.size for scan in scans) // MOST))
+
+
+def _thinned(seen: Internals, every: int) -> Internals:
+    if every == 1:
+        return seen
+    routes = {path: tuple(_of(scan, every) for scan in scans) for path, scans in seen.routes.items()}
+    return dataclasses.replace(seen, routes=routes)
+
+
+def _of(scan: ScanRecord, every: int) -> ScanRecord:
+    """Every k-th channel of a scan."""
+    some = {name: getattr(scan, name)[..., ::every] for name in ("x", "delta", "D")}
+    return dataclasses.replace(scan, **some, A=scan.A[::every], states=scan.states[:, :, ::every])
 
 
 def _too_long(seen: Internals) -> list[str]:

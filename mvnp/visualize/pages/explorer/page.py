@@ -93,7 +93,7 @@ def write_explorer(
     text = Template(_source("page.html")).substitute(
         kind="several" if len(subjects) > 1 else "single",
         title=escaped(f"Inside {_names(subjects)}: {name}"),
-        lead=escaped(_lead(image, len(subjects), data["left_out"])),
+        lead=escaped(_lead(image, len(subjects), data["left_out"], data["every"])),
         answers="\n".join(map(_answer, subjects, seen, letters)),
         legend="\n".join(
             f"<li>{letter}{escaped(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)
@@ -166,13 +166,14 @@ def _names(subjects: Sequence[Subject]) -> str:
     return " and ".join(dict.fromkeys(type(subject.model).__name__ for subject in subjects))
 
 
-def _lead(image: Array, models: int, left_out: Sequence[str]) -> str:
+def _lead(image: Array, models: int, left_out: Sequence[str], every: int) -> str:
     height, width = image.shape[2:]
     what = "Two models, one image and the same scales" if models > 1 else "One model, one image"
     return (
         f"{what}: what every mixer and every attention layer makes of it. The image is shown as the network sees it,"
         f" {height} by {width} pixels. All numbers are in this file; the page asks nothing of any other place."
         + (f" Too long for a page are the sequences of {', '.join(left_out)}, which it leaves out." if left_out else "")
+        + (f" Of the scans' many channels one in {every} is shown." if every > 1 else "")
     )
 
 

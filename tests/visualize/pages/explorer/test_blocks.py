@@ -151,3 +151,16 @@ def test_many_states_are_thinned(monkeypatch):
     close(states["timescale"], timescale[::5])
     assert states["reading"].endswith("Of 24 states every 5th is drawn.")
     assert states["title"] == "All states along the scan: there"
+
+
+def test_of_many_channels_every_kth_is_shown(monkeypatch):
+    model, x = WHOLE_MAPS["vim"], normal((1, 2, 12, 10), 4)
+    seen = internals(model, x)
+    assert explorer_data(["vim"], [seen], as_picture(x), None, None)["every"] == 1
+    monkeypatch.setattr(data, "MOST", 4 * 100 * 24 // 3)  # four scans of 10 tokens, 12 channels and 2 states
+    found = explorer_data(["vim"], [seen], as_picture(x), None, None)
+    assert found["every"] == 3
+    alpha = hidden_attention_of(seen.routes["layers.1.mixer"])[:, ::3]
+    rows = found["blocks"][1]["views"][1]["rows"][0]
+    close(rows, alpha.mean(axis=1)[None])
+    assert found["blocks"][1]["states"]["lines"][0]["shape"] == [8, 10]
