@@ -52,7 +52,7 @@ def panels(found: dict[str, Rows], lines: list[int], draw: Callable[[Axes, Rows]
         if len(found) > 1:
             axes.set_title(processor, fontsize=10)
     handles = {label: handle for axes in every for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=2 if narrow else 3)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=1 if narrow else 3)
     return figure
 
 
