@@ -16,6 +16,7 @@ from ..layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from .clipping import clipped, global_norm
 from .distributed import Ranks
 from .loss_scale import unscaled
+from .objective import weighted
 from .optimizer import Optimizer
 
 LOSS = ""  # its name among the gradients, which travel together; no parameter has it
@@ -101,12 +102,6 @@ def train_step(
         optimizer.step(clipped(grads, norm, clip_norm), lr)
     tape.commit()
     return StepResult(nats, norm)
-
-
-def weighted(labels: np.ndarray, weights: np.ndarray, smoothing: float, classes: int) -> np.ndarray:
-    """p of the cross-entropy's equation (1) times the weight of each image's class: so are its loss and gradient."""
-    one = labels[:, None] == np.arange(classes)
-    return weights[labels, None] * ((1 - smoothing) * one + smoothing / classes)
 
 
 def _read(*scalars: Array) -> list[float]:
