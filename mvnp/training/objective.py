@@ -3,8 +3,8 @@
     L = cross-entropy or binary cross-entropy of the logits z against the target t
     loss = L + w M(z, z̄)        z̄ the logits of a teacher on the same pictures        (1)
 
-M is MESA (mvnp/layers/mesa.py), where the teacher is the average of the weights; with the logits of another trained network, and
-F = T², it is distillation. Nothing flows to the teacher.
+M is MESA (mvnp/layers/mesa.py), where the teacher is the average of the weights; with the logits of another trained network,
+and F = T², it is distillation. Nothing flows to the teacher.
 
 Class weights u multiply what an image counts. Of an image with the label y they multiply its whole loss, smoothing included,
 by u_y; where the target has shares of several classes, each class's term by its own:

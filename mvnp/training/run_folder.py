@@ -24,7 +24,10 @@ from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_lock import RunLock, hold
 
 # Settings that a run may go on with otherwise than it began: longer, or after it has diverged.
-CHANGEABLE = ("epochs", "lr", "min_lr", "warmup_epochs", "clip_norm", "patience", "eval_every", "checkpoint_every")
+CHANGEABLE = (
+    *("epochs", "lr", "min_lr", "warmup_epochs", "cooldown_epochs", "clip_norm", "patience", "eval_every"),
+    *("checkpoint_every", "workers"),
+)
 
 T = TypeVar("T")
 
@@ -35,6 +38,8 @@ class TrainingResult:
 
     part             which part these are of: "val", "test", or None: then they are NaN, and the last epoch is the best
     mean_accuracy    the mean of the classes' accuracies, after the last epoch
+    ema_accuracy     of the average of the weights, after the last epoch; None: there is none
+    best_of          whose the best accuracy was: the "model"'s, or the "average"'s
     final_accuracy, final_mean_accuracy    of the test part, after the best epoch, where "val" has chosen that; else None
     """
 
@@ -51,6 +56,8 @@ class TrainingResult:
     mean_accuracy: float = math.nan
     final_accuracy: float | None = None
     final_mean_accuracy: float | None = None
+    ema_accuracy: float | None = None
+    best_of: str = "model"
 
 
 @dataclass
@@ -105,6 +112,8 @@ class RunFolder:
             mean_accuracy=math.nan if position.mean_accuracy is None else position.mean_accuracy,
             final_accuracy=final[0],
             final_mean_accuracy=final[1],
+            ema_accuracy=position.ema_accuracy,
+            best_of=position.best_of,
             seconds=position.seconds,
             checkpoint=self.checkpoint,
             best=self.best,

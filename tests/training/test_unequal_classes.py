@@ -11,10 +11,10 @@ from mvnp.errors import InputError, TrainingError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from mvnp.training import AdamW, Evaluation, Trainer, evaluate, open_run, read_checkpoint, read_log, train_step
 from mvnp.training import trainer as trainer_module
+from mvnp.training.class_weights import class_weights
 from mvnp.training.objective import weighted
 from mvnp.training.run import loaders_of
 from mvnp.training.step import NonFiniteError
-from mvnp.training.trainer import class_weights
 from support.recipe_cases import recipe_case
 from support.tolerance import assert_close
 from support.toy_training import ToyModel, toy_config, toy_data, toy_loaders, toy_run, toy_trainer
