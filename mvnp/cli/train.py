@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from .arguments import Parser, number, whole
 from .pictures import image_size, megabytes, value_range
+from .settings import add_settings, base_settings, given_settings, merged, print_config, read_file
 
 if TYPE_CHECKING:
-    from ..training import Ranks, TrainingConfig, TrainingResult
+    from ..training import Ranks, TrainingResult
 
 SUMMARY = "train a model on images, or go on with a stopped training"
 
@@ -29,6 +30,7 @@ examples:
   mvnp train                              a small model on a few shipped images
   mvnp train --data fashion-mnist --out runs/full       all of Fashion-MNIST
   mvnp train --data photos --epochs 30    pictures of photos/cat, photos/dog
+  mvnp train --data photos --recipe light --mixup 0.2    a recipe, but for one thing
   mvnp train --resume --out runs/full     go on after an interruption
 
   mvnp train --resume --out runs/full --epochs 20       and longer than it was
@@ -54,22 +56,7 @@ def _or_none(text: str) -> str | None:
     return None if text == "none" else text
 
 
-# Options that are settings of TrainingConfig, and those that are arguments of the model: name, type, how many, help
-SETTINGS: list[tuple[str, Any, str]] = [
-    ("epochs", whole(1), "passes over the training images"),
-    ("batch_size", whole(1), "images in a step"),
-    ("micro_batch", whole(0), "save memory: so many images at a time; 0: the whole batch"),
-    ("precision", str, "full, or mixed: caches and gradients in float16"),
-    ("lr", number, "highest learning rate"),
-    ("min_lr", number, "learning rate at the end"),
-    ("warmup_epochs", number, "epochs until the highest learning rate is reached"),
-    ("weight_decay", number, "decay of the parameters of two and more dimensions"),
-    ("clip_norm", number, "limit of the norm of all gradients together; 0: none"),
-    ("label_smoothing", number, "share of each label that is spread over all classes"),
-    ("seed", whole(0), "of weights, order, augmentation and drop path"),
-    ("eval_every", whole(1), "epochs between tests"),
-    ("checkpoint_every", whole(0), "steps between checkpoints, besides that after each epoch; 0: none"),
-]
+# Options that are arguments of the model: option, name, type, how many, help
 METAVARS = {number: "X", str: "NAME", pattern: "NAME", _or_none: "NAME"}  # of the others: N
 MODEL: list[tuple[str, str, Any, int | str, str]] = [
     ("--dim", "dim", whole(1), 1, "width of the first level; each level doubles it"),
@@ -120,9 +107,7 @@ def add_arguments(parser: Parser) -> None:
         note = "" if default is None else f" (default: {default})"
         group.add_argument(option, default=argparse.SUPPRESS, help=f"{what}{note}", **options)
 
-    add(parser, "--out", "folder for checkpoints and log", DEFAULT_OUT, metavar="DIR")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with the settings that it has")
-    parser.add_argument("--quiet", action="store_true", help="show no progress, only the result")
+    add_run_options(add, parser, DEFAULT_OUT)
 
     data = parser.add_argument_group("data")
     add(data, "--data", DATA_HELP, defaults["dataset"], metavar="DATA")
@@ -148,9 +133,18 @@ def add_arguments(parser: Parser) -> None:
     add(model, "--quirks", "official, paper or corrected (mvnp/models/quirks.py)", "official", metavar="NAME")
 
     training = parser.add_argument_group("training", f"The defaults are those of --model {DEFAULT_MODEL}.")
-    for name, kind, what in SETTINGS:
-        metavar = METAVARS.get(kind, "N")
-        add(training, f"--{name.replace('_', '-')}", what, defaults[name], type=kind, metavar=metavar)
+    augmentation = parser.add_argument_group("augmentation", "What is done to training pictures besides; off, unless given.")
+    add_settings(add, training, augmentation, defaults)
+
+
+def add_run_options(add: Callable[..., None], parser: Any, default_out: str) -> None:
+    """What `mvnp train` and `mvnp finetune` have alike: the folder, where settings come from, what else is to be done."""
+    add(parser, "--out", "folder for checkpoints and log", default_out, metavar="DIR")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with the settings that it has")
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only the result")
+    add(parser, "--recipe", "settings by name: official, light or finetune", metavar="NAME")
+    add(parser, "--config", "settings from a file (TOML); options take their place", metavar="FILE")
+    add(parser, "--print-config", "print all settings as such a file, and do nothing else", action="store_true")
 
 
 def add_data_options(add: Callable[..., None], group: Any) -> None:
@@ -232,47 +226,50 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
-    from ..training import open_run, train
+    from ..training import TrainingConfig, open_run, train
     from ..training.presets import find_preset
 
     given = vars(arguments)
     out = given.get("out", DEFAULT_OUT)
-    preset = find_preset(given.get("model", DEFAULT_MODEL))
+    file = read_file(given)
+    model = given.get("model", file.pop("preset", DEFAULT_MODEL))
+    preset = find_preset(model)
+    own = merged(file, _given(given))
     if arguments.resume:
+        refuse_recipe(given)
         settings = ranks.from_first(lambda: open_run(out, resume=True)).config.to_dict()
         if "model" in given:  # the preset's own training settings may have been changed by the command that began the run
-            settings["family"] = preset.family
-            settings["model"].update(preset.model)
+            settings = merged(settings, {"family": preset.family, "model": preset.model})
+        settings = merged(settings, own)
     else:
-        settings = preset.config().to_dict()
-    result = train(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
+        settings = base_settings(preset.config().to_dict(), model, own, given.get("recipe", file.get("recipe")))
+    config = TrainingConfig.from_dict(settings)
+    if "print_config" in given:
+        return print_config(config) if ranks.first else 0
+    result = train(config, out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
     if not ranks.first:
         return 0
     report(result)
     return 0
 
 
-def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
-    """The settings with what was given on the command line in their place."""
-    from ..training import TrainingConfig
+def refuse_recipe(given: dict[str, Any]) -> None:
+    if "recipe" in given:
+        raise InputError("--recipe says how a run begins, and --resume goes on with its settings: leave one of them out")
 
-    model, loader, dataset = ({**settings[name]} for name in ("model", "loader_options", "dataset_options"))
-    model.update({name: given[name] for _, name, *_ in (*MODEL, *VIM, *VMAMBA) if name in given})
+
+def _given(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given on the command line, as settings."""
+    settings, dataset, loader = data_options(given)
+    model = {name: given[name] for _, name, *_ in (*MODEL, *VIM, *VMAMBA) if name in given}
     if "quirks" in given:
         model["quirks"] = given["quirks"]
-    own, of_dataset, of_loader = data_options(given)
-    loader.update(of_loader)
-    dataset.update(of_dataset)
     if "no_flip" in given:
         loader["flip"] = False
-    changed = {**own, **{name: given[name] for name, *_ in SETTINGS if name in given}}
-    if changed.get("clip_norm") == 0:
-        changed["clip_norm"] = None
     if "data" in given:
-        changed["dataset"] = located(given["data"])
-    return TrainingConfig.from_dict(
-        {**settings, **changed, "model": model, "loader_options": loader, "dataset_options": dataset}
-    )
+        settings["dataset"] = located(given["data"])
+    parts = {"model": model, "loader_options": loader, "dataset_options": dataset}
+    return {**settings, **given_settings(given), **{name: part for name, part in parts.items() if part}}
 
 
 def located(data: str) -> str:

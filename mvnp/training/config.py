@@ -48,7 +48,7 @@ class TrainingConfig:
     loss              "cross-entropy", or "bce": a question for each class by itself
     bce_threshold     of bce: targets above it count as 1, others as 0; None: they stay
     label_smoothing   share of each label that is spread over all classes
-    ema               decay of the weights' average (ema.py), which is tested besides; "auto": 1/(1 − decay) is 5 % of the
+    ema_decay         decay of the weights' average (ema.py), which is tested besides; "auto": 1/(1 − decay) is 5 % of the
                       steps, at most 0.9998; 0: there is none
     ema_warmup        the decay grows at first
     mesa, mesa_start  weight of MESA (layers/mesa.py) in the loss, and after which share of the epochs before the cool-down it
@@ -103,7 +103,7 @@ class TrainingConfig:
     loss: str = "cross-entropy"
     bce_threshold: float | None = None
     label_smoothing: float = 0.1
-    ema: float | str = 0.0
+    ema_decay: float | str = 0.0
     ema_warmup: bool = False
     mesa: float = 0.0
     mesa_start: float = 0.25

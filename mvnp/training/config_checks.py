@@ -86,8 +86,8 @@ def _check_ranges(config: TrainingConfig) -> None:
     _require(config.eps > 0, "eps", config.eps, "a number above 0")
     _require(config.momentum < 1, "momentum", config.momentum, "a number in [0, 1)")
     _require(0 < config.layer_decay <= 1, "layer_decay", config.layer_decay, "a number above 0 and at most 1")
-    ema = config.ema
-    _require(ema == "auto" or (is_number(ema) and 0 <= ema < 1), "ema", ema, 'a number in [0, 1), or "auto"')  # type: ignore[operator]
+    ema = config.ema_decay
+    _require(ema == "auto" or (is_number(ema) and 0 <= ema < 1), "ema_decay", ema, 'a number in [0, 1), or "auto"')  # type: ignore[operator]
     _require(config.mesa_start <= 1, "mesa_start", config.mesa_start, "a share of the epochs, in [0, 1]")
     _require(config.teacher_temperature > 0, "teacher_temperature", config.teacher_temperature, "a number above 0")
     threshold = config.bce_threshold
@@ -127,8 +127,8 @@ def _check_together(config: TrainingConfig) -> None:
             f"layer_decay is {config.layer_decay}, but with frozen=True only the head is trained; leave it out",
         ),
         (
-            config.frozen and bool(config.ema),
-            f"ema is {config.ema}, but with frozen=True only the head is trained; leave one of them out",
+            config.frozen and bool(config.ema_decay),
+            f"ema_decay is {config.ema_decay}, but with frozen=True only the head is trained; leave one of them out",
         ),
         (
             config.warmup_epochs + config.cooldown_epochs > config.epochs,
@@ -136,12 +136,12 @@ def _check_together(config: TrainingConfig) -> None:
             f" {config.epochs} epochs that there are",
         ),
         (
-            bool(config.mesa) and not config.ema,
-            f'mesa is {config.mesa:g}, and its teacher is the average of the weights: give ema too, such as "auto"',
+            bool(config.mesa) and not config.ema_decay,
+            f'mesa is {config.mesa:g}, and its teacher is the average of the weights: give ema_decay too, such as "auto"',
         ),
         (
-            config.ema_warmup and not config.ema,
-            "ema_warmup is True, and there is no ema to warm up; give it, or leave this out",
+            config.ema_warmup and not config.ema_decay,
+            "ema_warmup is True, and there is no average to warm up; give it, or leave this out",
         ),
         (
             bool(config.mesa) and config.teacher is not None,

@@ -20,7 +20,7 @@ from .optimizer import Optimizer
 from .schedule import cosine_rate, learning_rate
 from .sgd import SGD
 
-MOST_DECAY, MEMORY = 0.9998, 0.05  # of ema="auto": the release's decay, and 1/(1 − decay) as a share of all steps
+MOST_DECAY, MEMORY = 0.9998, 0.05  # of ema_decay="auto": the release's decay, and 1/(1 − decay) as a share of all steps
 
 
 def make_optimizer(config: TrainingConfig, model: Layer, lr_scales: Mapping[str, float] | None = None) -> Optimizer:
@@ -36,9 +36,9 @@ def make_optimizer(config: TrainingConfig, model: Layer, lr_scales: Mapping[str,
 
 def make_average(config: TrainingConfig, model: Layer, steps: int) -> EMA | None:
     """The average of the weights in a run of so many steps, beginning at what they are; None: there is none."""
-    if not config.ema:
+    if not config.ema_decay:
         return None
-    decay = config.ema if config.ema != "auto" else min(MOST_DECAY, max(0.0, 1 - 1 / max(1.0, MEMORY * steps)))
+    decay = config.ema_decay if config.ema_decay != "auto" else min(MOST_DECAY, max(0.0, 1 - 1 / max(1.0, MEMORY * steps)))
     return EMA(model, float(decay), warmup=config.ema_warmup)
 
 

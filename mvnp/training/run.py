@@ -27,6 +27,7 @@ from .distributed import Ranks
 from .ingredients import make_teacher
 from .layer_decay import learning_rate_scales
 from .presets import find_preset
+from .recipes import recipe_settings
 from .run_folder import RunFolder, TrainingResult, open_run
 from .trainer import Trainer
 
@@ -93,7 +94,8 @@ def train(
     classes           names of the integers
     model             a preset or variant ("demo"), or arguments of MambaVision, or with `family` of another
     image_size        side to which pictures are brought; None: the preset's, or their own
-    settings          those of TrainingConfig that are to differ: epochs, batch_size, lr, seed, loader_options, …
+    settings          those of TrainingConfig that are to differ: epochs, batch_size, lr, seed, loader_options, …; with `recipe`
+                      they take the place of that recipe's
 
     Raises TrainingInterrupted after Ctrl-C or SIGTERM, once all is saved; TrainingError for a folder that cannot be used and
     for a loss that is not finite; DataError, InputError and CheckpointError for what their names say.
@@ -127,6 +129,10 @@ def _config_for(
         own["loader_options"] = {"image_size": size, "crop_padding": preset.crop_padding}
     else:
         own = {"model": dict(model), "loader_options": {"image_size": image_size or max(data.images.shape[1:3])}}
+    if settings.get("recipe"):
+        settings = recipe_settings(settings["recipe"], model if isinstance(model, str) else "", settings)
+    if settings.get("augmentation", {}).get("crop_scale"):
+        own["loader_options"]["crop_padding"] = 0
     loader_options = {**own["loader_options"], **settings.get("loader_options", {})}
     return TrainingConfig.from_dict({**own, **settings, "dataset": ARRAYS, "loader_options": loader_options})
 

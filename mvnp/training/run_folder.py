@@ -4,6 +4,7 @@ checkpoint.safetensors    the run as it was a moment ago; what it resumes from
 best.safetensors          the same, after the epoch with the best test accuracy; of a fine-tuning, the weights alone, as
                           `mvnp.load_pretrained` reads them
 log.jsonl                 see mvnp/training/log.py
+config.toml               its settings, for people, and for `mvnp train --config`
 held-out.csv              see mvnp/data/held_out.py
 .lock                     while a process trains; see run_lock.py
 """
@@ -28,6 +29,8 @@ CHANGEABLE = (
     *("epochs", "lr", "min_lr", "warmup_epochs", "cooldown_epochs", "clip_norm", "patience", "eval_every"),
     *("checkpoint_every", "workers"),
 )
+
+SETTINGS = "config.toml"
 
 T = TypeVar("T")
 
@@ -94,6 +97,10 @@ class RunFolder:
     @property
     def log(self) -> Path:
         return self.path / LOG
+
+    @property
+    def settings(self) -> Path:
+        return self.path / SETTINGS
 
     @property
     def held_out(self) -> Path:
@@ -206,6 +213,6 @@ def _is_run(path: Path) -> bool:
 
 def _cleared(folder: RunFolder) -> RunFolder:
     """The folder without what killed writes left in it. Not before it is ours: another run's writes may be under way."""
-    for path in (folder.checkpoint, folder.best):
+    for path in (folder.checkpoint, folder.best, folder.settings):
         remove_stale(path)
     return folder

@@ -25,7 +25,9 @@ from ..data.fingerprint import changes, fingerprint
 from ..data.held_out import held_out_table
 from ..errors import CheckpointError, InputError, TrainingError, TrainingInterrupted
 from ..execution.stopping import StopRequest
+from ..version import __version__
 from .class_weights import class_weights
+from .config_file import to_toml
 from .describe import describe
 from .distributed import Ranks
 from .evaluate import Evaluation, evaluate
@@ -111,6 +113,7 @@ class Trainer:
         self._check_fit()
         if self.ranks.first:
             self._list_held_out()
+            write_bytes(self.folder.settings, to_toml(self.config, __version__).encode())
         if self.folder.resumed is None and self.ranks.first:
             # There is always something to go on from, and a full disk shows before the work, not after.
             write_checkpoint(self.folder.checkpoint, self._checkpoint())
@@ -404,7 +407,8 @@ class Trainer:
             averages = checkpoint.part(AVERAGE)
             if not averages:
                 raise CheckpointError(
-                    f"the run in {self.folder.path} averages its weights (ema {self.config.ema}), and {self.folder.checkpoint}"
+                    f"the run in {self.folder.path} averages its weights (ema_decay {self.config.ema_decay}), and"
+                    f" {self.folder.checkpoint}"
                     " has no average of them to go on with; put back a whole checkpoint, or start anew in another folder"
                 )
             # It takes in every step.

@@ -88,7 +88,7 @@ RECIPE: dict[str, Any] = {
     "optimizer": "lamb",
     "cosine_from": "start",
     "cooldown_epochs": 1,
-    "ema": 0.8,
+    "ema_decay": 0.8,
     "ema_warmup": True,
     "mesa": 0.5,
     "mesa_start": 0.2,

@@ -114,7 +114,7 @@ def test_no_average_to_go_on_with(whole, tmp_path):
     checkpoint.arrays = {key: array for key, array in checkpoint.arrays.items() if not key.startswith("ema.")}
     write_checkpoint(tmp_path / "checkpoint.safetensors", checkpoint)
     (tmp_path / "log.jsonl").write_bytes((whole / "log.jsonl").read_bytes())
-    with pytest.raises(CheckpointError, match=r"averages its weights \(ema 0.8\), and .* has no average of them"):
+    with pytest.raises(CheckpointError, match=r"averages its weights \(ema_decay 0.8\), and .* has no average of them"):
         toy_run(tmp_path, resume=True, config=recipe())
 
 
@@ -204,12 +204,12 @@ def test_optimisers(tmp_path, changes, kind):
 
 
 def test_the_decay_follows_the_length_of_the_run():
-    config = recipe(ema="auto")
+    config = recipe(ema_decay="auto")
     assert make_average(config, ToyModel(), 2000).decay == near(0.99)
     assert make_average(config, ToyModel(), 10**7).decay == 0.9998
     assert make_average(config, ToyModel(), 3).decay == 0.0
-    assert make_average(replace(config, ema=0.5, ema_warmup=False, mesa=0.0), ToyModel(), 3).after is None
-    assert make_average(replace(config, ema=0.0, ema_warmup=False, mesa=0.0), ToyModel(), 3) is None
+    assert make_average(replace(config, ema_decay=0.5, ema_warmup=False, mesa=0.0), ToyModel(), 3).after is None
+    assert make_average(replace(config, ema_decay=0.0, ema_warmup=False, mesa=0.0), ToyModel(), 3) is None
 
 
 def test_the_rate_with_its_cosine_from_the_start():
@@ -330,21 +330,21 @@ def test_a_teacher_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"mesa": 0.5}, "mesa is 0.5, and its teacher is the average of the weights: give ema too"),
-        ({"ema_warmup": True}, "ema_warmup is True, and there is no ema"),
-        ({"mesa": 1, "ema": 0.9, "teacher": "a.npz"}, "mesa and teacher both name somebody to learn from"),
+        ({"mesa": 0.5}, "mesa is 0.5, and its teacher is the average of the weights: give ema_decay too"),
+        ({"ema_warmup": True}, "ema_warmup is True, and there is no average"),
+        ({"mesa": 1, "ema_decay": 0.9, "teacher": "a.npz"}, "mesa and teacher both name somebody to learn from"),
         ({"loss": "bce", "class_weights": "balanced"}, "class_weights are for the cross-entropy, and loss is bce"),
         ({"bce_threshold": 0.2}, "bce_threshold is 0.2, and loss is cross-entropy"),
         ({"nesterov": True}, "nesterov is a form of SGD with momentum, and the optimizer is adamw"),
-        ({"frozen": True, "ema": 0.9}, "ema is 0.9, but with frozen=True"),
+        ({"frozen": True, "ema_decay": 0.9}, "ema_decay is 0.9, but with frozen=True"),
         (
             {"epochs": 4, "warmup_epochs": 2, "cooldown_epochs": 3},
             "warmup_epochs 2 and cooldown_epochs 3 are more than the 4 epochs",
         ),
         ({"epochs": 4, "cooldown_epochs": 4}, "cooldown_epochs is 4, expected less than epochs, 4"),
         ({"optimizer": "lam"}, "optimizer is 'lam', expected one of adamw, lamb, sgd (did you mean 'lamb'?)"),
-        ({"ema": 1}, "ema is 1, expected a number in [0, 1)"),
-        ({"ema": "atuo"}, "ema is 'atuo', expected a number in [0, 1), or \"auto\""),
+        ({"ema_decay": 1}, "ema_decay is 1, expected a number in [0, 1)"),
+        ({"ema_decay": "atuo"}, "ema_decay is 'atuo', expected a number in [0, 1), or \"auto\""),
         ({"augmentation": {"mixup": -1}}, "augmentation: mixup is -1"),
         ({"workers": -1}, "workers is -1, expected an integer from 0 to 64"),
         ({"betas": [0.9]}, "betas is (0.9,), expected two numbers"),

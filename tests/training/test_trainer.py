@@ -17,7 +17,9 @@ def test_result_and_files(whole, tmp_path):
     result = toy_run(tmp_path)
     log = read_log(result.log)
     epochs = [line for line in log if line["event"] == "epoch"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "checkpoint.safetensors", "log.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("best.safetensors", "checkpoint.safetensors", "config.toml", "log.jsonl")
+    ]
     assert (result.steps, result.epochs) == (STEPS, 3)
     assert [line["step"] for line in log if line["event"] == "step"] == list(range(1, STEPS + 1))
     assert [line["epoch"] for line in epochs] == [1, 2, 3]
