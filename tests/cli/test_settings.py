@@ -10,27 +10,8 @@ from mvnp.cli.settings import AUGMENTATION, TRAINING, merged
 from mvnp.data.augment import Augmentation
 from mvnp.training import TrainingConfig
 
-SMALL = "--dim 4 --in-dim 3 --depths 1 1 1 1 --heads 1 1 2 2 --windows 8 8 2 2".split()
-    "--dim",
-    "4",
-    "--in-dim",
-    "3",
-    "--depths",
-    "1",
-    "1",
-    "1",
-    "1",
-    "--heads",
-    "1",
-    "1",
-    "2",
-    "2",
-    "--windows",
-    "8",
-    "8",
-    "2",
-    "2",
-]
+SMALL = ["--dim", "4", "--in-dim", "3", "--depths", "1", "1", "1", "1", "--heads", "1", "1", "2", "2"]
+SMALL += ["--windows", "8", "8", "2", "2"]
 TINY = ["--epochs", "1", "--batch-size", "50", "--image-size", "32", "--classes", "0", "1", "--quiet", *SMALL]
 
 
