@@ -23,6 +23,7 @@ from ..core import Layer, Tape
 from ..data import BatchLoader
 from ..data.fingerprint import changes, fingerprint
 from ..data.held_out import held_out_table
+from ..data.prefetch import Prefetch, WorkerError, workers_for
 from ..errors import CheckpointError, InputError, TrainingError, TrainingInterrupted
 from ..execution.stopping import StopRequest
 from ..version import __version__
@@ -122,7 +123,10 @@ class Trainer:
         self.ranks.watch(f"mvnp: a process of this training was killed or failed, and with it all. To go on: {how}")
         try:
             self._announce()
-            with StopRequest(announce=not self.progress.quiet) as stop:
+            workers = self.config.workers
+            workers = workers_for(self.train_loader) if workers is None else workers
+            made = Prefetch(self.train_loader, workers, self.config.epochs, self.ranks.shard)
+            with StopRequest(announce=not self.progress.quiet) as stop, made as self._made:
                 while not self._is_over():
                     self._train_epoch(stop)
                     self._finish_epoch(stop)
@@ -173,6 +177,7 @@ class Trainer:
         while position.batch < self.batches:
             with self._speed:
                 batches = self._batches_of_step()
+                self._speed.has_batches()
                 lr = rate_of(self.config, position.step, self.batches)
                 result = self._step(batches, lr)
                 if self.average is not None:
@@ -200,7 +205,12 @@ class Trainer:
         found = []
         for number in range(each * position.batch, min(each * (position.batch + 1), len(self.train_loader))):
             total = self.train_loader.batch_length(number)
-            found.append((*self.train_loader.batch(position.epoch, number, self.ranks.shard(total)), total))
+            try:
+                found.append((*self._made.batch(position.epoch, number), total))
+            except WorkerError as error:
+                raise TrainingError(
+                    f"stopped at step {position.step + 1}: {error}. {self._last_good()} To go on: {self._how_to_resume()}"
+                ) from error
         return found
 
     def _finish_epoch(self, stop: StopRequest) -> None:
@@ -240,6 +250,7 @@ class Trainer:
             **of_average,
             best_accuracy=position.best_accuracy,
             images_per_second=self._speed.rate(),
+            waiting=self._speed.waiting(),
             seconds=position.seconds,
         )
         called = self._called

@@ -122,7 +122,7 @@ def outcome(out: Path) -> dict[str, Any]:
         found.update({f"{name} {key}": (a.dtype.str, a.shape, a.tobytes()) for key, a in checkpoint.arrays.items()})
         position = vars(checkpoint.position) | {"seconds": None, "log_size": None}
         found[f"{name} rest"] = (position, checkpoint.config, checkpoint.about)
-    found["log"] = [{**line, "seconds": 0, "images_per_second": 0} for line in read_log(out / "log.jsonl")]
+    found["log"] = [{**line, "seconds": 0, "images_per_second": 0, "waiting": 0} for line in read_log(out / "log.jsonl")]
     return found
 
 
@@ -171,6 +171,7 @@ if __name__ == "__main__":
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--recipe", action="store_true", help="the whole recipe")
+    parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--die")
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--die-after", type=float, default=0.0, help="seconds of processor time, anywhere in the run")
@@ -178,4 +179,8 @@ if __name__ == "__main__":
     if options.die:
         _die_while_writing(options.die, options.count)
     signal.setitimer(signal.ITIMER_PROF, options.die_after)  # SIGPROF ends a process that does not expect it, and 0 is never
-    toy_run(options.out, options.resume, toy_config(epochs=options.epochs, **(RECIPE if options.recipe else {})))
+    toy_run(
+        options.out,
+        options.resume,
+        toy_config(epochs=options.epochs, workers=options.workers, **(RECIPE if options.recipe else {})),
+    )

@@ -81,14 +81,46 @@ def test_resumed_after_an_end_in_an_evaluation(whole, tmp_path, monkeypatch, eva
     assert_same_outcome(tmp_path, whole)
 
 
+def test_workers_change_nothing(whole, tmp_path, monkeypatch):
+    """Batches come from other processes, before and after a sudden end."""
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4)
+        with pytest.raises(Stop):
+            toy_run(tmp_path, config=recipe(workers=2))
+    toy_run(tmp_path, resume=True, config=recipe(workers=1))
+    one, other = (read_checkpoint(out / "checkpoint.safetensors") for out in (tmp_path, whole))
+    for key, array in other.arrays.items():
+        np.testing.assert_array_equal(one.arrays[key], array, err_msg=key)
+
+
+def test_a_worker_that_dies_ends_the_run_with_a_word(tmp_path, monkeypatch):
+    original, calls = trainer_module.train_step, 0
+    trainer = toy_trainer(tmp_path, config=recipe(workers=1))
+
+    def killing(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            for _, worker in trainer._made._coming:
+                worker.kill()
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(trainer_module, "train_step", killing)
+    with pytest.raises(
+        TrainingError, match=r"stopped at step 4: a process that makes batches was killed.*To go on: mvnp train"
+    ):
+        trainer.run()
+    assert read_checkpoint(tmp_path / "checkpoint.safetensors").position.step == 3
+
+
 def killed_and_resumed(tmp_path, kills, seed, epochs=20):
     """A run in a process that is killed so often at random moments, against one that is not."""
-    config = recipe(epochs=epochs)
+    config = recipe(epochs=epochs, workers=1)
     toy_run(tmp_path / "whole", config=config)
     rng, out, count = np.random.default_rng(seed), tmp_path / "killed", 0
     for _ in range(kills):
         resume = ["--resume"] if (out / "checkpoint.safetensors").exists() else []
-        command = [sys.executable, toy_training.__file__, str(out), "--recipe", "--epochs", str(epochs)]
+        command = [sys.executable, toy_training.__file__, str(out), "--recipe", "--epochs", str(epochs), "--workers", "1"]
         moment = rng.uniform(0.001, 0.12)
         status = subprocess.run([*command, "--die-after", str(moment), *resume], timeout=HANGS).returncode
         if status == 0:
