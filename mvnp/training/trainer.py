@@ -114,10 +114,11 @@ class Trainer:
         self._check_fit()
         if self.ranks.first:
             self._list_held_out()
-            write_bytes(self.folder.settings, to_toml(self.config, __version__).encode())
         if self.folder.resumed is None and self.ranks.first:
             # There is always something to go on from, and a full disk shows before the work, not after.
             write_checkpoint(self.folder.checkpoint, self._checkpoint())
+        if self.ranks.first:
+            write_bytes(self.folder.settings, to_toml(self.config, __version__).encode())
         self._log = RunLog(self.folder.log, keep=self.position.log_size) if self.ranks.first else NoLog()
         how = self._how_to_resume()
         self.ranks.watch(f"mvnp: a process of this training was killed or failed, and with it all. To go on: {how}")
