@@ -25,6 +25,7 @@ from ..execution.scratch import keep_freed_memory
 from ..kernels import convolution_method, kernels_on
 from ..version import __version__
 from . import (
+    augment,
     check,
     classify,
     convert,
@@ -47,6 +48,7 @@ COMMANDS = {
     "demo": demo,
     "train": train,
     "finetune": finetune,
+    "augment": augment,
     "classify": classify,
     "features": features,
     "validate": validate,

@@ -107,14 +107,17 @@ _ABSENT = {"clip_norm": 0, "lamb_clip": 0, "randaugment": "none", "crop_scale": 
 
 def add_settings(add: Callable[..., None], training: Any, augmentation: Any, defaults: dict[str, Any]) -> None:
     """Options for all of them, in two groups. `defaults`: what to say is taken where they are not given."""
-    for group, rows in ((training, TRAINING), (augmentation, AUGMENTATION)):
-        for row in rows:
-            shown_default = defaults.get(row.name)
-            if row.kind is None:
-                add(group, row.option, row.what, action="store_true")
-            else:
-                many = {"nargs": row.count} if row.count > 1 else {}
-                add(group, row.option, row.what, shown_default, type=row.kind, metavar=row.metavar, **many)
+    add_table(add, training, TRAINING, defaults)
+    add_table(add, augmentation, AUGMENTATION, defaults)
+
+
+def add_table(add: Callable[..., None], group: Any, rows: list[Setting], defaults: dict[str, Any]) -> None:
+    for row in rows:
+        if row.kind is None:
+            add(group, row.option, row.what, action="store_true")
+        else:
+            many = {"nargs": row.count} if row.count > 1 else {}
+            add(group, row.option, row.what, defaults.get(row.name), type=row.kind, metavar=row.metavar, **many)
 
 
 def given_settings(given: dict[str, Any]) -> dict[str, Any]:

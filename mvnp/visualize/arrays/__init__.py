@@ -1,6 +1,7 @@
 """What is computed: arrays and records of a model and an image, without matplotlib."""
 
 from .attention_entropy import entropy
+from .augmented import Augmented, augmented
 from .geometry import WindowGeometry
 from .hidden_attention import channel_groups, hidden_attention, hidden_attention_of, mean_hidden_attention
 from .internals import AttentionRecord, Internals, ScanRecord, internals
@@ -10,11 +11,13 @@ from .token_to_token import block_diagonal, level_matrices, rollout, token_matri
 
 __all__ = [
     "AttentionRecord",
+    "Augmented",
     "Internals",
     "Relevance",
     "ScanPath",
     "ScanRecord",
     "WindowGeometry",
+    "augmented",
     "block_diagonal",
     "channel_groups",
     "entropy",

@@ -5,6 +5,7 @@ scan_panels.py and pixel_maps.py have what several figures share.
 """
 
 from .attention_entropy import attention_entropy
+from .augmented import augmented_pictures
 from .class_evidence import grad_cam, gradient_times_input, mamba_lrp
 from .feature_maps import feature_maps
 from .first_filters import first_filters
@@ -24,6 +25,7 @@ from .window_grid import window_grid
 __all__ = [
     "attention_entropy",
     "attention_rollout",
+    "augmented_pictures",
     "feature_maps",
     "first_filters",
     "grad_cam",
