@@ -6,6 +6,8 @@ from .geometry import WindowGeometry
 from .hidden_attention import channel_groups, hidden_attention, hidden_attention_of, mean_hidden_attention
 from .internals import AttentionRecord, Internals, ScanRecord, internals
 from .lrp import Relevance, relevance
+from .mistakes import Predictions, predictions
+from .run_curves import epoch_table, norms_by_depth
 from .scan_paths import ScanPath, scan_paths
 from .token_to_token import block_diagonal, level_matrices, rollout, token_matrix
 
@@ -13,6 +15,7 @@ __all__ = [
     "AttentionRecord",
     "Augmented",
     "Internals",
+    "Predictions",
     "Relevance",
     "ScanPath",
     "ScanRecord",
@@ -21,11 +24,14 @@ __all__ = [
     "block_diagonal",
     "channel_groups",
     "entropy",
+    "epoch_table",
     "hidden_attention",
     "hidden_attention_of",
     "internals",
     "level_matrices",
     "mean_hidden_attention",
+    "norms_by_depth",
+    "predictions",
     "relevance",
     "rollout",
     "scan_paths",

@@ -12,6 +12,7 @@ from .first_filters import first_filters
 from .gradient_flow import gradient_flow
 from .hidden_attention import hidden_attention_groups, hidden_attention_map, hidden_attention_matrix
 from .receptive_field import receptive_field
+from .run_curves import gradient_depths, run_curves
 from .sample_predictions import sample_predictions
 from .scan_state import scan_path, scan_state, state_heat_map, state_map, step_map
 from .state_animation import state_animation
@@ -29,6 +30,7 @@ __all__ = [
     "feature_maps",
     "first_filters",
     "grad_cam",
+    "gradient_depths",
     "gradient_flow",
     "gradient_times_input",
     "hidden_attention_groups",
@@ -37,6 +39,7 @@ __all__ = [
     "mamba_lrp",
     "png",
     "receptive_field",
+    "run_curves",
     "sample_predictions",
     "scan_path",
     "scan_state",
