@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import Parser, number, whole
+from .before import dry_run, search_rate
 from .pictures import image_size, megabytes, value_range
 from .settings import add_settings, base_settings, given_settings, merged, print_config, read_file
 
@@ -108,6 +109,12 @@ def add_arguments(parser: Parser) -> None:
         group.add_argument(option, default=argparse.SUPPRESS, help=f"{what}{note}", **options)
 
     add_run_options(add, parser, DEFAULT_OUT)
+    add(parser, "--find-lr", "look for a learning rate, with a picture in --out, and train nothing", action="store_true")
+    dry = parser.add_argument_group("dry run")
+    add(dry, "--dry-run", "say what the run would be, steps, memory and time, and train nothing", action="store_true")
+    add(dry, "--images", "for --dry-run without the data: how many there are", type=whole(1), metavar="N")
+    add(dry, "--num-classes", "and of how many classes", type=whole(2), metavar="N")
+    add(dry, "--processes", "and how many processes share a batch", "1", type=whole(1), metavar="N")
 
     data = parser.add_argument_group("data")
     add(data, "--data", DATA_HELP, defaults["dataset"], metavar="DATA")
@@ -246,6 +253,10 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     config = TrainingConfig.from_dict(settings)
     if "print_config" in given:
         return print_config(config) if ranks.first else 0
+    if "find_lr" in given:
+        return search_rate(config, Path(out))
+    if "dry_run" in given:
+        return dry_run(config, given.get("images"), given.get("num_classes"), given.get("processes", 1))
     result = train(config, out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
     if not ranks.first:
         return 0

@@ -139,13 +139,10 @@ class Prefetch:
 
 
 def workers_for(loader: BatchLoader) -> int:
-    """How many suit a loader where nobody says so: for pictures that are decoded or changed one by one, one process."""
-    change = loader.augmentation.randaugment or loader.augmentation.colour_jitter or loader.augmentation.crop_scale
-    pixels = loader.sides[0] * loader.sides[1]
-    return int(isinstance(loader.dataset.images, ImageFiles) or (bool(change) and pixels >= LEAST_PIXELS))
-
-
-LEAST_PIXELS = 96 * 96  # of an image, from which on changing it is worth a process
+    """How many suit a loader where nobody says so: one, for pictures that are decoded, or changed one by one."""
+    made = loader.augmentation
+    changed = bool(made.randaugment or made.colour_jitter or made.crop_scale)
+    return int(isinstance(loader.dataset.images, ImageFiles) or changed)
 
 
 def _close(pipe: Any) -> None:

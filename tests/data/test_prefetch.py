@@ -161,5 +161,5 @@ def test_how_many_suit(photos):
     assert workers_for(BatchLoader(parts.train, 4, train=True)) == 0
     files = replace(parts.train, images=ImageFiles(parts.train.files, 16, 3))
     assert workers_for(BatchLoader(files, 4, train=True)) == 1
-    assert workers_for(BatchLoader(parts.train, 4, train=True, image_size=224, augmentation=RECIPE)) == 1
-    assert workers_for(BatchLoader(parts.train, 4, train=True, image_size=32, augmentation=RECIPE)) == 0
+    assert workers_for(BatchLoader(parts.train, 4, train=True, augmentation=RECIPE)) == 1
+    assert workers_for(BatchLoader(parts.train, 4, train=True, augmentation={"mixup": 1.0})) == 0

@@ -80,6 +80,7 @@ def toy_loaders(config: TrainingConfig, images: int = 30) -> tuple[BatchLoader, 
 
 def toy_config(**changes: Any) -> TrainingConfig:
     settings: dict[str, Any] = {"epochs": 3, "batch_size": 6, "lr": 0.05, "warmup_epochs": 0.5, "clip_norm": 1.0}
+    settings["workers"] = 0
     return TrainingConfig(model={}, **{**settings, "checkpoint_every": 2, **changes})
 
 

@@ -26,21 +26,21 @@ from .report import Page, Picture, Section, write_page
 
 WORST = 16
 CURVES_READING = (
-    "Loss: of the training steps (dotted) and of the test images (solid). With mixed pictures and MESA the training loss is of a"
-    " harder task and may stay above the other. Accuracy: of the weights (solid) and of their average (dashed). Gradient norm:"
-    " mean over an epoch, before clipping."
+    "Loss: of the training steps (dotted) and of the test images (solid). With mixed pictures and MESA the training loss is of"
+    " a harder task and may stay above the other. Accuracy: of the weights (solid) and of their average (dashed). Gradient"
+    " norm: mean over an epoch, before clipping."
 )
 DEPTHS_READING = (
     "Each row is a depth, the stem below and the head above; each column an epoch. Lighter is larger. Where rows stay dark,"
     " little is learnt."
 )
 CONFUSION_READING = (
-    "A row for each class that pictures are of, a column for each that they were taken for. A light field beside the diagonal is"
-    " a class that is taken for another."
+    "A row for each class that pictures are of, a column for each that they were taken for. A light field beside the diagonal"
+    " is a class that is taken for another."
 )
 WORST_READING = (
-    "Above each stands what the model says, how sure it is, and what the picture is. They are those in which it gave least to the"
-    " true class: look for labels that are wrong, and for pictures that show both."
+    "Above each stands what the model says, how sure it is, and what the picture is. They are those in which it gave least to"
+    " the true class: look for labels that are wrong, and for pictures that show both."
 )
 
 
