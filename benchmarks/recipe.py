@@ -250,7 +250,7 @@ def table(part: str, runs: dict[str, list[dict[str, Any]]], plan: Plan) -> str:
     """In Markdown."""
     distorted = list(runs["base"][0].get("distorted", {}))
     heads = ["", "test", "against the base, points", "train", "loss", "calibration error", *distorted]
-    lines = [" | ".join(["|", *heads, "|"]).replace("|  |", "| |"), "|---|" + "---:|" * (len(heads) - 1)]
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
     for name, row in runs.items():
         cells = [name, f"{mean(run['accuracy'] for run in row):.1%}"]
         difference, half = paired(row, runs["base"])
