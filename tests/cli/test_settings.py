@@ -3,12 +3,14 @@
 import tomllib
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
+from mvnp.checkpoint import load_checkpoint
 from mvnp.cli import main
 from mvnp.cli.settings import AUGMENTATION, TRAINING, merged
 from mvnp.data.augment import Augmentation
-from mvnp.training import TrainingConfig
+from mvnp.training import TrainingConfig, read_checkpoint, read_log
 
 SMALL = ["--dim", "4", "--in-dim", "3", "--depths", "1", "1", "1", "1", "--heads", "1", "1", "2", "2"]
 SMALL += ["--windows", "8", "8", "2", "2"]
@@ -88,6 +90,27 @@ def test_a_run_stores_its_settings_and_prints_them(tmp_path, capsys):
     assert "--recipe says how a run begins" in capsys.readouterr().err
     assert main(["train", "--resume", "--out", out, "--mixup", "0.1", "--quiet"]) == 2
     assert "augmentation.mixup is 0.1 and was 0.8" in capsys.readouterr().err
+
+
+def test_a_run_teaches_another(tmp_path, capsys):
+    """Distillation from a run's best weights; and a fine-tuning with an average, whose best file is one of weights."""
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    assert main(["train", "--out", str(first), *TINY]) == 0
+    best = str(first / "best.safetensors")
+    options = ["--teacher", best, "--teacher-weight", "2", "--ema-decay", "0.5"]
+    assert main(["train", "--out", str(second), *TINY, *options]) == 0
+    assert all("apart" in line for line in read_log(second / "log.jsonl") if line["event"] == "step")
+    tuned = ["finetune", "fashion-mnist-small", "--weights", str(second), "--classes", "2", "3", "--epochs", "1", "--quiet"]
+    assert main([*tuned, "--ema-decay", "0.9", "--mesa", "0.5", "--mesa-start", "0", "--out", str(third)]) == 0
+    position = read_checkpoint(third / "checkpoint.safetensors").position
+    weights = load_checkpoint(third / "best.safetensors")
+    part = "ema." if position.best_of == "average" else "model."
+    if position.best_epoch == position.epoch:
+        np.testing.assert_array_equal(
+            weights["head.bias"], read_checkpoint(third / "checkpoint.safetensors").part(part)["head.bias"]
+        )
+    assert main(["train", "--out", str(tmp_path / "other"), *TINY, "--classes", "0", "1", "2", "--teacher", best]) == 2
+    assert "has 2 classes, and the data 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
