@@ -21,22 +21,24 @@ from ..checkpoint import load_checkpoint
 from ..checkpoint.load import AVERAGE
 from ..core import Layer, Tape
 from ..data import BatchLoader
-from ..data.fingerprint import changes, fingerprint
+from ..data.fingerprint import fingerprint
 from ..data.held_out import held_out_table
 from ..data.prefetch import Prefetch, WorkerError, workers_for
-from ..errors import CheckpointError, InputError, TrainingError, TrainingInterrupted
+from ..errors import InputError, TrainingError, TrainingInterrupted
 from ..execution.stopping import StopRequest
 from ..version import __version__
 from .class_weights import class_weights
 from .config_file import to_toml
 from .describe import describe
 from .distributed import Ranks
+from .epoch_result import EpochResult
 from .evaluate import Evaluation, evaluate
 from .ingredients import digest_of, make_average, make_optimizer, rate_of, teacher_of
 from .log import NoLog, RunLog
 from .loss_scale import adapted
 from .objective import Teacher
 from .progress import Progress, Speed
+from .restore import restore
 from .run_checkpoint import Checkpoint, Position, write_checkpoint
 from .run_folder import RunFolder, TrainingResult, known
 from .step import HalfOverflowError, NonFiniteError, StepResult, train_step
@@ -102,7 +104,9 @@ class Trainer:
         self._log: RunLog
         self._saved_step = 0
         if folder.resumed is not None:
-            self._restore(folder.resumed)
+            restore(folder, folder.resumed, self.about, model, self.optimizer, self.average)
+            self.position = folder.resumed.position
+            self._saved_step = self.position.step
 
     def run(self) -> TrainingResult:
         """Train to the end. Raises TrainingInterrupted, TrainingError, and InputError for images that do not fit the model."""
@@ -223,42 +227,25 @@ class Trainer:
         averaged = None
         if tested is not None and self.test_loader is not None and self.average is not None:
             averaged = self._evaluate(stop, self.test_loader, self.average.model)
-        chosen = averaged if tested and averaged and self._score(averaged) > self._score(tested) else tested
         train_loss = position.loss_sum / self.batches
-        improved = last if self.test_loader is None else self._is_better(chosen)
+        found = EpochResult(tested, averaged)
+        improved = last if self.test_loader is None else found.is_better(position, self.config.best_by)
         position.epoch, position.batch, position.loss_sum = epoch, 0, 0.0
-        if tested is not None:
-            position.accuracy, position.mean_accuracy = tested.accuracy, tested.mean_accuracy
-        if averaged is not None:
-            position.ema_accuracy = averaged.accuracy
-        if improved:
-            position.best_epoch, position.final = epoch, None
-            position.best_score = None if chosen is None else self._score(chosen)
-            position.best_of = "average" if chosen is averaged and averaged is not None else "model"
-            position.best_accuracy = position.accuracy if chosen is None else chosen.accuracy
-        of_average: dict[str, float | None] = {}
-        if self.average is not None:
-            names = ("loss", "accuracy", "mean_accuracy")
-            of_average = {f"ema_{name}": None if averaged is None else getattr(averaged, name) for name in names}
+        found.note(position, self.config.best_by, improved)
         self._log.write(
             event="epoch",
             step=position.step,
             epoch=epoch,
             train_loss=train_loss,
-            test_loss=None if tested is None else tested.loss,
-            test_accuracy=None if tested is None else tested.accuracy,
-            test_mean_accuracy=None if tested is None else tested.mean_accuracy,
-            **of_average,
+            **found.fields(self.average is not None),
             best_accuracy=position.best_accuracy,
             images_per_second=self._speed.rate(),
             waiting=self._speed.waiting(),
             seconds=position.seconds,
         )
-        called = self._called
-        found = "" if tested is None else f", {called} loss {tested.loss:.3f}, {called} accuracy {in_words(tested)}"
-        found += "" if averaged is None else f", of the average {in_words(averaged)}"
         best = " (best so far)" if improved and tested is not None and epoch > 1 else ""
-        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{found}{best}{self._speed}")
+        told = found.in_words(self._called)
+        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{told}{best}{self._speed}")
         if improved:
             self._save_best()
         self._save(self.folder.checkpoint)
@@ -267,16 +254,6 @@ class Trainer:
             better = "test accuracy" if self.config.best_by == "accuracy" else self.config.best_by.replace("-", " ")
             better = better.replace("test", self._called)
             self.progress.say(f"no better {better} for {waited} epoch{'s' * (waited > 1)}: stopping early")
-
-    def _score(self, tested: Evaluation) -> float:
-        """What epochs are compared by: the larger the better."""
-        by = {"accuracy": tested.accuracy, "mean-accuracy": tested.mean_accuracy, "loss": -tested.loss}
-        return by[self.config.best_by]
-
-    def _is_better(self, tested: Evaluation | None) -> bool:
-        position = self.position
-        best = position.best_score if position.best_score is not None else position.best_accuracy
-        return tested is not None and (best is None or self._score(tested) > best)
 
     def _finish(self, stop: StopRequest) -> None:
         """The last word: what the test part says of the best epoch, which it did not choose."""
@@ -404,49 +381,6 @@ class Trainer:
             averages = self.average.model.state_dict(copy=False)
             arrays.update({f"{AVERAGE}{key}": array for key, array in averages.items()})
         return Checkpoint(arrays, self.config, self.position, self.about, weights)
-
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        before = checkpoint.about.get("batches_per_epoch")
-        if before != self.batches:
-            raise TrainingError(
-                f"the run in {self.folder.path} had {before} batches in an epoch, and now there are {self.batches}:"
-                " the data set has changed since. Bring it back, or start anew in another folder"
-            )
-        self._check_data(checkpoint.about.get("data"))
-        self.model.load_state_dict(checkpoint.part("model."))
-        self.optimizer.load_state_dict(checkpoint.part("optimizer."))
-        if self.average is not None:
-            averages = checkpoint.part(AVERAGE)
-            if not averages:
-                raise CheckpointError(
-                    f"the run in {self.folder.path} averages its weights (ema_decay {self.config.ema_decay}), and"
-                    f" {self.folder.checkpoint}"
-                    " has no average of them to go on with; put back a whole checkpoint, or start anew in another folder"
-                )
-            # It takes in every step.
-            self.average.load_state_dict({**averages, "updates": np.array(checkpoint.position.step)})
-        if checkpoint.about.get("teacher") != self.about.get("teacher"):
-            raise TrainingError(
-                f"the run in {self.folder.path} learnt from another teacher: {self.config.teacher} has other weights since."
-                " Bring them back, or start anew in another folder"
-            )
-        self.position = checkpoint.position
-        self._saved_step = checkpoint.position.step
-
-    def _check_data(self, before: Any) -> None:
-        if before is None:  # of a version that noted nothing
-            return
-        if not isinstance(before, dict) or not all(isinstance(part, dict) for part in before.values()):
-            raise CheckpointError(f"{self.folder.checkpoint} is damaged: what it says of the data is {type(before).__name__}")
-        now = self.about["data"]
-        said = [f"there were {part} pictures, and there are none" for part in before if part not in now]
-        said += [f"there are {part} pictures, and there were none" for part in now if part not in before]
-        said += [each for part in now if part in before for each in changes(part, now[part], before[part])]
-        if said:
-            raise TrainingError(
-                f"the run in {self.folder.path} was trained on other data: {'; '.join(dict.fromkeys(said))}. Bring back what it"
-                " was trained on, or start anew in another folder"
-            )
 
     def _announce(self) -> None:
         for note in (*self._notes, *left_out(self.train_loader)):
