@@ -31,7 +31,7 @@ examples:
   mvnp train                              a small model on a few shipped images
   mvnp train --data fashion-mnist --out runs/full       all of Fashion-MNIST
   mvnp train --data photos --epochs 30    pictures of photos/cat, photos/dog
-  mvnp train --data photos --recipe light --mixup 0.2    a recipe, but for one thing
+  mvnp train --recipe light --mixup 0.2   a recipe, but for one thing
   mvnp train --resume --out runs/full     go on after an interruption
 
   mvnp train --resume --out runs/full --epochs 20       and longer than it was
