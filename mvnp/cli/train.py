@@ -254,9 +254,9 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     if "print_config" in given:
         return print_config(config) if ranks.first else 0
     if "find_lr" in given:
-        return search_rate(config, Path(out))
+        return search_rate(config, Path(out)) if ranks.first else 0
     if "dry_run" in given:
-        return dry_run(config, given.get("images"), given.get("num_classes"), given.get("processes", 1))
+        return dry_run(config, given.get("images"), given.get("num_classes"), given.get("processes", 1)) if ranks.first else 0
     result = train(config, out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
     if not ranks.first:
         return 0
