@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from .arguments import Parser, whole
+from .data_options import DATA_HELP
 from .settings import AUGMENTATION, add_table, given_settings, merged, read_file
 
 SUMMARY = "write a page that shows what training makes of pictures"
@@ -27,8 +28,6 @@ examples:
 
 
 def add_arguments(parser: Parser) -> None:
-    from .train import DATA_HELP
-
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     parser.add_argument("--recipe", metavar="NAME", help="official, light or finetune (default: official, without --config)")

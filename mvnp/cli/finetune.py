@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import Parser, number, whole
+from .data_options import DATA_HELP, add_data_options, data_options, located
 from .pictures import image_size
 from .settings import add_settings, base_settings, given_settings, located_file, merged, print_config, read_file
-from .train import DATA_HELP, add_data_options, add_run_options, data_options, located, refuse_recipe, report
+from .train import add_run_options, refuse_recipe, report
 from .weights import options_named
 
 if TYPE_CHECKING:
