@@ -42,7 +42,7 @@ from .restore import restore
 from .run_checkpoint import Checkpoint, Position, write_checkpoint
 from .run_folder import RunFolder, TrainingResult, known
 from .step import HalfOverflowError, NonFiniteError, StepResult, train_step
-from .words import in_words, left_out
+from .words import duration, in_words, left_out
 
 # The tape's generator is keyed by (seed, this, step). The loader's keys have other numbers in second place.
 _TAPE = 3
@@ -245,7 +245,9 @@ class Trainer:
         )
         best = " (best so far)" if improved and tested is not None and epoch > 1 else ""
         told = found.in_words(self._called)
-        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{told}{best}{self._speed}")
+        rest = position.seconds / epoch * (self.config.epochs - epoch)
+        left = "" if last else f", {duration(rest)} left"
+        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{told}{best}{self._speed}{left}")
         if improved:
             self._save_best()
         self._save(self.folder.checkpoint)

@@ -25,3 +25,11 @@ def in_words(tested: Evaluation) -> str:
     """`86.93%`, with the mean of the classes where they have not all as many images and so are not the same."""
     both = abs(tested.mean_accuracy - tested.accuracy) > 1e-9
     return f"{tested.accuracy:.2%}" + (f" (mean of classes {tested.mean_accuracy:.2%})" if both else "")
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min`, `2.5 h` or `4.0 days`."""
+    for unit, length, digits in (("days", 86400, 1), ("h", 3600, 1), ("min", 60, 0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
