@@ -20,7 +20,7 @@ STRENGTHS = (3, 6, 9)
 def draw() -> Figure:
     with Image.open(PHOTO) as opened:
         side = min(opened.size)
-        image = np.asarray(opened.convert("RGB").crop((0, 0, side, side)).resize((72, 72)))
+        image = np.asarray(opened.convert("RGB").crop((0, 0, side, side)).resize((64, 64)))
     figure = new_figure(6.4, 8.6, "Strength 3, 6 and 9 of 10, both signs where there are two")
     panels = figure.subplots(len(NAMES), 1 + 2 * len(STRENGTHS))
     for row, name in zip(panels, NAMES, strict=True):
