@@ -11,6 +11,7 @@ from .feature_maps import feature_maps
 from .first_filters import first_filters
 from .gradient_flow import gradient_flow
 from .hidden_attention import hidden_attention_groups, hidden_attention_map, hidden_attention_matrix
+from .rate_search import rate_search
 from .receptive_field import receptive_field
 from .run_curves import gradient_depths, run_curves
 from .sample_predictions import sample_predictions
@@ -38,6 +39,7 @@ __all__ = [
     "hidden_attention_matrix",
     "mamba_lrp",
     "png",
+    "rate_search",
     "receptive_field",
     "run_curves",
     "sample_predictions",
