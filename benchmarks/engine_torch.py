@@ -22,7 +22,7 @@ def save_weights(model: str, path: Path) -> None:
     from mvnp.models.variants import VARIANTS
 
     arguments = VARIANTS[model].arguments()
-    known = {name: value for name, value in arguments.items() if name not in ("drop_path_rate", "layer_scale")}
+    known = {name: value for name, value in arguments.items() if name != "drop_path_rate"}
     state = mvnp.create_model(model, drop_path_rate=0.0).state_dict()
     with open(path, "wb") as file:
         np.savez(file, **{ARGUMENTS: json.dumps(known)}, **{key: np.array(value) for key, value in state.items()})

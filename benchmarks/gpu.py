@@ -1,8 +1,9 @@
-"""Speed and memory on a GPU: mvnp beside PyTorch with the scan as a loop, and beside PyTorch with a fused one.
+"""Speed and memory on a GPU: mvnp beside PyTorch with the scan as a loop, with a fused one, and with none, as a bound.
 
     python benchmarks/gpu.py [--only t-] [--out docs/measured]
 
-T, S and B at 224, inference and training steps, float32 and mixed precision. Each engine measures each case in a process of its
+T, S and B at 224, inference and training steps, from images that are on the device, in three precisions, the same for all
+engines: float32 throughout; TF32 in all products and convolutions; mixed. Each engine measures each case in a process of its
 own: the median between device events, after a warm-up, and the peak of its memory pool. The floor is the longer of the case's
 operations at the rate of a float32 product and its unavoidable bytes at the rate of a copy, both measured in the same run.
 

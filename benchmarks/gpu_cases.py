@@ -11,15 +11,17 @@ ENGINES = {
     "mvnp": "mvnp",
     "torch": "PyTorch, reference scan",
     "fused": "PyTorch, fused scan",
+    "bound": "PyTorch, scan left out",
 }
-PRECISIONS = ("float32", "mixed")
+# float32: no product or convolution rounds its factors. TF32: all do. mixed: TF32, and float16 where an engine uses it.
+PRECISIONS = ("float32", "TF32", "mixed")
 BATCHES = {"inference": (1, 32, 128), "training": (32, 128)}
 MODELS = ("mamba_vision_T", "mamba_vision_S", "mamba_vision_B")
 
 
 @dataclass(frozen=True)
 class GpuCase:
-    """One line of the table, before it is timed. `precision`: of PRECISIONS; "mixed" is float16 where an engine uses it."""
+    """One line of the table, before it is timed. `precision`: of PRECISIONS; see there."""
 
     case: Case
     precision: str
@@ -43,7 +45,7 @@ class GpuCase:
         cost = model_cost(create_model(self.case.model, allocate=False), self.case.height, self.case.width)
         outputs = sum(_product(row.shape) for row in cost.rows)
         numbers = cost.parameters + 2 * outputs * self.case.batch
-        return numbers * (4 if self.precision == "float32" else 2) * (3 if self.case.mode == "training" else 1)
+        return numbers * (2 if self.precision == "mixed" else 4) * (3 if self.case.mode == "training" else 1)
 
     def floor_seconds(self, rate: float, bandwidth: float) -> float:
         """How long it takes at least: its operations at `rate` a second, or its bytes at `bandwidth`, whichever is longer."""
@@ -53,7 +55,7 @@ class GpuCase:
         """Why an engine cannot be measured here; None: it can."""
         if engine == "mvnp" and self.precision == "mixed" and self.case.mode == "inference":
             return "mixed precision of mvnp is for training"
-        packages = {"mvnp": ("cupy",), "torch": ("torch",), "fused": ("torch", "mamba_ssm")}[engine]
+        packages = {"mvnp": ("cupy",), "torch": ("torch",), "fused": ("torch", "mamba_ssm"), "bound": ("torch",)}[engine]
         lacking = [name for name in packages if importlib.util.find_spec(name) is None]
         return f"not installed: {', '.join(lacking)}" if lacking else None
 

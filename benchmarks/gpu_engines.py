@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -35,15 +36,17 @@ def rates() -> dict[str, Any]:
 def _mvnp(gpu_case: GpuCase) -> dict[str, float]:
     os.environ["MVNP_BACKEND"] = "cupy"
     import mvnp
-    from mvnp.backend import gpu_memory
+    from mvnp.backend import gpu_memory, use_tf32
+    from mvnp.execution.fixed import fixed_weights
     from mvnp.training import AdamW, train_step
     from mvnp.training.loss_scale import FIRST
 
     case = gpu_case.case
-    model, x = mvnp.create_model(case.model, drop_path_rate=0.0), images(case)
+    use_tf32("off" if gpu_case.precision == "float32" else "on")
+    model, x = mvnp.create_model(case.model, drop_path_rate=0.0), mvnp.from_numpy(images(case))
     if case.mode == "inference":
-        on_device = mvnp.from_numpy(x)
-        taken = seconds(lambda: model(on_device), cupy_clock())
+        with fixed_weights():
+            taken = seconds(lambda: model(x), cupy_clock())
     else:
         optimizer, labels = AdamW(model.named_parameters()), np.arange(case.batch)
         # A small scale: a step that overflows would be skipped, and would be too quick.
@@ -58,7 +61,8 @@ def _torch(gpu_case: GpuCase, engine: str, weights: Path) -> dict[str, float]:
     from engine_torch import twin
 
     torch_twin.SCANS["fused"] = _fused_scan
-    case = gpu_case.case
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = gpu_case.precision != "float32"
+    case = gpu_case.case if engine != "bound" else dataclasses.replace(gpu_case.case, scan=False)
     model = twin(case, weights, "fused" if engine == "fused" else "reference").cuda()
     x = torch.from_numpy(images(case)).cuda()
     mixed = torch.autocast("cuda", torch.float16, enabled=gpu_case.precision == "mixed")

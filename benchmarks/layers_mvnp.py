@@ -34,6 +34,7 @@ from mvnp.layers.gelu import gelu_backward, gelu_forward, gelu_tanh_backward, ge
 from mvnp.layers.layer_scale import layer_scale_backward, layer_scale_forward
 from mvnp.layers.layernorm import layernorm_backward, layernorm_forward
 from mvnp.layers.linear import linear_backward, linear_forward
+from mvnp.layers.linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
 from mvnp.layers.mesa import mesa_backward, mesa_forward
 from mvnp.layers.pool import pool_backward, pool_forward
 from mvnp.layers.relu import relu_backward, relu_forward
@@ -82,9 +83,9 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
     match kind, arguments:
         case "conv2d", (inputs, outputs, size, stride, dx):
             layer, x = Conv2d(inputs, outputs, 3, stride, 1, bias=stride == 1), random(batch, size, size, inputs)
-            bias = None if layer.bias is None else layer.bias.data
+            weight, bias = wrap(layer.weight.data), None if layer.bias is None else wrap(layer.bias.data)
             return (
-                lambda: conv2d_forward(x, layer.weight.data, bias, layer.stride, layer.padding),
+                lambda: conv2d_forward(x, weight, bias, layer.stride, layer.padding),
                 lambda dy, cache: conv2d_backward(dy, cache, dx),
             )
         case "winograd", (inputs, outputs, size, _, _):
@@ -120,6 +121,9 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
         case "drop_path", (L, C):
             x, mask = random(batch, L, C), np.full((batch, 1, 1), 1.25, np.float32)
             return lambda: dropout_forward(x, mask), dropout_backward
+        case "dropout", (L, C):
+            x, mask = random(batch, L, C), np.where(rng.random((batch, L, C)) < 0.8, np.float32(1.25), np.float32(0.0))
+            return lambda: dropout_forward(x, mask), dropout_backward
         case "depthwise_conv2d", (side, D):
             x, weight = random(batch, side, side, D), random(D, 1, 3, 3)
             return lambda: depthwise_conv2d_forward(x, weight), depthwise_conv2d_backward
@@ -149,6 +153,9 @@ def build(kind: str, batch: int, arguments: tuple[Any, ...], wrap: Callable = np
             A, skip, bias = -np.arange(1, N + 1, dtype=np.float32) * np.ones((D, 1), np.float32), random(D), random(D)
             forward, backward = SCANS[kind]
             return lambda: forward(x, dt, A, B, C, skip, bias), backward
+        case "linear_recurrence", (method, L, count):
+            decay, inputs = wrap(rng.random((L, batch, count), np.float32)), random(L, batch, count)
+            return lambda: linear_recurrence_forward(decay, inputs, method=method), linear_recurrence_backward
         case (("mixer" | "attention_layer" | "mlp"), (L, C)):
             return whole(PARTS[kind](C), random(batch, L, C))
     raise ValueError(f"no layer is called {kind!r}")

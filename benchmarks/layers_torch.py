@@ -81,6 +81,9 @@ def build(kind: str, arguments: tuple[Any, ...], batch: int = BATCH) -> Built:
         case "drop_path", (L, C):
             x, mask = leaf(batch, L, C), torch.full((batch, 1, 1), 1.25)
             return lambda: x * mask, [x]
+        case "dropout", (L, C):
+            x, mask = leaf(batch, L, C), 1.25 * (torch.rand(batch, L, C) < 0.8)
+            return lambda: x * mask, [x]
         case "depthwise_conv2d", (side, D):
             x, weight = leaf(batch, D, side, side), leaf(D, 1, 3, 3)
             return lambda: F.conv2d(x, weight, padding=1, groups=D), [x, weight]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -93,14 +94,20 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, channels: int, mixer: nn.Module, mlp_ratio: float) -> None:
+    def __init__(self, channels: int, mixer: nn.Module, mlp_ratio: float, layer_scale: float | None) -> None:
         super().__init__()
+        scale = None if layer_scale is None else torch.full((channels,), layer_scale)
+        self.gamma_1, self.gamma_2 = (1.0, 1.0) if scale is None else (nn.Parameter(scale.clone()), nn.Parameter(scale.clone()))
         self.norm1, self.mixer = nn.LayerNorm(channels), mixer
         self.norm2, self.mlp = nn.LayerNorm(channels), Mlp(channels, int(channels * mlp_ratio))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.mixer(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self._scaled(self.gamma_1, self.mixer(self.norm1(x)))
+        return x + self._scaled(self.gamma_2, self.mlp(self.norm2(x)))
+
+    @staticmethod
+    def _scaled(gamma: Any, branch: Tensor) -> Tensor:
+        return gamma * branch if isinstance(gamma, Tensor) else branch
 
 
 class ConvBlock(nn.Module):
@@ -163,7 +170,7 @@ class PatchEmbed(nn.Module):
 
 
 class TorchMambaVision(nn.Module):
-    """The variants without layer scale (T, T2, S) and any of their size: what the benchmarks need.
+    """The released variants, and any of their kind: what the benchmarks need.
 
     scan    a name in SCANS, or None: every scan gives back its input, so that all the rest can be timed alone
     """
@@ -179,6 +186,7 @@ class TorchMambaVision(nn.Module):
         in_chans: int = 3,
         num_classes: int = 1000,
         scan: str | None = "reference",
+        layer_scale: float | None = None,
     ) -> None:
         super().__init__()
         self.patch_embed = PatchEmbed(in_chans, in_dim, dim)
@@ -192,7 +200,7 @@ class TorchMambaVision(nn.Module):
                     continue
                 by_scan = index < math.ceil(depth / 2)
                 mixer = Mixer(channels, scan) if by_scan else Attention(channels, num_heads[level])
-                blocks.append(Block(channels, mixer, mlp_ratio))
+                blocks.append(Block(channels, mixer, mlp_ratio, layer_scale))
             window = None if level < 2 else window_size[level]
             levels.append(Level(blocks, window, Downsample(channels) if level < 3 else None))
         self.levels = nn.ModuleList(levels)

@@ -226,12 +226,17 @@ def report(runs: list[dict[str, Any]], probes: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", f"Means of {len(seeds)} seeds, and their range. {sentence(machine(threads()))}", ""])
 
 
-def draw(runs: list[dict[str, Any]]) -> Any:
+def draw(runs: list[dict[str, Any]], narrow: bool = False) -> Any:
     """The figure of docs/finetune.md: accuracy against steps, a line for each method in a band of its seeds."""
     from mvnp.visualize.figures import style
 
-    figure = style.new_figure(style.WIDE, 4.0, "Five new classes: test accuracy by number of steps")
-    panels = figure.subplots(1, len(BUDGETS), sharey=True)
+    title = "Five new classes: test accuracy by number of steps"
+    if narrow:
+        figure = style.new_figure(4.3, 6.6, title.replace(": ", ":\n"))
+        panels = figure.subplots(len(BUDGETS), 1, sharex=True)
+    else:
+        figure = style.new_figure(style.WIDE, 4.0, title)
+        panels = figure.subplots(1, len(BUDGETS), sharey=True)
     for axes, each in zip(panels, BUDGETS, strict=True):
         for method, (colour, marker) in STYLE.items():
             steps, found = zip(*cells(runs, method, each), strict=True)
@@ -243,7 +248,7 @@ def draw(runs: list[dict[str, Any]]) -> Any:
         axes.grid(True, axis="y", color=style.FAINT, linewidth=0.8)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         style.set_labels(
-            axes, f"{each} images of each class", "steps of 50 images", "test accuracy" if axes is panels[0] else ""
+            axes, f"{each} images of each class", "steps of 50 images", "test accuracy" if narrow or axes is panels[0] else ""
         )
     panels[1].legend(frameon=False, fontsize=9, loc="lower right")
     return figure

@@ -33,13 +33,15 @@ extensions += [
     "cost_table",
     "explorable",
     "explorer",
+    "fold",
     "measured",
     "notebook",
     "plot",
     "run_at_build",
+    "search_pages",
     "twins",
 ]  # ours, in _ext
-exclude_patterns = ["_build", "_static", "measured"]
+exclude_patterns = ["_build", "_static", "_search", "measured"]
 
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -53,6 +55,7 @@ html_title = f"mvnp {mvnp.__version__}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 templates_path = ["_templates"]
+html_search_scorer = str(HERE / "_search" / "scorer.js")
 pygments_dark_style = "a11y-high-contrast-dark"  # furo's own choice has too little contrast in places
 html_show_sphinx = False
 html_show_copyright = False

@@ -46,6 +46,18 @@ def export_ratio(data: Data, batch: str) -> str:
     return f"{forms['scan'] / forms['mvnp']:.2f}"
 
 
+def family(data: Data, model: str, size: str, what: str) -> str:
+    """Of one image in one of three families: "time", or "memory" of the process."""
+    row = next(row for row in data["families"]["rows"] if (row["model"], row["size"]) == (model, int(size)))
+    return {"time": f"{1000 * row['seconds']:.0f} ms", "memory": f"{row['peak_mb']} MB"}[what]
+
+
+def family_growth(data: Data, model: str, first: str, last: str) -> str:
+    """How many times as long an image of `last` takes as one of `first`."""
+    seconds = {row["size"]: row["seconds"] for row in data["families"]["rows"] if row["model"] == model}
+    return f"{seconds[int(last)] / seconds[int(first)]:.1f}"
+
+
 def _each(data: Data, file: str, key: str, text: Callable[[dict[str, Any]], str]) -> str:
     """The text of a case's row; where several processors have been met, that of each, with the processor's name."""
     found = {name: text(next(row for row in r["rows"] if row["key"] == key)) for name, r in data[file]["processors"].items()}

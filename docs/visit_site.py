@@ -2,7 +2,7 @@
 
 As a reader at a desk, at a desk in the dark, and with a phone. Nothing may stand in the console, nothing may be asked from
 another host, no page may be wider than its window, and the first thing that the Tab key reaches is the way past the menus. Then
-the search has to find a page. --pictures keeps what was seen as PNG files.
+the search has to find the right pages first. --pictures keeps what was seen as PNG files.
 
 The exit status is 1 where something is wrong. Without Chromium, says so, and ends with 0.
 """
@@ -73,14 +73,31 @@ def visit(browser: Browser, page: Path) -> Iterator[str]:
         yield f"the Tab key goes first to {first[:40]!r}, and not to the way past the menus"
 
 
+# What a reader types, and the page that is to come first: a page about the thing.
+SEARCHES = {
+    "adjoint recursion": "layers/selective_scan",
+    "layernorm_backward": "layers/layernorm",
+    "zero-order hold": "layers/selective_scan",
+    "padding": "quirks",
+    "gpu": ("gpu", "kernels"),
+    "hidden attention": "look_inside",
+    "work-efficient": "layers/linear_recurrence",
+    "window": "layers/window",
+}
+
+
 def search(browser: Browser, root: Path) -> Iterator[str]:
-    """A word from a derivation, the name of a function in a source, a word that no page has."""
-    for words, expected in (("adjoint recursion", "selective_scan"), ("layernorm_backward", "layernorm")):
+    """Words from a derivation, the name of a function in a source, words that a page is about; each with an excerpt."""
+    for words, expected in SEARCHES.items():
         go(browser, f"{(root / 'search.html').absolute().as_uri()}?q={words.replace(' ', '+')}")
         browser.until("/found|did not match/.test(document.querySelector('#search-results')?.textContent)")
-        links = browser.run("[...document.querySelectorAll('#search-results li a')].map((one) => one.href)")
-        if not any(expected in link for link in links):
-            yield f"{words!r} finds {links[:5]}, expected the page of {expected}"
+        browser.settle()
+        links = browser.run("[...document.querySelectorAll('#search-results li > a')].map((one) => one.href)")
+        pages = [expected] if isinstance(expected, str) else expected
+        if not links or not any(f"/{page}.html" in links[0] for page in pages):
+            yield f"{words!r} finds {links[:5]}, expected the page {' or '.join(pages)} first"
+        if not browser.run("!!document.querySelector('#search-results li p.context')?.textContent.trim()"):
+            yield f"{words!r}: results have no excerpts"
 
 
 def go(browser: Browser, address: str) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, overload
 
 from .checkpoint import load_pretrained
-from .errors import InputError, check_choice
+from .errors import InputError, shown
 from .models.classifier import Classifier
 from .models.options import ModelOptions
-from .models.variants import VARIANTS, check_options
+from .models.variants import VARIANTS, check_name, check_options
 from .models.variants import create_model as create_variant
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def create_model(name: str, *, pretrained: bool = False, **options: Unpack[Model
     """
     from .training.presets import PRESETS
 
-    check_choice("model", name, [*VARIANTS, *PRESETS])
+    check_name(name, [*VARIANTS, *PRESETS])
+    if not isinstance(pretrained, bool):
+        raise InputError(f"create_model: pretrained is {shown(pretrained)}, expected True or False")
     if name in VARIANTS:
         if pretrained:
             return load_pretrained(name, **options)

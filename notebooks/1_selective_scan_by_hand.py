@@ -22,9 +22,11 @@
 # %matplotlib inline
 import matplotlib.pyplot as plt
 import numpy as np
-from questions import check, check_that
+from questions import of_notebook
 
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward
+
+check = of_notebook(1, globals())
 
 rng = np.random.default_rng(0)
 
@@ -65,7 +67,7 @@ plt.show()
 
 # %%
 answer = None
-check(answer, lambda: -1 / np.log(0.8), hint="τ = −1 / ln a, with the natural logarithm.", why="About four and a half tokens.")
+check(1, answer)
 
 # %% [markdown]
 # ## From continuous time to tokens
@@ -95,7 +97,7 @@ plt.show()
 
 # %%
 answer = None
-check(answer, lambda: np.exp(np.log(2) * -2), hint="It is e^(ΔA), and e^(ln 2) = 2.", why="A quarter: 2 to the power −2.")
+check(2, answer)
 
 # %% [markdown]
 # ## What makes it selective
@@ -128,18 +130,7 @@ plt.show()
 
 # %%
 answer = None
-
-
-def remembers(steps):
-    return abs(scan_one(x, np.where(marked, *steps))[-1] - 2.0) < 0.01
-
-
-check_that(
-    answer,
-    remembers,
-    hint="With Δ = 1 the marked token is written with weight 1. How small must the other steps be for the rest not to matter?",
-    why="With Δ of nearly 0, e^(ΔA) is nearly 1 and ΔB nearly 0: the token is neither written nor does it fade anything.",
-)
+check(3, answer)
 
 # %% [markdown]
 # A fixed $a$ cannot do this: whatever keeps token 4 keeps tokens 5 to 11 just as well.
@@ -184,7 +175,7 @@ print("largest difference:", np.abs(y - y_mvnp[0]).max())
 
 # %%
 answer = None
-check(answer, lambda: 160 * 8, hint="Half the channels, times the states of each.", why="1280 numbers, whatever the length.")
+check(4, answer)
 
 # %% [markdown]
 # ## The scan as attention
@@ -215,18 +206,7 @@ def hidden_attention(dt, A, B, C, channel):
 
 # %%
 answer = None  # a function like the one above
-
-
-def reconstructs(attention):
-    return all(np.allclose(attention(dt, A, B, C, c) @ x[:, c] + D[c] * x[:, c], y[:, c]) for c in range(channels))
-
-
-check_that(
-    answer,
-    reconstructs,
-    hint="With S the cumulative sum of Δ, the exponent is (S_t − S_s) A: negative below the diagonal, since A is.",
-    why="Weights times inputs give the outputs: the scan is a linear map of x once Δ, B and C are known.",
-)
+check(5, answer)
 
 # %% [markdown]
 # ## Backwards
@@ -271,19 +251,7 @@ print("dx:", np.abs(dx - expected[0][0]).max(), "  dA:", np.abs(dA - expected[2]
 
 # %%
 answer = None
-
-
-def truth():
-    delta = np.log1p(np.exp(dt))
-    decay = np.exp(delta[..., None] * A)
-    g, following = np.zeros_like(h), np.zeros_like(A)
-    for t in reversed(range(L)):
-        g[t] = dy[t][:, None] * C[t] + following
-        following = decay[t] * g[t]
-    return (g * h * decay * delta[..., None]).sum(axis=0)[0, 0] - dA[0, 0]
-
-
-check(answer, truth, hint="Wrong minus right, with h in the place of before in the last line of backward.", why="Far off.")
+check(6, answer)
 
 # %% [markdown]
 # ## Why it can be fast
@@ -310,7 +278,7 @@ print("in three rounds:", combine(*fours)[1], "   in eight steps:", recurrence(*
 
 # %%
 answer = None
-check(answer, lambda: 14, hint="Each round halves the number of pieces.", why="2 to the power 14 is 16,384.")
+check(7, answer)
 
 # %% [markdown]
 # ## Where to go on

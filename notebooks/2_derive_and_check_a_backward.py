@@ -21,9 +21,11 @@
 # %matplotlib inline
 import matplotlib.pyplot as plt
 import numpy as np
-from questions import check, check_that
+from questions import of_notebook
 
-import mvnp
+import mvnp  # noqa: F401  for your answers
+
+check = of_notebook(2, globals())
 
 rng = np.random.default_rng(0)
 
@@ -56,20 +58,7 @@ x, W, b = rng.standard_normal((5, 3)), rng.standard_normal((4, 3)), rng.standard
 dy = rng.standard_normal((5, 4))
 
 answer = None  # a function of dy, x, W that returns dx, dW, db
-
-
-def is_linear_backward(backward):
-    expected = np.einsum("no,oi->ni", dy, W), np.einsum("no,ni->oi", dy, x), np.einsum("no->o", dy)
-    found = backward(dy, x, W)
-    return all(a.shape == b.shape and np.allclose(a, b) for a, b in zip(found, expected, strict=True))
-
-
-check_that(
-    answer,
-    is_linear_backward,
-    hint="dx is dy @ W. For dW, which of dy and x has to be transposed so that the shape comes out as (O, I)? db is a sum.",
-    why="The shapes leave little choice, once you know what is summed.",
-)
+check(1, answer)
 
 # %% [markdown]
 # ## Checking by differences
@@ -110,13 +99,7 @@ print("by the backward:", (softmax_backward(w, x) * v).sum(), "  by differences:
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: "second",
-    hint="Measure slope(softmax, x, v, np.ones_like(x)).",
-    why="The outputs of a softmax add up to 1, whatever x is: with w all ones the loss is constant, and its gradient 0. Such a"
-    " check lets a backward pass that returns nothing at all. Cotangents must be drawn at random.",
-)
+check(2, answer)
 
 # %% [markdown]
 # ## How large should h be?
@@ -145,13 +128,7 @@ plt.show()
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: 2.2e-16 ** (1 / 3),
-    hint="Solve h³ = ε for h.",
-    tolerance=0.2,
-    why="6e-6: the middle of the valley in the picture.",
-)
+check(3, answer)
 
 # %% [markdown]
 # ## LayerNorm
@@ -171,19 +148,7 @@ check(
 
 # %%
 answer = None
-
-
-def is_variance_gradient(gradient):
-    x = rng.standard_normal(7)
-    return np.allclose(gradient(x), [(np.var(x + d) - np.var(x - d)) / 2e-5 for d in 1e-5 * np.eye(7)], rtol=1e-6)
-
-
-check_that(
-    answer,
-    is_variance_gradient,
-    hint="The terms with ∂μ/∂x_j add up to −2/C² Σ (x_i − μ), and deviations from the mean add up to 0.",
-    why="2 (x_j − μ)/C, that is 2 x̂_j/(r C).",
-)
+check(4, answer)
 
 # %% [markdown]
 # Put together, $\partial \hat x_i/\partial x_j = r\,(\delta_{ij} - \tfrac1C - \tfrac1C \hat x_i \hat x_j)$. Sum it against
@@ -206,20 +171,7 @@ def standardise(x, eps=1e-5):
 
 
 answer = None  # a function of dy and (x, mean, r) that returns dx
-
-
-def passes_gradcheck(backward):
-    report = mvnp.gradcheck(standardise, backward, {"x": rng.standard_normal((4, 6))}, name="standardise")
-    print(report)
-    return report.ok
-
-
-check_that(
-    answer,
-    passes_gradcheck,
-    hint="Compare with the formula, term by term; the means keep their axis (keepdims=True).",
-    why="What you have written is what mvnp/layers/layernorm.py does, less the gain and the shift.",
-)
+check(5, answer)
 
 # %% [markdown]
 # ## What a check cannot see
@@ -232,12 +184,7 @@ check_that(
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: "b",
-    hint="In which of them do forward and backward not belong together?",
-    why="For a and c you need something independent of the forward: a case worked out by hand, or another implementation.",
-)
+check(6, answer)
 
 # %% [markdown]
 # ## Where to go on

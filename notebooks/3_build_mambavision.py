@@ -23,10 +23,12 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from questions import check, check_that
+from questions import of_notebook
 from scipy.special import erf
 
 import mvnp
+
+check = of_notebook(3, globals())
 
 config = {"dim": 16, "in_dim": 8, "depths": (1, 1, 3, 2), "num_heads": (1, 2, 4, 8), "window_size": (8, 8, 4, 2)}
 model = mvnp.MambaVision(**config, num_classes=10, dtype="float64", seed=3)
@@ -90,15 +92,7 @@ print(image.shape, "->", x.shape)
 
 # %%
 answer = None
-
-
-def halved_twice():
-    zeros = np.zeros((225, 310, 3))
-    return stem(zeros).shape[:2]
-
-
-check(answer, halved_twice, hint="A stride of 2 with kernel 3 and padding 1 rounds up: (n + 1) // 2.", why="(57, 78).")
-
+check(1, answer)
 
 # %% [markdown]
 # ## The first two levels: residual convolution blocks
@@ -163,13 +157,7 @@ print("the four windows of a 5x5 map, P = 4:\n", order.astype(int))
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: (2 * 2, 28 * 28 - 16 * 20),
-    hint="256 / 16 = 16 rows and 320 / 16 = 20 columns, each rounded up to a multiple of 14.",
-    why="More than half of the tokens are padding: sizes that divide are much the cheaper.",
-)
-
+check(2, answer)
 
 # %% [markdown]
 # ## The mixer
@@ -218,13 +206,7 @@ def mixer(x, w, path):
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: "the last",
-    hint="h_t is made of the tokens up to t.",
-    why="That is why attention follows in the same level: there every token sees every other of its window.",
-)
-
+check(3, answer)
 
 # %% [markdown]
 # ## Attention, the MLP, and the block
@@ -274,12 +256,7 @@ def mixers(depth):
 
 
 answer = None
-check_that(
-    answer,
-    lambda count: [count(depth) for depth in range(1, 12)] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6],
-    hint="The first half, rounded up.",
-    why="Eleven blocks: six mixers, five attentions.",
-)
+check(4, answer)
 if answer is not None:
     mixers = answer
 
@@ -335,4 +312,4 @@ plt.show()
 
 # %%
 answer = None
-check(answer, lambda: 31_794_248, hint="Add up what the picture was made from.", tolerance=1e-9, why="31.8 million.")
+check(5, answer)

@@ -22,11 +22,13 @@ import copy
 
 import matplotlib.pyplot as plt
 import numpy as np
-from questions import check
+from questions import of_notebook
 from small_model import keep, make, pictures, train
 
 from mvnp.training import evaluate
 from mvnp.visualize import internals, scan_state
+
+check = of_notebook(4, globals())
 
 model, train_loader, test_loader = make()
 watched = pictures(test_loader, 1)
@@ -47,14 +49,9 @@ plt.show()
 
 # %%
 before = internals(model, watched).scans[SCAN]
+
 answer = None
-check(
-    answer,
-    lambda: float(before.delta.mean()),
-    hint="softplus(0) = ln(1 + e⁰).",
-    tolerance=0.02,
-    why="ln 2. (Mamba's paper begins with steps of 0.001 to 0.1; the released MambaVision draws its weights anew after that.)",
-)
+check(1, answer)
 
 # %% [markdown]
 # With the rates $A = -1, \dots, -8$ that it begins with, the states fade to $1/e$ after $\tau = 1/(\Delta |A|)$ tokens.
@@ -63,7 +60,7 @@ check(
 
 # %%
 answer = None
-check(answer, lambda: float(before.timescale.max()), hint="The slowest rate is A = −1.", tolerance=0.05, why="1/ln 2 = 1.44.")
+check(2, answer)
 
 # %% [markdown]
 # ## Training
@@ -137,20 +134,7 @@ plt.show()
 
 # %%
 answer = None
-
-
-def moved_more():
-    rates = np.abs(np.log(-after.A) - np.log(-before.A)).mean()
-    steps = np.abs(np.log(after.delta.mean(axis=(0, 1))) - np.log(before.delta.mean(axis=(0, 1)))).mean()
-    return "A" if rates > steps else "delta"
-
-
-check(
-    answer,
-    moved_more,
-    hint="np.abs(np.log(-after.A) - np.log(-before.A)).mean(), and the same for after.delta.mean(axis=(0, 1)).",
-    why="Both can lengthen a memory. A does it for all tokens alike, and only Δ for some tokens and not for others.",
-)
+check(3, answer)
 
 # %% [markdown]
 # ## One image, all of it
@@ -185,12 +169,7 @@ for name, variant in (("with its memory", model), ("without", without)):
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: "their neighbours",
-    hint="What stands before the scan in both branches?",
-    why="The convolutions of kernel 3 along the tokens. And attention follows in the next block, which sees all of the window.",
-)
+check(4, answer)
 
 # %% [markdown]
 # The trained model is kept beside this notebook; the next one looks at where it looks.

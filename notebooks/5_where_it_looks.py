@@ -23,7 +23,7 @@
 # %matplotlib inline
 import matplotlib.pyplot as plt
 import numpy as np
-from questions import check, check_that
+from questions import of_notebook
 from small_model import make, pictures, trained
 
 from mvnp.visualize import (
@@ -34,13 +34,15 @@ from mvnp.visualize import (
     hidden_attention_matrix,
     hidden_attention_of,
     internals,
-    level_matrices,
+    level_matrices,  # noqa: F401  for your answers
     mamba_lrp,
     receptive_field,
     relevance,
-    rollout,
+    rollout,  # noqa: F401  for your answers
     window_attention,
 )
+
+check = of_notebook(5, globals())
 
 model, loader = trained()
 classes = loader.dataset.classes
@@ -62,7 +64,7 @@ window_attention(model, image, query=(1, 1))
 
 # %%
 answer = None
-check(answer, lambda: 1 / 16, hint="The weights of a query add up to 1, over all tokens of its window.", why="1/16.")
+check(1, answer)
 
 # %% [markdown]
 # ## The attention that hides in the scan
@@ -86,19 +88,7 @@ hidden_attention_matrix(model, image, query=(1, 1))
 
 # %%
 answer = None
-
-
-def gives_the_scan(function):
-    y = np.einsum("wln,wldn->wld", scan.C, scan.states) + scan.D * scan.x
-    return np.allclose(function(alpha, scan.x, scan.D), y, atol=1e-4 * np.abs(y).max())
-
-
-check_that(
-    answer,
-    gives_the_scan,
-    hint="Sum over s: np.einsum('wdts,wsd->wtd', alpha, x), and the skip. The D is one number for each channel.",
-    why="To rounding: it is all that the scan does, once its gates are given. Why they are as they are it does not say.",
-)
+check(2, answer)
 
 # %% [markdown]
 # On the image: what one token took from those before it.
@@ -112,20 +102,7 @@ hidden_attention_map(model, image, query=(2, 2))
 
 # %%
 answer = None
-
-
-def far_share():
-    row = np.abs(alpha[0, :, 15]).mean(axis=0)
-    return row[:11].sum() / row.sum()
-
-
-check(
-    answer,
-    far_share,
-    hint="np.abs(alpha[0, :, 15]).mean(axis=0) is the row.",
-    tolerance=0.02,
-    why="This scan looks back a token or two. Long timescales need a small Δ|A|, and here nothing asks for them.",
-)
+check(3, answer)
 
 # %% [markdown]
 # ## Both together
@@ -143,20 +120,7 @@ attention_rollout(model, image, query=(1, 1))
 
 # %%
 answer = None
-
-
-def most_taken():
-    row = rollout(level_matrices(seen, "levels.2").values())[-1, 0, 5].copy()
-    row[5] = 0
-    return int(row.argmax())
-
-
-check(
-    answer,
-    most_taken,
-    hint="Take the last block and row 5, set its own entry to 0, and look for the largest.",
-    why="It is the lightest square of the middle panel.",
-)
+check(4, answer)
 
 # %% [markdown]
 # Rollout is a story about tokens only: it knows nothing of the MLPs, of signs, or of what the values say. The next pictures use
@@ -173,12 +137,7 @@ receptive_field(model, pictures(loader, 4))
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: 7,
-    hint="The second sees three outputs of the first. These are two pixels apart, and each sees three.",
-    why="3 + 2 · 2. Every convolution of level 0 adds 2 · 4 pixels more.",
-)
+check(5, answer)
 
 # %% [markdown]
 # ## What speaks for the class
@@ -202,20 +161,7 @@ mamba_lrp(model, image, classes=classes)
 
 # %%
 answer = None
-
-
-def missed():
-    found = relevance(model, image)
-    share = abs(found.pixels.sum() + sum(found.biases.values()) - found.logit) / abs(found.logit)
-    return "nothing but rounding" if share < 1e-3 else "a few percent" if share < 0.1 else "more"
-
-
-check(
-    answer,
-    missed,
-    hint="found.pixels.sum() + sum(found.biases.values()) against found.logit",
-    why="That is what conservation means. It does not make the map true; it makes its numbers mean something.",
-)
+check(6, answer)
 
 # %% alt="The bag; and over it two by two squares with the evidence of each token of the last stage."
 grad_cam(model, image, classes=classes)
@@ -245,13 +191,7 @@ plt.show()
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1],
-    hint="np.corrcoef of the two maps, flattened; one of the entries off the diagonal.",
-    tolerance=0.02,
-    why="Near 1 would mean that the map shows the picture and not the model.",
-)
+check(7, answer)
 
 # %% [markdown]
 # All of these figures for a picture and weights of your own: `mvnp visualize IMAGE --weights W --out DIR`.

@@ -1,9 +1,12 @@
 """Questions in a notebook, and whether the reader's answer is right.
 
-    answer = None  # replace None
-    check(answer, truth, hint="count the steps again")
+    check = of_notebook(2, globals())
 
-`truth` is a function, so that the right answer is worked out by code, and only when there is an answer to compare with.
+    answer = None  # replace None
+    check(3, answer)
+
+Answers, hints and reasons stand in solutions.py. The right answer is worked out by code, from the names of the notebook, and only
+when there is an answer to compare with.
 """
 
 from __future__ import annotations
@@ -12,8 +15,29 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from solutions import QUESTIONS
 
 OPEN, RIGHT, WRONG = "No answer yet: replace None and run this cell again.", "Right.", "Not yet."
+
+
+def of_notebook(notebook: int, names: dict[str, Any]) -> Callable[[int, Any], None]:
+    """`check(question, answer)` for a notebook, with its `globals()`."""
+
+    class Names:
+        """The names of the notebook, as they are when they are asked for."""
+
+        def __getattr__(self, name: str) -> Any:
+            return names[name]
+
+    def check_answer(question: int, answer: Any) -> None:
+        asked = QUESTIONS[notebook, question]
+        test, truth = asked.test, asked.truth
+        if test is not None:
+            check_that(answer, lambda given: test(given, Names()), hint=asked.hint, why=asked.why)
+        elif truth is not None:
+            check(answer, lambda: truth(Names()), hint=asked.hint, why=asked.why, tolerance=asked.tolerance)
+
+    return check_answer
 
 
 def check(answer: Any, truth: Callable[[], Any], *, hint: str, why: str = "", tolerance: float = 1e-3) -> None:

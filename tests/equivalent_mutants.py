@@ -231,6 +231,9 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "FAR = 101",
         ): "tanh is 1 to the last digit from far below it",
     },
+    "models/mixer": {
+        ("", "change constant", "NO_STEP = -10000.0", "NO_STEP = -20000.0"): "softplus of either is exactly 0",
+    },
     "models/attention": {
         (
             "MultiHeadAttention.forward",

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mvnp
 from support.tolerance import near, shown
 
 ROOT = Path(__file__).parents[1]
@@ -677,3 +678,71 @@ def test_small_model_table():
     found = {"seconds": 71.6, "epochs": 10, "images": 6000, "test_images": 1500, "accuracy": 0.8813, "last_accuracy": 0.88}
     cells = table(found).splitlines()[2]
     assert cells == "| `mvnp demo` | 6,000 | 10 | 88.1% of 1,500 (after the last epoch 88.0%) | 72 s, with the page |"
+
+
+def test_the_hold_of_the_fixed_quirks_is_differentiated_rightly():
+    from fixed_quirks import hold_backward, hold_forward
+
+    rng = np.random.default_rng(0)
+    b, l, d, n = 2, 4, 3, 2
+    inputs = {name: rng.standard_normal(shape) for name, shape in {"x": (b, l, d), "dt": (b, l, d)}.items()}
+    inputs |= {"A": -1 - rng.random((d, n)), "B": rng.standard_normal((b, l, n)), "C": rng.standard_normal((b, l, n))}
+    inputs |= {"D": rng.standard_normal(d), "dt_bias": rng.standard_normal(d)}
+    mvnp.gradcheck(hold_forward, hold_backward, inputs).raise_for_error()
+
+
+def test_the_hold_of_the_fixed_quirks_is_the_exact_solution():
+    """Half a step after half a step, with the same input, is a whole one; Euler's is not."""
+    from fixed_quirks import hold_forward
+
+    from mvnp.layers.selective_scan import selective_scan_forward
+
+    def states(scan, step, count):
+        x, one = np.full((1, count, 1), 0.7), np.ones((1, count, 1))
+        return scan(x, step * one, np.array([[-1.5]]), one, one, np.zeros(1), softplus=False)[0][0, -1, 0]
+
+    assert states(hold_forward, 0.4, 2) == near(states(hold_forward, 0.8, 1))
+    assert abs(states(selective_scan_forward, 0.4, 2) / states(selective_scan_forward, 0.8, 1) - 1) > 0.1
+
+
+def test_every_fixed_quirk_changes_the_logits():
+    from fixed_quirks import AS_TRAINED, RUN_OTHERWISE, logits
+
+    expected = logits(AS_TRAINED, 4)
+    for name in RUN_OTHERWISE:
+        moved = np.linalg.norm(logits(name, 4) - expected) / np.linalg.norm(expected)
+        assert (moved == 0) == (name == AS_TRAINED)
+        assert moved < 0.5
+
+
+def test_fixed_quirks_that_are_trained():
+    """Decay passes over A_log alone; a mask of drop path is the same for the four windows of an image, and only in level 2."""
+    from fixed_quirks import images_dropped, rates_not_decayed
+
+    from mvnp.core import Param, Tape
+    from mvnp.layers.drop_path import DropPath
+    from mvnp.training import optimizer
+
+    matrix = Param(np.ones((2, 2)))
+    with rates_not_decayed():
+        assert not optimizer.is_decayed("levels.2.blocks.0.mixer.A_log", matrix)
+        assert optimizer.is_decayed("levels.2.blocks.0.mixer.in_proj.weight", matrix)
+    assert optimizer.is_decayed("levels.2.blocks.0.mixer.A_log", matrix)
+    with images_dropped():
+        for channels, windows in ((64, 4), (128, 1)):
+            mask = DropPath(0.5).forward(np.ones((64, 4, channels)), Tape(training=True, seed=0))[:, 0, 0]
+            same = (mask.reshape(-1, 4) == mask[::4, None]).all()
+            assert same == (windows == 4)
+            assert 0 < np.count_nonzero(mask) < 64
+
+
+def test_fixed_quirks_report():
+    from fixed_quirks import RUN_OTHERWISE, TRAINED, report
+
+    run = [{"name": name, "accuracy": 0.5, "moved": 0.0123, "changed": 0.25} for name in RUN_OTHERWISE]
+    trained = [{"name": name, "seed": seed, "accuracy": 0.8 + seed / 10} for name in TRAINED for seed in (0, 1)]
+    text = report(run, trained, [0.57, 0.76])
+    assert "| as trained | 50.0% | – | 25.0% of the images |" in text
+    assert "| every row of a window by itself | 50.0% | 0.01 | 25.0% of the images |" in text
+    assert "| A_log not decayed | 85.0% (80.0%–90.0%) | 85.0% (80.0%–90.0%) official |" in text
+    assert "0.57 to 0.76 as much" in text

@@ -30,7 +30,7 @@ def _benchmarks_importable(monkeypatch):
 def test_cases():
     from gpu_cases import GPU_CASES
 
-    assert len(GPU_CASES) == 3 * (3 + 2) * 2
+    assert len(GPU_CASES) == 3 * (3 + 2) * 3
     case = GPU_CASES["s-training-32-mixed"]
     assert case.title == "S training step, 224x224, batch 32, mixed"
     assert {key.split("-")[2] for key in GPU_CASES if "inference" in key} == {"1", "32", "128"}
@@ -104,7 +104,7 @@ def test_a_run(monkeypatch, tmp_path):
 
     def measured(key, engine, weights):
         rates = {"device": "A GPU", "rate": 1e13, "bandwidth": 1e12}
-        return rates if key == "rates" else {"seconds": {"mvnp": 1.0, "torch": 2.0}[engine], "peak_mb": 1.0}
+        return rates if key == "rates" else {"seconds": {"mvnp": 1.0, "torch": 2.0, "bound": 0.5}[engine], "peak_mb": 1.0}
 
     monkeypatch.setattr(gpu, "in_process", measured)
     monkeypatch.setattr(gpu, "_save_weights", lambda model, path: path.touch())

@@ -74,7 +74,9 @@ def test_one_stem(what, found):
 def test_page_shows_the_source_and_asks_a_question(stem):
     text = text_of(DOCS / "layers" / f"{stem}.md")
     assert f"```{{annotated}} mvnp.layers.{stem}\n" in text or f"```{{literalinclude}} ../../mvnp/layers/{stem}.py\n" in text
-    assert "\n## Exercise\n" in text
+    assert re.search(r"\n## Exercise\n\n[^`#].*?\n\n(````?)\{answer\}\n.+?\n\1\n", text, re.DOTALL), (
+        "a question, and its answer in a fold"
+    )
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -216,8 +218,8 @@ def test_reference_names_what_packages_offer(package):
 
 
 def python_blocks(page: Path) -> list[tuple[int, str]]:
-    """(line, code) of every Python block of a page."""
-    text = text_of(page)
+    """(line, code) of every Python block of a page, also in what is folded."""
+    text = re.sub(r"^````\{(?:answer|fold)\}.*?\n(.*?)^````$", r"\n\1", text_of(page), flags=re.MULTILINE | re.DOTALL)
     found = [match for match in FENCE.finditer(text) if match[2].strip() in ("python", "{example}")]
     return [(text.count("\n", 0, match.start(3)), match[3]) for match in found]
 
@@ -240,6 +242,48 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
     namespace: dict = {"__name__": "a_page"}
     for line, code in python_blocks(page):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+def test_every_number_of_a_sentence_is_there(monkeypatch):
+    """A role for a measured or counted number names one."""
+    for folder in (DOCS / "_ext", ROOT / "benchmarks"):
+        monkeypatch.syspath_prepend(str(folder))
+    pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
+    from measured import number
+
+    found = {each for page in PAGES for each in re.findall(r"\{(measured|counted)\}`([^`]+)`(?!`)", text_of(page))}
+    assert len(found) > 20
+    for role, text in found:
+        assert "…" in text or number(DOCS, text, role)
+
+
+def test_letters_of_the_notation_are_those_of_the_source():
+    """What docs/notation.md gives as the name "in the source" stands in one."""
+    sources = "\n".join(text_of(LAYERS / f"{stem}.py") for stem in STEMS)
+    rows = re.findall(r"^\| \$[^|]*\| (.*?) \| [^|]* \|$", text_of(DOCS / "notation.md"), re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([.\w]+)[^`]*`", row)]
+    assert len(names) > 15
+    assert [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}\b", sources)] == []
+
+
+@pytest.mark.parametrize("stem", ["mixer", "vim_mixer", "ss2d"])
+def test_no_letter_of_a_mixer_is_a_size_and_a_matrix(stem):
+    docstring = ast.get_docstring(ast.parse(text_of(ROOT / "mvnp" / "models" / f"{stem}.py"))) or ""
+    head, _, equations = docstring.partition("(1)")
+    sizes = {*re.search(r"x, y \(([^)]*)\)", head)[1].split(", "), *re.findall(r"\b([A-Z]) =", head)}
+    matrices = set("ABCD")
+    assert len(sizes) >= 4
+    assert matrices <= set(re.findall(r"\b[A-Z]\b", equations.replace("_k", "")))
+    assert not sizes & matrices
+
+
+def test_no_released_variant_scales_convolution_blocks():
+    """docs/architecture.md says so."""
+    from mvnp.models.variants import VARIANTS
+
+    models = [mvnp.create_model(name, allocate=False) for name, row in VARIANTS.items() if row.family == "MambaVision"]
+    assert {model.config["layer_scale_conv"] for model in models} == {None}
+    assert "no released variant has it" in " ".join(text_of(DOCS / "architecture.md").split())
 
 
 def test_readme_on_a_package_index_has_no_link_into_the_repository():

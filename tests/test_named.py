@@ -1,11 +1,10 @@
 """Models by name, and what a picture shows in one call: mvnp/named.py, and what a model knows: mvnp/models/pictures.py."""
 
-import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,7 +14,8 @@ import mvnp
 from mvnp.checkpoint import save_pretrained
 from mvnp.data import ImageTransform
 from mvnp.errors import DataError, InputError
-from mvnp.models.options import ModelOptions
+from mvnp.models import FAMILIES
+from mvnp.models.options import ModelOptions, PretrainedOptions
 from support.tiny import TINY, tiny
 from support.tolerance import assert_close
 
@@ -178,6 +178,52 @@ def test_what_there_is_not(name, options, message):
         mvnp.create_model(name, **options)
 
 
+@pytest.mark.parametrize("make", [mvnp.create_model, mvnp.Backbone])
+@pytest.mark.parametrize("name", ["w.safetensors", "folder/w", "nvidia/MambaVision-T-1K"])
+def test_what_is_no_name_but_a_file(make, name):
+    with pytest.raises(InputError, match=f"'{name}' is no name of a model; of a file or a repository, load_pretrained gives"):
+        make(name)
+
+
+def test_pretrained_is_yes_or_no():
+    with pytest.raises(InputError, match=r"create_model: pretrained is 'w\.pth', expected True or False"):
+        mvnp.create_model("mamba_vision_T", pretrained="w.pth")
+
+
+def test_a_backbone_of_a_checkpoint_with_classes(loaded, tmp_path):
+    backbone = mvnp.load_pretrained(tmp_path / "w.safetensors", out_indices=(1, 2), out_norm="none")
+    assert isinstance(backbone, mvnp.Backbone)
+    assert backbone.out_indices == (1, 2)
+    picture = Image.fromarray(np.random.default_rng(2).integers(0, 256, (40, 50, 3), dtype=np.uint8))
+    x = backbone.transform(picture)  # it knows how pictures are prepared, as the classifier does
+    np.testing.assert_array_equal(x, loaded.transform(picture))
+    for got, want in zip(backbone(x[None]), loaded.features(x[None])[1:3], strict=True):
+        np.testing.assert_array_equal(got, want)
+    normed = mvnp.load_pretrained(tmp_path / "w.safetensors", out_norm="layer")
+    assert normed.out_indices == (0, 1, 2, 3)
+    for got, want in zip(normed(x[None]), mvnp.Backbone.of(loaded)(x[None]), strict=True):
+        np.testing.assert_array_equal(got, want)
+    grey = mvnp.load_pretrained(tmp_path / "w.safetensors", out_norm="none", in_chans=1)
+    assert [each.shape[0] for each in grey(grey.transform(picture.convert("L"))[None])] == [1] * 4
+
+
+def test_a_saved_backbone_knows_how_pictures_are_prepared(loaded, tmp_path):
+    backbone = mvnp.Backbone.of(loaded, out_indices=(3,))
+    save_pretrained(tmp_path / "b.npz", backbone)
+    back = mvnp.load_pretrained(tmp_path / "b.npz")
+    assert back.preparation == loaded.preparation
+    assert back.classes is None
+    with pytest.raises(InputError, match="classes are given, and a Backbone has none; leave them out"):
+        save_pretrained(tmp_path / "b.npz", backbone, classes=CLASSES)
+
+
+def test_what_a_model_knows_is_saved_with_it(loaded, tmp_path):
+    save_pretrained(tmp_path / "again.pth", loaded)
+    again = mvnp.load_pretrained(tmp_path / "again.pth")
+    assert (again.classes, again.preparation) == (loaded.classes, loaded.preparation)
+    assert again.preparation.size == 32
+
+
 @pytest.mark.parametrize(
     ("pattern", "number"), [("*", 25), ("*21k*", 5), ("*on_t*", 2), ("mamba_vision_T", 1), ("*512*", 2), ("vit*", 0)]
 )
@@ -185,11 +231,15 @@ def test_names_by_pattern(pattern, number):
     assert len(mvnp.list_models(pattern)) == number
 
 
-def test_the_options_as_a_type_are_those_of_the_model():
-    hints = get_type_hints(mvnp.MambaVision.__init__)
-    hints.pop("return")
-    assert hints == get_type_hints(ModelOptions)
-    assert list(ModelOptions.__annotations__) == list(inspect.signature(mvnp.MambaVision).parameters)
+def test_the_options_as_a_type_are_those_of_the_families():
+    hints = get_type_hints(ModelOptions)
+    families = [get_type_hints(family.__init__) for family in FAMILIES.values()]
+    assert hints.keys() == {name for each in families for name in each} - {"return"}
+    for name, hint in hints.items():  # as wide as the families have it, and no wider
+        types = [each[name] for each in families if name in each]
+        assert set(get_args(hint) or [hint]) == {kind for each in types for kind in get_args(each) or [each]}, name
+    maps = {name: get_type_hints(mvnp.Backbone.__init__)[name] for name in ("out_indices", "out_norm")}
+    assert get_type_hints(PretrainedOptions) == {**hints, **maps}
 
 
 @pytest.mark.slow(reason="a checker of types reads the whole package, half a minute without its cache")
@@ -198,6 +248,7 @@ def test_a_checker_of_types_finds_a_wrong_name(tmp_path):
     (tmp_path / "use.py").write_text(
         'import mvnp\nmodel = mvnp.create_model("mamba_vision_T", num_clases=10)\n'
         'mvnp.create_model("mamba_vision_T", dim="wide")\nreveal_type(model([0]))\n'
+        'mvnp.load_pretrained("w.pth", num_clases=10)\nmvnp.load_pretrained("w.pth", out_norm="batch", img_size=96)\n'
     )
     package = str(Path(mvnp.__file__).parents[1])
     checked = subprocess.run(
@@ -211,7 +262,8 @@ def test_a_checker_of_types_finds_a_wrong_name(tmp_path):
     assert 'use.py:2: error: Unexpected keyword argument "num_clases" for "create_model"' in checked.stdout
     assert 'use.py:3: error: Argument "dim" to "create_model" has incompatible type "str"; expected "int"' in checked.stdout
     assert 'use.py:4: note: Revealed type is "numpy.ndarray' in checked.stdout
-    assert "Found 2 errors" in checked.stdout
+    assert 'use.py:5: error: Unexpected keyword argument "num_clases" for "load_pretrained"' in checked.stdout
+    assert "Found 3 errors" in checked.stdout
 
 
 def test_a_model_without_weights_refuses_to_compute_and_to_be_saved(tmp_path):

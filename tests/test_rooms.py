@@ -11,13 +11,14 @@ from mvnp import layers, models
 from support.imports import PACKAGE, circle, graph, imports_of, modules
 
 STEMS = {path.stem for path in (PACKAGE / "layers").glob("*.py")} - {"__init__"}
+BOOK = STEMS | {path.stem for room in ("models", "training") for path in (PACKAGE / room).glob("*.py")}  # what may have twins
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 
 def room_of(module: str) -> str:
-    """The folder of a module, or the file right in mvnp; the twins of layers are a room of their own, above the layers."""
+    """The folder of a module, or the file right in mvnp; twins are a room of their own, above the layers."""
     parts = module.split(".")[1:]
-    if parts[:1] == ["kernels"] and parts[2:] and parts[2] in STEMS:
+    if parts[:1] == ["kernels"] and parts[2:] and parts[2] in BOOK:
         return "twins"
     return parts[0] if parts else "mvnp"
 

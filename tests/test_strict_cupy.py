@@ -303,6 +303,7 @@ WAITS = {
     "cupy.unique": lambda cp, x: cp.unique(x),
     "cupy.bincount": lambda cp, x: cp.bincount(x[0].astype("int64")),
     "cupy.average": lambda cp, x: cp.average(x, weights=x),
+    "cupy.sliding_window_view": lambda cp, x: cp.lib.stride_tricks.sliding_window_view(x, 2, axis=1),
 }
 
 

@@ -2,7 +2,8 @@
 
 The text is read from the module's file when the site is built, so it cannot differ from the code that runs. An equation's
 number in the source, "(2)", becomes a link to the formula `$$ ... $$ (layernorm-2)` of the layer's page, and below each such
-formula of the page stand links to the lines that refer to it. An equation that no line refers to is a warning.
+formula of the page stand links to the lines that refer to it. The line that computes it has the formula above itself, set as on
+the page. An equation that no line refers to is a warning.
 
 Options: `:object: NAME` shows one function, class or method (`Mixer.backward`) and not the whole file.
 """
@@ -10,6 +11,7 @@ Options: `:object: NAME` shows one function, class or method (`Mixer.backward`) 
 from __future__ import annotations
 
 import ast
+import bisect
 import importlib.util
 import re
 from pathlib import Path
@@ -73,12 +75,19 @@ class View:
     def __init__(self, stem: str | None, name: str, source: str, lexer: Lexer | None = None) -> None:
         self.stem, self.name = stem, name
         self.tokens = dict(enumerate(_coloured_lines(source, lexer or PythonLexer(stripnl=False)), start=1))
+        self.formulas = _formulas(source) if stem and lexer is None else {}
 
     def row(self, row: Row) -> nodes.Node:
         prose, code = nodes.container(classes=["source-prose"]), nodes.container(classes=["source-code", "highlight"])
         prose += [self.paragraph(text) for part in row.prose for text in paragraphs(part)]
-        if row.code:
-            code += preformatted([self.line(number) for number, _ in row.code])
+        lines: list[nodes.Node] = []
+        for number, _ in row.code:
+            if number in self.formulas:
+                code += [preformatted(lines)] if lines else []
+                code += [formula_here("", stem=self.stem, equation=equation) for equation in self.formulas[number]]
+                lines = []
+            lines.append(self.line(number))
+        code += [preformatted(lines)] if lines else []
         return nodes.container("", prose, code, classes=["source-row"])
 
     def line(self, number: int) -> nodes.Node:
@@ -133,6 +142,23 @@ class View:
         return [*result, nodes.Text(text[done:])]
 
 
+class formula_here(nodes.General, nodes.Element):
+    """Where a formula of the page is to stand above its line."""
+
+
+def _formulas(source: str) -> dict[int, list[int]]:
+    """The equations that a line computes, where a comment behind or above it says so: each once in a function."""
+    starts = sorted(node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, Definition))
+    found: dict[int, list[int]] = {}
+    shown: set[tuple[int, int]] = set()
+    for mention in mentions(source):
+        place = bisect.bisect(starts, mention.line), mention.equation
+        if mention.function is None and place[0] and place not in shown:
+            shown.add(place)
+            found.setdefault(mention.line, []).append(mention.equation)
+    return found
+
+
 def preformatted(parts: list[nodes.Node]) -> nodes.Node:
     """A block that keeps its spaces. Sphinx leaves one whose source differs from its text as it is, and colours others."""
     return nodes.literal_block("(made of nodes)", "", *parts)
@@ -171,6 +197,15 @@ def span(source: str, name: str) -> tuple[int, int] | None:
 
 def link_equations(app: Sphinx, document: nodes.document) -> None:
     """Below each formula of a layer's page: where the source refers to it."""
+    formulas = {formula.get("label"): formula for formula in document.findall(nodes.math_block) if formula.get("label")}
+    for here in list(document.findall(formula_here)):
+        formula = formulas.get(f"{here['stem']}-{here['equation']}")
+        if formula is None:  # some lines of a file on another page
+            here.parent.remove(here)
+            continue
+        text = formula.astext()
+        again = nodes.math_block(text, text, nowrap=formula["nowrap"], number=None, label=None, docname=app.env.docname)
+        here.replace_self(nodes.container("", again, classes=["source-formula"]))
     for view in [node for node in document.findall(nodes.container) if "mentions" in node]:
         stem, places = view["stem"], view["mentions"]
         for formula in list(document.findall(nodes.math_block)):
@@ -196,6 +231,7 @@ def _where(stem: str, places: list[Mention]) -> nodes.Node:
 
 
 def setup(app: Sphinx) -> dict:
+    app.add_node(formula_here)
     app.add_directive("annotated", Annotated)
     app.connect("doctree-read", link_equations)
     return {"parallel_read_safe": True}

@@ -24,7 +24,7 @@ import jupytext
 import nbclient
 import nbformat
 from docutils import nodes
-from plot import fingerprint
+from plot import fingerprint, fit_for_page
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging as sphinx_logging
@@ -68,19 +68,21 @@ class Cell(SphinxDirective):
         shown = nodes.container(classes=["example"])
         shown += nodes.literal_block(code, code, language="python")
         for output in cell.get("outputs", []):
-            text = output.get("text") or ("" if "image/png" in output.get("data", {}) else output["data"].get("text/plain", ""))
+            text = output.get("text") or (
+                "" if "image/svg+xml" in output.get("data", {}) else output["data"].get("text/plain", "")
+            )
             if text.strip():
                 shown += nodes.literal_block(text.rstrip(), text.rstrip(), language="text", classes=["output"])
         result: list[nodes.Node] = [shown]
         for output in cell.get("outputs", []):
-            picture = output.get("data", {}).get("image/png")
+            picture = output.get("data", {}).get("image/svg+xml")
             if picture:
                 alt = cell.metadata.get("alt")
                 if not alt:
                     raise self.error(f'notebook {stem}, cell {number}: it draws; say what with `# %% alt="…"`')
-                result.append(
-                    nodes.image(uri=f"data:image/png;base64,{picture.strip()}", alt=alt, classes=["notebook-picture"])
-                )
+                name = f"notebook-{stem[0]}-{number}-{len(result)}"
+                drawn = fit_for_page(picture, name, alt).replace('class="plot-scroll"', 'class="plot-scroll notebook-picture"')
+                result.append(nodes.figure("", nodes.raw("", drawn, format="html"), classes=["plot"]))
         return result
 
 
@@ -94,7 +96,7 @@ def executed(stem: str, outdir: str) -> Any:
     for name in before:
         executed(name, outdir)
     texts = b"".join(path.read_bytes() for path in sorted(SOURCES.glob("*.py")))
-    state = hashlib.sha256(texts + fingerprint()).hexdigest()[:20]
+    state = hashlib.sha256(texts + fingerprint() + b"svg").hexdigest()[:20]
     folder = Path(outdir).parent / "notebooks" / state
     kept = folder / f"{stem}.ipynb"
     if not kept.exists():
@@ -105,8 +107,9 @@ def executed(stem: str, outdir: str) -> Any:
         notebook = jupytext.read(SOURCES / f"{stem}.py", fmt="py:percent")
         logging.getLogger("traitlets").setLevel("WARNING")
         options = {"timeout": LIMIT, "coalesce_streams": True, "resources": {"metadata": {"path": str(folder)}}}
-        quiet = ["--IPKernelApp.log_level=ERROR"]  # not that it listens on a port of this machine
-        nbclient.NotebookClient(notebook, extra_arguments=quiet, **options).execute()
+        # Quiet about listening on a port of this machine; drawings in lines, whose colours can follow the page's.
+        arguments = ["--IPKernelApp.log_level=ERROR", "--InlineBackend.figure_formats=svg"]
+        nbclient.NotebookClient(notebook, extra_arguments=arguments, **options).execute()
         nbformat.write(notebook, kept)
     return nbformat.read(kept, as_version=4)
 

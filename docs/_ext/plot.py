@@ -6,7 +6,8 @@
     The caption, in Markdown.
     ```
 
-The script, a path below docs/, defines `draw() -> Figure`, with the colours and helpers of mvnp/visualize/figures/style.py.
+The script, a path below docs/, defines `draw() -> Figure`, with the colours and helpers of mvnp/visualize/figures/style.py. One
+that can `draw(narrow=True)` is drawn a second time for phones, and the page shows the one that fits.
 What it draws is put into the page as SVG. The colours of style.py become variables of the stylesheet (`--fig-ink` and so on),
 so one drawing serves the light and the dark page. `alt` must be given. A figure is kept in _build and drawn anew only where
 the script, mvnp or what was measured has changed.
@@ -42,6 +43,9 @@ VARIABLES = {
     style.BLUE: "--fig-blue",
     style.ORANGE: "--fig-orange",
     style.GREEN: "--fig-green",
+    "#1f77b4": "--fig-blue",  # the first three of matplotlib's own cycle, which notebooks draw in
+    "#ff7f0e": "--fig-orange",
+    "#2ca02c": "--fig-green",
 }
 
 
@@ -60,11 +64,14 @@ class Plot(SphinxDirective):
         self.env.note_dependency(str(script))
         name = script.stem
         try:
-            svg = cached_svg(script, Path(self.env.doctreedir).parent / "figures")
+            drawn = cached_svgs(script, Path(self.env.doctreedir).parent / "figures")
         except Exception:
             raise self.error(f"plot: {script} fails\n{traceback.format_exc()}") from None
         result = nodes.figure(ids=[f"figure-{name}"], classes=["plot"])
-        result += nodes.raw("", fit_for_page(svg, name, alt), format="html")
+        for svg, (ending, css) in zip(drawn, (("", " plot-wide"), ("-narrow", " plot-narrow")), strict=False):
+            fitted = fit_for_page(svg, f"{name}{ending}", alt)
+            fitted = fitted.replace('class="plot-scroll"', f'class="plot-scroll{css}"', 1) if len(drawn) > 1 else fitted
+            result += nodes.raw("", fitted, format="html")
         caption, _, legend = "\n".join(self.content).partition("\n\n")
         if caption:
             text = self.parse_text_to_nodes(caption)
@@ -74,14 +81,18 @@ class Plot(SphinxDirective):
         return [result]
 
 
-def cached_svg(script: Path, folder: Path) -> str:
-    """The drawing of `script`, kept in `folder` under a name that changes with all that it may depend on."""
+def cached_svgs(script: Path, folder: Path) -> list[str]:
+    """The drawing of `script`, or both, kept in `folder` under names that change with all that they may depend on."""
     state = hashlib.sha256(script.read_bytes() + fingerprint()).hexdigest()[:20]
-    kept = folder / f"{script.stem}-{state}.svg"
-    if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        kept.write_text(draw_svg(script), encoding="utf-8")
-    return kept.read_text(encoding="utf-8")
+    endings = ["", "-narrow"] if re.search(r"^def draw\(narrow\b", script.read_text(encoding="utf-8"), re.MULTILINE) else [""]
+    found = []
+    for ending in endings:
+        kept = folder / f"{script.stem}-{state}{ending}.svg"
+        if not kept.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            kept.write_text(draw_svg(script, narrow=bool(ending)), encoding="utf-8")
+        found.append(kept.read_text(encoding="utf-8"))
+    return found
 
 
 @cache
@@ -92,11 +103,11 @@ def fingerprint() -> bytes:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files) + matplotlib.__version__.encode()).digest()
 
 
-def draw_svg(script: Path) -> str:
+def draw_svg(script: Path, narrow: bool = False) -> str:
     """What `draw()` of a script gives, as SVG; the same script gives the same text."""
     draw = runpy.run_path(str(script))["draw"]
     with matplotlib.rc_context({"svg.hashsalt": script.stem, "font.size": 9}):
-        figure = draw()
+        figure = draw(narrow=True) if narrow else draw()
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

@@ -3,8 +3,9 @@
 `{example}` shows Python code and, below it, what the code prints. The blocks of a page share their names, in order. An error
 in the code ends the build, with the page's line numbers in the traceback.
 
-`{gradcheck} layernorm` runs the cases that `mvnp check layernorm` runs, and shows for each tensor where backward and central
-differences differ most. A case that fails ends the build.
+`{gradcheck} layernorm` runs the cases that `mvnp check layernorm` runs. It says how many gradients were compared and how far
+the worst was off; folded below, it shows for each tensor where backward and central differences differ most. A case that fails
+ends the build.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from docutils import nodes
+from fold import fold
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -63,7 +65,18 @@ class Gradcheck(SphinxDirective):
             if not report.ok:
                 raise self.error(f"gradcheck: the backward of {report.name} is not the derivative of its forward\n{report}")
         self.env.note_dependency(self.env.srcdir.parent / "mvnp" / "layers" / f"{stem}.py")
-        return [nodes.container("", *self.parse_text_to_nodes("\n".join(table_of(stem, reports))), classes=["made-table"])]
+        table = nodes.container("", *self.parse_text_to_nodes("\n".join(table_of(stem, reports))), classes=["made-table"])
+        return [*self.parse_text_to_nodes(verdict(stem, reports)), fold("Each gradient, where it is off the most", table)]
+
+
+def verdict(stem: str, reports: list[Report]) -> str:
+    """In a sentence, what the table says."""
+    count = sum(len(report.comparisons) for report in reports)
+    cases = f" in {len(reports)} cases" if len(reports) > 1 else ""
+    what = (
+        f"{count} gradients{cases} were compared, and the largest error is" if count > 1 else "The gradient's largest error is"
+    )
+    return f"{what} {_power(max(report.error for report in reports))}; `mvnp check {stem}` repeats it."
 
 
 def table_of(stem: str, reports: list[Report]) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from annotated import View, preformatted, span
 from docutils import nodes
 from docutils.parsers.rst import directives
+from fold import fold
 from pygments.lexer import Lexer
 from pygments.lexers import PythonLexer
 from pygments.lexers.c_like import CudaLexer
@@ -60,7 +61,7 @@ class Twins(SphinxDirective):
         if function:
             return [columns]
         what = " and as ".join(DEVICES[device][2] for device in files)
-        return [folded("", columns, summary=f"The same as {what}")]
+        return [fold(f"The same as {what}", columns, classes=("twins",))]
 
     def column(self, stem: str, device: str, path: Path, title: str, lexer: Lexer, parts: Lines | None) -> nodes.Node:
         """A file, or some lines of it, under a heading."""
@@ -119,19 +120,6 @@ def kernel_lines(path: Path, name: str) -> Lines:
     return sorted(parts[each] for each in found)
 
 
-class folded(nodes.General, nodes.Element):
-    """What a reader opens by its `summary`."""
-
-
-def open_folded(self: object, node: folded) -> None:
-    self.body.append(f'<details class="twins"><summary>{node["summary"]}</summary>\n')  # type: ignore[attr-defined]
-
-
-def close_folded(self: object, node: folded) -> None:
-    self.body.append("</details>\n")  # type: ignore[attr-defined]
-
-
 def setup(app: Sphinx) -> dict:
-    app.add_node(folded, html=(open_folded, close_folded))
     app.add_directive("twins", Twins)
     return {"parallel_read_safe": True}

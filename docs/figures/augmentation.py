@@ -20,7 +20,7 @@ STRENGTHS = (3, 6, 9)
 def draw() -> Figure:
     with Image.open(PHOTO) as opened:
         side = min(opened.size)
-        image = np.asarray(opened.convert("RGB").crop((0, 0, side, side)).resize((64, 64)))
+        image = np.asarray(opened.convert("RGB").crop((0, 0, side, side)).resize((60, 60)))
     figure = new_figure(6.4, 8.6, "Strength 3, 6 and 9 of 10, both signs where there are two")
     panels = figure.subplots(len(NAMES), 1 + 2 * len(STRENGTHS))
     for row, name in zip(panels, NAMES, strict=True):
@@ -28,7 +28,7 @@ def draw() -> Figure:
             use(name, m, minus, "bilinear")(image, (124, 116, 104)) for minus in (False, True) for m in STRENGTHS
         ]
         for axes, picture in zip(row, pictures, strict=True):
-            axes.imshow(picture, interpolation="nearest")
+            axes.imshow(picture, interpolation="none")
             axes.set_xticks([])
             axes.set_yticks([])
         row[0].set_ylabel(name.removesuffix("Increasing"), rotation=0, ha="right", va="center", fontsize=8)

@@ -20,7 +20,7 @@ def draw() -> Figure:
     picture = as_picture(np.repeat(np.repeat(image(8), 2, axis=2), 2, axis=3))[24 : 24 + H * SIDE, 8 : 8 + W * SIDE]
     figure = new_figure(5.8, 4.6, "Four routes over a map")
     for axes, route in zip(figure.subplots(2, 2).ravel(), ROUTES, strict=True):
-        axes.imshow(picture, extent=(-0.5, W - 0.5, H - 0.5, -0.5), alpha=0.45)
+        axes.imshow(picture, cmap="gray", extent=(-0.5, W - 0.5, H - 0.5, -0.5), alpha=0.45)
         rows, columns = orders[route] // W, orders[route] % W
         before = list(zip(rows, columns, strict=True))
         for row, column in before[: before.index(TOKEN)]:

@@ -18,6 +18,6 @@ def draw() -> Figure:
     image = area.imshow(
         gate_forward(up, across)[0], origin="lower", extent=(-6, 6, -3, 3), aspect="auto", cmap="RdBu", vmin=-12, vmax=12
     )
-    figure.colorbar(image, ax=area, label="y")
-    set_labels(area, "x", "z")
+    figure.colorbar(image, ax=area)
+    set_labels(area, "y for each x", "z", "x")
     return figure

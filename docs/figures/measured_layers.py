@@ -9,5 +9,5 @@ from results import by_processor
 MEASURED = Path(__file__).parent.parent / "measured" / "layers.json"
 
 
-def draw() -> Figure:
-    return layers({processor: result["rows"] for processor, result in by_processor(MEASURED).items()})
+def draw(narrow: bool = False) -> Figure:
+    return layers({processor: result["rows"] for processor, result in by_processor(MEASURED).items()}, narrow)

@@ -8,5 +8,5 @@ from matplotlib.figure import Figure
 MEASURED = Path(__file__).parent.parent / "measured"
 
 
-def draw() -> Figure:
-    return models(model_rows(MEASURED))
+def draw(narrow: bool = False) -> Figure:
+    return models(model_rows(MEASURED), narrow)

@@ -8,5 +8,5 @@ from matplotlib.figure import Figure
 MEASURED = Path(__file__).parent.parent / "measured"
 
 
-def draw() -> Figure:
-    return scale(model_rows(MEASURED))
+def draw(narrow: bool = False) -> Figure:
+    return scale(model_rows(MEASURED), narrow)

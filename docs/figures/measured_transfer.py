@@ -9,5 +9,5 @@ from matplotlib.figure import Figure
 MEASURED = Path(__file__).parent.parent / "measured" / "transfer.json"
 
 
-def draw() -> Figure:
-    return transfer.draw(json.loads(MEASURED.read_text(encoding="utf-8"))["runs"])
+def draw(narrow: bool = False) -> Figure:
+    return transfer.draw(json.loads(MEASURED.read_text(encoding="utf-8"))["runs"], narrow)

@@ -27,5 +27,5 @@ def draw() -> Figure:
         panel.axvline(TEACHER, color=MUTED, linewidth=0.8)
     set_labels(left, "loss", "student's logit", "nats")
     set_labels(right, "gradient", "student's logit", "")
-    left.legend(frameon=False)
+    left.legend(loc="upper center", frameon=False)
     return figure

@@ -46,6 +46,8 @@ def kind_of(path: Path) -> str | None:
         raise CheckpointError(f"{path} is a pipe or a device, expected a file of weights")
     with open(path, "rb") as file:
         begin = file.read(_BEGIN)
+    if not begin:
+        raise CheckpointError(f"{path} is empty; {AGAIN}")
     stranger = _stranger(begin, path)
     if stranger is not None:
         raise CheckpointError(f"{path} {stranger}")

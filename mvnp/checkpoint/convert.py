@@ -14,6 +14,7 @@ from .keys import check_keys
 from .load import read_weights
 from .locate import located_in
 from .pretrained import noted_metadata
+from .sharded import shards
 from .states import shown
 from .write import ending_of, write_weights
 
@@ -58,7 +59,7 @@ def convert_checkpoint(
     if dtype == "bfloat16" and ending == ".npz":
         raise InputError(f"{path}: NumPy's files have no bfloat16; choose float16, or another kind of file")
     source = located_in(source)
-    if path.exists() and os.path.exists(source) and os.path.samefile(source, path):
+    if path.exists() and any(os.path.exists(each) and os.path.samefile(each, path) for each in (source, *shards(source))):
         raise InputError(f"{path} is the file to read: what is converted would take its place. Choose another name for it")
     read = read_weights(source, ema=ema, entry=entry)
     for key, reason in read.unreadable.items():

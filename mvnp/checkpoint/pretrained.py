@@ -15,9 +15,9 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -25,7 +25,17 @@ from ..errors import CheckpointError, InputError, check_choice, check_dtype, nea
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
-from ..models.variants import FAMILIES, IMAGENET_MEAN, IMAGENET_STD, VARIANTS, Variant, check_options, options_of
+from ..models.options import PretrainedOptions
+from ..models.variants import (
+    ELSEWHERE,
+    FAMILIES,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    VARIANTS,
+    Variant,
+    check_options,
+    options_of,
+)
 from .first_convolution import adapted, adapted_images, told
 from .load import Weights, convert_floats, read_weights
 from .locate import Located, locate
@@ -37,7 +47,8 @@ from .write import write_weights
 
 KIND = "pretrained"  # of a file that save_pretrained writes
 
-_OF_BACKBONES = ("family", "out_indices", "out_norm")  # arguments that only a Backbone has
+_MAPS = ("out_indices", "out_norm")  # arguments that make a Backbone of a classifier
+_OF_BACKBONES = ("family", *_MAPS)  # arguments that only a Backbone has
 _WIDTHS, _DEPTHS = ("dim", "embed_dim", "dims"), ("depth", "depths")
 _STEP = "num_batches_tracked"  # a buffer that old files and other libraries leave out; nothing but training reads it
 
@@ -69,7 +80,7 @@ def load_pretrained(
     ema: bool = False,
     entry: str | None = None,
     strict: bool = True,
-    **overrides: Any,
+    **overrides: Unpack[PretrainedOptions],
 ) -> Any:
     """A model with the weights of `source`.
 
@@ -81,7 +92,8 @@ def load_pretrained(
     strict       False: arrays that are missing are drawn from `seed`, and those that the model has no place for passed over
     overrides    arguments of the model: `dtype`, `drop_path_rate`, `window_size`, … `num_classes=0` takes the head off, and
                  another number than the file's makes a new one, drawn from `seed`. `in_chans=1`, or any other number of image
-                 channels, adapts the first convolution (first_convolution.py)
+                 channels, adapts the first convolution (first_convolution.py). `out_indices` or `out_norm`: a Backbone of it,
+                 with these arguments, which knows as well how pictures are prepared
 
     The file is read once, into the memory that the model then uses. What was done on the way is logged under "mvnp", a line
     each. Raises CheckpointError for a file that is damaged, is of no model that we know, or of another one than was asked for;
@@ -111,14 +123,25 @@ def read_pretrained(
     weights = read_weights(path, ema=ema, entry=entry)
     try:
         reader, weights = _recognised(weights, path, strict)
+        head = [key for key in weights.unreadable if key.startswith(reader.head)]
+        if head and overrides.get("num_classes") is None and not any(name in overrides for name in _MAPS):
+            raise CheckpointError(f"{shown(head[0])} {weights.unreadable[head[0]]}")
         plan = _plan(reader, weights, located, variant, overrides)
         model, notes = _build(weights, plan, overrides, strict)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        told = str(error)
+        for key, reason in weights.unreadable.items():  # what seems to be missing is there
+            if "." in key and re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", told):
+                raise CheckpointError(f"{path}: {shown(key)} {reason}") from error
+        hint = shard_hint(path)
+        raise CheckpointError(f"{path}: {told.removesuffix(hint)}{hint}") from error
     kept = getattr(model, "num_classes", None) == plan.classes_in_file
     classes = plan.classes if kept else None
-    if isinstance(model, Classifier):
-        model.know(classes, _preparation(plan.images, model.in_chans))
+    trunk = model.trunk if isinstance(model, Backbone) else model
+    trunk.know(classes, _preparation(plan.images, model.in_chans))
+    maps = {name: overrides[name] for name in _MAPS if name in overrides}
+    if maps and isinstance(model, Classifier):
+        model, classes = Backbone.of(model, **maps), None
     return Pretrained(model, plan.variant, classes, plan.images, (*weights.notes, *notes))
 
 
@@ -133,11 +156,13 @@ def save_pretrained(
     """Write a model, or a Backbone, so that `read_pretrained` gives it back, with the official keys.
 
     path    its ending says the kind: .safetensors, .npz, .pth, .pth.tar or .pt; the first has a digest of all that is in it
-    variant, classes, images    as in `Pretrained`
+    variant, classes, images    as in `Pretrained`; of the last two None: what the model knows (`model.know`)
 
     Any program that reads such files reads the arrays. Raises InputError for classes that do not number the logits, an
     unknown variant, a model without a config, or another ending; OSError.
     """
+    from ..data import ImageTransform
+
     config = getattr(model, "config", None)
     if not isinstance(model, Classifier | Backbone) or not isinstance(config, dict):
         raise InputError(
@@ -148,6 +173,13 @@ def save_pretrained(
     if variant is not None:
         check_choice("variant", variant, VARIANTS)
     logits = getattr(model, "num_classes", 0)
+    knows = model.trunk if isinstance(model, Backbone) else model
+    if classes is None:
+        classes = knows.classes
+    elif isinstance(model, Backbone):
+        raise InputError("save_pretrained: classes are given, and a Backbone has none; leave them out")
+    if images is None and isinstance(knows.preparation, ImageTransform):
+        images = asdict(knows.preparation)
     if classes is not None and (len(classes) != logits or not all(isinstance(name, str) for name in classes)):
         raise InputError(f"save_pretrained: {len(classes)} class names for a model with {logits} classes")
     metadata = {
@@ -238,6 +270,8 @@ def _plan(reader: Reader, weights: Weights, located: Located, variant: str | Non
     if noted.model == Backbone.__name__ or (outputs and noted.model is None):
         check_options(reader.family, [name for name in overrides if name not in _OF_BACKBONES])
         return _plan_of_backbone(reader, shapes, noted, outputs, overrides)
+    if any(name in overrides for name in _MAPS):
+        overrides = {"num_classes": 0, **{name: value for name, value in overrides.items() if name not in _MAPS}}
     check_options(reader.family, overrides)
     seen = arguments_of(shapes)
     asked = {name: value for name, value in overrides.items() if name != "in_chans"}
@@ -512,4 +546,5 @@ def _check_options(overrides: Mapping[str, Any]) -> None:
     known = _options()
     for name in overrides:
         if name not in known:
-            raise InputError(f"unknown option {name!r}{nearest(name, known)}; options are {', '.join(known)}")
+            hint = f" ({ELSEWHERE[name]})" if name in ELSEWHERE else nearest(name, known)
+            raise InputError(f"unknown option {name!r}{hint}; options are {', '.join(known)}")

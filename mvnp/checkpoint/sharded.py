@@ -49,6 +49,13 @@ def read_sharded(index: Path, read: Callable[[Path], dict[str, np.ndarray]]) -> 
     return arrays
 
 
+def shards(index: Path) -> list[Path]:
+    """The files that an index names; none, where this is another file."""
+    if not index.name.endswith("index.json") or not index.is_file():
+        return []
+    return [index.parent / name for name in dict.fromkeys(_weight_map(index).values())]
+
+
 def shard_hint(path: Path) -> str:
     """What to say besides of a file that is one of several by its name."""
     index = next((name for name in INDEXES if (path.parent / name).is_file()), "index.json")

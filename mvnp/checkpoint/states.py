@@ -136,7 +136,8 @@ def _bare(state: State) -> State:
     notes: tuple[str, ...] = ()
     if counters:
         names = ", ".join(sorted({key.rpartition(".")[2] for key in counters}))
-        notes = (f"passed over {len(counters)} counters that another tool left beside the weights ({names})",)
+        count = "a counter" if len(counters) == 1 else f"{len(counters)} counters"
+        notes = (f"passed over {count} that another tool left beside the weights ({names})",)
     return State(state.entry, tensors, unreadable, notes)
 
 
@@ -232,4 +233,6 @@ def kind_of(content: Any) -> str:
         names = ", ".join(shown(name) for name in list(content)[:8])
         return f"a dict with {names or 'no names in it'}"
     name = getattr(content, "name", None)
-    return f"an object, {shown(name.replace(' ', '.'))}" if isinstance(name, str) else f"a {type(content).__name__}"
+    if isinstance(name, str):
+        return f"an object, {shown(name.replace(' ', '.'))}"
+    return "a tensor" if hasattr(content, "storage") else f"a {type(content).__name__}"

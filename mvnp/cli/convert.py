@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 from .arguments import Parser
+from .outputs import check_output
 from .weights import say
 
 SUMMARY = "convert weights between safetensors, npz and PyTorch's files"
@@ -29,7 +31,7 @@ DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("source", metavar="IN", help="file to read, of any kind, or folder with a model.safetensors.index.json")
-    parser.add_argument("target", metavar="OUT", help="file to write; one that is there is replaced")
+    parser.add_argument("target", metavar="OUT", help="file to write; weights that are there are replaced")
     parser.add_argument(
         "--dtype", choices=DTYPES, metavar="TYPE", help=f"of the weights: {', '.join(DTYPES)} (default: as in IN)"
     )
@@ -43,6 +45,7 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..checkpoint import convert_checkpoint
 
+    check_output("OUT", Path(arguments.target), [], "weights")  # that it is not IN, the conversion itself makes sure of
     options = {"dtype": arguments.dtype, "ema": arguments.ema, "entry": arguments.entry, "prefix": arguments.prefix}
     done = convert_checkpoint(arguments.source, arguments.target, **options)
     before = "" if os.path.isdir(arguments.source) else f" (from {os.stat(arguments.source).st_size / 1e6:.1f})"

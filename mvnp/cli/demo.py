@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..errors import InputError
 from .arguments import Parser, whole
+from .outputs import check_output
 
 SUMMARY = "train a small model and write a page that shows what it does"
 
@@ -32,8 +34,14 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..data.held_out import CHECKPOINT
     from ..visualize.pages.demo import run_demo
+    from ..visualize.pages.report import PAGE, PICTURES
 
-    page = run_demo(arguments.out, quick=arguments.quick, seed=arguments.seed, quiet=arguments.quiet)
+    out = arguments.out.expanduser()
+    check_output("--out", out / PAGE, [], "page")
+    if (out / PICTURES).exists() and not (out / PAGE).is_file() and not (out / CHECKPOINT).is_file():
+        raise InputError(f"{out / PICTURES} is there already, and of no demo; choose another folder for --out, or move it away")
+    page = run_demo(out, quick=arguments.quick, seed=arguments.seed, quiet=arguments.quiet)
     print(f"open {page} in a browser")
     return 0

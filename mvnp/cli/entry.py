@@ -79,6 +79,7 @@ environment:
   MVNP_BACKEND=numpy    compute on the CPU (the default)
   MVNP_BACKEND=cupy     compute on an NVIDIA GPU, where CuPy is installed
   MVNP_KERNELS=off      array code alone, without kernels for the CPU or GPU
+  MVNP_TF32=on          products of float32 matrices on a GPU round to TF32, for its tensor cores
   MVNP_CONVOLUTION=X    how kernels convolve: auto (the default), im2col, winograd
   MVNP_THREADS=N        threads that share a batch (default: one for each core)
   HF_HUB_OFFLINE=1      weights from the hub's cache alone

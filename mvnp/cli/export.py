@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     # What can be told before weights are read, or fetched from far away.
     check_target(arguments.out)
-    check_output("--out", Path(arguments.out).expanduser(), [arguments.weights])
+    check_output("--out", Path(arguments.out).expanduser(), [arguments.weights], "model")
     if arguments.check:
         needed("onnxruntime", "--check")
     found = open_model(arguments, backbone=True, **({} if arguments.quirks is None else {"quirks": arguments.quirks}))

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     say_passed_over(passed_over)
     out = arguments.out.expanduser()
     check_target(out, ARRAYS if arguments.only is None else arguments.only)  # before anything takes time
-    check_output("--out", out, [arguments.weights, *files])
+    check_output("--out", out, [arguments.weights, *files], "features")
     pretrained = open_model(arguments, backbone=True)
     arrays = arrays_of(pretrained.model, arguments.only)
     transform = open_transform(arguments, pretrained)

@@ -33,7 +33,7 @@ actions:
   open        write an exercise as a file and print where; without LAYER, the
               next that is not solved. What is there is never written over
   check       check your answer; without LAYER, the next that is opened
-  solution    show how the layer does it"""
+  solution    show how the layer does it, once you have tried"""
 
 EXAMPLES = """\
 examples:
@@ -41,7 +41,7 @@ examples:
   mvnp learn open               writes the next one, such as 01_linear.py
   mvnp learn check              checks it
   mvnp learn check softmax      checks another
-  mvnp learn solution softmax   shows the answer
+  mvnp learn solution softmax   shows the answer, after a try
 
 The exit status is 0 if the answer is right, 1 if it is not yet."""
 
@@ -56,6 +56,7 @@ def add_arguments(parser: Parser) -> None:
         "--folder", type=Path, default=folder, metavar="DIR", help=f"your answers and score (default: {folder})"
     )
     parser.add_argument("--edit", action="store_true", help="with open: start $VISUAL or $EDITOR on the file")
+    parser.add_argument("--untried", action="store_true", help="with solution: show it before there was a try")
     parser.add_argument("--seconds", type=whole(1), default=30, metavar="N", help="with check: time limit (default: 30)")
 
 
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _check(folder, marks, exercise, arguments.seconds)
     if exercise is None:
         raise InputError("solution needs a layer, such as `mvnp learn solution softmax`")
-    return _solution(folder, marks, exercise)
+    return _solution(folder, marks, exercise, arguments.untried)
 
 
 def _named(text: str | None) -> Exercise | None:
@@ -182,7 +183,7 @@ def _check(folder: Folder, marks: dict[str, Mark], exercise: Exercise | None, se
     if outcome.printed:
         print("\n".join(f"  | {line}" for line in outcome.printed.splitlines()))
     _show(outcome)
-    if outcome.unwritten:
+    if outcome.unwritten or outcome.so_far:  # no try yet
         return 1
     mark = marks.setdefault(exercise.stem, Mark())
     mark.tries += 1
@@ -210,6 +211,9 @@ def _show_finding(finding: Finding) -> None:
         print(f"  {name}: is still to be written")
     elif finding.raised:
         print(f"  {name}: {finding.raised}")
+    elif finding.so_far:
+        written = ", ".join(f"d{each}" for each in finding.errors)
+        print(f"  {name}: right so far ({written}), largest error {max(finding.errors.values()):.0e}")
     elif finding.ok:
         print(f"  {name}: right, largest error {max(finding.errors.values()):.0e}")
     else:
@@ -220,11 +224,16 @@ def _show_finding(finding: Finding) -> None:
         print(f"    hint: {hint}")
 
 
-def _solution(folder: Folder, marks: dict[str, Mark], exercise: Exercise) -> int:
+def _solution(folder: Folder, marks: dict[str, Mark], exercise: Exercise, untried: bool) -> int:
     from ..learn import solution
     from ..learn.folder import Mark
 
     mark = marks.setdefault(exercise.stem, Mark())
+    if not (mark.tries or mark.looked or untried):
+        raise InputError(
+            f"{exercise.stem} has not been tried yet in {folder.path}; `mvnp learn open {exercise.stem}` writes the exercise,"
+            f" `mvnp learn check {exercise.stem}` is a try, and --untried shows the solution all the same"
+        )
     if not mark.solved and not mark.looked:
         mark.looked = True
         folder.write_score(marks)

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..training.presets import PRESETS, find_preset
 
     rows = []
-    for name in _chosen(arguments.patterns):
+    for name in chosen_models(arguments.patterns):
         preset = find_preset(name)
         data = {"in_chans": 1, "num_classes": 10} if name in PRESETS else {"in_chans": 3, "num_classes": 1000}
         given = {"in_chans": arguments.channels, "num_classes": arguments.num_classes}
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(patterns: list[str]) -> list[str]:
+def chosen_models(patterns: list[str]) -> list[str]:
     """The names that fit, in their order. Raises InputError for a pattern that fits none."""
     from ..models.variants import VARIANTS
     from ..training.presets import PRESETS

@@ -4,24 +4,57 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import InputError
 
-# How the files of each kind begin. A table has no beginning of its own; it is text.
-_REPORT = re.compile(rb'\{\s*"mvnp"')
-_BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".npz": b"PK\x03\x04", ".gif": b"GIF8"}
+Test = Callable[[Path, bytes], bool]
 
 
-def check_output(option: str, out: Path, inputs: Iterable[str | os.PathLike[str] | None], report: bool = False) -> None:
-    """Raise InputError where `out` is one of the files that the command reads, or a file of another kind than its name says.
+def _begins(*beginnings: bytes) -> Test:
+    return lambda path, begin: begin.startswith(beginnings)
 
-    report    it is to be one of our reports in JSON, whatever its name
-    """
+
+def _is_weights(path: Path, begin: bytes) -> bool:
+    from ..checkpoint.content import INDEX, kind_of
+    from ..errors import CheckpointError
+
+    try:
+        kind = kind_of(path)
+    except CheckpointError:
+        return False
+    return kind not in (None, INDEX) and not _is_features(path, begin)
+
+
+def _is_features(path: Path, begin: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "files.npy" in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
+# What each kind of file is called, and what it is known by.
+KINDS: dict[str, tuple[str, Test]] = {
+    "report": ("a report of mvnp validate", lambda path, begin: re.match(rb'\{\s*"mvnp"', begin) is not None),
+    "pictures": ("a table of mvnp validate", _begins(b"file,folder,class,predicted,")),
+    "confusion": ("a confusion matrix", lambda path, begin: re.match(rb",[^\r\n]*,\(no folder\)\r?\n", begin) is not None),
+    "features": ("a file of mvnp features", _is_features),
+    "weights": ("a file of weights", _is_weights),
+    "model": ("an ONNX file", _begins(b"\x08")),  # of protobuf, the version that comes first
+    "page": ("a page of mvnp", lambda path, begin: b'<meta name="generator" content="mvnp">' in begin),
+    ".png": ("a .png file", _begins(b"\x89PNG\r\n\x1a\n")),
+    ".gif": ("a .gif file", _begins(b"GIF8")),
+}
+
+
+def check_output(option: str, out: Path, inputs: Iterable[str | os.PathLike[str] | None], kind: str) -> None:
+    """Raise InputError where `out` is one of the files that the command reads, or a file of another kind, one of KINDS."""
     try:
         status, folder = os.stat(out), out.is_dir()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if folder:
         raise InputError(f"{option} is to be a file, and {out} is a folder")
@@ -32,9 +65,17 @@ def check_output(option: str, out: Path, inputs: Iterable[str | os.PathLike[str]
         raise InputError(f"{option} {out} is no plain file; choose another name")
     with open(out, "rb") as file:
         begin = file.read(4096)
-    if begin and not _is_of_its_kind(begin, out.suffix.lower(), report):
-        kind = "a report of mvnp validate" if report else f"a {out.suffix.lower()} file"
-        raise InputError(f"{option} {out} is there already, and is not {kind}; choose another name, or move it away")
+    called, is_of_kind = KINDS[kind]
+    if begin and not is_of_kind(out, begin):
+        raise InputError(f"{option} {out} is there already, and is not {called}; choose another name, or move it away")
+
+
+def check_apart(outputs: dict[str, Path | None]) -> None:
+    """Raise InputError where two options {option: file} name the same file."""
+    seen: dict[str, str] = {}
+    for option, out in outputs.items():
+        if out is not None and (first := seen.setdefault(os.path.realpath(out), option)) != option:
+            raise InputError(f"{first} and {option} are both {out}; give each a file of its own")
 
 
 def _is_same(path: str | os.PathLike[str], status: os.stat_result) -> bool:
@@ -42,11 +83,3 @@ def _is_same(path: str | os.PathLike[str], status: os.stat_result) -> bool:
         return os.path.samestat(os.stat(os.path.expanduser(path)), status)
     except (OSError, ValueError):  # a name on the hub
         return False
-
-
-def _is_of_its_kind(begin: bytes, ending: str, report: bool) -> bool:
-    if report:
-        return _REPORT.match(begin) is not None
-    if ending in _BEGINNINGS:
-        return begin.startswith(_BEGINNINGS[ending])
-    return ending != ".csv" or b"\0" not in begin

@@ -94,7 +94,8 @@ def report(result: TrainingResult) -> None:
     """The last lines of a run."""
     called = "validation" if result.part == "val" else "test"
     if result.part is None:
-        print(f"trained on all images for {result.epochs} epochs, in {result.seconds:.0f} s; nothing was held out to test it")
+        epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
+        print(f"trained on all images for {epochs}, in {result.seconds:.0f} s; nothing was held out to test it")
         print(f"the last epoch is the best: {result.best}")
         return
     accuracy = _both(result.accuracy, result.mean_accuracy)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import Parser, UsageError, table
-from .outputs import check_output
+from .outputs import check_apart, check_output
 from .weights import (
     add_picture_options,
     add_weights_options,
@@ -67,13 +67,14 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..data.held_out import BEST
+    from ..data.held_out import BEST, HELD_OUT
     from ..inference import class_names, find_class_folders, validate
     from ..inference.class_names import IMAGENET_CLASSES
     from ..inference.classify import check_head
-    from ..inference.run_pictures import held_out_pictures, is_run
+    from ..inference.run_pictures import held_out_arrays, held_out_pictures, is_run
     from ..inference.validation_state import ValidationState
     from ..training.progress import Progress
+    from ..training.run_data import held_out_data
 
     out = arguments.out.expanduser()
     if not out.absolute().parent.is_dir() or out.is_dir():
@@ -92,21 +93,30 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--weights W is missing, and {root} is not the folder of a run\nSee mvnp validate --help.")
         arguments.weights = str(root / BEST)
     read = [arguments.weights, arguments.classes]
-    check_output("--out", out, read, report=True)
-    if arguments.confusion is not None:
-        check_output("--confusion", arguments.confusion, [*read, out])
+    kinds = {"--out": "report", "--confusion": "confusion", "--csv": "pictures"}
+    if arguments.confusion is not None and arguments.confusion.suffix.lower() == ".png":
+        kinds["--confusion"] = ".png"
+    written: dict[str, Path | None] = {"--out": out, "--confusion": arguments.confusion, "--csv": arguments.csv}
+    check_apart(written)
+    for option, file in written.items():  # before weights are read
+        if file is not None:
+            check_output(option, file, read, kinds[option])
     pretrained = open_model(arguments)
     check_head(pretrained.model)
     names, count = class_names(pretrained, arguments.classes), pretrained.model.num_classes
     imagenet = pretrained.classes is None and arguments.classes is None and count == IMAGENET_CLASSES
     if run_given:
-        found, part = held_out_pictures(root, names)
+        if (root / HELD_OUT).is_file():
+            found, part = held_out_pictures(root, names)
+        else:
+            _check_for_files(arguments)
+            found, part = held_out_arrays(root, held_out_data(root, pretrained.model.in_chans), names)
         say(f"the {len(found.files)} {part} pictures that the run in {root} held out")
     else:
         found = find_class_folders(arguments.folder, count, names, imagenet)
-    for option, file in (("--out", out), ("--confusion", arguments.confusion), ("--csv", arguments.csv)):
+    for option, file in written.items():
         if file is not None:
-            check_output(option, file, [*read, *found.files], report=option == "--out")
+            check_output(option, file, found.files, kinds[option])
     say_passed_over(found.passed_over)
     transform = open_transform(arguments, pretrained)
     state_file = out.with_name(f"{out.name}.state")
@@ -143,6 +153,11 @@ def run(arguments: argparse.Namespace) -> int:
     _show(validation)
     print(f"\n{out} has this as JSON")
     return status_of(len(validation.broken), found.files)
+
+
+def _check_for_files(arguments: argparse.Namespace) -> None:
+    if arguments.range is not None:
+        raise InputError("--range is for pictures in files, and this run was trained on arrays of 8 bits; leave it out")
 
 
 def _write_report(

@@ -32,6 +32,7 @@ examples:
   mvnp visualize bag.png --weights run/best.safetensors --out bag --query 1,3
   mvnp visualize bag.png --weights first --compare second --out both
   mvnp visualize cat.jpg --weights W --only grad_cam --target tabby --out c.png
+  mvnp visualize cat.jpg --weights vim.pth --only scan_state --route back --out s.png
 
 figures for --only:
 {figures}
@@ -65,6 +66,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--block", metavar="PATH", help="block that the page begins with (default: the first mixer)")
     parser.add_argument("--query", type=token, metavar="R,C", help="token that it begins with (default: the middle one)")
     parser.add_argument("--only", metavar="FIGURE", help="draw this figure alone, into the file --out")
+    parser.add_argument(
+        "--route", metavar="NAME", help="with --only: one scan of several, such as back (default: the first, or all)"
+    )
     parser.add_argument("--target", metavar="CLASS", help="class to explain, by name or number (default: the likeliest)")
     parser.add_argument("--no-figures", action="store_true", help="only what is chosen by click, without the figures below it")
     parser.add_argument("--classes", metavar="FILE", help="text file with the name of a class on each line")
@@ -83,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..inference.classify import check_head
     from ..training.progress import Progress
     from ..visualize.arrays.picture import showing
-    from ..visualize.pages.explorer import Subject, write_explorer
+    from ..visualize.pages.explorer import PAGE, Subject, write_explorer
 
     file, out = arguments.image.expanduser(), arguments.out.expanduser()
     if file.is_dir():
@@ -95,10 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
         from ..visualize.pages.one_figure import check_figure_file
 
         out = check_figure_file(out, arguments.only)
-        check_output("--out", out, [file, arguments.weights, arguments.classes])
+        check_output("--out", out, [file, arguments.weights, arguments.classes], out.suffix.lower())
+    elif arguments.route is not None:
+        raise InputError("--route chooses a scan for one figure; give --only FIGURE with it, or leave it out")
     read_picture(file, None, (0.0, 1.0), max_bytes=arguments.picture_limit)  # whether it can be read, before all else
     if arguments.only is None:
         make_folder(out)  # before anything takes time
+        check_output("--out", out / PAGE, [file, arguments.weights, arguments.compare, arguments.classes], "page")
     pretrained = open_model(arguments)
     transform = open_transform(arguments, pretrained)
     names = class_names(pretrained, arguments.classes)
@@ -114,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         from ..visualize.pages.one_figure import write_figure
 
         image = from_numpy(transform.read(file, arguments.picture_limit)[None])
-        about = {"block": arguments.block, "query": arguments.query, "target": target, "say": say}
+        about = {"block": arguments.block, "query": arguments.query, "target": target, "route": arguments.route, "say": say}
         with showing(arguments.bands):
             write_figure(out, arguments.only, subjects[0], image, **about)
         print(out)

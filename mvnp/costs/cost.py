@@ -28,8 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from ..models.backbone import Backbone
 from ..models.classifier import Classifier
-from . import layers, mambavision, vim, vmamba  # noqa: F401  their rules
+from . import backbone, layers, mambavision, vim, vmamba  # noqa: F401  their rules
 from .walk import LayerCost, Walk
 
 
@@ -60,8 +61,8 @@ class ModelCost:
         return 2 * self.macs + self.scan_flops
 
 
-def model_cost(model: Classifier, height: int, width: int | None = None) -> ModelCost:
-    """The cost of one forward of one image, (height, width) or square.
+def model_cost(model: Classifier | Backbone, height: int, width: int | None = None) -> ModelCost:
+    """The cost of one forward of a model, or of a Backbone, of one image, (height, width) or square.
 
     No array is made and no weight is read, so that a model with `allocate=False` will do. Raises InputError for a size that is
     not a positive integer, or that the model does not take.

@@ -10,7 +10,7 @@ from ..models.mixer import MambaVisionMixer
 from ..models.mlp import Mlp
 from ..models.stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
 from .layers import scan
-from .walk import Shape, Walk, rule
+from .walk import Shape, Walk, present, rule
 
 
 @rule(MambaVision)
@@ -19,9 +19,11 @@ def mambavision(walk: Walk, model: MambaVision, shape: Shape) -> Shape:
     shape = walk.through(model.patch_embed, shape)
     for number, level in enumerate(model.levels):
         walk.part = f"level {number}"
-        shape = walk.in_turn(shape, level, level.downsample)
+        shape = walk.through(level, shape)
+        walk.maps.append(shape)
+        shape = walk.in_turn(shape, level.downsample)
     walk.part = "head"
-    return walk.in_turn(shape, model.norm, model.avgpool, model.head)
+    return walk.in_turn(shape, *present(model, "norm", "avgpool", "head"))
 
 
 @rule(PatchEmbed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..models.vim import Patches, Vim, VimBlock
 from ..models.vim_mixer import VimMixer, Way
 from .layers import scan
-from .walk import Shape, Walk, rule
+from .walk import Shape, Walk, present, rule
 
 
 @rule(Vim)
@@ -17,8 +17,9 @@ def vim(walk: Walk, model: Vim, shape: Shape) -> Shape:
     for number, block in enumerate(model.layers):
         walk.part = f"block {number}"
         walk.through(block, tokens)
+    walk.maps = [(h, w, d)] * len(model.channels)
     walk.part = "head"
-    walk.through(model.norm_f, tokens)
+    walk.in_turn(tokens, *present(model, "norm_f"))
     return walk.in_turn(tokens if model.takes_largest else (d,), model.head)
 
 

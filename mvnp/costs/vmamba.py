@@ -9,7 +9,7 @@ from ..models.ss2d import SS2D, K
 from ..models.vmamba import VMamba
 from ..models.vss_stages import GatedMlp, PatchMerging, Sequence, VSSBlock, VSSStage
 from .layers import scan
-from .walk import Shape, Walk, rule
+from .walk import Shape, Walk, present, rule
 
 
 @rule(VMamba)
@@ -18,9 +18,11 @@ def vmamba(walk: Walk, model: VMamba, shape: Shape) -> Shape:
     shape = walk.in_turn(shape, model.patch_embed, model.pos_embed)
     for number, level in enumerate(model.levels):
         walk.part = f"level {number}"
-        shape = walk.in_turn(shape, level, level.downsample)
+        shape = walk.through(level, shape)
+        walk.maps.append(shape)
+        shape = walk.in_turn(shape, level.downsample)
     walk.part = "head"
-    return walk.in_turn(shape, model.norm, model.avgpool, model.head)
+    return walk.in_turn(shape, *present(model, "norm", "avgpool", "head"))
 
 
 @rule(Sequence)

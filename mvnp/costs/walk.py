@@ -51,11 +51,17 @@ class LayerCost:
     part: str = field(default="", compare=False)
 
 
+def present(layer: Layer, *names: str) -> list[Layer | None]:
+    """Those of its parts that it has: a trunk has been cut."""
+    return [vars(layer).get(name) for name in names]
+
+
 class Walk:
-    """The rows of what it has gone through, and the part that it is in."""
+    """The rows of what it has gone through, the part that it is in, and the maps (H, W, C) that a Backbone gives of it."""
 
     def __init__(self) -> None:
         self.rows: list[LayerCost] = []
+        self.maps: list[Shape] = []
         self.part = ""
 
     def through(self, layer: Layer, shape: Shape) -> Shape:

@@ -28,7 +28,7 @@ import numpy as np
 from PIL import TiffImagePlugin
 
 from ..errors import MissingPackageError
-from .image_file import BandsError, check_size
+from .image_file import check_size, other_bands
 
 ARRAY_ENDINGS = (".npy", ".npz")
 IMAGE_ENTRY = "image"  # in an .npz file of several arrays
@@ -37,7 +37,7 @@ NPY_MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK\x03\x04"
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Of TIFF 6.0, and the supplements of Adobe: what the samples of a pixel mean, and how they are packed.
-_SAMPLES, _BITS, _PHOTOMETRIC, _EXTRA, _FORMAT, _COMPRESSION = 277, 258, 262, 338, 339, 259
+_SAMPLES, _BITS, _PHOTOMETRIC, _EXTRA, _DESCRIPTION = 277, 258, 262, 338, 270
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # samples that the photometric interpretation accounts for
 _PACKINGS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits", 34925: "LZMA"}
 _MOST_SAMPLES = 4096
@@ -48,11 +48,16 @@ _BLOW_UP = 2**26  # bytes that packed data may unfold to without being looked at
 
 @dataclass(frozen=True)
 class TiffLayout:
-    """What a TIFF says of its first page. `photograph`: grey or colour, with or without opacity, as Pillow reads them."""
+    """What a TIFF says of its first page.
+
+    photograph    grey or colour, with or without opacity, as Pillow reads them
+    noted         it notes that its pages are one array of three axes, as tifffile does
+    """
 
     samples: int
     bits: int
     photograph: bool
+    noted: bool
 
 
 def tiff_layout(file: BinaryIO) -> TiffLayout:
@@ -70,7 +75,8 @@ def tiff_layout(file: BinaryIO) -> TiffLayout:
     extra = [int(each) for each in _several(tags.get(_EXTRA, ()))]
     more = samples - _COLOURS.get(photometric, samples)
     opacity = more == 1 and (extra[:1] in ([1], [2], [999]) or (not extra and photometric == 2))
-    return TiffLayout(samples, bits, samples <= 4 and (more == 0 or opacity))
+    noted = len(_noted_shape(str(tags.get(_DESCRIPTION, "")))) == 3
+    return TiffLayout(samples, bits, samples <= 4 and (more == 0 or opacity), noted)
 
 
 def read_tiff(path: Path, file: BinaryIO, channels: int | None, max_bytes: int) -> np.ndarray:
@@ -143,10 +149,7 @@ def _further_pages(tiff: Any, first: Any, channels: int | None) -> list[Any]:
     if (channels is None and bands > 3) or (channels is not None and channels in (count, *(described or ())[::2])):
         return pages
     if count > 3 and channels is not None:
-        raise BandsError(
-            f"has {bands} bands, and the model takes {channels}; none is left out: give pictures of {channels} bands, or a"
-            f" model of {bands} (mvnp train --channels {bands})"
-        )
+        raise other_bands(bands, channels)
     return []  # an animation, a document
 
 
@@ -167,12 +170,20 @@ def _bands_last(shape: tuple[int, int, int], channels: int | None) -> bool:
 
 def _described_shape(page: Any, pages: int) -> tuple[int, int, int] | None:
     """What tifffile noted of the array that it wrote, where that had three axes."""
-    try:
-        shape = json.loads(page.description)["shape"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    shape = _noted_shape(page.description)
+    if len(shape) != 3 or math.prod(shape) != pages * page.imagelength * page.imagewidth:
         return None
-    whole = isinstance(shape, list) and len(shape) == 3 and all(type(side) is int and 0 < side < 2**31 for side in shape)
-    return tuple(shape) if whole and math.prod(shape) == pages * page.imagelength * page.imagewidth else None
+    return shape[0], shape[1], shape[2]
+
+
+def _noted_shape(description: str) -> tuple[int, ...]:
+    """The lengths of an array's axes as a description has them; (): it has none."""
+    try:
+        shape = json.loads(description[:10_000])["shape"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ()
+    whole = isinstance(shape, list) and all(type(side) is int and 0 < side < 2**31 for side in shape)
+    return tuple(shape) if whole else ()
 
 
 def _check_segments(page: Any, file: BinaryIO, packing: int, max_bytes: int) -> None:

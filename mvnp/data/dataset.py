@@ -71,6 +71,8 @@ class Dataset:
             )
         if self.files and len(self.files) != len(self.images):
             raise DataError(f"{who}: {len(self.files)} files for {len(self.images)} images, expected one an image")
+        if min(self.std, default=1) <= 0:
+            raise DataError(f"{who}: std is {shown(self.std)}, expected numbers above 0")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise DataError(f"{who}: {len(self.mean)} means and {len(self.std)} deviations for {self.channels} channels")
 

@@ -122,6 +122,14 @@ class BandsError(ValueError):
     """Another number of bands than was asked for: no fault of the file."""
 
 
+def other_bands(bands: int, channels: int) -> BandsError:
+    """To be raised of a picture of `bands`, of which `channels` were asked for."""
+    return BandsError(
+        f"has {bands} bands, and the model takes {channels}; none is left out: give pictures of {channels} bands, or a model of"
+        f" {bands} (--channels {bands}; channels, or in_chans of a model, in Python)"
+    )
+
+
 class NeedsRangeError(ValueError):
     """Values that are no brightness until somebody says which of them are black and white."""
 
@@ -159,11 +167,16 @@ def loaded(path: Path, file: BinaryIO, least: int | None, max_bytes: int) -> Ima
         if least is not None and not image.info.get("progressive"):
             image.draft(None, (least, least))
         check_size(path, *image.size, _DEPTHS.get(image.mode, 4), max_bytes)
-        image.load()  # here a damaged picture raises, and not where its tags are read, which may be damaged on their own
-        try:
-            return ImageOps.exif_transpose(image)
-        except Exception:  # the tags make no sense: the picture is taken as it is stored
-            return image
+        return upright(image)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The picture decoded, and turned as its EXIF tag says."""
+    image.load()  # here a damaged picture raises, and not where its tags are read, which may be damaged on their own
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # the tags make no sense: the picture is taken as it is stored
+        return image
 
 
 def _largest_drafted(max_bytes: int) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from .augment import Augmentation, repeated
 from .augment.mixing import mixed, mixed_targets
 from .dataset import Dataset
 from .folder import ImageFiles, Size, sides_of
-from .transforms import CROP_FILLS, crop, flip, prepare
+from .transforms import CROP_FILLS, crop, flip, prepare, resize_matrix
 
 MOST, MOST_PIXELS = 2**32, 2**28  # of any count, and of an image
 
@@ -32,6 +32,17 @@ MOST, MOST_PIXELS = 2**32, 2**28  # of any count, and of an image
 _ORDER, _AUGMENT, _PICTURE, _MIX, _ERASE = 1, 2, 4, 5, 6
 
 SAMPLERS = ("shuffled", "balanced")
+
+
+class StoredBatch(NamedTuple):
+    """Images (B, H, W, C) as they are stored, int64 labels (B,), which images are to be mirrored, bool (B,), and where each is
+    to be cut, integers (B,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    mirrored: np.ndarray
+    top: np.ndarray
+    left: np.ndarray
 
 
 class BatchLoader:
@@ -118,6 +129,8 @@ class BatchLoader:
         self._make = self.augmentation.maker(self.sides, self.mean, dataset.images.dtype)
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(dataset)))  # of the epoch asked for last
 
+    resize_matrix = staticmethod(resize_matrix)  # for who resizes elsewhere
+
     @property
     def sides(self) -> tuple[int, int]:
         """(H, W) of what the model is given."""
@@ -141,13 +154,36 @@ class BatchLoader:
 
     def batch(self, epoch: int, index: int, part: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch `index` of `epoch`, both counted from 0, or `part` of it. Evaluation is the same in every epoch."""
+        if not self.plain:
+            chosen = self._positions(epoch, index)
+            return self._augmented(chosen, np.arange(len(chosen))[part], epoch, index)
+        stored = self.stored(epoch, index, part)
+        return self.prepare(self.augmented(stored)), stored.labels
+
+    def stored(self, epoch: int, index: int, part: slice = slice(None)) -> StoredBatch:
+        """The same as it is stored, with what has been drawn for its augmentation, before that is done."""
+        chosen = self._positions(epoch, index)
+        images, labels, total = self.dataset.images[chosen[part]], self.dataset.labels[chosen[part]], len(chosen)
+        mirrored, moves = np.zeros(len(labels), bool), np.zeros((2, len(labels)), np.int64)
+        if self.train:  # drawn for all of the batch
+            rng = np.random.default_rng([self.seed, _AUGMENT, epoch, index])
+            drawn = rng.random(total)[part] < 0.5
+            mirrored = drawn & self.flip
+            moves = rng.integers(0, 2 * self.crop_padding + 1, size=(2, total))[:, part]
+        return StoredBatch(images, labels, mirrored, *moves)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all that is done to training pictures is to mirror and to shift them, which `augmented` does."""
+        made = self._make
+        return not self.train or (made.crop is None and made.change is None and made.mixing is None and made.erasing is None)
+
+    def _positions(self, epoch: int, index: int) -> np.ndarray:
+        """Those of a batch in the data set."""
         _check_at_least("epoch", epoch, 0)
         if not 0 <= index < len(self):
             raise InputError(f"BatchLoader: batch {index} of {len(self)}; expected 0 to {len(self) - 1}")
-        chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
-        if self.train:
-            return self._augmented(chosen, np.arange(len(chosen))[part], epoch, index)
-        return self.prepare(self.dataset.images[chosen[part]]), self.dataset.labels[chosen[part]]
+        return self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
 
     def batch_length(self, index: int) -> int:
         """Images in batch `index`: fewer than `batch_size` in a last one that is not full."""
@@ -161,7 +197,16 @@ class BatchLoader:
         """Pictures, uint8 (B, H, W, C) or float32 fractions, as this loader gives them when it does not augment."""
         return prepare(images, self.image_size, self.mean, self.std)
 
-    def stored(self, position: int) -> np.ndarray:
+    def augmented(self, batch: StoredBatch) -> np.ndarray:
+        """The images of a batch, mirrored and cut as was drawn."""
+        images = batch.images
+        if self.train and self.flip:
+            images = flip(images, batch.mirrored)
+        if self.train and self.crop_padding:
+            images = crop(images, batch.top, batch.left, self.crop_padding, self.crop_fill)
+        return images
+
+    def picture(self, position: int) -> np.ndarray:
         """A picture as training takes it: from the disk the whole of it, where a part is cut out then."""
         images = self.dataset.images
         if isinstance(images, ImageFiles) and self._make.crop is not None:
@@ -200,7 +245,7 @@ class BatchLoader:
                 return images
             mirrored, stored = np.zeros(len(rows), bool), list(images)
         else:
-            stored = [self.stored(position) for position in chosen[rows]]
+            stored = [self.picture(position) for position in chosen[rows]]
         return np.stack(
             [
                 self._make.picture(image, bool(mirror), self._rng(_PICTURE, *place, int(row)))

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,9 +26,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError
+from ..errors import DataWarning, InputError
 from .bands import NPY_MAGIC, TIFF_MAGICS, ZIP_MAGIC, read_numpy, read_tiff, tiff_layout
-from .image_file import MAX_BYTES, BandsError, NeedsRangeError, as_8_bit, loaded, opened, reading, warn_if_narrow
+from .deep_png import is_deep_png, read_deep_png
+from .image_file import MAX_BYTES, NeedsRangeError, as_8_bit, loaded, opened, other_bands, reading, warn_if_narrow
 
 ValueRange = tuple[float, float] | str | None
 
@@ -89,22 +91,22 @@ def read_picture(
             return _as_asked(read_numpy(path, file, max_bytes), channels)
         if magic.startswith(TIFF_MAGICS):
             layout = tiff_layout(file)
-            several = (
-                layout.samples == 1 and channels not in (1, 3) and _pages(path, file, max_bytes) > (channels is None) * 2 + 1
-            )
+            pages = _pages(path, file, max_bytes) if layout.samples == 1 else 1
+            # One note for all pages says that they are bands of one picture.
+            asked = channels not in (1, 3) or layout.noted
+            several = pages > 3 if channels is None else pages > 1 and asked
+            if pages > 1 and channels in (1, 3) and not several:
+                _warn_of_pages(path, file, pages, max_bytes)
             deep = layout.samples > 1 and layout.bits > 8
             if not layout.photograph or several or (deep and value_range is not None):
                 return _as_asked(read_tiff(path, file, channels, max_bytes), channels)
         else:
-            deep = _is_deep_png(file)
-            if deep and value_range is not None:
-                raise ValueError(
-                    "it is a PNG of 16 bits and of colour, of which Pillow keeps the upper 8; a range needs all of them: save"
-                    " it as TIFF or .npy"
-                )
+            deep = is_deep_png(file)
+            if deep and (value_range is not None or channels not in (None, 1, 3)):
+                return _as_asked(read_deep_png(path, file, channels, max_bytes), channels)
         file.seek(0)
         image = loaded(path, file, least, max_bytes)
-        if channels in (None, 1, 3) and value_range is None:
+        if channels in (None, 1, 3) and value_range is None and image.mode != "F":
             seen = as_8_bit(image, path)
             if deep:
                 low, high = _extent(np.asarray(seen))
@@ -134,7 +136,7 @@ def bands_of(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> tuple[
             file.seek(0)
         image = opened(path, file, 64 * max_bytes)
         grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith(("I", "F"))
-        depth = {"I": "16 bits", "F": "float32"}.get(image.mode[:1], "8 bits")
+        depth = {"I": "16 bits", "F": "float32"}.get(image.mode[:1], "16 bits" if is_deep_png(file) else "8 bits")
         return image.height, image.width, 1 if grey else 3, depth
 
     return reading(path, take)
@@ -221,10 +223,7 @@ def fitted_bands(pixels: np.ndarray, channels: int) -> np.ndarray:
     if bands == 3 and channels == 1:
         grey: Any = sum(weight * pixels[..., band : band + 1] for band, weight in enumerate(_LUMA))
         return (np.rint(grey) if pixels.dtype.kind in "iu" else grey).astype(pixels.dtype)
-    raise BandsError(
-        f"has {bands} bands, and the model takes {channels}; none is left out: give pictures of {channels} bands, or a model of"
-        f" {bands} (mvnp train --channels {bands})"
-    )
+    raise other_bands(bands, channels)
 
 
 def _as_asked(pixels: np.ndarray, channels: int | None) -> np.ndarray:
@@ -245,10 +244,19 @@ def _described(pixels: np.ndarray) -> tuple[int, int, int, str]:
     return height, width, bands, "8 bits" if pixels.dtype == np.uint8 else str(pixels.dtype)
 
 
-def _is_deep_png(file: BinaryIO) -> bool:
-    """Whether this is a PNG of 16 bits with colour or opacity (PNG 1.2, 4.1.1: depth and colour type)."""
-    header = file.read(26)
-    return header.startswith(b"\x89PNG") and header[24:25] == b"\x10" and header[25:26] in (b"\2", b"\4", b"\6")
+def _warn_of_pages(path: Path, file: BinaryIO, pages: int, max_bytes: int) -> None:
+    """Of a document the first page is the picture; pages that are as large as each other may be bands, which is said."""
+    file.seek(0)
+    image = opened(path, file, 64 * max_bytes)
+    size = image.size
+    image.seek(1)
+    if image.size == size:
+        warnings.warn(
+            f"{path}: has {pages} grey pictures of one size, and the first is taken. Where they are its bands, say so:"
+            f" --channels {pages} (channels in Python)",
+            DataWarning,
+            stacklevel=2,
+        )
 
 
 def _pages(path: Path, file: BinaryIO, max_bytes: int) -> int:

@@ -36,6 +36,7 @@ class ClassFolders:
     files      all pictures (n,), folder by folder
     labels     int64 (n,), their classes of the model
     passed_over    files in the folders that are no pictures, by extension
+    images     the pictures themselves, uint8 (n, H, W, C), where they lie in no files: `files` then numbers them; None: they do
     """
 
     root: Path
@@ -44,6 +45,7 @@ class ClassFolders:
     files: tuple[Path, ...]
     labels: np.ndarray
     passed_over: Counter[str] = field(default_factory=Counter)
+    images: np.ndarray | None = None
 
 
 def find_class_folders(

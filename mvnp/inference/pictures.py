@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
+from ..data.transforms import prepare
 from ..errors import CheckpointError, DataError
 
 OnBroken = Callable[[int, DataError], None]
@@ -47,6 +48,14 @@ def picture_batches(
                 on_broken(position, error)
         x = np.stack([image for _, image in read]) if read else np.empty((0, *transform.shape), np.float32)
         yield PictureBatch(first, stop, tuple(position for position, _ in read), x)
+
+
+def array_batches(images: np.ndarray, transform: ImageTransform, batch_size: int, start: int = 0) -> Iterator[PictureBatch]:
+    """The same of pictures that are arrays, uint8 (n, H, W, C), prepared as the loader of a training does it."""
+    for first in range(start, len(images), batch_size):
+        stop = min(first + batch_size, len(images))
+        x = prepare(images[first:stop], transform.size, transform.mean, transform.std)
+        yield PictureBatch(first, stop, tuple(range(first, stop)), x)
 
 
 def check_finite(values: np.ndarray, batch: PictureBatch, files: Sequence[Path]) -> None:

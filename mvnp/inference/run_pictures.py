@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.held_out import BEST, CHECKPOINT, HELD_OUT, LOG, read_held_out
+from ..data import Dataset
+from ..data.held_out import BEST, CHECKPOINT, HELD_OUT, read_held_out
 from ..errors import DataError, InputError
 from .class_folders import ClassFolders
 
@@ -22,15 +23,9 @@ def held_out_pictures(run: Path, names: Sequence[str] | None) -> tuple[ClassFold
 
     names    of the model's classes
 
-    Raises DataError where the run lists none, or pictures are missing; InputError where the model's classes are others.
+    Raises DataError for a damaged list, and where pictures are missing; InputError where the model's classes are others.
     """
     table = run / HELD_OUT
-    if not table.is_file():
-        raise DataError(
-            f"{run} does not list the pictures that it held out: there were none, they are not in files of their own, or it is"
-            f" of an earlier version. How often it was right is in {run / LOG}; or give a folder of pictures and --weights"
-            f" {run / BEST}"
-        )
     parts = read_held_out(table)
     part = "test" if "test" in parts else "val"
     rows = parts[part]
@@ -41,17 +36,29 @@ def held_out_pictures(run: Path, names: Sequence[str] | None) -> tuple[ClassFold
             f"{len(missing)} of the {len(rows)} pictures that {table} lists are not there: {', '.join(missing[:5])}{more};"
             " bring them back, or give a folder of pictures"
         )
+    classes, labels, order = _in_classes([label for _, label in rows], names, f"pictures that {table} lists")
+    files = tuple(rows[position][0] for position in order)
+    return ClassFolders(run, *classes, files, labels), "test" if part == "test" else "validation"
+
+
+def held_out_arrays(run: Path, data: Dataset, names: Sequence[str] | None) -> tuple[ClassFolders, str]:
+    """The same of pictures that lie in no files of their own: `data` has them (training/run_data.py)."""
+    labelled = [data.classes[label] for label in data.labels.tolist()]
+    classes, labels, order = _in_classes(labelled, names, f"pictures of {data.name}")
+    files = tuple(Path(data.name, data.part, str(position)) for position in order)
+    return ClassFolders(run, *classes, files, labels, images=data.images[order]), "validation" if data.part == "val" else "test"
+
+
+def _in_classes(
+    labelled: Sequence[str], names: Sequence[str] | None, what: str
+) -> tuple[tuple[tuple[str, ...], tuple[int, ...]], np.ndarray, list[int]]:
+    """(names, positions) of the classes that there are; labels and order of the pictures, class by class, as folders are."""
     positions = {name: position for position, name in enumerate(names or ())}
-    strange = [label for label in dict.fromkeys(label for _, label in rows) if label not in positions]
+    strange = [label for label in dict.fromkeys(labelled) if label not in positions]
     if strange:
-        raise InputError(
-            f"the model has no class {strange[0]!r}, which pictures that {table} lists are of; are the weights another run's?"
-        )
-    present = {label for _, label in rows}
-    classes = [name for name in positions if name in present]
-    rows = sorted(rows, key=lambda row: positions[row[1]])  # class by class, as folders are; otherwise in their order
-    labels = np.array([positions[label] for _, label in rows], np.int64)
-    found = ClassFolders(
-        run, tuple(classes), tuple(positions[name] for name in classes), tuple(path for path, _ in rows), labels
-    )
-    return found, "test" if part == "test" else "validation"
+        raise InputError(f"the model has no class {strange[0]!r}, which {what} are of; are the weights another run's?")
+    present = set(labelled)
+    classes = tuple(name for name in positions if name in present)
+    order = sorted(range(len(labelled)), key=lambda position: positions[labelled[position]])  # otherwise in their order
+    labels = np.array([positions[labelled[position]] for position in order], np.int64)
+    return (classes, tuple(positions[name] for name in classes)), labels, order

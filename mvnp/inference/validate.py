@@ -18,7 +18,7 @@ from ..execution.stopping import StopRequest
 from ..models.classifier import Classifier
 from .class_folders import ClassFolders
 from .classify import check_head, logits_of
-from .pictures import OnBroken, PictureBatch, picture_batches
+from .pictures import OnBroken, PictureBatch, array_batches, picture_batches
 from .validation_state import ValidationState, fingerprint
 
 SAVE_EVERY = 15.0  # seconds
@@ -140,9 +140,14 @@ def validate(
         if on_broken is not None:
             on_broken(position, error)
 
+    batches = (
+        picture_batches(found.files, transform, batch_size, note_broken, state.done, max_bytes)
+        if found.images is None
+        else array_batches(found.images, transform, batch_size, state.done)
+    )
     saved = time.monotonic()
     with StopRequest(announce) as stop:
-        for batch in picture_batches(found.files, transform, batch_size, note_broken, state.done, max_bytes):
+        for batch in batches:
             if batch.positions:
                 positions = list(batch.positions)
                 logits = logits_of(model, batch, found.files)

@@ -40,16 +40,24 @@ def fingerprint(model: Classifier, transform: ImageTransform, found: ClassFolder
     for key, array in model.state_dict(copy=False).items():
         weights.update(key.encode())
         weights.update(np.ascontiguousarray(to_numpy(array)).reshape(-1).view(np.uint8).data)
-    stats = ((path, path.stat()) for path in found.files)
-    root = found.root
-    names = [path.relative_to(root) if path.is_relative_to(root) else path for path in found.files]
-    pictures = [(str(name), stat.st_size, stat.st_mtime_ns) for name, (_, stat) in zip(names, stats, strict=True)]
     return {
         "weights": weights.hexdigest(),
-        "pictures": _digest(pictures),
+        "pictures": _digest(_known_by(found)),
         "preparation": _digest(asdict(transform)),
         "classes": _digest([found.folders, found.classes]),
     }
+
+
+def _known_by(found: ClassFolders) -> list[Any]:
+    """Names, sizes and times of files; of arrays what is in them."""
+    if found.images is not None:
+        return [
+            hashlib.blake2b(np.ascontiguousarray(found.images).tobytes(), digest_size=16).hexdigest(),
+            found.labels.tolist(),
+        ]
+    names = [path.relative_to(found.root) if path.is_relative_to(found.root) else path for path in found.files]
+    stats = [path.stat() for path in found.files]
+    return [(str(name), stat.st_size, stat.st_mtime_ns) for name, stat in zip(names, stats, strict=True)]
 
 
 class ValidationState:

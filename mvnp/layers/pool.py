@@ -14,17 +14,18 @@ from ..kernels import twin
 
 
 @twin
-def pool_forward(x: Array) -> tuple[Array, tuple[int, ...]]:
-    """y of (1), summed in float64; the cache is the shape of x."""
+def pool_forward(x: Array) -> tuple[Array, tuple]:
+    """y of (1), summed in float64; the cache is y, for what dy has to be like, and x's shape."""
     check_array("AveragePool", "x", x, ("B", "H", "W", "C"))
-    return x.mean(axis=(1, 2), dtype="float64").astype(x.dtype), tuple(x.shape)  # (1)
+    y = x.mean(axis=(1, 2), dtype="float64").astype(x.dtype)  # (1)
+    return y, (y, tuple(x.shape))
 
 
-def pool_backward(dy: Array, cache: tuple[int, ...]) -> Array:
+def pool_backward(dy: Array, cache: tuple) -> Array:
     """dx of (2): every pixel had the same share in the mean."""
-    B, H, W, C = cache
-    check_array("AveragePool", "dy", dy, (B, C))
-    return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), cache)  # (2)
+    y, (B, H, W, C) = cache
+    check_array("AveragePool", "dy", dy, (B, C), y)
+    return array_module(dy).broadcast_to(dy[:, None, None, :] / (H * W), (B, H, W, C))  # (2)
 
 
 class AveragePool(Function):

@@ -1,7 +1,6 @@
 """Selective scan: a linear recurrence whose step size, input and output gates depend on the token.
 
-Small letters for sizes here, since B and C are matrices:  b batch, l tokens, d channels, n numbers
-of a state for each channel.
+Small letters for sizes, as B and C are matrices: b batch, l tokens, d channels, n states of each.
 
     x, dt, y (b, l, d)    A (d, n), negative    B, C (b, l, n)    D, dt_bias (d,)
     Δ (b, l, d)    states h and their gradients g (b, l, n, d)
@@ -10,8 +9,7 @@ of a state for each channel.
                 h_t = exp(Δ_t A) h_(t−1) + Δ_t B_t x_t          h_(−1) = 0              (2)
                 y_t = Σ_n C_t h_t + D x_t                                               (3)
 
-exp(ΔA) is the zero-order hold of dh/dt = A h; ΔB is the Euler step of the input, which Mamba uses
-in place of the exact hold.
+exp(ΔA) is the zero-order hold of dh/dt = A h; Mamba takes Euler's step ΔB, not the hold, for B x.
 
     backward    g_t = C_t dy_t + exp(Δ_(t+1) A) g_(t+1)         the gradient of h_t     (4)
                 e_t = g_t h_(t−1) exp(Δ_t A)                    that of Δ_t A           (5)
@@ -22,8 +20,7 @@ in place of the exact hold.
                 ddt = dΔ (1 − e^−Δ)         ddt_bias = Σ_(b,t) ddt       (softplus.py)  (10)
 
 The states are b·l·n·d numbers, many times the size of x. The forward forgets them, and the backward
-works all of them out again; checkpointed_scan.py does so with no more than about √l at a time.
-linear_recurrence.py has other ways to solve (2) and (4).
+works them out again; checkpointed_scan.py keeps about √l. linear_recurrence.py can solve (2), (4).
 
 Gu, Dao: Mamba, arXiv:2312.00752, eqs 2 and 4, algorithm 2, section 3.3.2."""
 
@@ -77,13 +74,8 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     x, delta, A, B, C, D, softplus, has_bias, _ = cache
     check_array("selective_scan", "dy", dy, x.shape, x)
     xp, decay = array_module(dy, x), decays(delta, A)
-    h = selective_scan_states(cache)
+    h, g = selective_scan_states(cache), adjoint(dy, C, decay)
     h_before = xp.concatenate([xp.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
-
-    # h_t is used twice: in y_t, through C_t, and in h_(t+1), through the decay of that token.
-    g = C[..., None] * dy[:, :, None, :]
-    for t in reversed(range(x.shape[1] - 1)):
-        g[:, t] = g[:, t] + decay[:, t + 1] * g[:, t + 1]  # (4)
     # h_t = exp(a) h_(t−1) + …, so ∂h_t/∂a = exp(a) h_(t−1), with a = Δ_t A. The factor exp(a) is
     # easily forgotten. h_(t−1) is a constant here: that A has made it, too, is counted before.
     e = g * h_before * decay  # (5)
@@ -95,6 +87,14 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     ddelta = xp.einsum("blnd,nd->bld", e, A.T) + x * g_B  # (9)
     ddt = softplus_backward(ddelta, delta) if softplus else ddelta  # (10)
     return dx, ddt, dA, dB, dC, dD, sum_rows(ddt) if has_bias else None
+
+
+def adjoint(dy: Array, C: Array, decay: Array) -> Array:
+    """g of (4): h_t is used twice, in y_t by way of C_t, and in h_(t+1) by that token's decay."""
+    g = C[..., None] * dy[:, :, None, :]
+    for t in reversed(range(g.shape[1] - 1)):
+        g[:, t] = g[:, t] + decay[:, t + 1] * g[:, t + 1]  # (4)
+    return g
 
 
 def selective_scan_states(cache: ScanCache) -> Array:

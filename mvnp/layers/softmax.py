@@ -28,8 +28,7 @@ def softmax_forward(x: Array) -> tuple[Array, Array]:
 def softmax_backward(dy: Array, y: Array) -> Array:
     """dx of (2)."""
     check_array("Softmax", "dy", dy, y.shape, y)
-    # ∂y_i/∂x_j = y_i (δ_ij − y_j): x_j raises its own weight and, through the common denominator,
-    # lowers all of them.
+    # ∂y_i/∂x_j = y_i (δ_ij − y_j): x_j raises its own weight and, by the denominator, lowers all.
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))  # (2)
 
 

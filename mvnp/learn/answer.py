@@ -53,6 +53,12 @@ class Outcome:
         """Whether nothing was written yet."""
         return bool(self.findings) and all(finding.unwritten for finding in self.findings)
 
+    @property
+    def so_far(self) -> bool:
+        """Whether what is written is right, and some is still to come."""
+        told = [finding.ok or finding.so_far or finding.unwritten for finding in self.findings]
+        return bool(told) and all(told) and not self.failed and not self.right
+
 
 class Failed(Exception):
     """The file could not be examined."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from .course import EXERCISES, number
 from .docstring import hidden_equations, without_answer
 from .exercise import Exercise, Part
+from .hint import listed
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,13 @@ def _header(source: _Source) -> str:
         lines.append(f"Write {part.backward}, below. {given[0].arg} is the gradient of {what}{_shaped(part.output)}; return")
         lines += [f"    d{name:<10} the gradient of {name}{_shape_of(part, name)}" for name in part.returns]
         lines.append("")
+    if exercise.steps:
+        lines += [
+            f"It is best done in {len(exercise.steps)} steps, with a check after each; return None for what is still to come:"
+        ]
+        for place, step in enumerate(exercise.steps, start=1):
+            lines.append(f"    {place}  {listed(f'd{name}' for name in step.gradients):<18} {step.text}")
+        lines.append("")
     backwards = [source.function(name).args.args for name in exercise.backwards if name.endswith("_backward")]
     for name in dict.fromkeys(given[1].arg for given in backwards):
         lines += [f"`{name}` is the cache, what the forward returned beside y.", ""]
@@ -89,7 +97,7 @@ def _header(source: _Source) -> str:
         "All else in this file is the layer as it is, and need not be changed.",
         "",
         f"    mvnp learn check {exercise.stem:<20} compares your gradients with differences of the forward",
-        f"    mvnp learn solution {exercise.stem:<17} shows how the layer does it",
+        f"    mvnp learn solution {exercise.stem:<17} shows how the layer does it, after a try",
         "",
         f"{exercise.page} has the derivation, answer included.",
     ]
@@ -163,7 +171,7 @@ class _Source:
 
     def told(self, name: str) -> str:
         """The first sentence of a function's docstring."""
-        return (ast.get_docstring(self.function(name)) or "").partition(":")[0] + "."
+        return (ast.get_docstring(self.function(name)) or "").partition(":")[0].rstrip(".") + "."
 
     def imports(self) -> str:
         """Those of what is given and of the backward, from where the reader's file can import them; and NumPy, for anyone."""

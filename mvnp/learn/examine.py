@@ -18,7 +18,7 @@ from ..check.gradcheck import GradientError, gradcheck
 from . import moves, structure
 from .exercise import Exercise, Part, Setting
 from .form import form_hints, shape_error_hints
-from .hint import Evidence, Hint, Probe, as_tuple, same
+from .hint import Evidence, Hint, Probe, as_tuple, listed, same
 from .neighbours import changed_at_some_entries, changed_ingredient, coefficients, two_mistakes
 from .theirs import Local, Raised, Theirs
 from .wire import Strange
@@ -52,7 +52,8 @@ VAGUE = ("unknown", "partly wrong")
 
 @dataclass
 class Finding:
-    """One backward at one setting: the error of each gradient (None: it could not be compared), hints, what was raised."""
+    """One backward at one setting: the error of each gradient (None: it could not be compared), hints, what was raised, and in
+    an exercise of several steps the gradients that are still to come."""
 
     backward: str
     setting: str
@@ -61,11 +62,17 @@ class Finding:
     raised: str = ""
     unwritten: bool = False
     note: str = ""
+    left: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether the backward is right at this setting."""
-        return not (self.hints or self.raised or self.unwritten)
+        return not (self.hints or self.raised or self.unwritten or self.left)
+
+    @property
+    def so_far(self) -> bool:
+        """Whether what is written is right, and some is still to come."""
+        return bool(self.left) and not (self.hints or self.raised or self.unwritten)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -88,10 +95,13 @@ def findings_of(theirs: Theirs, exercise: Exercise) -> list[Finding]:
     findings = []
     for part in exercise.parts:
         for setting in part.settings:
-            findings.append(_examine(part, setting, theirs, real))
+            findings.append(_examine(exercise, part, setting, theirs, real))
             if not findings[-1].ok:
                 break
-    return findings
+    helps = {part.backward for part in exercise.parts if part.help}
+    others = [finding for finding in findings if finding.backward not in helps]
+    # Without a function that is a help alone, what is right is right.
+    return others if all(finding.ok for finding in others) and any(finding.unwritten for finding in findings) else findings
 
 
 def differs(theirs: Theirs, exercise: Exercise, seed: int) -> Finding | None:
@@ -108,6 +118,8 @@ def differs(theirs: Theirs, exercise: Exercise, seed: int) -> Finding | None:
                     finding.raised = _forward_problem(probe)
                     hints = [] if finding.raised else _hints(probe)
             except Raised as raised:
+                if part.help and raised.unwritten:
+                    continue
                 finding.raised, hints = raised.described, []
             if hints:
                 where = ", ".join(dict.fromkeys(hint.where for hint in hints if hint.where))
@@ -123,13 +135,16 @@ OTHER_INPUTS = (
 )
 
 
-def _examine(part: Part, setting: Setting, theirs: Theirs, real: ModuleType) -> Finding:
+def _examine(exercise: Exercise, part: Part, setting: Setting, theirs: Theirs, real: ModuleType) -> Finding:
     finding = Finding(part.backward, setting.what)
     name = theirs.missing((part.forward, part.backward))
+    if part.help and name == part.backward:
+        finding.unwritten = True
+        return finding
     if name is not None:
         finding.raised = f"the file has no function {name}; it is to be called so, at the top level"
         return finding
-    probe = Probe(part, setting, theirs, real)
+    probe = Probe(part, setting, theirs, real, in_steps=bool(exercise.steps) and not part.help)
     try:
         if problem := _forward_problem(probe):
             finding.raised = problem
@@ -137,6 +152,7 @@ def _examine(part: Part, setting: Setting, theirs: Theirs, real: ModuleType) -> 
         with np.errstate(all="ignore"):  # NaN and infinity get a hint
             finding.hints = _hints(probe)
             if not finding.hints:
+                _note_what_is_left(exercise, probe, finding)
                 _compare(probe, finding)
     except Raised as raised:
         finding.unwritten = raised.unwritten
@@ -194,9 +210,29 @@ def _merged(hints: list[Hint]) -> list[Hint]:
     return [Hint(kind, ", ".join(names), text) for (kind, text), names in where.items()]
 
 
+def _note_what_is_left(exercise: Exercise, probe: Probe, finding: Finding) -> None:
+    """The gradients that are None where there are steps, and which step is next."""
+    if not probe.in_steps:
+        return
+    result = as_tuple(probe.got(probe.trials[0].dy, quiet=True).result)
+    given = dict(zip(probe.part.returns, result, strict=True))
+    finding.left = [name for name in probe.present() if given[name] is None]
+    finding.unwritten = len(finding.left) == len(probe.present())
+    following = next((each for each in exercise.steps_of(probe.part) if set(each[1].gradients) & set(finding.left)), None)
+    if following is not None:
+        number, step = following
+        told = listed(f"d{name}" for name in step.gradients if name in probe.present())
+        finding.note = f"next is step {number} of {len(exercise.steps)}, {told}: {step.text}"
+
+
 def _compare(probe: Probe, finding: Finding) -> None:
     """The verdict, by differences of the layer's own forward: that theirs gives the same y is known by now."""
-    names, wanted = probe.part.returns, probe.present()
+    names, wanted = probe.part.returns, [name for name in probe.present() if name not in finding.left]
+    if not wanted:
+        return
+
+    def forward(*inputs: np.ndarray) -> Any:
+        return probe.forward(*{**probe.inputs, **dict(zip(wanted, inputs, strict=True))}.values())
 
     def backward(dy: np.ndarray, cache: Any) -> tuple[Any, ...]:
         result = as_tuple(probe.got(dy, quiet=True).result)  # what it prints was shown when hints were sought
@@ -204,7 +240,8 @@ def _compare(probe: Probe, finding: Finding) -> None:
         return tuple(given.get(name) for name in wanted)
 
     try:
-        report = gradcheck(probe.forward, backward, probe.inputs, jacobian=False, directions=4, tolerance=TOLERANCE)
+        moved = {name: probe.inputs[name] for name in wanted}
+        report = gradcheck(forward, backward, moved, jacobian=False, directions=4, tolerance=TOLERANCE)
     except GradientError as error:
         finding.hints = [Hint("gradcheck", "", str(error))]
         return

@@ -90,6 +90,7 @@ class Part:
     written              how an ingredient is written, where its name in Python will not do
     apart                whether a mistake at some entries can be told from others: not where a mask has two values only
     call                 makes (forward, backward) of a module, where they are not just called with the inputs and options
+    help                 a function that the next part is easier with: who writes that without it has left nothing out
     """
 
     forward: str
@@ -103,6 +104,7 @@ class Part:
     written: Mapping[str, str] = field(default_factory=dict)
     apart: bool = True
     call: Callable[[ModuleType, dict[str, Any]], Pair] | None = None
+    help: bool = False
 
     def functions(self, module: ModuleType, options: dict[str, Any]) -> Pair:
         """`forward(*inputs)` and `backward(dy, cache)` of a module, the reader's or the real one."""
@@ -113,13 +115,26 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Some of the gradients of a long exercise, and what there is to think of."""
+
+    gradients: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
 class Exercise:
-    """A layer whose backward is to be written. `also` names functions of the layer that are given as well."""
+    """A layer whose backward is to be written.
+
+    also     names functions of the layer that are given as well
+    steps    of a long one: the gradients in the order in which they are best written. What is None is still to come
+    """
 
     stem: str
     about: str
     parts: tuple[Part, ...]
     also: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @property
     def source(self) -> str:
@@ -130,6 +145,11 @@ class Exercise:
     def page(self) -> str:
         """Where the page with the derivation lies: in a checkout, or the copy that an installed package has."""
         return _in_checkout(f"docs/layers/{self.stem}.md") or str(PACKAGE / "learn" / "pages" / f"{self.stem}.md")
+
+    def steps_of(self, part: Part) -> tuple[tuple[int, Step], ...]:
+        """The steps of a part, each with its number."""
+        numbered = enumerate(self.steps, start=1)
+        return tuple((number, step) for number, step in numbered if set(step.gradients) <= set(part.returns))
 
     @property
     def backwards(self) -> tuple[str, ...]:

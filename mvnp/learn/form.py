@@ -20,7 +20,7 @@ from .wire import Strange
 
 
 def form_hints(probe: Probe, result: Any, right: dict[str, np.ndarray]) -> tuple[list[Hint], dict[str, np.ndarray]]:
-    """The mistakes of form in what a backward returned, and the gradients that have none."""
+    """The mistakes of form in what a backward returned, and the gradients that have none. None is no mistake in steps."""
     names = probe.part.returns
     expected = listed(f"d{name}" for name in names)
     if result is None:
@@ -37,6 +37,8 @@ def form_hints(probe: Probe, result: Any, right: dict[str, np.ndarray]) -> tuple
         if name not in right:
             if g is not None:
                 hints.append(Hint("absent", f"d{name}", f"there was no {name}, so its gradient is to be None"))
+        elif g is None and probe.in_steps:
+            continue
         elif (array := _as_array(g)) is None:
             hints.append(Hint("kind", f"d{name}", f"is {_described(g)}, expected an array of real numbers"))
         else:

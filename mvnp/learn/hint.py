@@ -71,8 +71,9 @@ class Evidence:
 class Probe:
     """A backward of the reader's at one setting, with the layer's own beside it.
 
-    square    with all sizes equal
-    seed      of the inputs and of the cotangents
+    square      with all sizes equal
+    in_steps    whether a gradient may be None, for it is still to come
+    seed        of the inputs and of the cotangents
     """
 
     part: Part
@@ -80,6 +81,7 @@ class Probe:
     theirs: Theirs
     real: ModuleType
     square: bool = False
+    in_steps: bool = False
     seed: int = 29
     trials: list[Trial] = field(default_factory=list)
 

@@ -33,7 +33,7 @@ from ..execution.shares import in_shares
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from .classifier import Classifier, channel_first, channel_last
-from .variants import FAMILIES, VARIANTS
+from .variants import FAMILIES, VARIANTS, check_name
 
 NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {
     "layer": LayerNorm,
@@ -69,7 +69,7 @@ class Backbone(Layer):
         **arguments: Any,
     ) -> None:
         if name is not None:
-            check_choice("model", name, VARIANTS)
+            check_name(name, VARIANTS)
             family = VARIANTS[name].family
             arguments = {**VARIANTS[name].arguments(), **arguments}
         check_choice("family", family, FAMILIES)
@@ -118,6 +118,7 @@ class Backbone(Layer):
             **{**arguments, **changes},
         )
         backbone.load_trunk(model.state_dict(copy=False))
+        backbone.trunk.know(preparation=model.preparation)
         return backbone
 
     @property

@@ -15,6 +15,7 @@ from __future__ import annotations
 from ..backend import Array
 from ..core import Initializer, Layer, Tape
 from ..execution.checkpointing import checkpointed
+from ..kernels import twin
 from ..layers.batchnorm import BatchNorm
 from ..layers.conv2d import Conv2d
 from ..layers.drop_path import DropPath
@@ -29,6 +30,13 @@ from .mlp import Mlp
 
 def _scale(channels: int, value: float | None, init: Initializer | None) -> LayerScale | None:
     return None if value is None else LayerScale(channels, value, init)
+
+
+@twin
+def add_norm(x: Array, branch: Array, norm: LayerNorm, tape: Tape | None) -> tuple[Array, Array]:
+    """x + branch, and the norm of it."""
+    x = x + branch
+    return x, norm(x, tape)
 
 
 @checkpointed(by_sample=False)
@@ -89,8 +97,8 @@ class Block(Layer):
         """(B, L, C) to (B, L, C); `mask` (B, L) is False at padded tokens, to be left out."""
         y = self.mixer.forward(self.norm1(x, tape), tape, mask)
         y = y if self.gamma_1 is None else self.gamma_1(y, tape)
-        x = x + self.drop_path1(y, tape)
-        y = self.mlp(self.norm2(x, tape), tape)
+        x, h = add_norm(x, self.drop_path1(y, tape), self.norm2, tape)
+        y = self.mlp(h, tape)
         y = y if self.gamma_2 is None else self.gamma_2(y, tape)
         return x + self.drop_path2(y, tape)
 

@@ -1,6 +1,7 @@
 """The MambaVision mixer: half of the channels pass a selective scan, half a plain convolution.
 
-    x, y (B, L, C)    two branches of D = C/2 channels    R = ⌈C/16⌉ rank of dt    N states
+    x, y (b, l, c)    two branches of d = c/2 channels    R = ⌈c/16⌉ rank of dt    N states
+    small letters, since A, B, C and D are matrices of the scan
 
     u, z = split(W_in x)                                                            (1)
     u = SiLU(conv_x(u))        z = SiLU(conv_z(z))                                  (2)
@@ -22,8 +23,8 @@ The steps from Mamba's block to this one, as the paper measured them:
     gated                       conv_z(z)     81.3
     concat                      (5)           82.3    as released
 
-The paper does not say how wide they are. Here a gated mixer has D = C/2 too, and W_out half the
-columns; one with "_wide" behind its name has D = C, as Mamba.
+The paper does not say how wide they are. Here a gated mixer has d = c/2 too, and W_out half the
+columns; one with "_wide" behind its name has d = c, as Mamba.
 
 Padded tokens can be masked: they enter (2) as zeros, and in (4) the scan takes no step there.
 
@@ -76,7 +77,7 @@ MIXERS = {
 class MambaVisionMixer(Layer):
     """Token mixing by scan and convolution.
 
-    channels    C, even
+    channels    c, even
     d_state     N; d_conv: kernel size of the two convolutions
     quirks      `dt_bias` and `dt_init` matter here
     mixer       a row of the table above: a name in MIXERS
@@ -98,20 +99,20 @@ class MambaVisionMixer(Layer):
                 " branches share them"
             )
         init, quirks, self.kind = init or Initializer(), quirks or Quirks(), MIXERS[mixer]
-        D = channels if self.kind.wide else channels // 2
+        d = channels if self.kind.wide else channels // 2
         self.d_state, self.rank = d_state, math.ceil(channels / 16)
         self.bias_twice = quirks.dt_bias == "twice"
         # Each channel starts with the decay rates 1, 2, …, N ("S4D-real").
         rates = np.arange(1.0, d_state + 1)
-        self.A_log = Param(init.array(np.broadcast_to(np.log(rates), (D, d_state))))
-        self.D = Param(init.full((D,), 1.0))
-        self.in_proj = Linear(channels, 2 * D, bias=False, init=init)
-        self.x_proj = Linear(D, self.rank + 2 * d_state, bias=False, init=init)
-        self.dt_proj = Linear(self.rank, D, init=init)
+        self.A_log = Param(init.array(np.broadcast_to(np.log(rates), (d, d_state))))
+        self.D = Param(init.full((d,), 1.0))
+        self.in_proj = Linear(channels, 2 * d, bias=False, init=init)
+        self.x_proj = Linear(d, self.rank + 2 * d_state, bias=False, init=init)
+        self.dt_proj = Linear(self.rank, d, init=init)
         gated = self.kind.gated  # then the gate has z's SiLU
-        self.out_proj = Linear(D if gated else 2 * D, channels, bias=False, init=init)
-        self.conv1d_x = Conv1d(D, d_conv, silu=True, causal=self.kind.causal, init=init)
-        self.conv1d_z = Conv1d(D, d_conv, silu=not gated, init=init) if self.kind.conv_z else None
+        self.out_proj = Linear(d if gated else 2 * d, channels, bias=False, init=init)
+        self.conv1d_x = Conv1d(d, d_conv, silu=True, causal=self.kind.causal, init=init)
+        self.conv1d_z = Conv1d(d, d_conv, silu=not gated, init=init) if self.kind.conv_z else None
         if quirks.dt_init == "published":
             self._publish_dt(init)
 

@@ -14,9 +14,16 @@ from typing import Any
 
 from ..backend import Array
 from ..core import Initializer, Layer, Tape
+from ..kernels import twin
 from ..layers.dropout import Dropout
 from ..layers.gelu import GELU
 from ..layers.linear import Linear
+
+
+@twin
+def activated(x: Array, linear: Linear, act: Layer, tape: Tape | None) -> Array:
+    """act(linear(x))."""
+    return act(linear(x, tape), tape)
 
 
 class Mlp(Layer):
@@ -37,7 +44,7 @@ class Mlp(Layer):
         self.drop2 = Dropout(drop)
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        x = self.act(self.fc1(x, tape), tape)
+        x = activated(x, self.fc1, self.act, tape)
         x = self.fc2(self.drop1(x, tape), tape)
         return self.drop2(x, tape)
 

@@ -1,7 +1,7 @@
 """SS2D, the mixer of VMamba: a map read along four routes, a selective scan on each.
 
-    x, y (B, H, W, C)    E = int(C · ratio) inner channels    R = ⌈C/16⌉ rank of dt    N states
-    K = 4 routes, L = HW tokens
+    x, y (b, h, w, c)    E = int(c · ratio) inner channels    R = ⌈c/16⌉ rank of dt    N states
+    K = 4 routes, L = hw tokens
 
     v = W_in x              v, z = split(W_in x)  with a gate                       (1)
     u = SiLU(conv(v))                                       depthwise, 3x3          (2)
@@ -50,8 +50,8 @@ K = len(ROUTES)
 class SS2D(Layer):
     """Token mixing by four scans over a map.
 
-    channels     C
-    d_state      N; ratio: E over C; rank: R, None: as above
+    channels     c
+    d_state      N; ratio: E over c; rank: R, None: as above
     routes       which route each of the four groups of parameters reads
     activation   behind the convolution and on the gate
     gate         "none", "activated": LN(m) times SiLU(z), or "plain": times z

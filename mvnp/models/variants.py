@@ -170,6 +170,16 @@ def create_model(name: str, **overrides: Any) -> Any:
     return FAMILIES[variant.family](**{**variant.arguments(), **overrides})
 
 
+def check_name(name: Any, known: Iterable[str]) -> None:
+    """Raise InputError unless it is the name of a model, and say what reads a file of weights."""
+    if isinstance(name, str) and ("." in name or "/" in name) and name not in known:
+        raise InputError(
+            f"{shown(name)} is no name of a model; of a file or a repository, load_pretrained gives"
+            " the model with its weights, and with out_indices=… a Backbone of it"
+        )
+    check_choice("model", name, known)
+
+
 def options_of(family: str) -> list[str]:
     """The names of a family's arguments, without `allocate`."""
     return [name for name in inspect.signature(FAMILIES[family]).parameters if name != "allocate"]

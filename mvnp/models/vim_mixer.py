@@ -1,6 +1,6 @@
 """The mixer of Vim: a Mamba that reads its tokens there and back.
 
-    x, y (B, L, C)    E = 2C inner channels    R = ⌈C/16⌉ rank of dt    N states
+    x, y (b, l, c)    E = 2c inner channels    R = ⌈c/16⌉ rank of dt    N states
     turn: the tokens in the opposite order
 
     x, z = split(W_in x)                                                              (1)
@@ -140,7 +140,7 @@ class VimMixer(Layer):
 
     def backward(self, dy: Array, tape: Tape) -> Array:
         dy = dy if self.gamma is None else self.gamma.backward(dy, tape)
-        ds, dz = gate_backward(self.out_proj.backward(dy, tape), tape.pop(self))  # (5)
+        ds, dz = self._gate_backward(self.out_proj.backward(dy, tape), tape)  # (5)
         ds = ds / 2 if self.halve else ds
         dx_back = 0
         if self.directions == "both":
@@ -154,6 +154,10 @@ class VimMixer(Layer):
             of_scan = self._scan_backward(ds, self.A_log, self.D, tape)
         dx = self._of_scan_backward(of_scan, self.there, tape) + dx_back
         return self.in_proj.backward(array_module(dx).concatenate([dx, dz], axis=-1), tape)  # (1)
+
+    def _gate_backward(self, dy: Array, tape: Tape) -> tuple[Array, Array]:
+        """The gradients of what the scans give, and of z."""
+        return gate_backward(dy, tape.pop(self))
 
     def _of_scan(self, x: Array, way: Way, tape: Tape | None) -> tuple[Array, ...]:
         """u, dt, B, C of (2) and (3)."""

@@ -43,6 +43,7 @@ class AdamW(Optimizer):
     """
 
     moments = "m", "v"
+    fused = "adamw"  # its kernels in mvnp/kernels/cuda/updates.py
     m: dict[str, Array]
     v: dict[str, Array]
 

@@ -11,6 +11,7 @@ from ..backend import Array, array_module, from_numpy, to_numpy
 from ..core import Layer
 from ..data import BatchLoader
 from ..errors import InputError
+from ..execution.fixed import fixed_weights
 from ..layers.cross_entropy import cross_entropy_forward
 from .distributed import Ranks
 
@@ -42,13 +43,16 @@ def evaluate(
     if not len(loader):
         raise InputError("evaluate: the loader has no batches, expected at least one")
     sums: dict[int, Array] = {}
-    for number in range(0, len(loader), ranks.size):
-        own = number + ranks.rank
-        if own < len(loader):
-            images, labels = loader.batch(0, own)
-            sums[own] = _loss_and_correct(model(from_numpy(images)), labels)
-        if on_batch is not None:
-            on_batch(number)
+    with fixed_weights():
+        for number in range(0, len(loader), ranks.size):
+            own = number + ranks.rank
+            if own < len(loader):
+                images, labels = loader.batch(0, own)
+                with np.errstate(all="ignore"):  # a model that has diverged is told of by its loss
+                    logits = model(from_numpy(images))
+                sums[own] = _loss_and_correct(logits, labels)
+            if on_batch is not None:
+                on_batch(number)
     # One read for all batches: a GPU is not made to wait between them.
     found = to_numpy(array_module(*sums.values()).stack(list(sums.values()))) if sums else np.zeros((0, 1))
     by_batch = {number: row for rows in ranks.all_gather(list(zip(sums, found, strict=True))) for number, row in rows}

@@ -47,6 +47,7 @@ class LAMB(Optimizer):
     """
 
     moments = "m", "v"
+    fused = "lamb"  # its kernels in mvnp/kernels/cuda/updates.py
     m: dict[str, Array]
     v: dict[str, Array]
 

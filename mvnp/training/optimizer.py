@@ -64,6 +64,12 @@ class Optimizer:
 
         Raises InputError, before anything is changed, where a gradient is missing or misshapen.
         """
+        fitting = self.fitting(gradients)
+        self.steps += 1
+        self.update(fitting, lr)
+
+    def fitting(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+        """The gradients of this optimiser's parameters, in their order. Raises InputError where one is missing or misshapen."""
         who = type(self).__name__
         for name, param in self.parameters.items():
             if name not in gradients:
@@ -72,8 +78,7 @@ class Optimizer:
                 raise InputError(
                     f"{who}: the gradient of {name} has shape {tuple(gradients[name].shape)}, expected {param.shape}"
                 )
-        self.steps += 1
-        self.update({name: gradients[name] for name in self.parameters}, lr)
+        return {name: gradients[name] for name in self.parameters}
 
     def update(self, gradients: dict[str, Array], lr: float) -> None:
         """Step number `self.steps`, with gradients that fit."""

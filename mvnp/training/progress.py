@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
+from ..errors import printable
+
 LINE_EVERY = 30.0  # seconds between lines where there is no terminal to draw a bar on
 
 
@@ -26,12 +28,12 @@ class Progress:
         self._last_line = time.monotonic()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """A line that stays, or several. Names in it may come from anywhere: control characters are shown as escapes."""
         self.close()
         self._last_line = time.monotonic()
         if not self.quiet:
             with self._terminal():
-                print(text, file=sys.stderr, flush=True)
+                print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
         """A new bar of `total` batches, of which `done` are behind us."""

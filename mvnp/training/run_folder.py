@@ -143,7 +143,7 @@ def open_run(out: str | Path, config: TrainingConfig | None = None, resume: bool
         raise InputError("open_run: a new run needs a config")
     make_folder(path, TrainingError)
     folder = RunFolder(path, config, lock=hold(path))
-    present = [path / name for name in (CHECKPOINT, BEST, LOG) if (path / name).exists()]
+    present = [path / name for name in (CHECKPOINT, BEST, LOG, HELD_OUT) if (path / name).exists()]
     strange = [file for file in present if not file.is_file()]
     if strange:
         raise TrainingError(f"{strange[0]} is no file, and a run would write one there; choose another folder, or move it away")

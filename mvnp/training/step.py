@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import Array, array_module, from_numpy, to_numpy
+from ..backend import Array, from_numpy
 from ..core import Layer, Tape
 from ..errors import InputError, TrainingError
 from ..execution.half import HalfTape
 from ..execution.share import ShareTape
-from .clipping import clipped, global_norm
+from .clipping import global_norm
 from .distributed import Ranks
 from .loss_scale import unscaled
 from .objective import Objective, Teacher
 from .optimizer import Optimizer
+from .updates import guarded_update, read
 
 # Their names among the gradients, which travel together; no parameter has them.
 LOSS, APART = "", " "
@@ -88,9 +89,9 @@ def train_step(
     loss_scale     S of loss_scale.py, and caches and gradients in float16; None: all in the model's own precision
     depth_of   for `by_depth` of the result: the depth of a parameter, by its key
 
-    The host reads two numbers, once, in between. Raises NonFiniteError where one of them is not finite (HalfOverflowError
-    where it may be float16 that was too small for a gradient), and then has changed neither the parameters, the optimiser
-    nor the running statistics.
+    The host reads two numbers, once, and with a teacher a third. Raises NonFiniteError where one of them is not finite
+    (HalfOverflowError where it may be float16 that was too small for a gradient), and then has changed neither the parameters,
+    the optimiser nor the running statistics.
     """
     ranks = ranks or Ranks()
     objective = Objective(loss, label_smoothing, class_weights, bce_threshold)
@@ -114,8 +115,8 @@ def train_step(
             if number + 1 < len(batches):
                 tape.commit()  # the running statistics of the next batch go on from these
         grads = ranks.all_reduce(sums)
-        told = [grads.pop(name) for name in (LOSS, APART) if name in grads]
-        nats, *apart, norm = _read(*told, global_norm(grads))
+        told, apart = grads.pop(LOSS), grads.pop(APART, None)
+        nats, norm = guarded_update(told, optimizer, grads, lr, clip_norm)
         if not (math.isfinite(nats) and math.isfinite(norm)):
             for buffer, kept in zip(buffers, before, strict=True):
                 buffer.data = kept
@@ -123,10 +124,9 @@ def train_step(
             raise NonFiniteError(f"the loss is {nats}")
         if not math.isfinite(norm):
             raise NonFiniteError(f"the norm of the gradients is {norm}") if loss_scale is None else HalfOverflowError(nats)
-        optimizer.step(clipped(grads, norm, clip_norm), lr)
     tape.commit()
     by_depth = None if depth_of is None else norms_by_depth(grads, depth_of)
-    return StepResult(nats, norm, apart[0] if apart else None, by_depth)
+    return StepResult(nats, norm, None if apart is None else read(apart)[0], by_depth)
 
 
 def norms_by_depth(grads: dict[str, Array], depth_of: Callable[[str], int]) -> dict[int, float]:
@@ -134,7 +134,7 @@ def norms_by_depth(grads: dict[str, Array], depth_of: Callable[[str], int]) -> d
     groups: dict[int, dict[str, Array]] = {}
     for name, gradient in grads.items():
         groups.setdefault(depth_of(name), {})[name] = gradient
-    norms = _read(*(global_norm(group) for group in groups.values()))
+    norms = read(*(global_norm(group) for group in groups.values()))
     return dict(sorted(zip(groups, norms, strict=True)))
 
 
@@ -156,9 +156,3 @@ def _gradients(
         grads = unscaled(grads, loss_scale)
     found = {**grads, LOSS: loss * share}
     return found if apart is None else {**found, APART: apart * share}
-
-
-def _read(*scalars: Array) -> list[float]:
-    """0-d arrays as floats, brought from the GPU together."""
-    xp = array_module(*scalars)
-    return [float(value) for value in to_numpy(xp.stack([scalar.astype("float64") for scalar in scalars]))]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..atomic import write_bytes
-from ..backend import from_numpy, gpu_memory
+from ..backend import from_numpy, gpu_memory, to_numpy
 from ..checkpoint import load_checkpoint
 from ..checkpoint.load import AVERAGE
 from ..core import Layer, Tape
@@ -33,6 +33,7 @@ from .describe import describe
 from .distributed import Ranks
 from .epoch_result import EpochResult
 from .evaluate import Evaluation, evaluate
+from .feed import Feed
 from .ingredients import digest_of, make_average, make_optimizer, rate_of, teacher_of
 from .log import NoLog, RunLog
 from .loss_scale import adapted
@@ -79,6 +80,7 @@ class Trainer:
         save_best: Callable[[Path, Layer], None] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
+        _check_kinds(model, folder, train_loader, test_loader, final_loader)
         self.model, self.folder, self.config = model, folder, folder.config
         self.train_loader, self.test_loader, self.final_loader = train_loader, test_loader, final_loader
         self.part = None if test_loader is None else test_loader.dataset.part
@@ -100,6 +102,8 @@ class Trainer:
             self.about["teacher"] = digest_of(teacher.model)
         self._write_best = save_best
         self.ranks = ranks or Ranks()
+        self._source: Prefetch | Feed
+        self._feed = Feed(train_loader, next(iter(model.named_state()))[1].data, self.ranks.shard)
         self.progress = Progress(quiet or not self.ranks.first)
         self._log: RunLog
         self._saved_step = 0
@@ -129,8 +133,10 @@ class Trainer:
         try:
             self._announce()
             workers = self.config.workers
-            workers = workers_for(self.train_loader) if workers is None else workers
+            if workers is None:
+                workers = 0 if self._feed.ahead else workers_for(self.train_loader)
             made = Prefetch(self.train_loader, workers, self.config.epochs, self.ranks.shard)
+            self._source = made if workers else self._feed
             with StopRequest(announce=not self.progress.quiet) as stop, made as self._made:
                 while not self._is_over():
                     self._train_epoch(stop)
@@ -140,6 +146,7 @@ class Trainer:
             if peak is not None:
                 self.progress.say(f"peak GPU memory {peak / 1e6:.0f} MB")
         finally:
+            self._feed.close()
             self.progress.close()
             self._log.close()
         return self.folder.result(self.position, self.part)
@@ -211,7 +218,7 @@ class Trainer:
         for number in range(each * position.batch, min(each * (position.batch + 1), len(self.train_loader))):
             total = self.train_loader.batch_length(number)
             try:
-                found.append((*self._made.batch(position.epoch, number), total))
+                found.append((*self._source.batch(position.epoch, number), total))
             except WorkerError as error:
                 raise TrainingError(
                     f"stopped at step {position.step + 1}: {error}. {self._last_good()} To go on: {self._how_to_resume()}"
@@ -309,14 +316,18 @@ class Trainer:
             return StepResult(error.loss, None)
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
-            if all(self.ranks.all_gather(all(bool(np.isfinite(each).all()) for each, *_ in batches))):
-                advice = (
-                    f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps. To go on from there with one:"
-                    f" {self._how_to_resume()} --lr {config.lr / 3:.2g}"
-                )
+            finite = all(bool(np.isfinite(to_numpy(each)).all()) for each, *_ in batches)
+            if all(self.ranks.all_gather(finite)):
+                advice = self._lower_rate(lr)
             else:
                 advice = "The images of this batch hold values that are not finite: look at the data."
             raise TrainingError(f"stopped at {where}: {error}. {self._last_good()} {advice}") from error
+
+    def _lower_rate(self, lr: float) -> str:
+        return (
+            f"A lower learning rate (it was {lr:.2g}) or a longer warm-up usually helps. To go on from there with one:"
+            f" {self._how_to_resume()} --lr {self.config.lr / 3:.2g}"
+        )
 
     def _adapt_scale(self, overflowed: bool) -> None:
         if self.config.precision == "mixed":
@@ -334,7 +345,10 @@ class Trainer:
         tested = evaluate(model or self.model, loader, on_batch, self.ranks)
         self.position.seconds += time.monotonic() - before
         if not math.isfinite(tested.loss):
-            raise TrainingError(f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}")
+            raise TrainingError(
+                f"the test loss after epoch {self.position.epoch + 1} is {tested.loss}. {self._last_good()}"
+                f" {self._lower_rate(self.config.lr)}"
+            )
         return tested
 
     def _stop_if_asked(self, stop: StopRequest) -> None:
@@ -395,3 +409,15 @@ class Trainer:
 
     def _last_good(self) -> str:
         return f"The last good checkpoint, after step {self._saved_step}, is {self.folder.checkpoint}."
+
+
+def _check_kinds(model: Any, folder: Any, train: Any, *others: Any) -> None:
+    """Raise InputError for what a Trainer cannot work with, in its own words."""
+    for what, value, kind, called in (
+        ("the model", model, Layer, "a layer, such as mvnp.create_model gives"),
+        ("train_loader", train, BatchLoader, "an mvnp.data.BatchLoader"),
+        *(("test_loader or final_loader", other, BatchLoader | None, "a BatchLoader, or None") for other in others),
+        ("folder", folder, RunFolder, "what mvnp.training.open_run gives"),
+    ):
+        if not isinstance(value, kind):
+            raise InputError(f"Trainer: {what} is a {type(value).__name__}, expected {called}")

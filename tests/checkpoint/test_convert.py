@@ -180,6 +180,18 @@ def test_not_in_place(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_not_in_place_of_one_of_several_files(tmp_path):
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    for key, name in zip("xy", names, strict=True):
+        save_file({key: np.arange(3.0)}, tmp_path / name)
+    places = dict(zip("xy", names, strict=True))
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), encoding="utf-8")
+    for name in names:
+        with pytest.raises(InputError, match="is the file to read: what is converted would take its place"):
+            convert_checkpoint(tmp_path, tmp_path / name)
+    assert convert_checkpoint(tmp_path, tmp_path / "whole.safetensors").arrays == 2
+
+
 # bfloat16
 
 

@@ -170,6 +170,31 @@ def test_layout(layout, tmp_path):
     np.testing.assert_array_equal(model(PICTURE), MODEL(PICTURE))
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), "is quantised: in PyTorch, its dequantize"),
+        (lambda tensor: tensor.to_sparse(), "is sparse: in PyTorch, its to_dense"),
+        (lambda tensor: tensor.to_sparse_csr() if tensor.ndim == 2 else tensor.to_sparse(), "is sparse: in PyTorch, its to_d"),
+        (lambda tensor: tensor.to("meta"), "has a shape and no numbers"),
+        (lambda tensor: tensor.to(torch.float8_e4m3fn), "is a tensor of torch.float8_e4m3fn, which NumPy does not have"),
+    ],
+)
+def test_a_needed_tensor_that_is_no_row_of_numbers(made, message, tmp_path):
+    content = weights()
+    content["head.weight"] = made(content["head.weight"].float())
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=f"w.pth: head.weight {message}"):
+        load_pretrained(tmp_path / "w.pth", **CUT)
+
+
+def test_a_tensor_alone(tmp_path):
+    torch.save(torch.ones(3), tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"holds no state dict: nothing in it is a tensor with a name\. It is a tensor"):
+        load_pretrained(tmp_path / "w.pth")
+
+
 @pytest.mark.parametrize("layout", ["bare", "model", "a whole module", "arrays of NumPy", "arrays of NumPy beside"])
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_plain_pickle(layout, protocol, tmp_path):

@@ -70,7 +70,10 @@ def test_missing_empty_and_not_a_checkpoint(tmp_path, name):
     with pytest.raises(CheckpointError, match="is a folder"):
         load_checkpoint(path)
     path.rmdir()
-    for content in (b"", b"P", b"hello, this is a text and not a checkpoint\n" * 9):
+    path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=f"{name} is empty; copy or download the file again"):
+        load_checkpoint(path)
+    for content in (b"P", b"hello, this is a text and not a checkpoint\n" * 9):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=f"{name}"):
             load_checkpoint(path)

@@ -431,6 +431,14 @@ def test_one_of_several_files(tmp_path):
         load_pretrained(tmp_path / "m-00002-of-00002.safetensors")
 
 
+def test_the_first_of_several_files(tmp_path):
+    state = small().state_dict()
+    name = "model-00001-of-00002.safetensors"
+    save_file({key: state[key] for key in list(state)[: len(state) // 2]}, tmp_path / name)
+    with pytest.raises(CheckpointError, match=r"It is one of several by its name: give the folder, or its index\.json$"):
+        load_pretrained(tmp_path / name, **SMALL_CUT)
+
+
 def test_folder_of_several_files(tmp_path):
     state = small().state_dict()
     names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]

@@ -86,7 +86,7 @@ def test_it_shows_whole_pictures_where_parts_are_cut_out(photos):
     data = load_parts(photos, image_size=16, whole=True).train
     shown = augmented(data, Augmentation(crop_scale=(0.5, 1)), 16, pictures=2, times=1, crop_padding=0)
     assert shown.stored[0].shape == (20, 30, 3)
-    assert BatchLoader(data, 2, train=True, augmentation={"crop_scale": (0.5, 1)}, crop_padding=0).stored(0).shape == (
+    assert BatchLoader(data, 2, train=True, augmentation={"crop_scale": (0.5, 1)}, crop_padding=0).picture(0).shape == (
         20,
         30,
         3,

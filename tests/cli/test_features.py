@@ -94,7 +94,8 @@ def test_whole_or_not_at_all(moment, call, weights, files, tmp_path, monkeypatch
     save_small(weights)
     out = tmp_path / "new" / "f.npz"
     out.parent.mkdir()
-    out.write_bytes(b"PK\x03\x04, the old one")
+    np.savez(out, files=np.array(["the old one"]))
+    old = out.read_bytes()
     seen = []
 
     def interrupt(*arguments, **options):
@@ -110,7 +111,7 @@ def test_whole_or_not_at_all(moment, call, weights, files, tmp_path, monkeypatch
     monkeypatch.setattr(features, name, interrupt)
     status, text, err = call("features", *files, "--weights", weights, "--out", out, "--batch", 2)
     assert (status, text, err) == (130, "", "mvnp: interrupted\n")
-    assert out.read_bytes() == b"PK\x03\x04, the old one"
+    assert out.read_bytes() == old
     assert list(out.parent.iterdir()) == [out]
 
 

@@ -76,10 +76,41 @@ def test_solved_stays_solved(call, folder):
     assert "solved, 1 try" in call("learn")[1]
 
 
+def test_the_solution_comes_after_a_try(call, folder):
+    call("learn", "open", "relu")
+    call("learn", "check", "relu")  # nothing is written yet
+    assert_refused(call("learn", "solution", "relu"), "relu has not been tried yet")
+    file = folder / "02_relu.py"
+    file.write_text(file.read_text(encoding="utf-8") + "\ndef relu_backward(dy, y):\n    return dy\n", encoding="utf-8")
+    assert "not right yet, after 1 try" in call("learn", "check", "relu")[1]
+    assert "return dy * array_module(dy, y).sign(y)" in call("learn", "solution", "relu")[1]
+
+
+def test_a_step_that_is_right_is_no_try(call, folder):
+    call("learn", "open", "selective_scan")
+    (file,) = folder.glob("*_selective_scan.py")
+    step = "return None, None, None, None, None, (dy * cache.x).sum(axis=(0, 1)), None"
+    body = f"\ndef selective_scan_backward(dy, cache):\n    {step}\n"
+    file.write_text(file.read_text(encoding="utf-8") + body, encoding="utf-8")
+    status, out, _ = call("learn", "check", "selective_scan")
+    assert status == 1
+    assert "adjoint: is still to be written" in out
+    assert "selective_scan_backward: right so far (dD)" in out
+    assert "next is step 2 of 5, dB and dC: " in out
+    assert "try" not in out
+    assert call("learn")[1].count("try") == 0
+    assert_refused(call("learn", "solution", "selective_scan"), "has not been tried yet")
+
+
 def test_a_look_at_the_solution_is_counted_before_it_is_solved(call, folder):
     softmax = find_exercise("softmax")
-    status, out, err = call("learn", "solution", "softmax")
+    assert_refused(
+        call("learn", "solution", "softmax"), "softmax has not been tried yet in mvnp-learn; `mvnp learn open softmax`"
+    )
+    assert not folder.exists()
+    status, out, err = call("learn", "solution", "softmax", "--untried")
     assert (status, err) == (0, "")
+    assert call("learn", "solution", "softmax")[0] == 0  # who has looked may look again
     assert out.startswith(f"{softmax.source}, derived in {softmax.page}\n\n    backward    dx = y (dy")
     call("learn", "open", "softmax")
     solve(folder, "softmax")

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import mvnp
+from mvnp.checkpoint import save_pretrained
+from mvnp.costs.cost import model_cost
 from mvnp.layers.dropout import Dropout
 from mvnp.models.variants import VARIANTS
 from mvnp.training.presets import PRESETS
-from support.command_line import assert_refused, save_small
+from support.command_line import SMALL, assert_refused, save_small
 
 
 def total(call, *arguments):
@@ -119,7 +121,7 @@ def test_another_mixer_and_pattern(call):
 def test_refused(call, tmp_path):
     save_small(tmp_path / "w.safetensors")
     for arguments, parts in (
-        (["mamba_vision_t"], ["unknown model 'mamba_vision_t' (did you mean 'mamba_vision_T'?)"]),
+        (["mamba_vision_TT"], ["unknown model 'mamba_vision_TT' (did you mean 'mamba_vision_T'?)"]),
         (["demo", "--weights", tmp_path / "w.safetensors"], ["give a model (demo) or --weights, and not both"]),
         (["--variant", "mamba_vision_T"], ["--variant says more about --weights, and none are given"]),
         (["--mixer", "mambo"], ["unknown mixer 'mambo' (did you mean 'mamba'?)"]),
@@ -134,3 +136,50 @@ def test_refused(call, tmp_path):
         (["--weights", tmp_path / "gone.npz"], ["gone.npz: No such file or directory"]),
     ):
         assert_refused(call("summary", *arguments), *parts)
+
+
+@pytest.mark.parametrize("family", ["mamba_vision_T", "vim_tiny", "vmamba_tiny_s1l8"])
+@pytest.mark.parametrize("out_norm", ["layer", "none"])
+def test_a_backbone_has_the_rows_of_its_trunk_and_its_norms(family, out_norm):
+    backbone = mvnp.Backbone(family, out_indices=(0, 2), out_norm=out_norm, allocate=False)
+    cost = model_cost(backbone, 224)
+    whole = model_cost(mvnp.create_model(family, allocate=False), 224)
+    assert cost.parameters == sum(param.size for key, param in backbone.named_parameters())
+    norms = [row for row in cost.rows if row.part == "outputs"]
+    assert [row for row in whole.rows if row in cost.rows] == [row for row in cost.rows if row not in norms]
+    sides = [-(-224 // stride) for stride in backbone.strides]
+    shapes = [(side, side, width) for side, width in zip(sides, backbone.channels, strict=True)]
+    assert [row.shape for row in norms] == (shapes if out_norm == "layer" else [])
+
+
+def test_the_maps_of_a_backbone_are_those_that_it_gives():
+    for family, options in {
+        "MambaVision": SMALL,
+        "Vim": {"embed_dim": 8, "depth": 4, "img_size": (29, 37), "patch_size": 8, "stride": 7},
+    }.items():
+        backbone = mvnp.Backbone(family=family, **options)
+        norms = [row.shape for row in model_cost(backbone, 29, 37).rows if row.part == "outputs"]
+        maps = backbone(np.zeros((1, 3, 29, 37), np.float32))
+        assert norms == [each[0].transpose(1, 2, 0).shape for each in maps]
+
+
+def test_a_backbone_of_a_file(call, tmp_path):
+    backbone = mvnp.Backbone.of(save_small(tmp_path / "w.npz"), out_indices=(1, 3))
+    save_pretrained(tmp_path / "b.npz", backbone)
+    content = total(call, "--weights", tmp_path / "b.npz", "--size", "40x48")
+    assert [row["layer"] for row in content["layers"]][-2:] == ["outnorm1", "outnorm3"]
+    status, out, _ = call("summary", "--weights", tmp_path / "b.npz", "--size", "64")
+    assert status == 0
+    assert "\noutputs " in out
+    assert "\nhead " not in out
+
+
+def test_names_by_pattern(call):
+    status, out, _ = call("summary", "vim_*", "demo", "--json", "--num-classes", "3")
+    assert status == 0
+    names = [json.loads(line)["model"] for line in out.splitlines()]
+    assert names == ["vim_tiny", "vim_tiny_stride8", "vim_small", "vim_small_stride8", "vim_base", "demo", "vim_demo"]
+    status, out, _ = call("summary", "DEMO", "vim_dem?")
+    assert out.startswith("demo, 1 x 64 x 64\n")
+    assert "\n\n\nvim_demo, 1 x " in out
+    assert_refused(call("summary", "foo*"), "unknown model 'foo*'")

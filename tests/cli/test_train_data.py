@@ -74,7 +74,7 @@ def test_labels_in_a_table_and_nothing_held_out(call, photos, tmp_path):
     assert_refused(refusal, "2.png: cannot be read as a picture (not a picture of a known format)", "--skip-damaged")
     status, out, err = call(*command, "--skip-damaged")
     assert status == 0
-    assert out.splitlines()[0].startswith("trained on all images for 1 epochs, in ")
+    assert out.splitlines()[0].startswith("trained on all images for 1 epoch, in ")
     assert "7 to train; " in err
     assert "left out: " in err
 

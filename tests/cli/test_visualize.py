@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from mvnp.checkpoint import save_pretrained
 from mvnp.cli.visualize import FIGURES, token
 from mvnp.data import ImageTransform, open_image
 from mvnp.visualize.arrays.picture import as_picture
 from mvnp.visualize.pages.explorer.data import as_uri
 from support.command_line import IMAGES, NAMES, assert_refused, logits_of, save_small, softmax
 from support.explorer import Reader, data_of
+from support.tiny_vim import tiny_vim
 
 BIG = {**IMAGES, "size": 70, "crop_pct": 1.0}  # maps of 5 and 3 tokens
 GREY = {"size": 70, "mean": (0.5,), "std": (0.2,), "channels": 1}
@@ -152,3 +154,29 @@ def test_wrong_input(call, weights, files, tmp_path):
 @pytest.mark.parametrize(("text", "expected"), [("3,7", (3, 7)), (" 0 , 12 ", (0, 12))])
 def test_a_token(text, expected):
     assert token(text) == expected
+
+
+def test_a_vim(call, weights, files, tmp_path):
+    """The page and single figures of another family: no windows, and scans to choose from."""
+    model = tiny_vim(img_size=24, in_chans=3, num_classes=8, stride=4)
+    save_pretrained(weights, model, classes=NAMES, images={**IMAGES, "size": 24, "crop_pct": 1.0})
+    out = tmp_path / "page"
+    assert call("visualize", files[0], "--weights", weights, "--out", out, "--no-figures", "--quiet")[0] == 0
+    page = data_of(out / "visualize.html")
+    assert [block["kind"] for block in page["blocks"]] == ["2 scans", "2 scans"]
+    assert page["blocks"][0]["order"] == [*range(18), -1, *range(18, 36)]
+    one = ("visualize", files[0], "--weights", weights, "--quiet", "--only")
+    drawn = {}
+    for route in ((), ("--route", "there"), ("--route", "back")):
+        assert call(*one, "scan_state", *route, "--out", tmp_path / "s.png")[0] == 0
+        drawn[route] = (tmp_path / "s.png").read_bytes()
+    assert drawn[()] == drawn["--route", "there"] != drawn["--route", "back"]
+    for arguments, message in (
+        (("scan_state", "--route", "up"), "unknown route 'up'; choose one of there, back"),
+        (("grad_cam", "--route", "back"), "grad_cam shows no single scan; leave --route 'back' out"),
+        (("window_grid",), f"window_grid: {weights} has no part that this figure shows"),
+        (("window_attention",), f"window_attention: {weights} has no part that this figure shows"),
+    ):
+        assert_refused(call(*one, *arguments, "--out", tmp_path / "x.png"), message)
+    assert_refused(call("visualize", files[0], "--weights", weights, "--out", out, "--route", "back"), "--route chooses a scan")
+    assert not (tmp_path / "x.png").exists()

@@ -14,6 +14,7 @@ from mvnp.data import ImageTransform, load_parts, read_image, read_picture
 from mvnp.data.image_file import open_image
 from mvnp.data.picture import bands_of, checked_range, fractions, parsed_range
 from mvnp.errors import DataError, DataWarning, InputError, MissingPackageError
+from support.png_files import png_of_16_bits
 
 tifffile = pytest.importorskip("tifffile")
 
@@ -67,7 +68,8 @@ def test_tiff_a_band_a_page(tmp_path, axes):
     path = tiff(tmp_path / "x.tif", BANDS.transpose(axes))
     np.testing.assert_array_equal(read_picture(path, 13), BANDS)
     np.testing.assert_array_equal(read_picture(path, None), BANDS)
-    refused(path, 4, "has 13 bands, and the model takes 4; none is left out")
+    for channels in (1, 3, 4):
+        refused(path, channels, f"has 13 bands, and the model takes {channels}; none is left out")
 
 
 def test_pages_without_a_note(tmp_path):
@@ -75,8 +77,19 @@ def test_pages_without_a_note(tmp_path):
         for band in range(4):
             writer.write(BANDS[..., band], photometric="minisblack", metadata=None)
     np.testing.assert_array_equal(read_picture(tmp_path / "x.tif", 4), BANDS[..., :4])
-    # For a model of colour it is a document of several pictures, of which the first is taken, as it always was.
+    # For a model of colour it is a document of several pictures, of which the first is taken; which is said.
+    with pytest.warns(DataWarning, match="x.tif: has 4 grey pictures of one size, and the first is taken"):
+        assert read_picture(tmp_path / "x.tif", 3).size == (30, 24)
+    with pytest.warns(DataWarning, match="has 4 grey pictures of one size"):
+        np.testing.assert_array_equal(read_picture(tmp_path / "x.tif", 1, (0, 4095))[..., 0], BANDS[..., 0])
     assert open_image(tmp_path / "x.tif").size == (30, 24)
+
+
+def test_pages_of_other_sizes_are_a_document(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "x.tif") as writer:
+        for side in (24, 12):
+            writer.write(EIGHT[:side, :side, 0], photometric="minisblack", metadata=None)
+    assert read_picture(tmp_path / "x.tif", 3).size == (24, 24)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "uint32", "float32", "float64"])
@@ -183,10 +196,8 @@ def test_values_that_a_range_must_tell(tmp_path):
     signed[0, 0] = -100
     Image.fromarray(signed).save(tmp_path / "i.tif")
     Image.fromarray((signed / 7).astype(np.float32)).save(tmp_path / "f.tif")
-    for name in ("i.tif", "f.tif"):
-        refused(
-            tmp_path / name, 1, r"expected 8 or 16 bits\); say which values are black and white, with --range min:max, auto"
-        )
+    for name, expected in (("i.tif", "8 or 16 bits"), ("f.tif", "0 to 1")):
+        refused(tmp_path / name, 1, rf"expected {expected}\); say which values are black and white, with --range min:max, auto")
         transform = ImageTransform(10, mean=(0,), std=(1,), channels=1, value_range="auto")
         x = transform.read(tmp_path / name)[0]
         np.testing.assert_allclose(x, (signed - signed.min()) / (signed.max() - signed.min()), atol=1e-4)
@@ -207,13 +218,58 @@ def test_values_that_are_not_finite(tmp_path, hole):
     refused(tmp_path / "x.npy", 4, "1 of its 144 values are not finite", value_range=(0, 1))
 
 
-def test_sixteen_bit_colour_of_a_png_has_no_range(tmp_path):
-    # Pillow writes no such file: a header of 16 bits and colour is enough.
-    Image.fromarray(EIGHT[..., :3]).save(tmp_path / "x.png")
-    content = bytearray((tmp_path / "x.png").read_bytes())
-    content[24] = 16
-    (tmp_path / "x.png").write_bytes(content)
-    refused(tmp_path / "x.png", 3, "PNG of 16 bits and of colour, of which Pillow keeps the upper 8", value_range=(0, 4095))
+@pytest.mark.parametrize("samples", [2, 3, 4])
+def test_png_of_16_bits_has_all_of_them(tmp_path, samples):
+    pixels = RNG.integers(0, 4096, (9, 12, samples), dtype=np.uint16)
+    path = png_of_16_bits(tmp_path / "x.png", pixels)
+    np.testing.assert_array_equal(read_picture(path, samples, (0, 4095)), pixels)
+    assert bands_of(path) == (9, 12, 3, "16 bits")
+    with pytest.raises(DataError, match=r"12x9 pixels, .* with --picture-limit 1 "):
+        read_picture(path, samples, (0, 4095), max_bytes=9 * 12 * 4 * samples - 1)
+    path.write_bytes(path.read_bytes()[:-40])
+    refused(path, samples, "cannot be read as a picture", value_range=(0, 4095))
+
+
+def test_png_of_16_bits_as_a_model_sees_it(tmp_path):
+    pixels = RNG.integers(0, 4096, (8, 8, 4), dtype=np.uint16)
+    path = png_of_16_bits(tmp_path / "x.png", pixels[..., :3])
+    transform = ImageTransform(8, mean=(0,) * 3, std=(1,) * 3, value_range=(0, 4095))
+    np.testing.assert_allclose(transform.read(path), pixels[..., :3].transpose(2, 0, 1) / 4095, atol=1e-6)
+    grey = ImageTransform(8, mean=(0,), std=(1,), channels=1, value_range=(0, 4095)).read(path)[0]
+    np.testing.assert_allclose(grey, pixels[..., :3] @ [0.299, 0.587, 0.114] / 4095, atol=0.51 / 4095)
+    with pytest.warns(DataWarning, match="use less than a tenth"):  # the upper 8 bits alone
+        assert read_picture(png_of_16_bits(path, pixels[..., :3] // 2), 3).mode == "RGB"
+
+
+def test_opacity_of_a_png_of_16_bits(tmp_path):
+    pixels = RNG.integers(0, 4096, (5, 7, 4), dtype=np.uint16)
+    pixels[..., 3] = 65535
+    path = png_of_16_bits(tmp_path / "x.png", pixels)
+    np.testing.assert_array_equal(read_picture(path, 3, (0, 4095)), pixels[..., :3])
+    pixels[2, 3, 3] = 65534
+    refused(png_of_16_bits(path, pixels), 3, "1 of its 35 pixels are transparent, and a range is", value_range=(0, 4095))
+    np.testing.assert_array_equal(read_picture(path, 4), pixels)
+
+
+def test_a_png_of_16_bits_is_turned_upright(tmp_path):
+    pixels = RNG.integers(0, 65536, (5, 7, 3), dtype=np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter to the right
+    path = png_of_16_bits(tmp_path / "x.png", pixels, eXIf=exif.tobytes().removeprefix(b"Exif\0\0"))
+    np.testing.assert_array_equal(read_picture(path, 3, (0, 65535)), np.rot90(pixels, -1))
+
+
+def test_floating_fractions_need_no_range(tmp_path):
+    pixels = RNG.random((8, 8), dtype=np.float32)
+    for name in ("x.tif", "x.npy"):
+        path = tmp_path / name
+        tiff(path, pixels) if name == "x.tif" else np.save(path, pixels)
+        x = ImageTransform(8, mean=(0,), std=(1,), channels=1).read(path)[0]
+        np.testing.assert_allclose(x, pixels, atol=1e-6)
+        colour = ImageTransform(8, mean=(0,) * 3, std=(1,) * 3).read(path)
+        np.testing.assert_allclose(colour, [pixels] * 3, atol=1e-6)
+    tiff(tmp_path / "x.tif", 40 * pixels)
+    refused(tmp_path / "x.tif", 3, r"its values, float32, go from .* expected 0 to 1\); say which values are black and white")
 
 
 def test_ranges_as_text():

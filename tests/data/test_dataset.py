@@ -38,6 +38,7 @@ def test_fits_together():
         ({"labels": np.zeros(6)}, "labels are float64"),
         ({"labels": np.arange(6)}, "labels go from 0 to 5, expected 0 to 2 for 3 classes"),
         ({"labels": np.arange(6) - 4}, "labels go from -4 to 1"),
+        ({"std": (0.0,)}, r"std is \(0.0,\), expected numbers above 0"),
         ({"mean": (0.5, 0.5, 0.5)}, "3 means and 1 deviations for 1 channels"),
     ],
 )

@@ -220,9 +220,9 @@ def test_sixteen_bits_are_not_clipped(tmp_path):
 
 
 def test_floating_pixels(tmp_path):
-    path = save(tmp_path / "x.tif", np.zeros((4, 4), np.float32))
+    path = save(tmp_path / "x.tif", np.full((4, 4), 40.0, np.float32))
     with pytest.raises(
-        DataError, match=r"x\.tif: cannot be read as a picture \(its pixels are of Pillow's mode F, expected 8 or"
+        DataError, match=r"x\.tif: cannot be read as a picture \(its values, float32, go from 40 to 40, expected"
     ):
         read_image(path, 4, 3)
 

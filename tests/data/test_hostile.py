@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from mvnp.data.labels_csv import read_labels, read_weights
 from mvnp.data.npz_set import read_npz_set
 from mvnp.data.picture import bands_of
 from mvnp.errors import MvnpError
+from support.png_files import png_of_16_bits
 
 tifffile = pytest.importorskip("tifffile")
 
@@ -36,6 +39,11 @@ def by_pillow(form, image=None, **options):
     return written(lambda stream: (image or Image.fromarray(PIXELS)).save(stream, format=form, **options))
 
 
+def deep_png(samples):
+    with tempfile.TemporaryDirectory() as folder:
+        return png_of_16_bits(Path(folder) / "x.png", BANDS[..., :samples]).read_bytes()
+
+
 def by_tifffile(pixels, **options):
     return written(lambda stream: tifffile.imwrite(stream, pixels, photometric="minisblack", **options))
 
@@ -49,6 +57,8 @@ PICTURES = {
     "progressive.jpg": by_pillow("JPEG", progressive=True),
     "palette.png": by_pillow("PNG", Image.fromarray(PIXELS).quantize(16), transparency=0),
     "deep.png": by_pillow("PNG", Image.fromarray(BANDS[..., 0] * np.uint16(16))),
+    "deep_colour.png": deep_png(3),
+    "deep_opacity.png": deep_png(4),
     "float.tif": by_pillow("TIFF", Image.fromarray(BANDS[..., 0].astype(np.float32))),
     "contiguous.tif": by_tifffile(BANDS, planarconfig="contig", compression="zlib"),
     "tiles.tif": by_tifffile(BANDS, planarconfig="contig", tile=(16, 16), compression="lzma"),

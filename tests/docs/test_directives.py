@@ -11,7 +11,7 @@ pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
 
 
 CONF = """
-extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "explorable", "explorer", "measured", "plot"]
+extensions = ["myst_parser", "annotated", "bibliography", "cost_table", "explorable", "explorer", "fold", "measured", "plot"]
 extensions += ["run_at_build", "twins"]
 myst_enable_extensions = ["dollarmath"]
 html_theme = "basic"
@@ -68,6 +68,38 @@ def test_gradcheck_shows_a_table(build):
     assert "<table" in page
 
 
+def test_a_check_says_its_verdict_and_folds_its_table(build):
+    page, _ = build(fence("gradcheck linear"))
+    before, _, folded = page.partition('<details class="fold"><summary>')
+    assert re.search(
+        r"gradients in \d cases were compared, and the largest error is \d\.\d·10⁻¹", re.sub(r"<[^>]+>", "", before)
+    )
+    assert "<table" not in before
+    assert "<table" in folded.partition("</details>")[0]
+
+
+def test_fold_and_answer(build):
+    page, warnings = build(fence("fold Why & how", "Because of *this*.") + "\n" + fence("answer", "It is $x$."))
+    assert "fold" not in warnings
+    assert '<details class="fold"><summary>Why &amp; how</summary>' in page
+    assert "<em>this</em>" in page
+    assert '<details class="fold answer"><summary>An answer</summary>' in page
+    assert page.count("</details>") == 2
+    assert "answer: it is empty" in build(fence("answer"))[1]
+
+
+def test_a_line_has_its_formula_above(build):
+    equations = "".join(f"\n$$\nx_{n} = y\n$$ (relu-{n})\n" for n in (1, 2))
+    page, _ = build(f"{equations}\n{fence('annotated mvnp.layers.relu')}")
+    code = page[page.index('class="annotated') :]
+    assert code.count("x_1 = y") == code.count("x_2 = y") == 1
+    assert code.index("def") < code.index("x_1 = y") < code.index("x_2 = y")
+    assert "source-formula" in code[: code.index("x_1 = y")]
+    assert page.count('id="equation-relu-1"') == 1
+    elsewhere, _ = build(fence("annotated mvnp.layers.relu", ":object: relu_backward"))
+    assert "source-formula" not in elsewhere
+
+
 def test_gradcheck_that_fails_is_an_error(build, monkeypatch):
     from mvnp.check import layer_checks
     from mvnp.layers.relu import relu_forward
@@ -99,6 +131,17 @@ def test_plot(build):
     assert "var(--fig-blue)" in page
     assert "#0060a8" not in page
     assert "<em>caption</em>" in page
+
+
+def test_a_plot_for_phones(build):
+    narrow = DRAWING.replace("draw():", "draw(narrow=False):").replace("(2, 1)", "(1 if narrow else 2, 1)")
+    page, warnings = build(fence("plot drawing.py", ":alt: A line."), drawing=narrow)
+    assert "plot" not in warnings
+    wide, small = page.index('class="plot-scroll plot-wide"'), page.index('class="plot-scroll plot-narrow"')
+    assert wide < page.index("--fig-width: 2in") < small < page.index("--fig-width: 1in")
+    assert page.count('aria-label="A line."') == 2
+    ids = re.findall(r'\bid="([^"]+)"', page[wide:])
+    assert len(ids) == len(set(ids))
 
 
 def test_plot_without_words_is_an_error(build):
@@ -169,7 +212,8 @@ def test_cost(build):
     page, warnings = build(fence("cost layernorm"))
     assert "cost" not in warnings
     assert "LayerNorm, 196×320" in page
-    assert "24 times" in page
+    assert "24 times" in page.partition("<details")[0]
+    assert "operations a byte" in page.partition("<details")[2]
     assert "Softmax, 8×196×196" in build(fence("cost softmax"))[0]
 
 
@@ -185,6 +229,14 @@ def test_measured(build):
     assert "It takes <span" in page
     assert ">62 ms<" in page
     assert "measured" not in warnings
+
+
+def test_counted(build):
+    counted = "def pairs(word):\n    return f'four {word}'\n"
+    page, warnings = build("There are {counted}`pairs pairs`.\n", counted_numbers=counted)
+    assert ">four pairs<" in page
+    assert "counted" not in warnings
+    assert "has no function 'gone'" in build("{counted}`gone`\n", counted_numbers=counted)[1]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +258,7 @@ def test_twins_are_folded_side_by_side(build):
     page, warnings = build(f"\n$$\nx\n$$ (softplus-1)\n\n$$\nx\n$$ (softplus-2)\n\n{fence('twins softplus')}")
     assert "twins" not in warnings
     assert "equation not found" not in warnings
-    folded = page[page.index('<details class="twins">') : page.index("</details>")]
+    folded = page[page.index('<details class="fold twins">') : page.index("</details>")]
     assert "The same as a loop for the CPU (Numba) and as a kernel for a GPU (CUDA)" in folded
     assert folded.index("mvnp/kernels/cpu/softplus.py") < folded.index("mvnp/kernels/cuda/softplus.cu")
     assert 'id="softplus-cpu-L1"' in folded
@@ -246,3 +298,27 @@ def test_a_kernel_has_its_helpers_and_comments(tmp_path):
     )
     assert twins.kernel_lines(tmp_path / "gate.cu", "gate") == [(6, 9), (11, 17)]
     assert twins.kernel_lines(tmp_path / "gate.cu", "other") == []
+
+
+@pytest.mark.filterwarnings("ignore:.*MystReferenceResolver")  # MyST's own
+def test_search_knows_what_pages_are_about(build, tmp_path):
+    """The first link of a glossary's term, a page's title, and the words of ABOUT; each section's text without its code."""
+    import json
+
+    glossary = (
+        "# Glossary\n\n```{glossary}\nzero-order hold\n  Exact, see [the page](index.md#page).\n\nloose\n  No link.\n```\n"
+    )
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "glossary.md").write_text(glossary, encoding="utf-8")
+    conf = CONF.replace('"run_at_build", ', '"run_at_build", "search_pages", ')
+    text = "Some *words*.\n\n## Further\n\nMore & `code`.\n\n" + fence("example", "hidden = 1")
+    build(text + "\n" + fence("toctree", "\nglossary"), conf=conf)
+    written = (tmp_path / "html" / "_static" / "search_pages.js").read_text(encoding="utf-8")
+    about, pages = (json.loads(re.search(rf"^const {name} = (.*);$", written, re.MULTILINE)[1]) for name in ("ABOUT", "PAGES"))
+    assert about["zero order hold"] == "index"
+    assert about["page"] == "index"
+    assert about["glossary"] == "glossary"
+    assert "loose" not in about
+    assert "gpu" not in about  # there is no such page here
+    assert ["term-loose", "loose No link."] in pages["glossary"]
+    assert pages["index"] == [["page", "Page Some words."], ["further", "Further More & code."]]

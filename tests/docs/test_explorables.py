@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from mvnp.layers.window import window_mask, window_partition
 from mvnp.layers.winograd import matrices, winograd_forward
 from mvnp.visualize.arrays.hidden_attention import hidden_attention
 from support.browser import Browser, find_chromium
+from support.patience import HANGS
 from support.tolerance import assert_close
 
 pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
@@ -36,7 +38,7 @@ pytestmark = [
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = sorted(path.stem for path in (DOCS / "_static" / "explorables").glob("*.js") if path.stem != "kit")
 CONF = f"""
-extensions = ["myst_parser", "sphinxcontrib.katex", "explorable"]
+extensions = ["myst_parser", "sphinxcontrib.katex", "explorable", "explorer"]
 katex_prerender = False
 katex_css_path = "katex/katex.min.css"
 myst_enable_extensions = ["dollarmath"]
@@ -74,7 +76,9 @@ def site(tmp_path_factory):
     (source / "conf.py").write_text(CONF, encoding="utf-8")
     (source / "index.md").write_text("# Page\n\n" + "\n\n".join(blocks().values()), encoding="utf-8")
     moves = "```{explorable} paths\n:title: Moves\n:alt: It moves.\n:play:\n\nLook.\n```\n"
-    (source / "moves.md").write_text(f"---\norphan: true\n---\n# Moves\n\n{moves}", encoding="utf-8")
+    frame = "Far above it.\n\n" * 100 + "```{explorer} Bag, Ankle boot\n```\n"
+    for name, text in {"moves": moves, "frame": frame}.items():
+        (source / f"{name}.md").write_text(f"---\norphan: true\n---\n# Page\n\n{text}", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch, docutils_namespace():
         patch.syspath_prepend(str(DOCS / "_ext"))
         folders = (source, source, source / "html", source / "trees")
@@ -256,6 +260,26 @@ def test_without_scripts_there_is_a_picture_in_words(site):
         assert pictures == [["img", True]] * len(NAMES)
         assert browser.run("document.documentElement.scrollWidth") <= 390
         assert_quiet(browser)
+
+
+def test_the_explorer_is_loaded_when_it_is_seen(site):
+    with Browser() as browser:
+        browser("Page.navigate", url=site.with_name("frame.html").absolute().as_uri())
+        browser.until("document.readyState === 'complete'")
+        browser.settle()
+        assert not any("/explorer/" in address for address in browser.requests)
+        browser.one("iframe", "one.scrollIntoView({behavior: 'instant'})")
+        wait_for_request(browser, "/explorer/bag.html")
+        browser.click(".explorer a:nth-of-type(2)")
+        wait_for_request(browser, "/explorer/ankle-boot.html")
+        assert_quiet(browser)
+
+
+def wait_for_request(browser, ending):
+    end = time.monotonic() + HANGS
+    while not any(address.endswith(ending) for address in browser.requests):
+        assert time.monotonic() < end, f"{ending} was never asked for"
+        browser.settle()
 
 
 # The numbers of each beside mvnp's.

@@ -44,7 +44,8 @@ def test_compiles(stem, dtype, architecture):
     ("stem", "constants"),
     [("selective_scan", {"STATES": n}) for n in (1, 3, 8, 16)]
     + [("conv1d", {"TAPS": k}) for k in (1, 3, 4, 7)]
-    + [("depthwise_conv2d", {"HIGH": high, "WIDE": wide}) for high, wide in ((1, 1), (3, 3), (7, 7))],
+    + [("depthwise_conv2d", {"HIGH": high, "WIDE": wide}) for high, wide in ((1, 1), (3, 3), (7, 7))]
+    + [("conv2d", {"KERNEL_H": 3, "KERNEL_W": 3, "STRIDE_H": s, "STRIDE_W": s, "STEP": n}) for s in (1, 2) for n in (1, 4)],
     ids=str,
 )
 def test_other_constants(stem, constants, dtype):

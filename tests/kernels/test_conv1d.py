@@ -7,7 +7,7 @@ import pytest
 from mvnp.backend import array_module
 from mvnp.layers.conv1d import conv1d_backward, conv1d_forward
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair
 from support.tolerance import rounding
 
 PAIRS = {"plain": (conv1d_forward, conv1d_backward), "with SiLU": (partial(conv1d_forward, silu=True), conv1d_backward),
@@ -24,7 +24,6 @@ def inputs(B, L, D, K, bias=True):
     return [normal((B, L, D), 1), normal((D, 1, K), 2), normal((D,), 3) if bias else None]
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("pair", PAIRS)
@@ -33,14 +32,12 @@ def test_numbers(shape, pair, dtype, way):
     check_pair(*PAIRS[pair], inputs(*shape), dtype, way, LIMITS[dtype])
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_without_bias(pair, way):
     check_pair(*PAIRS[pair], inputs(2, 37, 5, 3, bias=False), "float64", way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_views(pair, way):
@@ -71,7 +68,6 @@ FAULTS = {
 }  # fmt: skip
 
 
-@needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault):

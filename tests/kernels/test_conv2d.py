@@ -7,7 +7,7 @@ from mvnp.backend import from_numpy, to_numpy
 from mvnp.kernels.cuda import conv2d as cuda
 from mvnp.layers.conv2d import col2im, conv2d_backward, conv2d_forward, im2col
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, assert_close, check_pair, device, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, assert_close, check_pair, device
 
 # (B, H, W, I), (O, Kh, Kw), stride, padding: the stem, a block and a downsampling of the model, and what they are not.
 CASES = [
@@ -19,6 +19,8 @@ CASES = [
     ((3, 5, 7, 2), (3, 2, 4), (1, 2), (0, 3)),
     ((1, 11, 13, 1), (2, 3, 1), (3, 2), (2, 0)),
     ((1, 6, 9, 2), (2, 2, 2), (3, 3), (0, 0)),  # pixels that no patch has
+    ((2, 12, 8, 4), (3, 5, 4), (4, 4), (0, 2)),  # more taps than are unrolled
+    ((1, 4, 5, 132), (2, 3, 3), (1, 1), (1, 1)),  # more channels than a warp has fours
 ]
 
 
@@ -27,7 +29,6 @@ def inputs(image, kernel, stride, padding):
     return [normal(image, 1), normal((O, image[3], *size), 2), normal((O,), 3), stride, padding]
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -35,16 +36,15 @@ def test_numbers(case, dtype, way):
     check_pair(conv2d_forward, conv2d_backward, inputs(*case), dtype, way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("size", [1, 3000])  # a row of one sample, or some rows, or some samples at a time
 def test_in_blocks(size, way, monkeypatch):
-    monkeypatch.setattr(cuda, "BLOCK_BYTES", size)
+    monkeypatch.setattr(cuda, "_block_bytes", lambda x: size)
+    monkeypatch.setattr(cuda, "WHOLE", 1)
     for case in CASES[:3]:
         check_pair(conv2d_forward, conv2d_backward, inputs(*case), "float64", way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_im2col(dtype, way):
@@ -57,7 +57,6 @@ def test_im2col(dtype, way):
         np.testing.assert_array_equal(got, whole[:, rows].reshape(got.shape))
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_col2im(dtype, way):
@@ -77,31 +76,30 @@ def test_col2im(dtype, way):
 
 
 FAULTS = {
-    "padding forgotten": ("stride_h + a - pad_h", "stride_h + a"),
-    "a stride mistaken": ("w * stride_w + b", "w * stride_h + b"),
+    "padding forgotten": ("sh + a - pad_h", "sh + a"),
+    "a stride mistaken": ("column = w * sw - pad_w", "column = w * sh - pad_w"),
     "a row of the image left out": ("row >= 0 && row < H", "row > 0 && row < H"),
-    "a pixel too many": ("column < W", "column <= W"),
-    "rows and columns exchanged": (
-        "int b = rest % Kw; rest /= Kw;\n        int a = rest % Kh; rest /= Kh;",
-        "int a = rest % Kh; rest /= Kh;\n        int b = rest % Kw; rest /= Kw;",
-    ),
-    "no row but the first": ("(first + h) * stride_h", "h * stride_h"),
+    "a pixel too many": ("min(Kw, W - column) * I", "min(Kw, W - column + 1) * I"),
+    "the left edge read": ("k >= begin && ", ""),
+    "rows and columns exchanged": ("((size_t)w * Kh + a) * length", "((size_t)a * Wo + w) * length"),
+    "no row but the first": ("(first + h) * sh", "h * sh"),
     "a tap left out": ("b < Kw; b++", "b < Kw - 1; b++"),
-    "between the strides": ("h * stride_h != row - a || ", ""),
-    "what was there forgotten": ("T(A(target) + sum)", "T(sum)"),
+    "between the strides": ("h * sh != row - a || ", ""),
+    "what was there forgotten": ("T(A(some.value[j]) + sum[j])", "T(sum[j])"),
+    "one of four": ("for (int j = 0; j < STEP; j++) sum[j]", "for (int j = 0; j < (STEP + 1) / 2; j++) sum[j]"),
     "a read behind the end": ("|| h >= Ho) continue", ") continue"),
-    "a write behind the end": ("X[i] = inside", "X[i + 1] = inside"),
+    "a write behind the end": ("store_some(to + k, some", "store_some(to + k + STEP, some"),
 }
 
 
-@needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault, monkeypatch):
-    monkeypatch.setattr(cuda, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(cuda, "_block_bytes", lambda x: 1)
+    monkeypatch.setattr(cuda, "WHOLE", 0)
 
     def checks(way):
-        for case in (CASES[0], CASES[5]):
+        for case in (CASES[0], CASES[5], CASES[8], CASES[1]):
             check_pair(conv2d_forward, conv2d_backward, inputs(*case), "float64", way)
 
     said = assert_caught("conv2d", *FAULTS[fault], checks)

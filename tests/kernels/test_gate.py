@@ -5,13 +5,12 @@ import pytest
 
 from mvnp.layers.gate import gate_backward, gate_forward
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair
 
 SHAPES = [(1,), (31,), (33,), (257,), (2, 17, 384), (3, 5, 7)]
 FAR = np.array([-1e4, -100.0, -30.0, -5.0, -1e-6, 0.0, 1e-6, 5.0, 30.0, 100.0, 1e4])
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -19,7 +18,6 @@ def test_numbers(shape, dtype, way):
     check_pair(gate_forward, gate_backward, [normal(shape, 2), 2 * normal(shape, 1)], dtype, way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_far_out(dtype):
     check_pair(gate_forward, gate_backward, [np.ones_like(FAR), FAR], dtype, "sanitized")
@@ -35,7 +33,6 @@ FAULTS = {
 }
 
 
-@needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault):

@@ -4,12 +4,11 @@ import pytest
 
 from mvnp.check.layer_checks import LAYER_CASES
 from mvnp.kernels.cuda.launch import FOLDER
-from support.kernel_checks import device, needs_compiler
+from support.kernel_checks import device
 
 STEMS = {path.stem for path in FOLDER.glob("*.cu")}
 
 
-@needs_compiler
 @pytest.mark.parametrize("case", [case for case in LAYER_CASES if case.layer in STEMS], ids=lambda case: case.name)
 def test_gradients(case):
     with device("in order"):

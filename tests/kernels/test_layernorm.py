@@ -4,7 +4,7 @@ import pytest
 
 from mvnp.layers.layernorm import layernorm_backward, layernorm_forward
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair
 
 # Channels of the released variants (80 to 640 for T, 1568 at most), and what does not fill a warp or a block.
 SHAPES = [(3, 80), (2, 5, 160), (1, 640), (1, 1568), (1, 1), (33, 1), (31, 31), (9, 33), (131, 7), (2, 3, 2, 64), (5,)]
@@ -16,7 +16,6 @@ def inputs(shape):
     return [3 + normal(shape, 1), *parameters]
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -24,7 +23,6 @@ def test_numbers(shape, dtype, way):
     check_pair(layernorm_forward, layernorm_backward, inputs(shape), dtype, way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 def test_many_rows(way):
     check_pair(layernorm_forward, layernorm_backward, inputs(LONG), "float64", way)
@@ -44,7 +42,6 @@ FAULTS = {
 }
 
 
-@needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault):

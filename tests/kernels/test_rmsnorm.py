@@ -4,7 +4,7 @@ import pytest
 
 from mvnp.layers.rmsnorm import rmsnorm_backward, rmsnorm_forward
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check_pair
 
 # Channels of the released variants (192 to 768), and what does not fill a warp or a block. (Of a single one y is a constant.)
 SHAPES = [(3, 192), (2, 5, 384), (1, 768), (33, 2), (31, 31), (9, 33), (131, 7), (2, 3, 2, 64), (5,)]
@@ -15,7 +15,6 @@ def inputs(shape):
     return [3 + normal(shape, 1), normal(shape[-1:], 2)]
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -23,7 +22,6 @@ def test_numbers(shape, dtype, way):
     check_pair(rmsnorm_forward, rmsnorm_backward, inputs(shape), dtype, way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 def test_many_rows(way):
     check_pair(rmsnorm_forward, rmsnorm_backward, inputs(LONG), "float64", way)
@@ -42,7 +40,6 @@ FAULTS = {
 }
 
 
-@needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault):

@@ -10,7 +10,7 @@ from mvnp.errors import InputError
 from mvnp.kernels.cuda import selective_scan as twins
 from mvnp.layers.selective_scan import selective_scan_backward, selective_scan_forward, selective_scan_states
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, ON_THIS_MACHINE, assert_caught, check_pair, needs_compiler, run_on_device
+from support.kernel_checks import DTYPES, EVERY_WAY, ON_THIS_MACHINE, assert_caught, check_pair, run_on_device
 from support.tolerance import assert_close, rounding
 
 WAYS_OVER_TIME = {"one pass": False, "in parallel": True}
@@ -41,7 +41,6 @@ def kept_every(K, monkeypatch):
     monkeypatch.setattr(twins, "_distance", lambda tokens, n, real: min(K, tokens, twins._room(n, real)))
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", AWKWARD, ids=str)
@@ -49,7 +48,6 @@ def test_numbers(shape, over_time, dtype, way):
     check_pair(selective_scan_forward, selective_scan_backward, inputs(*shape), dtype, way, LIMITS[dtype])
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", MODEL, ids=str)
@@ -57,7 +55,6 @@ def test_shapes_of_the_model(shape, over_time, dtype, way):
     check_pair(selective_scan_forward, selective_scan_backward, inputs(*shape), dtype, way, LIMITS[dtype])
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("distance", [1, 2, 16, 17, 40])
 def test_any_kept_distance(distance, over_time, way, monkeypatch):
@@ -65,7 +62,6 @@ def test_any_kept_distance(distance, over_time, way, monkeypatch):
     check_pair(selective_scan_forward, selective_scan_backward, inputs(2, 40, 3, 8), "float64", way, rounding("float64"))
 
 
-@needs_compiler
 @pytest.mark.parametrize("softplus", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
 def test_options(bias, softplus, over_time):
@@ -74,7 +70,6 @@ def test_options(bias, softplus, over_time):
     check_pair(forward, selective_scan_backward, arrays, "float64", "sanitized", rounding("float64"))
 
 
-@needs_compiler
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("dt", [-1e4, -12.0, 300.0])
 def test_tokens_passed_over_and_steps_far_out(dt, over_time, dtype):
@@ -85,7 +80,6 @@ def test_tokens_passed_over_and_steps_far_out(dt, over_time, dtype):
     check_pair(selective_scan_forward, selective_scan_backward, arrays, dtype, "in order", LIMITS[dtype])
 
 
-@needs_compiler
 @pytest.mark.parametrize("distance", [5, 37])
 def test_nothing_kept(distance, over_time, monkeypatch):
     arrays = inputs(2, 37, 5, 8)
@@ -101,7 +95,6 @@ def test_nothing_kept(distance, over_time, monkeypatch):
         assert_close(run_on_device(forward, arrays, way)[0], want)
 
 
-@needs_compiler
 def test_states_from_what_the_twin_leaves(over_time):
     arrays = inputs(2, 37, 5, 8)
     want = selective_scan_states(selective_scan_forward.book(*arrays)[1])
@@ -109,7 +102,6 @@ def test_states_from_what_the_twin_leaves(over_time):
     assert_close(got[0], want)
 
 
-@needs_compiler
 def test_views(over_time):
     """As the mixer has them: B and C are columns of one array, dy of another."""
 
@@ -129,7 +121,6 @@ def test_which_is_taken():
     assert not any(twins._in_parallel(*case) for case in [(257, 128), (10, 49), (640, 4096)])
 
 
-@needs_compiler
 def test_what_is_kept():
     """A state for every ⌈√l⌉ tokens, but for no more than the backward has room for."""
 
@@ -150,7 +141,6 @@ def test_too_many_states():
         run_on_device(lambda *a: [selective_scan_forward(*a)[0]], inputs(1, 4, 2, 65), "in order")
 
 
-@needs_compiler
 @pytest.mark.parametrize("states", [32, 64])
 def test_many_states(states, over_time):
     check_pair(
@@ -190,7 +180,6 @@ FAULTS = {
 }  # fmt: skip
 
 
-@needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from mvnp.layers.attention import attention_backward, attention_forward
 from mvnp.layers.softmax import softmax_backward, softmax_forward
 from support.checks import normal
-from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check, check_pair, needs_compiler
+from support.kernel_checks import DTYPES, EVERY_WAY, assert_caught, check, check_pair
 
 # Windows of 7x7 and 14x14 tokens, of 16x16 and 32x32, and what does not fill a warp or a block.
 SHAPES = [(1, 2, 49, 49), (3, 196), (5, 256), (1, 1024), (1,), (9, 1), (31, 31), (33, 33), (2, 3, 67)]
@@ -14,7 +14,6 @@ HEADS = [(2, 3, 6, 4), (1, 2, 49, 32), (1, 1, 1, 1), (1, 2, 33, 5)]
 TOLERANCE = {"float64": 1e-13, "float32": 1e-5, "float16": 5e-3}  # products of matrices round as well
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -22,7 +21,6 @@ def test_numbers(shape, dtype, way):
     check_pair(softmax_forward, softmax_backward, [3 * normal(shape, 1)], dtype, way)
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", HEADS, ids=str)
@@ -33,7 +31,6 @@ def test_attention(shape, dtype, way):
         check_pair(attention_forward, attention_backward, arguments, dtype, way, TOLERANCE[dtype])
 
 
-@needs_compiler
 @pytest.mark.parametrize("way", EVERY_WAY)
 def test_masked_keys(way):
     x = normal((7, 40), 1)
@@ -44,7 +41,6 @@ def test_masked_keys(way):
     check_pair(attention_forward, attention_backward, [*heads, np.arange(6) < np.array([[4], [6]])], "float64", way)
 
 
-@needs_compiler
 def test_nothing_but_masked_keys_is_nan_there_too():
     x = normal((3, 5), 1)
     x[1] = -np.inf
@@ -52,7 +48,6 @@ def test_nothing_but_masked_keys_is_nan_there_too():
         check(softmax_forward, [x], "float64", "in order")
 
 
-@needs_compiler
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_large_scores_do_not_overflow(dtype):
     check_pair(softmax_forward, softmax_backward, [1e4 * normal((3, 50), 1)], dtype, "in order")
@@ -76,7 +71,6 @@ FAULTS = {
 }
 
 
-@needs_compiler
 @pytest.mark.slow(reason="a kernel is compiled again for each fault, and twice where the first way does not notice")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_caught(fault):

@@ -80,3 +80,5 @@ def test_wrong_cotangent():
     _, cache = pool_forward(np.zeros((2, 4, 4, 3)))
     with pytest.raises(InputError, match=r"AveragePool: dy has shape \(5, 3\), expected \(2, 3\)"):
         pool_backward(np.zeros((5, 3)), cache)
+    with pytest.raises(InputError, match=r"AveragePool: dy has dtype float32, expected float64, that of the forward"):
+        pool_backward(np.zeros((2, 3), np.float32), cache)

@@ -191,3 +191,80 @@ def attention_backward(do, cache):
     ds = softmax_backward(da, a) * (1.0 / math.sqrt(q.shape[-1]))
     return ds @ k, ds.swapaxes(-1, -2) @ q, used.swapaxes(-1, -2) @ do
 """
+
+
+# An exercise in steps.
+
+STEPS = """
+def adjoint(dy, C, decay):
+    g = C[..., None] * dy[:, :, None, :]
+    for t in reversed(range(g.shape[1] - 1)):
+        g[:, t] += decay[:, t + 1] * g[:, t + 1]
+    return g
+
+
+def selective_scan_backward(dy, cache):
+    x, delta, A, B, C, D, softplus, has_bias, _ = cache
+    g = adjoint(dy, C, decays(delta, A))
+    dB = np.einsum("blnd,bld->bln", g, delta * x)
+    dC = np.einsum("bld,blnd->bln", dy, selective_scan_states(cache))
+    dx = delta * np.einsum("blnd,bln->bld", g, B) + D * dy
+    return dx, None, None, dB, dC, (dy * x).sum(axis=(0, 1)), None
+"""
+
+
+def of_steps(right="", wrong=""):
+    assert not right or STEPS.count(right) == 1
+    return findings_of("selective_scan", exercise_text(find_exercise("selective_scan")) + STEPS.replace(right, wrong))
+
+
+def test_steps_are_checked_as_they_are_written():
+    first, scan = of_steps()
+    assert first.ok
+    assert first.backward == "adjoint"
+    assert not scan.ok
+    assert scan.so_far
+    assert scan.left == ["dt", "A", "dt_bias"]
+    assert set(scan.errors) == {"x", "B", "C", "D"}
+    assert scan.note.startswith("next is step 4 of 5, ddt and ddt_bias: ")
+    assert Finding.from_dict(scan.to_dict()) == scan
+
+
+def test_steps_without_the_later_ones():
+    _, scan = of_steps("return dx, None, None, dB, dC, (dy * x).sum(axis=(0, 1)), None", "return (None,) * 7")
+    assert scan.unwritten
+    assert not scan.hints
+    assert scan.note.startswith("next is step 2 of 5, dB and dC: ")
+
+
+def test_a_wrong_step_is_named_and_the_later_ones_are_no_mistake():
+    first, scan = of_steps("decay[:, t + 1] * g", "decay[:, t] * g")
+    assert [hint.where for hint in first.hints] == ["dh"]
+    assert "g_t takes the decay of its own step" in first.hints[0].text
+    assert [hint.where for hint in scan.hints] == ["dx, dB"]
+    assert "g_t takes the decay of its own step" in scan.hints[0].text
+    assert not scan.so_far
+
+
+def test_none_is_a_mistake_where_there_are_no_steps():
+    (hint,) = hints_to("attention", _ATTENTION.replace("return ds @ k, ", "return None, "))
+    assert (hint.kind, hint.where) == ("kind", "dq")
+
+
+def test_every_step_has_its_gradients():
+    for exercise in EXERCISES:
+        named = [name for step in exercise.steps for name in step.gradients]
+        asked = [name for part in exercise.parts for name in part.returns]
+        numbers = [number for part in exercise.parts for number, _ in exercise.steps_of(part)]
+        assert not named or sorted(named) == sorted(asked)
+        assert numbers == list(range(1, len(exercise.steps) + 1))
+
+
+def test_the_adjoint_need_not_be_a_function():
+    """Who writes the backward in one piece has left nothing out; who writes a wrong adjoint beside it is told."""
+    assert [finding.backward for finding in findings_of("selective_scan", SCAN)] == ["selective_scan_backward"] * 3
+    without = SCAN.replace("def adjoint(", "def an_own_name(")
+    assert all(finding.ok for finding in findings_of("selective_scan", without))
+    wrong = SCAN + "\ndef adjoint(dy, C, decay):\n    return C[..., None] * dy[:, :, None, :]\n"
+    first, *_ = findings_of("selective_scan", wrong)
+    assert [str(hint) for hint in first.hints] == ["dh: the term exp(Δ_(t+1) A) g_(t+1) is missing"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mvnp import Tape, gradcheck_layer
+from mvnp.core import Initializer
 from mvnp.errors import InputError
 from mvnp.layers.selective_scan import ScanCache
 from mvnp.models.mixer import MIXERS, MambaVisionMixer
@@ -287,6 +288,14 @@ def test_initial_values():
     for conv in (mixer.conv1d_x, mixer.conv1d_z):
         assert np.abs(np.asarray(conv.weight)).max() <= 1 / math.sqrt(3)
         assert relative(np.asarray(conv.weight).std(), 1 / 3) < chance(1, 2 * np.asarray(conv.weight).size)
+
+
+def test_values_are_drawn_from_the_initializer_that_is_given():
+    one, same, other = (MambaVisionMixer(8, init=Initializer(seed, "float64")) for seed in (1, 1, 2))
+    for key, value in one.state_dict().items():
+        assert value.dtype == np.float64
+        np.testing.assert_array_equal(value, same.state_dict()[key])
+    assert (one.in_proj.weight.data != other.in_proj.weight.data).any()
 
 
 def test_published_initial_values():

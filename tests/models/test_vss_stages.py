@@ -101,10 +101,40 @@ def test_stem_keys():
     ]
 
 
+@pytest.mark.parametrize(
+    ("version", "patch", "size", "kernels"),
+    [
+        ("v2", 4, (3, 2), {"0.weight": (4, 3, 3, 3), "5.weight": (8, 4, 3, 3)}),
+        ("v1", 4, (2, 1), {"0.weight": (8, 3, 4, 4)}),
+        ("v1", 3, (3, 2), {"0.weight": (8, 3, 3, 3)}),
+    ],
+)
+def test_the_stems_convolutions(version, patch, size, kernels):
+    """9x7 becomes 3x2 by two of stride 2, rounded up each time; one of a patch's size drops what is left over."""
+    stem = patch_embed(version, 3, 8, patch, True, Initializer())
+    assert {key: param.shape for key, param in stem.named_parameters() if param.data.ndim == 4} == kernels
+    assert stem(np.zeros((1, 9, 7, 3), np.float32)).shape == (1, *size, 8)
+
+
 @pytest.mark.parametrize(("version", "patch"), [("v2", 4), ("v1", 4), ("v1", 3)])
 def test_stem_makes_a_map_of_patches(version, patch):
     stem = patch_embed(version, 3, 8, patch, True, Initializer())
     assert stem(np.zeros((1, 5 * patch, 3 * patch, 3), np.float32)).shape == (1, 5, 3, 8)
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "shapes"),
+    [
+        ("v3", (4, 3), {"1.weight": (6, 4, 3, 3), "1.bias": (6,), "3.weight": (6,), "3.bias": (6,)}),
+        ("v2", (3, 2), {"1.weight": (6, 4, 2, 2), "1.bias": (6,), "3.weight": (6,), "3.bias": (6,)}),
+        ("v1", (4, 3), {"reduction.weight": (6, 16), "norm.weight": (16,), "norm.bias": (16,)}),
+    ],
+)
+def test_what_halves_a_map(version, size, shapes):
+    """7x5 becomes 4x3, but by the 2x2 convolution, which drops what is left over."""
+    layer = downsample(version, 4, 6, Initializer())
+    assert {key: param.shape for key, param in layer.named_parameters()} == shapes
+    assert layer(normal((2, 7, 5, 4), 1).astype(np.float32)).shape == (2, *size, 6)
 
 
 def test_the_image_has_a_gradient_only_where_it_is_wanted():

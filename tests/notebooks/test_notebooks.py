@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import jupytext
 import nbclient
@@ -15,11 +17,21 @@ from support.notebook_answers import RIGHT, WRONG
 from support.patience import HANGS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-spec = importlib.util.spec_from_file_location("questions", NOTEBOOKS / "questions.py")
-assert spec is not None
-assert spec.loader is not None
-questions = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(questions)
+
+
+def loaded(name: str) -> ModuleType:
+    """A module of the folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, NOTEBOOKS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+solutions = loaded("solutions")
+questions = loaded("questions")
 IN_A_KERNEL = pytest.mark.slow(reason="starts a Jupyter kernel and runs a whole notebook in it")
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]_*.py"))
 
@@ -52,7 +64,21 @@ def quick(monkeypatch):
 
 def test_every_notebook_has_answers():
     assert NAMES == sorted(RIGHT) == sorted(WRONG)
-    assert len(NAMES) == 5
+    assert len(NAMES) == 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_question_does_not_tell_its_answer(name):
+    """Neither the answer nor the hint or the reason stands in the notebook: its cells ask by number, one after another."""
+    source = (NOTEBOOKS / f"{name}.py").read_text(encoding="utf-8")
+    asked = [int(number) for number in re.findall(r"^check\((\d+), answer\)$", source, re.MULTILINE)]
+    own = {number: question for (notebook, number), question in solutions.QUESTIONS.items() if notebook == int(name[0])}
+    assert asked == sorted(own) == list(range(1, len(RIGHT[name]) + 1))
+    assert [number for number in asked if f"**Question {number}.**" not in source] == []
+    assert "check_that(" not in source
+    for question in own.values():
+        assert question.hint not in source
+        assert (question.truth is None) != (question.test is None)
 
 
 @IN_A_KERNEL

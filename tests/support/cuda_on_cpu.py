@@ -47,7 +47,7 @@ _way = "in order"
 
 
 @functools.cache
-def _folder() -> Path:
+def build_folder() -> Path:
     """Where what is compiled is kept, by the hash of all that goes in: from run to run, where the checkout can be written."""
     kept = HERE.parents[1] / ".pytest_cache" / "kernels"
     try:
@@ -166,9 +166,9 @@ def _built(code: str, names: tuple[str, ...], flags: tuple[str, ...]) -> Path:
     ends = [(HERE / f"cuda_on_cpu{end}.h").read_text(encoding="utf-8") for end in ("", "_end")]
     text = "\n".join([ends[0], "#line 1", code.replace('extern "C"', "static"), f"#define KERNELS(X) {listed}", ends[1]])
     digest = hashlib.sha256(" ".join([COMPILER, *FLAGS, *flags, text]).encode()).hexdigest()[:24]
-    built = _folder() / digest
+    built = build_folder() / digest
     if not built.exists():
-        unfinished = _folder() / f"{digest}.{os.getpid()}"
+        unfinished = build_folder() / f"{digest}.{os.getpid()}"
         command = [COMPILER, *FLAGS, *flags, "-x", "c++", "-", "-o", str(unfinished)]
         done = subprocess.run(command, input=text, encoding="utf-8", capture_output=True, check=False)
         if done.returncode:

@@ -25,7 +25,12 @@ def library() -> ctypes.CDLL | None:
     package = importlib.util.find_spec("nvidia")
     folders = [Path(folder) for folder in (package.submodule_search_locations or ())] if package else []
     found = [path for folder in folders for path in sorted(folder.glob("*/lib/libnvrtc.so.*"))]
-    return ctypes.CDLL(str(found[-1])) if found else None
+    if not found:
+        return None
+    # It looks for its built-in functions by their name alone, and where it finds none, there are none for CuPy either.
+    for builtins in sorted(found[-1].parent.glob("libnvrtc-builtins.so.*")):
+        ctypes.CDLL(str(builtins))
+    return ctypes.CDLL(str(found[-1]))
 
 
 def compiled(code: str, architecture: str, options: Sequence[str] = ()) -> tuple[bytes, str]:

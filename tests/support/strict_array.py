@@ -216,6 +216,11 @@ class ndarray:
         self._host = view
 
     @property
+    def data(self) -> SimpleNamespace:
+        """The address alone."""
+        return SimpleNamespace(ptr=self._host.ctypes.data)
+
+    @property
     def flags(self) -> Flags:
         return Flags(**{name: getattr(self._host.flags, name) for name in NAMES["flags"]})
 

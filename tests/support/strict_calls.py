@@ -30,10 +30,13 @@ TAKE_ANYTHING = {"isscalar", "iterable", "ndim", "result_type", "shape"}  # thei
 # Keyword arguments of functions whose signature says only `**kwargs`.
 KEYWORDS = {"einsum": {"dtype", "optimize"}, "meshgrid": {"indexing", "sparse", "copy"}}
 
+# CuPy's checks the window on the device: an upload, and a wait, at each call. `as_strided` gives the same view.
+WINDOW = "sliding_window_view"
+
 BOOLEAN_ON_DEVICE = {"allclose", "array_equal", "array_equiv"}  # NumPy gives a Python bool, CuPy a 0-d array
 WAITING = {*NAMES["may_synchronise"], "argwhere", "array2string", "array_repr", "array_str"}
 WAITING_METHODS = {"choose", "compress", "nonzero"}
-UNMODELLED = {"cstruct", "data", "device", "dump", "flat", "mdspan", "reduced_view", "toDlpack", "tofile", "view"}
+UNMODELLED = {"cstruct", "device", "dump", "flat", "mdspan", "reduced_view", "toDlpack", "tofile", "view"}
 
 
 def absent(owner: str, name: str) -> AttributeError:
@@ -91,7 +94,9 @@ def function(name: str, host: Callable, words: str) -> Callable:
         result = run(name, host, words, args, kwargs)
         # `where` waits only to find the True entries of a lone condition, `average` only to look at its weights.
         spared = {"where": len(args) + len(kwargs) > 1, "average": len(args) < 3 and kwargs.get("weights") is None}
-        if name in WAITING and not spared.get(name, False):
+        if name == WINDOW:
+            RECORDER.upload(f"cupy.{name}, of its window")
+        if name == WINDOW or (name in WAITING and not spared.get(name, False)):
             RECORDER.sync(f"cupy.{name}")
         return result
 

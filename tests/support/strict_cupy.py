@@ -31,6 +31,7 @@ import scipy.special
 
 import mvnp
 from mvnp.kernels import dispatch
+from mvnp.kernels.cuda import launch
 from support.cuda_on_cpu import RawModule
 from support.cupy_names import MODULES, NAMES, VERSION
 from support.host_events import Recorder
@@ -56,6 +57,7 @@ def installed(kernels: bool = False) -> Iterator[Recorder]:
     for name in genuine:
         del sys.modules[name]
     modules = make_modules()
+    launch.forget()  # the kernels of another CuPy
     sys.modules.update(modules)
     try:
         mvnp.use_backend("cupy")
@@ -63,6 +65,7 @@ def installed(kernels: bool = False) -> Iterator[Recorder]:
         RECORDER.clear()
         yield RECORDER
     finally:
+        launch.forget()
         for name in modules:
             del sys.modules[name]
         sys.modules.update(genuine)
@@ -78,6 +81,7 @@ def make_modules() -> dict[str, ModuleType]:
     modules: dict[str, ModuleType] = {name: Module(name, host) for name, host in hosts.items()}
     modules["cupyx.scipy"] = ModuleType("cupyx.scipy")
     modules["cupy.cuda"] = ModuleType("cupy.cuda")
+    modules["cupy.cuda"].Device = lambda: SimpleNamespace(attributes={"L2CacheSize": 50 << 20})
     modules["cupy.cuda"].runtime = SimpleNamespace(getDeviceCount=lambda: 1)
     for name, module in modules.items():
         parent, _, child = name.rpartition(".")

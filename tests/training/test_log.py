@@ -172,3 +172,8 @@ def test_without_a_console(monkeypatch):
     shown.begin("epoch", 2)
     shown.advance()
     shown.say("done")
+
+
+def test_control_characters_are_shown_as_escapes(capsys):
+    Progress().say("a\x1b[31mb\nc\x07")
+    assert capsys.readouterr().err == "a\\x1b[31mb\nc\\x07\n"

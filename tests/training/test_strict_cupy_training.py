@@ -68,7 +68,7 @@ def test_the_whole_recipe_on_a_device(tmp_path, changes):
     assert_close(got, want, terms=DEEP)
 
 
-def test_one_wait_in_a_step_with_a_teacher():
+def test_two_waits_in_a_step_with_a_teacher():
     with installed() as recorder:
         model, (train, _) = ToyModel(), toy_loaders(toy_config())
         optimizer, average = LAMB(model), EMA(model, 0.9)
@@ -76,7 +76,7 @@ def test_one_wait_in_a_step_with_a_teacher():
         recorder.clear()
         train_step(model, optimizer, *batch, lr=0.05, clip_norm=0.5, teacher=Teacher(average.model, 0.5), more=[(*batch, None)])
         average.update(model)
-        assert len(recorder.syncs) == 1, recorder.syncs
+        assert len(recorder.syncs) == 2, recorder.syncs  # the second for what MESA says
 
 
 @pytest.mark.parametrize("first", ["device", "host"])

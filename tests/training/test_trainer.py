@@ -131,7 +131,10 @@ def test_test_loss_that_is_not_finite(tmp_path, monkeypatch):
     monkeypatch.setattr(
         trainer.test_loader, "batch", lambda e, i: (good(e, i)[0] * (np.nan if trainer.position.step else 1), good(e, i)[1])
     )
-    with pytest.raises(TrainingError, match=r"the test loss after epoch 1 is nan\. The last good checkpoint, after step 4"):
+    with pytest.raises(
+        TrainingError,
+        match=r"the test loss after epoch 1 is nan\. The last good checkpoint, after step 4, .* A lower learning rate .* --lr ",
+    ):
         trainer.run()
 
 

@@ -23,9 +23,9 @@
       const box = (y, height) => ({x: 8, y, width: it.width - 8, height});
       const mine = (colour) => (t) => ({class: t === TARGET ? "green" : colour});
       const top = most(n.written, 0.5), open = {...box(130, 90), x: 8 + LOCKED * wide, width: (L - LOCKED) * wide};
-      it.height = 356;
+      it.height = 374;
       return [
-        rect(8 + TARGET * wide, 20, wide, 330, {class: "outside"}),
+        rect(8 + TARGET * wide, 20, wide, 348, {class: "outside"}),
         text(8, 14, "x, what each token says"),
         bars(x, {min: -1.5, max: 1.5, box: box(24, 70), of: mine("muted")}),
         text(8, 116, "Δ: drag the last four; the first are fixed"),
@@ -34,9 +34,10 @@
           group: "delta", name: "step of token", values: delta.slice(LOCKED), min: 0, max: 4, box: open, colour: "blue", first: LOCKED,
           set: (i, value) => it.set({delta: delta.with(i + LOCKED, value)}),
         }),
-        text(8, 246, "what is left of each at the end"),
-        bars(n.written, {min: -top, max: top, box: box(256, 72), of: mine("orange")}),
-        labels(range(L).map(String), {box: box(0, 0), y: 346}),
+        labels(delta.map((value) => shown(value, 2)), {box: box(0, 0), y: 235}),
+        text(8, 264, "what is left of each at the end"),
+        bars(n.written, {min: -top, max: top, box: box(274, 72), of: mine("orange")}),
+        labels(range(L).map(String), {box: box(0, 0), y: 364}),
       ];
     },
     tell(it) {

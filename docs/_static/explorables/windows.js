@@ -20,6 +20,8 @@
     return {rows, columns, windows, window, place: windows[window].indexOf(token), weights, lost, pairs: rows * columns * P ** 4};
   }
 
+  const pixels = (tokens) => `${tokens} (${16 * tokens} px)`; // at level 2
+
   mvnp.define("windows", {
     start: {H: 7, W: 10, P: 4, token: 58, masked: false},
     compute,
@@ -28,8 +30,8 @@
       const resize = (changes) => it.set({...changes, token: Math.min(token, (changes.H || H) * (changes.W || W) - 1)});
       const sizes = {...it, set: resize};
       return [
-        slider(sizes, {key: "H", label: "rows", min: 2, max: 14, show: String}),
-        slider(sizes, {key: "W", label: "columns", min: 2, max: 14, show: String}),
+        slider(sizes, {key: "H", label: "rows", min: 2, max: 14, show: pixels}),
+        slider(sizes, {key: "W", label: "columns", min: 2, max: 14, show: pixels}),
         slider(it, {key: "P", label: "window", min: 2, max: 8, show: (P) => `${P}×${P}`}),
         slider(it, {key: "token", label: "query", min: 0, max: H * W - 1, show: (i) => `row ${Math.floor(i / W)}, column ${i % W}`}),
         check(it, {key: "masked", label: "mask the padding"}),

@@ -137,6 +137,7 @@ def functions() -> dict[str, Callable[..., Any]]:
         "torch._tensor _rebuild_from_type": _of_class,
         "torch._tensor _rebuild_from_type_v2": _of_class,
         "torch Size": lambda size=(): size if isinstance(size, tuple) else tuple(size),
+        **{name: _unreadable(what) for name, what in _OTHER_TENSORS.items()},
         **dict.fromkeys(STORAGES, _not_called),
     }
 
@@ -236,6 +237,20 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "torch._utils _rebuild_parameter": _first,
     "torch._utils _rebuild_parameter_with_state": _first,
 }
+
+
+# Tensors that are no rows of numbers, and what they are.
+_OTHER_TENSORS = {
+    "torch._utils _rebuild_qtensor": "is quantised: in PyTorch, its dequantize() gives numbers",
+    "torch._utils _rebuild_sparse_tensor": "is sparse: in PyTorch, its to_dense() gives all numbers",
+    "torch._utils _rebuild_sparse_csr_tensor": "is sparse: in PyTorch, its to_dense() gives all numbers",
+    "torch._utils _rebuild_nested_tensor": "is nested, tensors of several shapes in one",
+    "torch._utils _rebuild_meta_tensor_no_storage": 'has a shape and no numbers (it is on the device "meta")',
+}
+
+
+def _unreadable(reason: str) -> Callable[..., Unreadable]:
+    return lambda *_: Unreadable(reason)
 
 
 def check_length(storage: StorageRef, present: int) -> None:

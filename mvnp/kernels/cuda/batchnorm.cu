@@ -8,6 +8,7 @@
 
 #define GROUP 8
 #define MERGERS 16
+#define FLIGHT 8  // rows whose loads are under way together
 
 // Numbers seen so far: how many, their mean, and the sum of their squared distances from it.
 struct Moments {
@@ -23,6 +24,17 @@ __device__ inline void add(Moments& all, A value) {
     all.squares += delta * (value - all.mean);
 }
 
+// The moments of FLIGHT numbers at hand: no division, as their number is a constant.
+__device__ inline Moments of_numbers(const A (&values)[FLIGHT]) {
+    A sum = 0, squares = 0;
+#pragma unroll
+    for (int i = 0; i < FLIGHT; i++) sum += values[i];
+    A mean = sum * A(1.0 / FLIGHT);
+#pragma unroll
+    for (int i = 0; i < FLIGHT; i++) squares += (values[i] - mean) * (values[i] - mean);
+    return {mean, squares, FLIGHT};
+}
+
 // The moments of both together, as `merged` of mvnp/layers/batchnorm.py has them.
 __device__ inline void merge(Moments& all, const Moments& more) {
     if (more.count == 0) return;
@@ -33,14 +45,24 @@ __device__ inline void merge(Moments& all, const Moments& more) {
 }
 
 // mean and squares are (gridDim.y, C): of each chunk of `chunk` rows.
-extern "C" __global__ void moments(const T* x, A* mean, A* squares, int rows, int C, int chunk) {
+extern "C" __global__ void moments(
+    const T* __restrict__ x, A* __restrict__ mean, A* __restrict__ squares, int rows, int C, int chunk
+) {
     __shared__ Moments found[GROUP][WARP];
     int lane = threadIdx.x, k = threadIdx.y, c = blockIdx.x * WARP + lane;
     int begin = blockIdx.y * chunk, end = min(begin + chunk, rows);
 
     Moments mine = {0, 0, 0};
-    if (c < C)
-        for (int row = begin + k; row < end; row += GROUP) add(mine, A(x[(size_t)row * C + c]));
+    if (c < C) {
+        int row = begin + k;
+        for (; row + (FLIGHT - 1) * GROUP < end; row += FLIGHT * GROUP) {
+            A values[FLIGHT];
+#pragma unroll
+            for (int i = 0; i < FLIGHT; i++) values[i] = A(x[(size_t)(row + i * GROUP) * C + c]);
+            merge(mine, of_numbers(values));
+        }
+        for (; row < end; row += GROUP) add(mine, A(x[(size_t)row * C + c]));
+    }
     found[k][lane] = mine;
     __syncthreads();
 
@@ -76,7 +98,8 @@ extern "C" __global__ void merge_moments(
 
 // (3), but for r: Σ dy (x − μ) and Σ dy over the rows of each chunk, (gridDim.y, C) each.
 extern "C" __global__ void parameter_gradients(
-    const T* dy, const T* x, const A* mean, A* of_product, A* of_dy, int rows, int C, int chunk
+    const T* __restrict__ dy, const T* __restrict__ x, const A* __restrict__ mean, A* __restrict__ of_product,
+    A* __restrict__ of_dy, int rows, int C, int chunk
 ) {
     __shared__ A products[GROUP][WARP], plain[GROUP][WARP];
     int lane = threadIdx.x, k = threadIdx.y, c = blockIdx.x * WARP + lane;
@@ -104,7 +127,20 @@ extern "C" __global__ void parameter_gradients(
 }
 
 // (1), number by number; the scale is γ r.
-extern "C" __global__ void standardise(const T* x, const A* mean, const A* scale, const A* bias, T* y, int C, int count) {
+extern "C" __global__ void standardise(
+    const T* __restrict__ x, const A* __restrict__ mean, const A* __restrict__ scale, const A* __restrict__ bias, T* __restrict__ y,
+    int C, int count, int fours
+) {
+    if (fours) {
+        EACH(i, count / 4) {
+            unsigned c = 4 * i % C;
+            Four some = load(x + 4 * (size_t)i);
+#pragma unroll
+            for (int j = 0; j < 4; j++) some.value[j] = T((A(some.value[j]) - mean[c + j]) * scale[c + j] + bias[c + j]);
+            store(y + 4 * (size_t)i, some);
+        }
+        return;
+    }
     EACH(i, count) {
         unsigned c = i % C;
         y[i] = T((A(x[i]) - mean[c]) * scale[c] + bias[c]);
@@ -113,8 +149,21 @@ extern "C" __global__ void standardise(const T* x, const A* mean, const A* scale
 
 // (2), number by number; of_dy, of_g and of_x are γ r, r ⟨g⟩ and r² ⟨g x̂⟩.
 extern "C" __global__ void input_gradient(
-    const T* dy, const T* x, const A* mean, const A* of_dy, const A* of_g, const A* of_x, T* dx, int C, int count
+    const T* __restrict__ dy, const T* __restrict__ x, const A* __restrict__ mean, const A* __restrict__ of_dy,
+    const A* __restrict__ of_g, const A* __restrict__ of_x, T* __restrict__ dx, int C, int count, int fours
 ) {
+    if (fours) {
+        EACH(i, count / 4) {
+            unsigned c = 4 * i % C;
+            Four d = load(dy + 4 * (size_t)i), some = load(x + 4 * (size_t)i);
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+                some.value[j] =
+                    T(of_dy[c + j] * A(d.value[j]) - of_g[c + j] - (A(some.value[j]) - mean[c + j]) * of_x[c + j]);
+            store(dx + 4 * (size_t)i, some);
+        }
+        return;
+    }
     EACH(i, count) {
         unsigned c = i % C;
         dx[i] = T(of_dy[c] * A(dy[i]) - of_g[c] - (A(x[i]) - mean[c]) * of_x[c]);

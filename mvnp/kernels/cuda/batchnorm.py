@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ...backend import Array, array_module
 from ...errors import check_array
-from .launch import WARP, Kernels, accumulator_dtype, contiguous
+from .columns import add_chunks
+from .launch import MOST_BLOCKS, THREADS, WARP, Kernels, accumulator_dtype, address_of, contiguous
 
 KERNELS = Kernels("batchnorm")
 GROUP, MERGERS = 8, 16  # rows, or chunks, that a block takes side by side, as in batchnorm.cu
@@ -32,7 +33,7 @@ def parameter_gradients(dy: Array, x: Array, mean: Array, rstd: Array) -> tuple[
     rows, C, chunk, chunks = _cut(x)
     sums, arrays = xp.empty((2, chunks, C), A), (contiguous(dy, x.dtype), x, contiguous(mean, A))
     KERNELS.launch("parameter_gradients", (-(-C // WARP), chunks), (WARP, GROUP), *arrays, sums[0], sums[1], rows, C, chunk)
-    of_product, dbias = sums.sum(axis=1)
+    of_product, dbias = add_chunks(sums, A)
     return of_product * rstd, dbias
 
 
@@ -43,7 +44,7 @@ def batchnorm_eval_forward(
     check_array("BatchNorm", "x", x, (..., weight.shape[0]), weight)
     xp, x = array_module(x, weight, bias, mean, variance), contiguous(x)
     y, rstd = xp.empty_like(x), 1 / xp.sqrt(variance + eps)
-    KERNELS.each("standardise", x.size, x, *_of_channels(x, mean, rstd * weight, bias), y, x.shape[-1])
+    _each("standardise", (x,), _of_channels(x, mean, rstd * weight, bias), y)
     return y, (x, weight, mean, rstd)
 
 
@@ -52,8 +53,16 @@ def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array,
     x = contiguous(x)
     dx = array_module(x).empty_like(x)
     constants = _of_channels(x, mean, rstd * weight, rstd * mean_g, rstd * rstd * mean_g_x_hat)
-    KERNELS.each("input_gradient", x.size, contiguous(dy, x.dtype), x, *constants, dx, x.shape[-1])
+    _each("input_gradient", (contiguous(dy, x.dtype), x), constants, dx)
     return dx
+
+
+def _each(name: str, arrays: tuple[Array, ...], constants: tuple[Array, ...], out: Array) -> None:
+    """A kernel for each number of `out`, or for each four of them, where no four have numbers of two rows."""
+    C, count = out.shape[-1], out.size
+    fours = C % 4 == 0 and all(address_of(array) % 16 == 0 for array in arrays)
+    blocks = min(-(-(count // 4 if fours else count) // THREADS), MOST_BLOCKS)
+    KERNELS.launch(name, blocks, THREADS, *arrays, *constants, out, C, count, fours)
 
 
 def _of_channels(x: Array, *values: Array) -> tuple[Array, ...]:

@@ -46,11 +46,11 @@ __device__ inline A sigmoid(A v) { return A(0.5) * (1 + tanh(A(0.5) * v)); }
 // (1), and (4) where `silu`.
 extern "C" __global__ void conv1d_forward(
     const T* __restrict__ x, int x_pitch, const A* __restrict__ weight, const A* __restrict__ bias, T* __restrict__ y, int batch,
-    int L, int D, int silu
+    int L, int D, int silu, int has_bias
 ) {
     Walk walk = my_walk(batch, L, D);
     if (walk.empty) return;
-    A w[TAPS], offset = bias[walk.channel], window[TAPS];  // x_(t − p) … x_(t − p + K − 1)
+    A w[TAPS], offset = has_bias ? bias[walk.channel] : A(0), window[TAPS];  // x_(t − p) … x_(t − p + K − 1)
     for (int k = 0; k < TAPS; k++) w[k] = weight[walk.channel * TAPS + k];
     for (int k = 0; k < TAPS; k++) window[k] = token(x, x_pitch, walk, walk.begin - 1 + k - BEHIND, L);
 #pragma unroll 8
@@ -67,11 +67,12 @@ extern "C" __global__ void conv1d_forward(
 // walk sums up. sums (batch · walks, TAPS + 1, D): dw and db of each walk, which the caller adds up, in a fixed order.
 extern "C" __global__ void conv1d_backward(
     const T* __restrict__ dy, int dy_pitch, const T* __restrict__ x, int x_pitch, const A* __restrict__ weight,
-    const A* __restrict__ bias, T* __restrict__ dx, A* __restrict__ sums, int batch, int L, int D, int silu
+    const A* __restrict__ bias, T* __restrict__ dx, A* __restrict__ sums, int batch, int L, int D, int silu,
+    int has_bias
 ) {
     Walk walk = my_walk(batch, L, D);
     if (walk.empty) return;
-    A w[TAPS], dw[TAPS] = {}, db = 0, offset = bias[walk.channel];
+    A w[TAPS], dw[TAPS] = {}, db = 0, offset = has_bias ? bias[walk.channel] : A(0);
     A window[TAPS], dv_window[TAPS] = {};  // of x as above; and dv_(t − K + 1) … dv_t
     int start = walk.begin + BEHIND - (TAPS - 1);  // dx of token s is complete at t = s + p
     for (int k = 0; k < TAPS; k++) w[k] = weight[walk.channel * TAPS + k];

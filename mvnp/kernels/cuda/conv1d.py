@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ...backend import Array, array_module
 from ...errors import check_array, check_arrays
+from .columns import add_chunks
 from .launch import WARP, Kernels, Rows, accumulator_dtype, contiguous, rows_of
 
 WARPS = 4  # in a block
@@ -18,7 +19,7 @@ def conv1d_forward(
     check_arrays("Conv1d", weight=(weight, ("D", 1, "K")), x=(x, "BLD"), bias=(bias, "D"))
     kernels, rows, parameters, grid = _prepared(x, weight, bias, causal)
     y = array_module(x).empty(x.shape, x.dtype)
-    kernels.launch("conv1d_forward", grid, (WARP, WARPS), rows, *parameters, y, *x.shape, bool(silu))
+    kernels.launch("conv1d_forward", grid, (WARP, WARPS), rows, *parameters, y, *x.shape, bool(silu), bias is not None)
     return y, (x, weight, bias, silu, causal)
 
 
@@ -29,9 +30,9 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     kernels, rows, parameters, grid = _prepared(x, weight, bias, causal)
     (B, L, D), K, xp = x.shape, weight.shape[2], array_module(dy, x)
     dx, sums = xp.empty(x.shape, x.dtype), xp.empty((B * -(-L // WALK), K + 1, D), parameters[0].dtype)
-    arguments = (rows_of(dy, x.dtype), rows, *parameters, dx, sums, B, L, D, bool(silu))
+    arguments = (rows_of(dy, x.dtype), rows, *parameters, dx, sums, B, L, D, bool(silu), bias is not None)
     kernels.launch("conv1d_backward", grid, (WARP, WARPS), *arguments)
-    total = sums.sum(axis=0)
+    total = add_chunks(sums.reshape(1, -1, (K + 1) * D), sums.dtype).reshape(K + 1, D)
     return dx, total[:K].T[:, None], None if bias is None else total[K]
 
 
@@ -39,8 +40,10 @@ def _prepared(
     x: Array, weight: Array, bias: Array | None, causal: bool
 ) -> tuple[Kernels, Rows, tuple[Array, Array], tuple[int, int]]:
     """The kernels for so many taps that look so far back, x, weight and bias as they take them, and the grid."""
-    (B, L, D), real, xp = x.shape, accumulator_dtype(x.dtype), array_module(x, weight, bias)
-    parameters = contiguous(weight, real), xp.zeros(D, real) if bias is None else contiguous(bias, real)
+    (B, L, D), real = x.shape, accumulator_dtype(x.dtype)
+    array_module(x, weight, bias)
+    w = contiguous(weight, real)
+    parameters = w, w if bias is None else contiguous(bias, real)  # of one that is not there nothing is read
     grid = (-(-B * -(-L // WALK) // WARPS), -(-D // WARP))
     K = weight.shape[2]
     kernels = Kernels("conv1d", TAPS=K, BEHIND=K - 1) if causal else Kernels("conv1d", TAPS=K)

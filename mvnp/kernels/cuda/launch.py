@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +45,7 @@ class Kernels:
 
     def __init__(self, stem: str, **constants: int) -> None:
         self.stem, self.constants = stem, constants
+        self._constants = tuple(constants.items())
 
     def source(self, dtype: Any) -> str:
         """What is compiled for arrays of `dtype`: the types, what all kernels share, and the file. Raises InputError for a
@@ -70,40 +71,38 @@ class Kernels:
                        an int; NumPy scalars stay what they are
         shared         bytes of dynamic shared memory
         """
-        first = arguments[0].array if isinstance(arguments[0], Rows) else arguments[0]
-        accumulator = accumulator_dtype(first.dtype)
-        constants = tuple(self.constants.items())
-        kernel = _compiled(array_module(first), self.stem, first.dtype.name, constants).get_function(name)
+        first = arguments[0].array if type(arguments[0]) is Rows else arguments[0]
+        array: type = type(first)
+        dtype: str = first.dtype.char
         passed: list[Any] = []
-        for value in arguments:
-            rows = isinstance(value, Rows)
-            passed += [value.array, np.int32(value.pitch)] if rows else [self._argument(name, value, accumulator)]
-        kernel(_axes(grid), _axes(block), tuple(passed), shared_mem=shared)
+        for value in arguments:  # a step has a thousand launches, each with a dozen of these
+            kind = type(value)
+            if kind is array:
+                # A kernel gets an address and nothing else: with a view it would read what lies between.
+                assert value.flags.c_contiguous, f"{name}: an array of shape {value.shape} that is not contiguous"
+                passed.append(value)
+            elif kind is int or kind is bool:
+                passed.append(_count(name, value))
+            elif kind is float:
+                passed.append(_real(value, dtype))
+            elif kind is Rows:
+                passed += value.array, _count(name, value.pitch)
+            else:
+                passed.append(value)
+        kernel = _compiled(array, self.stem, self._constants, dtype, name)
+        kernel((grid,) if type(grid) is int else grid, (block,) if type(block) is int else block, passed, shared_mem=shared)
 
     def each(self, name: str, count: int, *arguments: Any) -> None:
         """Queue a kernel that does the same for each of `count` numbers (EACH of common.cuh), its last parameter."""
         self.launch(name, min(-(-count // THREADS), MOST_BLOCKS), THREADS, *arguments, count)
 
     def map(self, name: str, *arrays: Array) -> Array:
-        """The array that a kernel makes number by number from arrays of one shape: it takes them, the result and the count.
-        The result has the dtype of the last."""
+        """The array that a kernel makes number by number, four at a time, from arrays of one shape: it takes them, the result
+        and the count. The result has the dtype of the last."""
         arrays = tuple(contiguous(array, arrays[-1].dtype) for array in arrays)
-        result = array_module(*arrays).empty_like(arrays[-1])
-        self.each(name, result.size, *arrays, result)
+        result = array_module(*arrays).empty(arrays[-1].shape, arrays[-1].dtype)
+        self.launch(name, min(-(-result.size // (4 * THREADS)) or 1, MOST_BLOCKS), THREADS, *arrays, result, result.size)
         return result
-
-    def _argument(self, name: str, value: Any, accumulator: np.dtype) -> Any:
-        if isinstance(value, np.generic):
-            return value
-        if isinstance(value, int):
-            if abs(value) > LARGEST:
-                raise InputError(f"{name}: {value} is more than a kernel counts to, {LARGEST}; use smaller batches")
-            return np.int32(value)
-        if isinstance(value, float):
-            return accumulator.type(value)
-        # A kernel gets an address and nothing else: with a view it would read what lies between.
-        assert value.flags.c_contiguous, f"{name}: an array of shape {value.shape} that is not contiguous"
-        return value
 
 
 class Rows(NamedTuple):
@@ -125,7 +124,13 @@ def rows_of(x: Array, dtype: Any) -> Rows:
 
 def accumulator_dtype(dtype: Any) -> np.dtype:
     """The dtype of A for arrays of `dtype`."""
-    return np.dtype(np.float32 if dtype == np.float16 else dtype)
+    dtype = np.dtype(dtype)
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def address_of(x: Array) -> int:
+    """Where x begins in memory."""
+    return x.data.ptr
 
 
 def contiguous(x: Array, dtype: Any = None) -> Array:
@@ -138,11 +143,34 @@ def _text(file: str) -> str:
     return (FOLDER / file).read_text(encoding="utf-8")
 
 
+def forget() -> None:
+    """Compile all anew: the texts have changed."""
+    _module.cache_clear()
+    _compiled.cache_clear()
+
+
 @functools.cache
-def _compiled(xp: ModuleType, stem: str, dtype: str, constants: tuple[tuple[str, int], ...]) -> Any:
+def _compiled(array: type, stem: str, constants: tuple[tuple[str, int], ...], dtype: str, name: str) -> Any:
+    """The kernel of this name for arrays of `dtype`, a character, and of the class `array`, which says whose they are."""
+    return _module(array, stem, constants, dtype).get_function(name)
+
+
+@functools.cache
+def _module(array: type, stem: str, constants: tuple[tuple[str, int], ...], dtype: str) -> Any:
     # CuPy compiles at the first `get_function` on a device, and keeps the result on disk for the next process.
+    xp = sys.modules["cupy"]
+    assert array is xp.ndarray, f"{stem}: a kernel was given a {array.__name__}"
     return xp.RawModule(code=Kernels(stem, **dict(constants)).source(dtype), options=OPTIONS)
 
 
-def _axes(size: int | Sequence[int]) -> tuple[int, ...]:
-    return (size,) if isinstance(size, int) else tuple(size)
+@functools.lru_cache(4096)
+def _count(name: str, value: int) -> np.int32:
+    if abs(value) > LARGEST:
+        raise InputError(f"{name}: {value} is more than a kernel counts to, {LARGEST}; use smaller batches")
+    return np.int32(value)
+
+
+@functools.lru_cache(4096)
+def _real(value: float, dtype: str) -> Any:
+    """`value` as an A."""
+    return accumulator_dtype(dtype).type(value)

@@ -30,6 +30,38 @@ extern "C" __global__ void layernorm_forward(
     }
 }
 
+// (1) of the sum of a residual, x + branch, which is kept too: it is what the next branch is added to.
+extern "C" __global__ void add_layernorm_forward(
+    const T* __restrict__ x, const T* __restrict__ branch, const A* __restrict__ weight, const A* __restrict__ bias, T* __restrict__ total,
+    T* __restrict__ y, A* __restrict__ mean, A* __restrict__ rstd, int rows, int C, A eps
+) {
+    int row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+    int lane = threadIdx.x % WARP;
+    if (row >= rows) return;
+    size_t at = (size_t)row * C;
+
+    A sum = 0;
+    for (int c = lane; c < C; c += WARP) {
+        T both = T(A(x[at + c]) + A(branch[at + c]));
+        total[at + c] = both;
+        sum += A(both);
+    }
+    A mu = warp_sum(sum) / C;
+
+    A squares = 0;  // what a thread reads from here on it has written itself
+    for (int c = lane; c < C; c += WARP) {
+        A centred = A(total[at + c]) - mu;
+        squares += centred * centred;
+    }
+    A r = 1 / sqrt(warp_sum(squares) / C + eps);
+
+    for (int c = lane; c < C; c += WARP) y[at + c] = T((A(total[at + c]) - mu) * r * weight[c] + bias[c]);
+    if (lane == 0) {
+        mean[row] = mu;
+        rstd[row] = r;
+    }
+}
+
 // dx of (2), in the same way.
 extern "C" __global__ void layernorm_backward(
     const T* dy, const T* x, const A* weight, const A* mean, const A* rstd, T* dx, int rows, int C

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...backend import Array, array_module
 from ...errors import check_array, check_arrays
+from .columns import add_chunks
 from .launch import WARP, Kernels, accumulator_dtype, contiguous
 
 KERNELS = Kernels("layernorm")
@@ -39,5 +40,5 @@ def layernorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array]:
     sums = xp.empty((2, parts, C), A)
     grid, block = (-(-C // WARP), parts), (WARP, GROUP)
     KERNELS.launch("layernorm_parameters", grid, block, dy, x, mean, rstd, sums[0], sums[1], rows, C)
-    dweight, dbias = sums.sum(axis=1).astype(weight.dtype, copy=False)
+    dweight, dbias = add_chunks(sums, weight.dtype)
     return dx, dweight, dbias

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...backend import Array, array_module
 from ...errors import check_array
+from .columns import add_chunks
 from .launch import WARP, Kernels, accumulator_dtype, contiguous
 
 KERNELS = Kernels("rmsnorm")
@@ -33,6 +34,6 @@ def rmsnorm_backward(dy: Array, cache: tuple) -> tuple[Array, Array]:
     KERNELS.launch("rmsnorm_backward", -(-rows // WARPS), WARPS * WARP, dy, x, contiguous(weight, A), rstd, dx, rows, C)
 
     parts = min(-(-rows // GROUP), PARTS)
-    sums = xp.empty((parts, C), A)
+    sums = xp.empty((1, parts, C), A)
     KERNELS.launch("rmsnorm_weight", (-(-C // WARP), parts), (WARP, GROUP), dy, x, rstd, sums, rows, C)
-    return dx, sums.sum(axis=0).astype(weight.dtype, copy=False)
+    return dx, add_chunks(sums, weight.dtype)[0]

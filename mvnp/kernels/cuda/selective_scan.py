@@ -21,6 +21,7 @@ import numpy as np
 from ...backend import Array, array_module
 from ...errors import InputError
 from ...layers.selective_scan import ScanCache, check_inputs
+from .columns import add_chunks
 from .launch import THREADS, WARP, Kernels, accumulator_dtype, contiguous, rows_of
 
 MOST_STATES = 64  # N numbers of a state, and about 4 N more in the backward, have to find room in the registers of a thread
@@ -112,7 +113,9 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     arguments = (dy_rows, x, delta, a, *gates, skip, kept, carries, *results, b, l, d, span, K, softplus, parts > 1)
     kernels.launch("scan_backward", (b * parts, _groups(d)), WARP, *arguments, shared=K * _token_bytes(n, real))
 
-    dgates, sums = dgates.sum(axis=0).astype(x.dtype, copy=False), sums.sum(axis=0)
+    groups, rows = dgates.shape[0], dgates[0].size
+    dgates = add_chunks(dgates.reshape(1, groups, rows), x.dtype).reshape(b, l, 2, n)
+    sums = add_chunks(sums.reshape(1, parts * b, -1), real).reshape(n + 2, d)
     dbias = sums[n + 1] if has_bias else None
     return dx, ddt, sums[:n].T, dgates[:, :, 0], dgates[:, :, 1], sums[n], dbias
 

@@ -3,18 +3,14 @@
 __device__ inline A sigmoid(A v) { return A(0.5) * (1 + tanh(A(0.5) * v)); }
 
 // (1)
-extern "C" __global__ void silu_forward(const T* x, T* y, int count) {
-    EACH(i, count) {
-        A v = x[i];
-        y[i] = T(v * sigmoid(v));
-    }
+extern "C" __global__ void silu_forward(const T* __restrict__ x, T* __restrict__ y, int count) {
+    map_numbers(x, y, count, [](A v) { return v * sigmoid(v); });
 }
 
 // (2)
-extern "C" __global__ void silu_backward(const T* dy, const T* x, T* dx, int count) {
-    EACH(i, count) {
-        A v = x[i];
+extern "C" __global__ void silu_backward(const T* __restrict__ dy, const T* __restrict__ x, T* __restrict__ dx, int count) {
+    map_numbers(dy, x, dx, count, [](A d, A v) {
         A gate = sigmoid(v);
-        dx[i] = T(A(dy[i]) * gate * (1 + v * (1 - gate)));
-    }
+        return d * gate * (1 + v * (1 - gate));
+    });
 }

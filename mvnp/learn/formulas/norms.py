@@ -71,6 +71,16 @@ def _layernorm(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingred
     return _standardised(given, dy, (x.ndim - 1,), x.mean(-1, keepdims=True), x.var(-1, keepdims=True))
 
 
+def _layernorm_mistakes(have: Ingredients) -> list[Mistake]:
+    r, gamma, dy, xhat, mean = (have[name] for name in ("r", "gamma", "dy", "xhat", "mean"))
+    outside = r * gamma * (dy - mean(dy) - xhat * mean(dy * xhat))
+    return [Mistake(_GAMMA_OUTSIDE, gradients={"x": outside}), *_mistakes(have)]
+
+
+_GAMMA_OUTSIDE = (
+    "⟨·⟩ is taken of dy and γ multiplied afterwards: γ varies along the axis that is averaged, so the mean is that of g = γ dy"
+)
+
 LAYERNORM = Exercise(
     "layernorm",
     "statistics that depend on x as well",
@@ -78,7 +88,7 @@ LAYERNORM = Exercise(
         Part(
             "layernorm_forward", "layernorm_backward", "B L C", ("x", "weight", "bias"),
             (Setting({"x": "B L C", "weight": "C", "bias": "C"}, {"B": 2, "L": 3, "C": 4}),),
-            _layernorm, _TERMS, _mistakes, _WRITTEN,
+            _layernorm, _TERMS, _layernorm_mistakes, _WRITTEN,
         ),
     ),
 )  # fmt: skip
@@ -90,8 +100,10 @@ def _rmsnorm(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredie
 
 
 def _rmsnorm_mistakes(have: Ingredients) -> list[Mistake]:
-    g, mean = have["g"], have["mean"]
+    g, mean, dy, xhat = (have[name] for name in ("g", "mean", "dy", "xhat"))
+    outside = have["r"] * have["gamma"] * (dy - xhat * mean(dy * xhat))
     return [
+        Mistake(_GAMMA_OUTSIDE, gradients={"x": outside}),
         Mistake("⟨g⟩ is subtracted; without μ in the forward there is no such term", {"g": g - mean(g)}),
         Mistake("⟨g⟩ is subtracted; without μ in the forward there is no such term", gradients={"x": _with_mean(have)}),
         *(mistake for mistake in _mistakes(have) if not any(part in mistake.text for part in ("μ is not", "x − μ"))),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from ..exercise import Exercise, Ingredients, Inputs, Mistake, Part, Setting
+from ..exercise import Exercise, Ingredients, Inputs, Mistake, Pair, Part, Setting, Step
 
 
 def _states(decay: np.ndarray, inputs: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -114,6 +115,11 @@ LINEAR_RECURRENCE = Exercise(
 )  # fmt: skip
 
 
+_SCAN = {"x": "b l d", "dt": "b l d", "A": "d n", "B": "b l n", "C": "b l n", "D": "d"}
+_SIZES = {"b": 2, "l": 5, "d": 3, "n": 4}
+_NEGATIVE = {"A": lambda x: -np.exp(x)}
+
+
 def _scan(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
     """Everything as (l, b, d, n), time first, so that a product needs no thought."""
     x, dt, A, B, C, D = (given[name] for name in ("x", "dt", "A", "B", "C", "D"))
@@ -146,7 +152,7 @@ def _scan_mistakes(have: Ingredients) -> list[Mistake]:
     found = [Mistake(text, {"g": wrong}) for text, wrong in _wrong_adjoints(decay, dh)]
     return [
         *found,
-        Mistake("g lacks C_t: the gradient of h_t begins with C_t dy_t", {"g": _adjoint(_later(decay), have["dy"] + 0 * h)}),
+        Mistake(_NO_C, {"g": _adjoint(_later(decay), have["dy"] + 0 * h)}),
         Mistake("B stands where C belongs in g_t = C_t dy_t + …", {"g": _adjoint(_later(decay), have["B"] * have["dy"])}),
         Mistake("h_t stands where h_(t−1) belongs: the decay multiplied the state before", {"h_before": h}),
         Mistake("h_(t−2) stands where h_(t−1) belongs", {"h_before": _earlier(have["h_before"])}),
@@ -183,17 +189,74 @@ def _e(g: np.ndarray, h_before: np.ndarray, e_decay: np.ndarray) -> np.ndarray:
     return g * h_before * e_decay
 
 
-_SCAN = {"x": "b l d", "dt": "b l d", "A": "d n", "B": "b l n", "C": "b l n", "D": "d"}
-_SIZES = {"b": 2, "l": 5, "d": 3, "n": 4}
-_NEGATIVE = {"A": lambda x: -np.exp(x)}
+def _fixed(given: Inputs) -> dict[str, Any]:
+    """C and decays that fit the states, for the adjoint alone."""
+    generator, shape = np.random.default_rng(31), given["h"].shape
+    return {"C": generator.standard_normal(shape[:3]), "decay": _between(generator.standard_normal(shape))}
 
 
-def _exercise(stem: str, about: str, mistakes: Callable[[Ingredients], list[Mistake]], also: tuple[str, ...] = ()) -> Exercise:
-    """Of the scan, whichever way it takes through the tokens."""
+def _states_alone(module: ModuleType, options: dict[str, Any]) -> Pair:
+    """Σ_n C_t h_t of a recurrence to whose states something is added, which is what a gradient of h is about; `adjoint`."""
+    C, decay = options["C"], options["decay"]
+
+    def forward(added: np.ndarray) -> tuple[np.ndarray, None]:
+        h = _states(decay.swapaxes(0, 1), added.swapaxes(0, 1), np.zeros_like(added[:, 0]))
+        return np.einsum("bln,lbnd->bld", C, h), None
+
+    return forward, lambda dy, _: module.adjoint(dy, C, decay)
+
+
+def _of_states(given: Inputs, options: dict[str, Any], dy: np.ndarray) -> Ingredients:
+    C, decay = options["C"][..., None], options["decay"]
+    later = _later(decay.swapaxes(0, 1))
+    g = _adjoint(later, (C * dy[:, :, None, :]).swapaxes(0, 1))
+    return {
+        "C": C + 0 * decay, "dy": dy[:, :, None, :] + 0 * decay, "decay": decay,
+        "later": later.swapaxes(0, 1), "g_later": _later(g).swapaxes(0, 1),
+    }  # fmt: skip
+
+
+def _mistakes_of_states(have: Ingredients) -> list[Mistake]:
+    decay, dh, dy = (z.swapaxes(0, 1) for z in (have["decay"], have["C"] * have["dy"], have["dy"]))
+    wrong = [*_wrong_adjoints(decay, dh), (_NO_C, _adjoint(_later(decay), dy))]
+    return [Mistake(text, gradients={"h": g.swapaxes(0, 1)}) for text, g in wrong]
+
+
+_NO_C = "g lacks C_t: the gradient of h_t begins with C_t dy_t"
+
+ADJOINT = Part(
+    "selective_scan_forward", "adjoint", "b l d", ("h",),
+    (Setting({"h": "b l n d"}, _SIZES, options=_fixed),),
+    _of_states,
+    {"h": {"C_t dy_t": lambda C, dy: C * dy, "exp(Δ_(t+1) A) g_(t+1)": lambda later, g_later: later * g_later}},
+    _mistakes_of_states,
+    {"C": "C_t", "dy": "dy_t", "later": "exp(Δ_(t+1) A)", "g_later": "g_(t+1)", "decay": "exp(Δ_t A)"},
+    call=_states_alone,
+    help=True,
+)  # fmt: skip
+
+_STEPS = (
+    Step(("B", "C"), "the gates of a token serve all its channels"),
+    Step(("x", "D"), "a token's input goes into all states of its channel, and past them"),
+    Step(("dt", "dt_bias"), "the gradient of Δ first, which decay and input both read, for all states; then the softplus"),
+    Step(("A",), "every token uses A, and each use is counted with the state before it as a constant"),
+)
+
+
+def _exercise(
+    stem: str,
+    about: str,
+    mistakes: Callable[[Ingredients], list[Mistake]],
+    also: tuple[str, ...] = (),
+    before: tuple[Part, ...] = (),
+    steps: tuple[Step, ...] = (),
+) -> Exercise:
+    """Of the scan, whichever way it takes through the tokens. `before`: what is written first."""
     return Exercise(
         stem,
         about,
         (
+            *before,
             Part(
                 f"{stem}_forward", f"{stem}_backward", "b l d", ("x", "dt", "A", "B", "C", "D", "dt_bias"),
                 (
@@ -236,8 +299,16 @@ def _exercise(stem: str, about: str, mistakes: Callable[[Ingredients], list[Mist
             ),
         ),
         also=also,
+        steps=steps,
     )  # fmt: skip
 
 
-SELECTIVE_SCAN = _exercise("selective_scan", "the whole of it", _scan_mistakes, also=("selective_scan_states",))
+SELECTIVE_SCAN = _exercise(
+    "selective_scan",
+    "the whole of it",
+    _scan_mistakes,
+    also=("selective_scan_states", "decays"),
+    before=(ADJOINT,),
+    steps=(Step(("h",), "`adjoint`: what is wanted of each state, by way of y and of the state after it"), *_STEPS),
+)
 CHECKPOINTED_SCAN = _exercise("checkpointed_scan", "block by block", _checkpointed_mistakes)

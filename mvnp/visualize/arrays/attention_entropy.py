@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .internals import AttentionRecord
+from .records import AttentionRecord
 
 
 def entropy(weights: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ def augmented(
             seen[position].append(_coloured((images[row] * std + mean).transpose(1, 2, 0)))
             labels[position].append(_in_words(targets[row], few.classes))
     full = 255.0 if few.images.dtype == np.uint8 else 1.0
-    stored = [_coloured(loader.stored(position) / full) for position in range(pictures)]
+    stored = [_coloured(loader.picture(position) / full) for position in range(pictures)]
     return Augmented(stored, seen, labels)
 
 

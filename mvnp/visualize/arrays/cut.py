@@ -1,70 +1,79 @@
-"""A MambaVision cut in two at one of its stages: what lies below it, and what lies above. Both are layers.
+"""A network cut at one of its stages: what lies below it, a layer; and what a stage's map means to a logit.
 
-    image  →  BelowStage  →  stage (B, C, H, W)  →  AboveStage  →  logits
+    image  →  BelowStage  →  stage (B, C, H, W)  →  …  →  logits
 
-The stage is the map before its downsampling, as `model.features` gives it. Both share the model's layers.
+The stage is the map that `model.features` gives. What is made here shares the model's parameters.
 """
 
 from __future__ import annotations
 
-import itertools
+from typing import Any
 
 from ...backend import Array
 from ...core import Layer, Tape
 from ...errors import InputError
-from ...models.classifier import channel_first, channel_last
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier, channel_first, channel_last
+from .families import family_of
+from .replace_layers import replace_layers
 
 
-def check_stage(stage: int) -> None:
-    """Raise InputError unless `stage` is 0, 1, 2 or 3."""
-    if isinstance(stage, bool) or stage not in (0, 1, 2, 3):
-        raise InputError(f"stage is {stage!r}, expected 0, 1, 2 or 3")
+def check_stage(model: Classifier, stage: int) -> None:
+    """Raise InputError unless `stage` is the number of a stage of this model."""
+    count = len(model.channels)
+    if isinstance(stage, bool) or stage not in range(count):
+        *numbers, last = map(str, range(count))
+        raise InputError(f"stage is {stage!r}, expected {', '.join(numbers)} or {last}" if numbers else "there is one stage, 0")
 
 
 class BelowStage(Layer):
     """Image (B, in_chans, H, W) to a stage (B, C, H', W')."""
 
-    def __init__(self, model: MambaVision, stage: int) -> None:
-        check_stage(stage)
-        self.model, self.stage = model, stage
+    def __init__(self, model: Classifier, stage: int) -> None:
+        check_stage(model, stage)
+        self.trunk = replace_layers(model, {})
+        self.trunk.cut_after(stage)
+        self.stage = stage
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        stem = self.model.patch_embed
-        x = stem(channel_last(x).astype(stem.conv_down[0].weight.dtype, copy=False), tape)
-        for level in self.model.levels[: self.stage]:
-            assert level.downsample is not None
-            x = level.downsample(level(x, tape), tape)
-        return channel_first(self.model.levels[self.stage](x, tape))
+        return channel_first(self.trunk.stages(self.trunk.images(x), tape)[-1])
 
     def backward(self, dy: Array, tape: Tape) -> Array:
-        dx = self.model.levels[self.stage].backward(channel_last(dy), tape)
-        for level in reversed(self.model.levels[: self.stage]):
-            assert level.downsample is not None
-            dx = level.backward(level.downsample.backward(dx, tape), tape)
-        return channel_first(self.model.patch_embed.backward(dx, tape))
+        dx = self.trunk.stages_backward([*[None] * self.stage, channel_last(dy)], tape)
+        assert dx is not None
+        return dx
 
 
-class AboveStage(Layer):
-    """A stage (B, C, H', W') to logits (B, num_classes)."""
+class StageTape(Tape):
+    """A tape that also keeps what the watched layers gave, and the gradients of that."""
 
-    def __init__(self, model: MambaVision, stage: int) -> None:
-        check_stage(stage)
-        if model.head is None:
-            raise InputError("this model has no head, and so no classes to explain; make one with num_classes above 0")
-        self.model, self.stage, self.head = model, stage, model.head
+    def __init__(self) -> None:
+        super().__init__(training=False)
+        self.outputs: dict[str, Array] = {}
+        self.gradients_of: dict[str, Array] = {}
 
-    def forward(self, x: Array, tape: Tape | None = None) -> Array:
-        x = channel_last(x)
-        for below, level in itertools.pairwise(self.model.levels[self.stage :]):
-            assert below.downsample is not None
-            x = level(below.downsample(x, tape), tape)
-        return self.head(self.model.avgpool(self.model.norm(x, tape), tape), tape)
 
-    def backward(self, dy: Array, tape: Tape) -> Array:
-        pooled = self.model.avgpool.backward(self.head.backward(dy, tape), tape)
-        dx = self.model.norm.backward(pooled, tape)
-        for below, level in reversed(list(itertools.pairwise(self.model.levels[self.stage :]))):
-            assert below.downsample is not None
-            dx = below.downsample.backward(level.backward(dx, tape), tape)
-        return channel_first(dx)
+def watched(kind: type[Layer]) -> type[Layer]:
+    """A subclass whose passes note on a StageTape what they give and get."""
+
+    class Watched(kind):  # type: ignore[valid-type,misc]
+        def forward(self, x: Array, tape: Any = None) -> Array:
+            tape.outputs[self.path] = y = super().forward(x, tape)
+            return y
+
+        def backward(self, dy: Array, tape: Any) -> Array:
+            tape.gradients_of[self.path] = dy
+            return super().backward(dy, tape)
+
+    return Watched
+
+
+def stage_evidence(model: Classifier, image: Array, dlogits: Array, stage: int) -> tuple[Array, Array]:
+    """A stage's map S (B, C, H, W), and the gradient of ⟨logits, dlogits⟩ there, by the model's own backward."""
+    check_stage(model, stage)
+    family = family_of(model)
+    layer, tape = family.stage_layer(model, stage), StageTape()
+    other = replace_layers(model, {type(layer): watched(type(layer))})
+    other(image, tape)
+    other.backward(dlogits, tape)
+    S, dS = tape.outputs[layer.path], tape.gradients_of[layer.path]
+    return family.stage_map(model, S), family.stage_map(model, dS)

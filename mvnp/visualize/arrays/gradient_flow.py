@@ -20,12 +20,9 @@ import numpy as np
 
 from ...backend import Array, array_module, to_numpy
 from ...core import Layer, Tape
-from ...layers.linear import Linear
-from ...models.blocks import Block, ConvBlock
-from ...models.mambavision import MambaVision
-from ...models.mixer import MambaVisionMixer
-from ...models.stages import Downsample, PatchEmbed
+from ...models.classifier import Classifier
 from .class_evidence import check_image, logit_gradient
+from .families import family_of
 from .replace_layers import replace_layers
 
 
@@ -58,9 +55,6 @@ def _watched(kind: type[Layer]) -> type[Layer]:
     return Watched
 
 
-WATCHED: dict[type[Layer], type[Layer]] = {kind: _watched(kind) for kind in (PatchEmbed, ConvBlock, Block, Downsample)}
-
-
 def norm(*arrays: Array) -> Array:
     """The Euclidean norm of all numbers of all arrays, scaled so that squares neither overflow nor vanish; where they are."""
     xp = array_module(*arrays)
@@ -69,27 +63,23 @@ def norm(*arrays: Array) -> Array:
     return scale * xp.sqrt(sum(xp.square(array / scale).sum() for array in arrays))
 
 
-def gradients_by_block(model: MambaVision, image: Array, target: int | None = None) -> list[BlockGradient]:
+def gradients_by_block(model: Classifier, image: Array, target: int | None = None) -> list[BlockGradient]:
     """(1) and (2) for stem, blocks, downsamplings and head, from the image upwards; target None: the largest logit's class."""
     check_image("gradient_flow", model, image)
-    watched, tape = replace_layers(model, WATCHED), NormTape()
+    family = family_of(model)
+    watched, tape = replace_layers(model, {kind: _watched(kind) for kind in family.watched}), NormTape()
     logit_gradient(watched, image, target, tape)
-    tape.norms["head"] = array_module(image).ones((), image.dtype)  # of the logit itself, where all begins
+    layers = {path: layer for path, layer in watched.named_layers() if path in tape.norms}
+    assert watched.head is not None
+    layers[watched.head.path] = watched.head
+    tape.norms[watched.head.path] = array_module(image).ones((), image.dtype)  # of the logit itself, where all begins
     found = []
-    for path, layer in watched.named_layers():
-        if path not in tape.norms:
-            continue
+    for path, layer in layers.items():
         gradients = [g for _, param in layer.named_parameters() if (g := tape.gradient(param)) is not None]
         activations, parameters = (float(to_numpy(value)) for value in (tape.norms[path], norm(*gradients)))
-        found.append(BlockGradient(path, _kind(layer), activations, parameters))
+        kind = "head" if layer is watched.head else family.kind(layer)
+        found.append(BlockGradient(path, kind, activations, parameters))
     return found
-
-
-def _kind(layer: Layer) -> str:
-    if isinstance(layer, Block):
-        return "mixer" if isinstance(layer.mixer, MambaVisionMixer) else "attention"
-    kinds = {PatchEmbed: "stem", ConvBlock: "convolution", Downsample: "downsampling", Linear: "head"}
-    return next(name for kind, name in kinds.items() if isinstance(layer, kind))
 
 
 def as_series(blocks: list[BlockGradient]) -> dict[str, np.ndarray]:

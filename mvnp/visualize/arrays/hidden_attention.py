@@ -11,20 +11,30 @@ A scan is linear in x once Δ, B and C are known. Written out, with h_(−1) = 0
 So α is a lower triangular matrix for each channel, as a causal attention's weights are; but its rows have either sign and
 no fixed sum. The product begins after s: a token is not faded by its own step. At t = s it is empty, and α_tt = Σ_n C_t b̄_t.
 
+A mixer with several scans, there and back or along four routes, adds up their y, each with a weight w. Put back to the tokens'
+own order, which step i of a scan reads in o_i, so do their α:
+
+    y = Σ_scans w (α' x' + D x')        α'_(o_i, o_j) = α_ij                       (4)
+
 (3) in place of products: Δ is never negative, so S never falls, every exponent with s ≤ t is at most 0, and nothing
 overflows, however long the window; a product over many tokens may underflow to 0, as it should. All is done in float64.
 
-Ali, Zimerman, Wolf: The Hidden Attention of Mamba Models, arXiv:2403.01590, for (1) and (2).
+Ali, Zimerman, Wolf: The Hidden Attention of Mamba Models, arXiv:2403.01590, for (1), (2) and the sum of (4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ...errors import InputError, check_array
-from .internals import ScanRecord
+from .records import ScanRecord
+
+Scans = ScanRecord | Sequence[ScanRecord]
+
+AT_ONCE = 32_000_000  # numbers of α that are in memory at a time
 
 
 def hidden_attention(delta: np.ndarray, A: np.ndarray, B: np.ndarray, C: np.ndarray) -> np.ndarray:
@@ -49,40 +59,71 @@ def hidden_attention(delta: np.ndarray, A: np.ndarray, B: np.ndarray, C: np.ndar
     return np.tril(alpha) * step[..., None, :]
 
 
-def hidden_attention_of(scan: ScanRecord, windows: slice = slice(None)) -> np.ndarray:
-    """α of a recorded scan, (nW, D, L, L), of all its windows or some of them."""
-    return hidden_attention(scan.delta[windows], scan.A, scan.B[windows], scan.C[windows])
+def hidden_attention_of(scan: Scans, windows: slice = slice(None)) -> np.ndarray:
+    """α of a recorded scan, (nW, D, L, L), of all its windows or some of them. Of several scans of a mixer, a sequence of
+    records: Σ w α' of (4), in the tokens' own order."""
+    return _sum(_alphas(scan, windows, slice(None)))
 
 
 def mean_hidden_attention(
-    scan: ScanRecord, *, signed: bool = False, channels: Sequence[int] | np.ndarray | None = None
+    scan: Scans, *, signed: bool = False, channels: Sequence[int] | np.ndarray | None = None
 ) -> np.ndarray:
-    """|α| averaged over channels, (nW, L, L), one window in memory at a time.
+    """|α| averaged over channels, (nW, L, L), a part in memory at a time; of several scans of a mixer |Σ w α'| of (4).
 
     signed      α itself: what channels do in opposite directions cancels
     channels    the ones to average over; None: all
 
     Raises InputError for channels that the scan does not have.
     """
-    D = scan.A.shape[0]
+    first = scan if isinstance(scan, ScanRecord) else scan[0]
+    D, (nW, L) = first.A.shape[0], first.delta.shape[:2]
     chosen = np.arange(D) if channels is None else np.asarray(channels)
     if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= D:
         raise InputError(f"channels is {channels!r}, expected one or more numbers from 0 to {D - 1}, the scan's channels")
-    means = np.empty((scan.windows.count, *2 * (scan.windows.P**2,)))
-    for window in range(len(means)):
+    at_once = max(1, AT_ONCE // L**2)
+    sums = np.zeros((nW, L, L))
+    for window in range(nW):
         one = slice(window, window + 1)
-        alpha = hidden_attention(scan.delta[one][..., chosen], scan.A[chosen], scan.B[one], scan.C[one])[0]
-        means[window] = (alpha if signed else np.abs(alpha)).mean(axis=0)
-    return means
+        for start in range(0, len(chosen), at_once):
+            alpha = _sum(_alphas(scan, one, chosen[start : start + at_once]))
+            sums[window] += (alpha if signed else np.abs(alpha))[0].sum(axis=0)
+    return sums / len(chosen)
 
 
-def channel_groups(scan: ScanRecord, count: int = 4) -> list[np.ndarray]:
+def seen(scan: Scans) -> np.ndarray:
+    """bool (L, L): whether what token t takes from token s can be anything but 0, by the order in which they are read."""
+    if isinstance(scan, ScanRecord):
+        return np.tri(scan.delta.shape[1], dtype=bool)
+    return np.any([_in_tokens_order(seen(each), each) for each in scan], axis=0)
+
+
+def channel_groups(scan: Scans, count: int = 4) -> list[np.ndarray]:
     """The channels in `count` groups of equal size, give or take one: from those that forget fastest to the slowest.
 
-    A channel's pace is the geometric mean of its states' timescales. Fewer channels than `count` make fewer groups.
-    Raises InputError for a count below 1.
+    A channel's pace is the geometric mean of its states' timescales, in all scans of a mixer where there are several. Fewer
+    channels than `count` make fewer groups. Raises InputError for a count below 1.
     """
     if count < 1:
         raise InputError(f"channel_groups: count is {count}, expected at least 1")
-    order = np.argsort(np.log(scan.timescale).mean(axis=1), kind="stable")
+    scans = [scan] if isinstance(scan, ScanRecord) else scan
+    pace = sum(np.log(each.timescale).mean(axis=1) for each in scans)
+    order = np.argsort(pace, kind="stable")
     return [group for group in np.array_split(order, count) if len(group)]
+
+
+def _alphas(scan: Scans, windows: slice, channels: slice | np.ndarray) -> Iterator[np.ndarray]:
+    """α of each scan, w α' where there are several, of some windows and channels."""
+    for each in [scan] if isinstance(scan, ScanRecord) else scan:
+        delta = each.delta[windows][..., channels]
+        alpha = hidden_attention(delta, each.A[channels], each.B[windows], each.C[windows])
+        yield alpha if each is scan else each.weight * _in_tokens_order(alpha, each)
+
+
+def _sum(arrays: Iterator[np.ndarray]) -> np.ndarray:
+    return functools.reduce(np.add, arrays)
+
+
+def _in_tokens_order(matrix: np.ndarray, scan: ScanRecord) -> np.ndarray:
+    """(…, L, L), from the order of the scan to the tokens' own."""
+    back = np.argsort(scan.order)
+    return np.ascontiguousarray(matrix[..., back[:, None], back])

@@ -41,7 +41,10 @@ def as_picture(image: Array) -> np.ndarray:
         raise InputError("the image has values that are not finite (NaN or infinity): there is nothing to draw")
     if _shown is not None:
         if max(_shown) > len(pixels):
-            raise InputError(f"bands to be shown are {', '.join(map(str, _shown))}, and the image has {len(pixels)}; from 1")
+            raise InputError(
+                f"bands to be shown are {', '.join(map(str, _shown))}, and the image has {len(pixels)}; expected numbers from 1"
+                f" to {len(pixels)}"
+            )
         pixels = pixels[[band - 1 for band in _shown]]
     pixels = pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.mean(axis=0)
     low, high = pixels.min(), pixels.max()

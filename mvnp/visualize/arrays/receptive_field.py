@@ -8,8 +8,9 @@
                    windows of P    ⌊first/P⌋ P … ⌊last/P⌋ P + P − 1                                                (3)
                    each cut off at the edges of the layer's input
 
-Inside a window every token can reach every other, through attention. Where a level has no attention, the scan only looks back
-and its convolution one token ahead, so there (3) is an upper bound.
+What the steps of a network are its family says. Where tokens see one another through a scan alone, (3) may be an upper bound.
+
+                   squares of P    first·P … last·P + P − 1
 
 Luo, Li, Urtasun, Zemel: Understanding the Effective Receptive Field, arXiv:1701.04128, section 2. (2): Araujo, Norris, Sim:
 Computing Receptive Fields of Convolutional Neural Networks (Distill 2019).
@@ -19,26 +20,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from ...backend import Array, array_module, moved_to, to_numpy
 from ...core import Layer, Tape
 from ...errors import InputError
-from ...layers.conv2d import Conv2d
-from ...models.mambavision import MambaVision
-from ...models.stages import ConvLevel
+from ...models.classifier import Classifier
 from .cut import BelowStage
+from .families import family_of
+from .families.family import Squares, Step, Windows, kernel_of
 from .remember import remembered
 
 COPIES_PIXELS = 8 * 64 * 64  # one pass has as many copies of the image, one for each channel, as have about so many pixels
-
-
-class Windows(NamedTuple):
-    """A place where tokens are mixed in windows of P·P."""
-
-    P: int
 
 
 Box = tuple[int, int, int, int]  # first and last row, first and last column, all inside
@@ -72,14 +66,18 @@ def effective_field(layer: Layer, images: Array, row: int, column: int, channels
 
 @remembered
 def stage_field(
-    model: MambaVision, image: Array, stage: int, channels: int | None = 16
+    model: Classifier, image: Array, stage: int, channels: int | None = 16
 ) -> tuple[np.ndarray, Box, tuple[int, int]]:
     """Effective field (H, W), the box that bounds it, and the token in the middle of the stage's map."""
     below = BelowStage(model, stage)
     _, C, height, width = below.forward(image[:1]).shape
     row, column = height // 2, width // 2
     field = effective_field(below, image, row, column, spread_channels(C, channels))
-    return field, box_through(steps_to(model, stage), (image.shape[2], image.shape[3]), row, column), (row, column)
+    return (
+        field,
+        box_through(family_of(model).steps(model, stage), (image.shape[2], image.shape[3]), row, column),
+        (row, column),
+    )
 
 
 def spread_channels(count: int, channels: int | None) -> list[int]:
@@ -90,24 +88,10 @@ def spread_channels(count: int, channels: int | None) -> list[int]:
     return [index * count // number for index in range(number)]
 
 
-def box_through(steps: Sequence[Conv2d | Windows], size: tuple[int, int], row: int, column: int) -> Box:
+def box_through(steps: Sequence[Step], size: tuple[int, int], row: int, column: int) -> Box:
     """The pixels that token (row, column) can depend on, behind `steps`, for images of `size` (H, W): (2) and (3)."""
     rows, columns = (_interval_through(steps, axis, size[axis], at) for axis, at in enumerate((row, column)))
     return *rows, *columns
-
-
-def steps_to(model: MambaVision, stage: int) -> list[Conv2d | Windows]:
-    """The layers between image and stage that mix places, in the order in which they run."""
-    stem = model.patch_embed.conv_down
-    steps: list[Conv2d | Windows] = [stem[0], stem[3]]
-    for level in model.levels[: stage + 1]:
-        if isinstance(level, ConvLevel):
-            steps += [conv for block in level.blocks for conv in (block.conv1, block.conv2)]
-        else:
-            steps.append(Windows(level.window))
-        if level is not model.levels[stage] and level.downsample is not None:
-            steps.append(level.downsample.reduction[0])
-    return steps
 
 
 def pixels_for_share(field: np.ndarray, share: float) -> int:
@@ -116,20 +100,23 @@ def pixels_for_share(field: np.ndarray, share: float) -> int:
     return int(np.searchsorted(largest_first, share * largest_first[-1] * (1 - 1e-12))) + 1
 
 
-def _interval_through(steps: Sequence[Conv2d | Windows], axis: int, size: int, at: int) -> tuple[int, int]:
+def _interval_through(steps: Sequence[Step], axis: int, size: int, at: int) -> tuple[int, int]:
     sizes = [size]  # of each step's input
     for step in steps:
-        sizes.append(sizes[-1] if isinstance(step, Windows) else _output_size(step, axis, sizes[-1]))
+        sizes.append(_output_size(step, axis, sizes[-1]))
     first = last = at
     for step, before in zip(reversed(steps), reversed(sizes[:-1]), strict=True):
         if isinstance(step, Windows):
             first, last = first // step.P * step.P, last // step.P * step.P + step.P - 1
         else:
-            first = first * step.stride[axis] - step.padding[axis]
-            last = last * step.stride[axis] - step.padding[axis] + step.weight.shape[2 + axis] - 1
+            K, s, p = kernel_of(step, axis)
+            first, last = first * s - p, last * s - p + K - 1
         first, last = max(first, 0), min(last, before - 1)
     return first, last
 
 
-def _output_size(conv: Conv2d, axis: int, size: int) -> int:
-    return (size + 2 * conv.padding[axis] - conv.weight.shape[2 + axis]) // conv.stride[axis] + 1
+def _output_size(step: Step, axis: int, size: int) -> int:
+    if isinstance(step, Windows):
+        return size
+    K, s, p = kernel_of(step, axis)
+    return -(-size // s) if isinstance(step, Squares) else (size + 2 * p - K) // s + 1

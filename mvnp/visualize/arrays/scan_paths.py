@@ -11,7 +11,7 @@ u, with the α of hidden_attention.py in the order of its path. Put back to the 
 is what the mixer's gate is given. The α' of the way there is lower triangular, that of the way back upper: together every token
 takes from every other. Of VMamba, whose routes come in two such pairs, (1) is what the norm behind the scans is given.
 
-A mixer says what its paths are in a rule for its class:
+A mixer says what its paths are in a rule for its class, in the file of its family in families/:
 
     @paths_of(VimMixer)
     def vim(mixer: VimMixer, records: list[Any]) -> list[ScanPath]: ...
@@ -30,12 +30,8 @@ import numpy as np
 from ...backend import Array, to_numpy
 from ...core import Layer, Tape
 from ...errors import InputError, check_array, check_choice
-from ...layers.cross_scan import cross_scan
 from ...layers.selective_scan import ScanCache
 from ...models.classifier import Classifier
-from ...models.mixer import MambaVisionMixer
-from ...models.ss2d import SS2D
-from ...models.vim_mixer import VimMixer
 from .hidden_attention import hidden_attention
 
 
@@ -73,8 +69,6 @@ class ScanPath:
         return np.einsum("bdts,bsd->btd", self.attention, self.u_of_tokens)
 
 
-NAMES = ("row by row", "column by column", "rows backwards", "columns backwards")  # of the routes of cross_scan.py
-
 Rule = Callable[[Any, list[Any]], list[ScanPath]]
 
 RULES: dict[type[Layer], Rule] = {}
@@ -99,33 +93,6 @@ def path(name: str, order: np.ndarray, weight: float, scan: ScanCache) -> ScanPa
 def scans_of(records: list[Any]) -> list[ScanCache]:
     """The caches of the scans among them."""
     return [record for record in records if isinstance(record, ScanCache)]
-
-
-@paths_of(MambaVisionMixer)
-def _mambavision(mixer: MambaVisionMixer, records: list[Any]) -> list[ScanPath]:
-    """One, row by row in each window; B counts windows."""
-    (scan,) = scans_of(records)
-    return [path("row by row", np.arange(scan.x.shape[1]), 1.0, scan)]
-
-
-@paths_of(VimMixer)
-def _vim(mixer: VimMixer, records: list[Any]) -> list[ScanPath]:
-    """There and, unless there is one direction only, back; class tokens are tokens here."""
-    scans = scans_of(records)
-    there = np.arange(scans[0].x.shape[1])
-    weight = 0.5 if mixer.halve else 1.0
-    orders = (("there", there), ("back", there[::-1]))
-    return [path(name, order, weight, scan) for (name, order), scan in zip(orders, scans, strict=False)]
-
-
-@paths_of(SS2D)
-def _ss2d(mixer: SS2D, records: list[Any]) -> list[ScanPath]:
-    """The routes of the four groups of parameters. Tokens are the pixels of the map, row by row."""
-    H, W = next(record for record in records if isinstance(record[0], int))
-    pixels = np.arange(float(H * W)).reshape(1, H, W, 1)
-    orders = cross_scan(pixels, mixer.routes)[:, 0, :, 0].astype(int)
-    names = [NAMES[route] for route in mixer.routes]
-    return [path(name, order, 1.0, scan) for name, order, scan in zip(names, orders, scans_of(records), strict=True)]
 
 
 def scan_paths(model: Classifier, image: Array, block: str | None = None) -> list[ScanPath]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .geometry import WindowGeometry
-from .internals import ScanRecord
+from .geometry import Geometry
+from .records import ScanRecord
 
 
 def state_norms(scan: ScanRecord) -> np.ndarray:
@@ -25,9 +25,15 @@ def states_by_timescale(scan: ScanRecord) -> tuple[np.ndarray, np.ndarray]:
     return lines[order], scan.timescale.ravel()[order]
 
 
-def path_points(windows: WindowGeometry) -> np.ndarray:
-    """Pixel (x, y) of every token in scan order, float (nW, P·P, 2)."""
-    return windows.positions[..., ::-1] * float(windows.stride)
+def path_points(windows: Geometry) -> np.ndarray:
+    """Pixel (x, y) of every token in scan order, float (nW, L, 2). A class token, which has no place, is drawn where it is
+    read: half-way between its neighbours, or a cell before or behind the first or last token."""
+    points = windows.pixel(0) + windows.positions[..., ::-1] * float(windows.stride)
+    for window, token in np.argwhere(~windows.on_map):
+        near = [points[window, each] for each in (token - 1, token + 1) if 0 <= each < points.shape[1]]
+        aside = (np.array([windows.stride, 0]) if token else np.array([-windows.stride, 0])) * (len(near) == 1)
+        points[window, token] = sum(near) / len(near) + aside
+    return points
 
 
 def _scanned(scan: ScanRecord) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .internals import ScanRecord
+from .records import ScanRecord
 
 FRAMES = 98  # at most: half of a window of 14
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .internals import ScanRecord
+from .records import ScanRecord
 
 
 def share_by_timescale(scan: ScanRecord) -> tuple[np.ndarray, np.ndarray]:

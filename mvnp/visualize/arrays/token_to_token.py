@@ -2,7 +2,7 @@
 
     M (nW, L, L) of a block: row t is what token t of the window takes from each token s
 
-    scan         M = mean over channels of |α|, or of α            (hidden_attention.py)
+    scans        M = mean over channels of |α|, or of α, of all scans of the mixer together    (hidden_attention.py)
     attention    M = mean over heads of the softmax weights
     rollout      R_i = M̃_i R_(i−1)        R_0 = I                   (1)
                  M̃ = rows of (M̂ + I) over their sum        M̂ = rows of M over their sum
@@ -24,31 +24,50 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...errors import InputError, check_array
-from .hidden_attention import mean_hidden_attention
-from .internals import AttentionRecord, Internals, ScanRecord
+from .geometry import Geometry
+from .hidden_attention import Scans, mean_hidden_attention, seen
+from .internals import numbers_of
+from .records import AttentionRecord, Internals, ScanRecord
 
-Record = ScanRecord | AttentionRecord
+Mixing = tuple[ScanRecord, ...] | AttentionRecord  # a block: all scans of its mixer, or its attention
+Record = Scans | AttentionRecord
 
 
 def token_matrix(record: Record, *, signed: bool = False) -> np.ndarray:
     """M of one block, float64 (nW, L, L). `signed` averages α itself; attention's weights have no signs to keep."""
-    if isinstance(record, ScanRecord):
-        return mean_hidden_attention(record, signed=signed)
-    return record.weights.mean(axis=1, dtype=np.float64)
+    if isinstance(record, AttentionRecord):
+        return record.weights.mean(axis=1, dtype=np.float64)
+    return mean_hidden_attention(record, signed=signed)
 
 
-def blocks_of_level(seen: Internals, level: str) -> dict[str, Record]:
+def reachable(record: Record) -> np.ndarray:
+    """bool (L, L): whether M_ts can be anything but 0."""
+    if isinstance(record, AttentionRecord):
+        return np.ones(record.weights.shape[-2:], bool)
+    return seen(record)
+
+
+def tokens_of(record: Record) -> Geometry:
+    """Where the tokens of a mixer or attention layer stand."""
+    return record.tokens if isinstance(record, ScanRecord | AttentionRecord) else record[0].tokens
+
+
+def blocks_of_level(records: Internals, level: str) -> dict[str, Mixing]:
     """The recorded blocks of a level such as 'levels.2' by path, from the first to the last."""
-    every: dict[str, Record] = {**seen.scans, **seen.attentions}
+    every: dict[str, Mixing] = {**records.routes, **records.attentions}
     found = {path: record for path, record in every.items() if path.startswith(f"{level}.")}
     if not found:
-        raise InputError(f"there is no recorded block in {level!r}; levels with windows: {', '.join(seen.windows) or 'none'}")
-    return {path: found[path] for path in sorted(found, key=lambda path: int(path.split(".")[3]))}
+        raise InputError(
+            f"there is no recorded block in {level!r}; levels with windows: {', '.join(records.windows) or 'none'}"
+        )
+    if len({tokens_of(record) for record in found.values()}) > 1:
+        raise InputError(f"the blocks of {level!r} are given their tokens in different orders: they are not one after another")
+    return {path: found[path] for path in sorted(found, key=numbers_of)}
 
 
-def level_matrices(seen: Internals, level: str, *, signed: bool = False) -> dict[str, np.ndarray]:
+def level_matrices(records: Internals, level: str, *, signed: bool = False) -> dict[str, np.ndarray]:
     """M of every recorded block of a level, by path, from the first to the last."""
-    return {path: token_matrix(record, signed=signed) for path, record in blocks_of_level(seen, level).items()}
+    return {path: token_matrix(record, signed=signed) for path, record in blocks_of_level(records, level).items()}
 
 
 def rollout(matrices: Iterable[np.ndarray]) -> np.ndarray:

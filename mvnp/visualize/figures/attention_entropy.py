@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ...backend import Array
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier
 from ..arrays.attention_entropy import query_spread
 from ..arrays.internals import record_attention
 from ..arrays.picture import as_picture
@@ -17,7 +17,7 @@ from .panels import image_panels, title_of
 from .style import add_colorbar, set_title
 
 
-def attention_entropy(model: MambaVision, image: Array, *, block: str | None = None, narrow: bool = False) -> Figure:
+def attention_entropy(model: Classifier, image: Array, *, block: str | None = None, narrow: bool = False) -> Figure:
     """Whether the tokens of an image (1, C, H, W) attend to few tokens or to all, in each head of an attention block.
 
     block     path of the attention's block, such as 'levels.2.blocks.1'; None: the first
@@ -31,7 +31,7 @@ def attention_entropy(model: MambaVision, image: Array, *, block: str | None = N
     """
     record, picture = record_attention(model, image, block), as_picture(image)
     windows = record.windows
-    spread, L = query_spread(record), windows.P**2
+    spread, L = query_spread(record), windows.L
     means = np.nanmean(spread, axis=(1, 2))
     title = title_of("Tokens that a query attends to", record, narrow)
     figure, panels = image_panels(title, len(spread), picture, windows, narrow, below=0.7)

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 from ...backend import Array, to_numpy
 from ...errors import InputError
-from ...models.mambavision import MambaVision
-from ..arrays.class_evidence import check_image, choose_target, class_label, grad_cam_map, gradient_times_input_map
-from ..arrays.geometry import WindowGeometry
+from ...models.classifier import Classifier
+from ..arrays.class_evidence import check_image, choose_target, class_label, grad_cam_of, gradient_times_input_map
+from ..arrays.families.family import family_of, offset_of
+from ..arrays.geometry import PathGeometry
 from ..arrays.lrp import relevance
 from ..arrays.picture import as_picture
 from ..arrays.pixel_maps import cell_side, cell_sums
@@ -26,7 +27,7 @@ from .style import MUTED, NARROW, WIDE, add_colorbar, new_figure, plain, set_tit
 
 
 def gradient_times_input(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     target: int | None = None,
@@ -39,11 +40,11 @@ def gradient_times_input(
     classes    names of the classes, for the title
     narrow     laid out for a phone, the panels below one another
 
-    How to read it. Red pixels raise the logit and blue ones lower it, measured from an image of zeros: the training set's mean
-    colour, where images are normalised. It is a first-order share: what the network would do if it were as linear
+    How to read it. Red pixels raise the logit and blue ones lower it, measured from an image of zeros: the training set's
+    mean colour, where images are normalised. It is a first-order share: what the network would do if it were as linear
     everywhere as it is at this image. It is not, so neighbouring pixels often disagree, and the shares do not add up to the
-    logit. *Summed over cells*: the same numbers, those of a square of pixels added up, which lets the noise cancel; the
-    area of a square says how much, its colour for or against.
+    logit. *Summed over cells*: the same numbers, those of a square of pixels added up, which lets the noise cancel; the area
+    of a square says how much, its colour for or against.
 
     Raises InputError for anything but one image with the model's channels, and for a class that the model does not have.
     """
@@ -56,7 +57,7 @@ def gradient_times_input(
 
 
 def mamba_lrp(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     target: int | None = None,
@@ -72,8 +73,8 @@ def mamba_lrp(
     narrow     laid out for a phone, the panels below one another
 
     How to read it. Red pixels have spoken for the class and blue ones against it. The numbers add up: those of all pixels and
-    what the biases gave are the logit, which is what the line below the panels says. Each layer passes on to its inputs exactly
-    what it was given, with gates, attention weights, step sizes and norms taken as they were for this image. A large
+    what the biases gave are the logit, which is what the line below the panels says. Each layer passes on to its inputs
+    exactly what it was given, with gates, attention weights, step sizes and norms taken as they were for this image. A large
     share of the biases says that much of the logit does not come from this image at all. *Summed over cells*: the same
     numbers, those of a square of pixels added up; the area of a square says how much, its colour for or against.
 
@@ -87,36 +88,46 @@ def mamba_lrp(
 
 
 def grad_cam(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     target: int | None = None,
-    stage: int = 3,
+    stage: int | None = None,
     classes: Sequence[str] | None = None,
     narrow: bool = False,
 ) -> Figure:
     """Where a stage holds the channels that speak for a class: GradCAM, for an image (1, C, H, W).
 
     target     the class; None: the one with the largest logit
-    stage      3, the last, or 2, whose map is twice as fine and further from the decision
+    stage      the last, or the one before it, whose map may be finer and is further from the decision; None: the last, but
+               where the logit does not depend on that, the one before. A Vim's class token gathers what its patches say, and
+               the patches of its last stage say it to nobody any more
     classes    names of the classes, for the title
     narrow     laid out for a phone
 
     How to read it. One square for each token of the stage: the larger and lighter it is, the more the token speaks for the
-    class. Tokens that speak against it have none. GradCAM is coarse, a token of the last stage stands for 32x32
-    pixels, and says where and not what; and a token has seen its whole window, so evidence can stand beside what it is
-    about.
+    class. Tokens that speak against it have none. GradCAM is coarse, a token of MambaVision's last stage stands for 32x32
+    pixels, and says where and not what; and a token has seen its whole window, or the whole map, so evidence can stand beside
+    what it is about.
 
     Raises InputError for anything but one image with the model's channels, for a class that the model does not have, and for
-    a stage that is not 2 or 3.
+    a stage that is none of the last two.
     """
     check_image("grad_cam", model, image)
-    if stage not in (2, 3):
-        raise InputError(f"grad_cam: stage is {stage!r}, expected 3 or 2: those whose tokens stand in windows")
+    last = len(model.channels) - 1
+    choices = (None, last, last - 1) if last else (None, 0)
+    if stage not in choices or isinstance(stage, bool):
+        expected = " or ".join(map(str, choices[1:]))
+        raise InputError(f"grad_cam: stage is {stage!r}, expected {expected}: the last, or the one before")
     chosen, _ = _target(model, image, target)
-    values = grad_cam_map(model, image, chosen, stage)
-    # Only where tokens stand matters here, not in which window.
-    tokens = WindowGeometry(values.shape[0], values.shape[1], P=1, stride=4 << stage)
+    values, asked = grad_cam_of(model, image, chosen, last if stage is None else stage)
+    if stage is None and not asked and last:
+        values, asked = grad_cam_of(model, image, chosen, last - 1)
+        last -= 1
+    stage = last if stage is None else stage
+    # Only where tokens stand matters here, not in which order they are read.
+    (H, W), offset = values.shape, offset_of(family_of(model).steps(model, stage))
+    tokens = PathGeometry(H, W, model.strides[stage], tuple(range(H * W)), offset)
     title = f"GradCAM on stage {stage}: {plain(class_label(model, chosen, classes))}"
     size = (image.shape[2], image.shape[3])
     width, rows, columns = (NARROW, 2, 1) if narrow else (0.7 * WIDE, 1, 2)
@@ -132,7 +143,7 @@ def grad_cam(
     return figure
 
 
-def _target(model: MambaVision, image: Array, target: int | None) -> tuple[int, float]:
+def _target(model: Classifier, image: Array, target: int | None) -> tuple[int, float]:
     logits = to_numpy(model(image))[0]
     chosen = choose_target(model, logits, target)
     return chosen, float(logits[chosen])

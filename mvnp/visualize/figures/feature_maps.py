@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ...backend import Array, to_numpy
 from ...errors import InputError
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier
 from ..arrays.class_evidence import check_image
 from ..arrays.feature_maps import strongest_channels
 from ..arrays.picture import as_picture
@@ -16,14 +16,14 @@ from .style import MUTED, NARROW, WIDE, add_colorbar, new_figure, set_title
 WIDE_COUNT, NARROW_COUNT = 7, 4
 
 
-def feature_maps(model: MambaVision, image: Array, *, count: int | None = None, narrow: bool = False) -> Figure:
-    """The strongest channels of the four stages for an image (1, C, H, W), each with its number.
+def feature_maps(model: Classifier, image: Array, *, count: int | None = None, narrow: bool = False) -> Figure:
+    """The strongest channels of each stage for an image (1, C, H, W), each with its number.
 
     count     channels of each stage; None: as many as look well, 7, or 4 in the narrow layout
     narrow    laid out for a phone
 
-    How to read it. One row for each stage, from edges and textures to coarse maps of what matters for the decision. Each panel
-    is one channel, red where it is positive and blue where it is negative, on one scale for the row. Strong is a
+    How to read it. One row for each stage, from edges and textures to coarse maps of what matters for the decision. Each
+    panel is one channel, red where it is positive and blue where it is negative, on one scale for the row. Strong is a
     channel that varies most over the image: one that is large everywhere says nothing about it. They are sorted from the
     left.
 
@@ -36,9 +36,10 @@ def feature_maps(model: MambaVision, image: Array, *, count: int | None = None, 
     picture = as_picture(image)
     size = (picture.shape[0], picture.shape[1])
     width = NARROW if narrow else WIDE
-    height = 0.4 + height_of(size, width - 0.6, 4, count + 1, 0.1, 0.32)
+    stages = len(model.channels)
+    height = 0.4 + height_of(size, width - 0.6, stages, count + 1, 0.1, 0.32)
     figure = new_figure(width, height, "Strongest feature maps" if narrow else "The strongest feature maps of each stage")
-    rows = figure.subplots(4, count + 1, squeeze=False)
+    rows = figure.subplots(stages, count + 1, squeeze=False)
     for stage, (row, maps) in enumerate(zip(rows, model.features(image), strict=True)):
         stack = to_numpy(maps)[0]
         chosen = strongest_channels(stack, count)

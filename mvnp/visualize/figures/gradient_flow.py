@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...backend import Array
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier
 from ..arrays.gradient_flow import BlockGradient, as_series, gradients_by_block
+from ..arrays.internals import numbers_of
 from .style import BLUE, FAINT, GREEN, INK, MUTED, NARROW, ORANGE, WIDE, new_figure, set_labels
 
 MARKS = {
@@ -24,7 +25,7 @@ MARKS = {
 }
 
 
-def gradient_flow(model: MambaVision, image: Array, *, target: int | None = None, narrow: bool = False) -> Figure:
+def gradient_flow(model: Classifier, image: Array, *, target: int | None = None, narrow: bool = False) -> Figure:
     """The norm of the gradient of a class's logit at each block, for an image (1, C, H, W).
 
     target    the class; None: the one with the largest logit
@@ -35,7 +36,8 @@ def gradient_flow(model: MambaVision, image: Array, *, target: int | None = None
     towards the left it vanishes, and the first blocks hardly learn; where it rises by decades it explodes. *Parameters*: the
     gradient of all parameters of a block together; a block far below its neighbours gets little to learn from. The axes are
     logarithmic: what counts is the ratio between blocks. Shapes tell the kinds of blocks apart; "2.1" is block 1 of level 2,
-    "0 → 1" the downsampling between levels 0 and 1. A gradient of exactly 0 has no mark.
+    "7" block 7 of a network without levels, "0 → 1" the downsampling between levels 0 and 1. A gradient of exactly 0 has no
+    mark.
 
     Raises InputError for anything but one image with the model's channels, and for a class that the model does not have.
     """
@@ -63,10 +65,10 @@ def short_names(blocks: Sequence[BlockGradient]) -> list[str]:
 
 
 def _short(block: BlockGradient) -> str:
-    if not block.path.startswith("levels."):
+    if block.kind in ("stem", "head"):
         return block.kind
-    _, level, kind, *number = block.path.split(".")
-    return f"{level} → {int(level) + 1}" if kind == "downsample" else f"{level}.{number[0]}"
+    numbers = numbers_of(block.path)
+    return f"{numbers[0]} → {numbers[0] + 1}" if block.kind == "downsampling" else ".".join(map(str, numbers))
 
 
 def _draw(axes: Axes, blocks: Sequence[BlockGradient], values: np.ndarray) -> None:

@@ -7,10 +7,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...backend import Array
-from ...models.mambavision import MambaVision
-from ..arrays.hidden_attention import channel_groups, mean_hidden_attention
-from ..arrays.internals import record_scan
+from ...models.classifier import Classifier
+from ..arrays.hidden_attention import channel_groups, mean_hidden_attention, seen
+from ..arrays.internals import record_scans
 from ..arrays.picture import as_picture
+from ..arrays.records import ScanRecord
 from ..arrays.token_to_token import row_normalised
 from .matrix_panels import add_scale, amounts, mark_row, show_matrix, signs
 from .overlay import show_marks, show_picture, show_query
@@ -23,27 +24,34 @@ PACE[4] = ("fastest quarter", "second", "third", "slowest quarter")
 
 
 def hidden_attention_matrix(
-    model: MambaVision, image: Array, *, block: str | None = None, query: Query = None, narrow: bool = False
+    model: Classifier,
+    image: Array,
+    *,
+    block: str | None = None,
+    query: Query = None,
+    route: str | None = None,
+    narrow: bool = False,
 ) -> Figure:
     """What every token of a window of an image (1, C, H, W) takes from every other in one mixer's scan.
 
     block     path of the mixer's block, such as 'levels.2.blocks.0'; None: the first
     query     row and column of a token on the map, whose window is shown and whose row has arrows; None: the middle one
+    route     one of its scans alone, where there are several: 'back', 'column by column'; None: the sum of all
     narrow    laid out for a phone, the panels below one another
 
-    How to read it. Row t is what token t takes, column s what token s gives; nothing is taken from later tokens (grey). Ticks
-    stand at the first token of each row of the window. *Size*: |α| averaged over the channels, on a logarithmic scale. The
-    diagonal is a token's own share; a band along it is a short memory, and the faster it fades the shorter; bright columns
-    are tokens that wrote much. *Sign*: α averaged over the channels, red where they add, blue where they take away; where it
-    is pale and the size is not, channels disagree. Its scale is logarithmic too but for the middle.
+    How to read it. Row t is what token t takes, column s what token s gives; nothing is taken from later tokens (grey),
+    unless another scan of the mixer reads them first. Ticks stand at the first token of each line. *Size*: |α| averaged over
+    the channels, on a logarithmic scale. The diagonal is a token's own share; a band along it is a short memory, and the
+    faster it fades the shorter; bright columns are tokens that wrote much. *Sign*: α averaged over the channels, red where
+    they add, blue where they take away; where it is pale and the size is not, channels disagree. Its scale is logarithmic too
+    but for the middle.
     """
-    scan = record_scan(model, image, block)
-    row, column = query or scan.windows.middle
-    window, token = scan.windows.find(row, column)
-    P, L = scan.windows.P, scan.windows.P**2
+    scan = record_scans(model, image, block, route)
+    tokens, takes = scan[0].tokens, seen(scan)
+    row, column = query or tokens.middle
+    window, token = tokens.find(row, column)
     size, sign = (mean_hidden_attention(scan, signed=signed)[window] for signed in (False, True))
-    later = np.triu(np.ones((L, L), bool), 1)
-    title = title_of("Hidden attention of the scan", scan, narrow)
+    title = _title("Hidden attention of the scan", scan, narrow)
     figure = new_figure(*((NARROW, 7.4) if narrow else (WIDE, 4.5)), title)
     panels = figure.subplots(2, 1) if narrow else figure.subplots(1, 2)
     shown = (
@@ -51,7 +59,7 @@ def hidden_attention_matrix(
         ("Sign", sign, DIVERGING, signs(np.abs(sign).max()), "mean α over channels"),
     )
     for axes, (name, values, cmap, norm, label) in zip(panels, shown, strict=True):
-        drawn = show_matrix(axes, np.where(later, np.nan, values), 1, P, cmap, norm)
+        drawn = show_matrix(axes, np.where(takes, values, np.nan), tokens, cmap, norm)
         set_labels(axes, f"{name}; arrows: row {row}, column {column}", x="token s gives", y="token t takes")
         mark_row(axes, token)
         add_scale(figure, drawn, axes, label)
@@ -59,41 +67,50 @@ def hidden_attention_matrix(
 
 
 def hidden_attention_map(
-    model: MambaVision, image: Array, *, block: str | None = None, query: Query = None, narrow: bool = False
+    model: Classifier,
+    image: Array,
+    *,
+    block: str | None = None,
+    query: Query = None,
+    route: str | None = None,
+    narrow: bool = False,
 ) -> Figure:
     """What one token of an image (1, C, H, W) takes from those before it in a mixer's scan, and gives to those after it.
 
     block     path of the mixer's block, such as 'levels.2.blocks.0'; None: the first
     query     row and column of the token on its map; None: the middle one
+    route     one of its scans alone, where there are several: 'back', 'column by column'; None: the sum of all
     narrow    laid out for a phone
 
     How to read it. The frame is the query t. *Takes*: the larger and lighter a square on token s, the larger |α_ts|, averaged
-    over channels; only tokens read before t can have one. *Gives*: the same of the tokens that are read later, as far as they
-    still remember the query, on the same scale. *Takes, with its sign*: α averaged over channels, red adds and blue takes
-    away; where it is pale and the size is not, channels disagree. What the query takes from itself is mostly far more than
-    all the rest, and is written above in place of a square. Nothing leaves the query's window.
+    over channels; only tokens that a scan of the mixer reads before t can have one. *Gives*: the same of the tokens that are
+    read later, as far as they still remember the query, on the same scale. *Takes, with its sign*: α averaged over channels,
+    red adds and blue takes away; where it is pale and the size is not, channels disagree. What the query takes from itself is
+    mostly far more than all the rest, and is written above in place of a square, and so is what it takes from a class token.
+    Nothing leaves the query's window.
     """
-    scan, picture = record_scan(model, image, block), as_picture(image)
-    windows = scan.windows
+    scan, picture = record_scans(model, image, block, route), as_picture(image)
+    windows = scan[0].tokens
     row, column = query or windows.middle
     window, token = windows.find(row, column)
     size, sign = (mean_hidden_attention(scan, signed=signed)[window] for signed in (False, True))
-    number = np.arange(windows.P**2)
-    takes = np.where(number < token, size[token], np.nan)
-    signed = np.where(number < token, sign[token], np.nan)
-    gives = np.where(number > token, size[:, token], np.nan)
+    itself, can_take = np.arange(windows.L) == token, seen(scan)
+    takes = np.where(can_take[token] & ~itself, size[token], np.nan)
+    signed = np.where(can_take[token] & ~itself, sign[token], np.nan)
+    gives = np.where(can_take[:, token] & ~itself, size[:, token], np.nan)
+    of_class = "".join(f"\nclass token {size[token, place]:.2g}" for place in np.flatnonzero(~windows.on_map[window]))
     figure, panels = image_panels(
-        title_of("Hidden attention of one token", scan, narrow),
+        _title("Hidden attention of one token", scan, narrow),
         4,
         picture,
         windows,
         narrow,
-        lines=2,
+        lines=2 + len(of_class.splitlines()[1:]),
         below=1.3 if narrow else 0.7,
     )
     names = (
         f"Query in row {row},\ncolumn {column}",
-        f"Takes\nitself {size[token, token]:.2g}",
+        f"Takes\nitself {size[token, token]:.2g}{of_class}",
         "Gives",
         f"Takes, with its sign\nitself {sign[token, token]:.2g}",
     )
@@ -119,12 +136,13 @@ def hidden_attention_map(
 
 
 def hidden_attention_groups(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     block: str | None = None,
     query: Query = None,
     groups: int = 4,
+    route: str | None = None,
     narrow: bool = False,
 ) -> Figure:
     """What one token of an image (1, C, H, W) takes in each group of a scan's channels, from the fastest to the slowest.
@@ -132,24 +150,25 @@ def hidden_attention_groups(
     block     path of the mixer's block, such as 'levels.2.blocks.0'; None: the first
     query     row and column of the token on its map; None: the middle one
     groups    how many; channels are shared out by the timescale of their states
+    route     one of its scans alone, where there are several: 'back', 'column by column'; None: the sum of all
     narrow    laid out for a phone
 
     How to read it. Each panel is the row of the query in |α|, averaged over the channels of one group and brought to a sum of
     1, all on one scale: so a panel shows how far back its channels look. What the query has of itself is written above and
     has no square. Fast channels hold the last few tokens; slow ones reach back over the window.
     """
-    scan, picture = record_scan(model, image, block), as_picture(image)
-    windows = scan.windows
+    scan, picture = record_scans(model, image, block, route), as_picture(image)
+    windows = scan[0].tokens
     row, column = query or windows.middle
     window, token = windows.find(row, column)
     parts = channel_groups(scan, groups)
     rows = np.stack([mean_hidden_attention(scan, channels=part)[window, token] for part in parts])
     shares = row_normalised(rows)
-    earlier = np.where(np.arange(rows.shape[1]) < token, shares, np.nan)
+    earlier = np.where(seen(scan)[token] & (np.arange(rows.shape[1]) != token), shares, np.nan)
     norm = Normalize(0.0, _largest(earlier))
     names = PACE.get(len(parts), tuple(f"group {number + 1}" for number in range(len(parts))))
     figure, panels = image_panels(
-        title_of("Hidden attention by pace", scan, narrow),
+        _title("Hidden attention by pace", scan, narrow),
         len(parts),
         picture,
         windows,
@@ -164,6 +183,12 @@ def hidden_attention_groups(
         set_title(axes, f"{name}\nitself {itself:.0%}")
     add_colorbar(figure, marks, panels, "share of the row", location="bottom", aspect=50)
     return figure
+
+
+def _title(what: str, scans: tuple[ScanRecord, ...], narrow: bool) -> str:
+    """Of one scan its own name, of several that they are summed."""
+    title = title_of(what, scans[0], narrow)
+    return title if len(scans) == 1 else title.removesuffix(scans[0].route) + f"sum of {len(scans)} scans"
 
 
 def _largest(*maps: np.ndarray) -> float:

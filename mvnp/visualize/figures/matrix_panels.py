@@ -15,6 +15,7 @@ from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from ..arrays.geometry import Geometry
 from .style import INK, OUTSIDE, add_colorbar
 
 DECADES = 4  # of amounts that a scale tells apart; what is less has the colour of its lower end
@@ -33,15 +34,16 @@ def signs(largest: float) -> SymLogNorm:
     return SymLogNorm(linthresh=largest * 10.0**-SIGNED_DECADES, vmin=-largest, vmax=largest)
 
 
-def show_matrix(axes: Axes, values: np.ndarray, windows: int, P: int, cmap: str, norm: Normalize) -> Any:
-    """A matrix of all tokens of some windows of P·P tokens; NaN is left grey. Ticks: first tokens of rows or windows."""
+def show_matrix(axes: Axes, values: np.ndarray, tokens: Geometry, cmap: str, norm: Normalize) -> Any:
+    """A matrix of the tokens of one window, or of all; NaN is left grey. Ticks: first tokens of lines or windows."""
     axes.set_facecolor(OUTSIDE)
     drawn = axes.imshow(values, cmap=cmap, norm=norm, interpolation="nearest")
-    every = P * math.ceil(P / 8) if windows == 1 else P * P * math.ceil(windows / 8)
-    ticks = np.arange(0, len(values), every)
+    L, starts = tokens.L, tokens.line_starts
+    starts = starts if len(values) == L else np.arange(0, len(values), L)
+    ticks = starts[:: math.ceil(len(starts) / 8)]
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(ticks)
-    for first in range(P * P, len(values), P * P):
+    for first in range(L, len(values), L):
         axes.axhline(first - 0.5, color="white", linewidth=0.8)
         axes.axvline(first - 0.5, color="white", linewidth=0.8)
     return drawn

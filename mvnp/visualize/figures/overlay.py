@@ -14,13 +14,13 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
-from ..arrays.geometry import WindowGeometry
+from ..arrays.geometry import Geometry, WindowGeometry
 from .style import INK, MUTED, OUTSIDE, SEQUENTIAL
 
 _MARK = 0.74  # side of the largest mark, in cells
 
 
-def fineness(windows: WindowGeometry) -> float:
+def fineness(windows: Geometry) -> float:
     """What widths of lines and dots are multiplied by: 1 for small maps, less where many tokens share the panel."""
     return min(1.0, 10.0 / max(windows.padded))
 
@@ -31,7 +31,7 @@ def softened(picture: np.ndarray) -> np.ndarray:
     return soft if soft.ndim == 3 else np.repeat(soft[..., None], 3, axis=2)
 
 
-def show_picture(axes: Axes, picture: np.ndarray, windows: WindowGeometry, borders: bool = True) -> None:
+def show_picture(axes: Axes, picture: np.ndarray, windows: Geometry, borders: bool = True) -> None:
     """The picture, softened to a background, with the windows' borders, if asked for, and their padding around and upon it."""
     axes.imshow(softened(picture), interpolation="nearest")
     _show_padding(axes, windows)
@@ -50,7 +50,7 @@ def show_picture(axes: Axes, picture: np.ndarray, windows: WindowGeometry, borde
 
 
 def show_marks(
-    axes: Axes, windows: WindowGeometry, values: np.ndarray, norm: Normalize, area: bool = False, cmap: str = SEQUENTIAL
+    axes: Axes, windows: Geometry, values: np.ndarray, norm: Normalize, area: bool = False, cmap: str = SEQUENTIAL
 ) -> Any:
     """One square for each token of the map, coloured by `values` (Hp, Wp); NaN: no square there.
 
@@ -62,7 +62,7 @@ def show_marks(
     share = np.clip(np.abs(chosen) / norm.vmax, 0.0, 1.0) if area and norm.vmax else np.ones(len(chosen))
     sides = _MARK * windows.stride * np.sqrt(share)
     squares = [
-        Rectangle((windows.stride * column - side / 2, windows.stride * row - side / 2), side, side)
+        Rectangle((windows.pixel(column) - side / 2, windows.pixel(row) - side / 2), side, side)
         for row, column, side in zip(rows, columns, sides, strict=True)
     ]
     marks = PatchCollection(
@@ -73,16 +73,17 @@ def show_marks(
     return marks
 
 
-def show_query(axes: Axes, windows: WindowGeometry, row: int, column: int) -> None:
+def show_query(axes: Axes, windows: Geometry, row: int, column: int) -> None:
     """A double frame around the cell of one token: dark and light, so that it shows on any ground."""
     s, fine = windows.stride, max(fineness(windows), 0.4)
+    corner = windows.pixel(column - 0.5), windows.pixel(row - 0.5)
     for colour, width in (("white", 4.0 * fine), (INK, 2.0 * fine)):
-        axes.add_patch(
-            Rectangle((s * (column - 0.5), s * (row - 0.5)), s, s, fill=False, edgecolor=colour, linewidth=width, zorder=5)
-        )
+        axes.add_patch(Rectangle(corner, s, s, fill=False, edgecolor=colour, linewidth=width, zorder=5))
 
 
-def _show_windows(axes: Axes, windows: WindowGeometry) -> None:
+def _show_windows(axes: Axes, windows: Geometry) -> None:
+    if not isinstance(windows, WindowGeometry):
+        return
     left, _, _, top = windows.extent
     side = windows.P * windows.stride
     for row in range(windows.grid[0]):
@@ -92,12 +93,12 @@ def _show_windows(axes: Axes, windows: WindowGeometry) -> None:
             axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=INK, linewidth=1.0, zorder=2))
 
 
-def _show_padding(axes: Axes, windows: WindowGeometry) -> None:
+def _show_padding(axes: Axes, windows: Geometry) -> None:
     s = windows.stride
     for row, column in windows.positions[~windows.real]:
         axes.add_patch(
             Rectangle(
-                (s * (column - 0.5), s * (row - 0.5)), s, s,
+                (windows.pixel(column - 0.5), windows.pixel(row - 0.5)), s, s,
                 facecolor="white", edgecolor=MUTED, hatch="////", linewidth=0.0, zorder=1,
             )
         )  # fmt: skip

@@ -9,14 +9,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..arrays.geometry import WindowGeometry
-from ..arrays.internals import AttentionRecord, ScanRecord
+from ..arrays.geometry import Geometry
+from ..arrays.internals import block_of
+from ..arrays.records import AttentionRecord, ScanRecord
 from .style import NARROW, WIDE, new_figure
 
 
 def title_of(what: str, record: ScanRecord | AttentionRecord, narrow: bool) -> str:
-    """What a figure shows, and of which block; on a phone, in two lines."""
-    return f"{what}:{chr(10) if narrow else ' '}{record.path.removesuffix('.mixer')}"
+    """What a figure shows, and of which block; on a phone, in two lines. Of one scan of several, its name too."""
+    among = f", {record.route}" if isinstance(record, ScanRecord) and record.several else ""
+    return f"{what}:{chr(10) if narrow else ' '}{block_of(record.path)}{among}"
 
 
 def columns_of(count: int, at_most: int = 4) -> int:
@@ -28,7 +30,7 @@ def image_panels(
     title: str,
     count: int,
     picture: np.ndarray,
-    windows: WindowGeometry,
+    windows: Geometry,
     narrow: bool,
     *,
     columns: int | None = None,

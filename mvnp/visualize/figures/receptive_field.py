@@ -10,8 +10,9 @@ from matplotlib.patches import Rectangle
 
 from ...backend import Array
 from ...errors import check_array, check_choice
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier
 from ..arrays.class_evidence import check_finite
+from ..arrays.families.family import family_of, offset_of
 from ..arrays.receptive_field import Box, pixels_for_share, stage_field
 from .pixel_maps import bare, height_of
 from .style import INK, NARROW, ORANGE, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_title
@@ -21,7 +22,7 @@ SCALES = ("log", "power")
 
 
 def receptive_field(
-    model: MambaVision, image: Array, *, scale: str = "log", channels: int | None = 16, narrow: bool = False
+    model: Classifier, image: Array, *, scale: str = "log", channels: int | None = 16, narrow: bool = False
 ) -> Figure:
     """What the central feature of each stage looks at, for images (B, C, H, W): one, or the mean of several.
 
@@ -29,26 +30,34 @@ def receptive_field(
     channels    how many of each stage's channels the mean is taken over, evenly spaced; None: all of them
     narrow      laid out for a phone, the panels in two rows
 
-    How to read it. The lighter a pixel, the more the feature in the middle of the stage's map changes with it; the cross marks
-    the pixel that the feature is centred on. Grey pixels have no influence, or less than a ten-thousandth of the largest. The
-    frame is what kernels and windows let the feature see at most; where it is small the panel shows a part of the image, so
-    many times closer. Above each panel is how many pixels hold half of all influence: a field is usually far smaller than
-    its frame, and strongest around the middle. Stages 2 and 3 see their whole window and what the convolutions carried into
-    it; a window's border shows as an edge of the field.
+    How to read it. The lighter a pixel, the more the feature in the middle of the stage's map changes with it; the cross
+    marks the pixel that the feature is centred on. Grey pixels have no influence, or less than a ten-thousandth of the
+    largest. The frame is what kernels and windows let the feature see at most; where it is small the panel shows a part of
+    the image, so many times closer. Above each panel is how many pixels hold half of all influence: a field is usually far
+    smaller than its frame, and strongest around the middle. Stages of windows see their whole window and what the
+    convolutions carried into it; a window's border shows as an edge of the field. Scans over the whole map may see all of the
+    image: how much of it they do see is the question.
 
     Raises InputError for images that do not fit the model, and for another scale.
     """
     check_array("receptive_field", "image", image, ("B", model.in_chans, "H", "W"))
     check_finite("receptive_field", image)
     check_choice("scale", scale, SCALES)
-    width, rows, columns = (NARROW, 2, 2) if narrow else (WIDE, 1, 4)
+    stages = len(model.channels)
+    width, rows, columns = (
+        (NARROW, -(-stages // 2), min(2, stages)) if narrow else (max(WIDE / 2, WIDE * stages / 4), 1, stages)
+    )
     height = 1.0 + height_of((image.shape[2], image.shape[3]), width, rows, columns, 0.15, 0.5)
     figure = new_figure(width, height, "What a feature looks at" if narrow else "What one feature of each stage looks at")
-    panels = figure.subplots(rows, columns).ravel()
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for left_over in panels[stages:]:
+        figure.delaxes(left_over)
+    panels, family = panels[:stages], family_of(model)
     drawn, unit = None, "px" if narrow else "pixels"
     for stage, panel in enumerate(panels):
         field, box, (row, column) = stage_field(model, image, stage, channels)
-        drawn = _draw(panel, field, box, (row * (4 << stage), column * (4 << stage)), scale)
+        stride, offset = model.strides[stage], offset_of(family.steps(model, stage))
+        drawn = _draw(panel, field, box, (offset + row * stride, offset + column * stride), scale)
         closer = zoom(box, field.shape)
         half = pixels_for_share(field, 0.5)
         set_title(panel, f"Stage {stage}" + (f", {closer}x closer" if closer > 1 else "") + f"\n{half:,} {unit} make half")
@@ -66,7 +75,7 @@ def zoom(box: Box, size: tuple[int, ...]) -> int:
     return next(factor for factor in (8, 4, 2, 1) if fill * factor <= 0.75 or factor == 1)
 
 
-def _draw(axes: Axes, field: np.ndarray, box: Box, pixel: tuple[int, int], scale: str) -> object:
+def _draw(axes: Axes, field: np.ndarray, box: Box, pixel: tuple[float, float], scale: str) -> object:
     most = float(field.max()) or 1.0
     # Below lies rounding, too: Winograd's convolution has some where the exact value is 0.
     relative = np.ma.masked_less(field / most, 10.0**-DECADES)
@@ -89,7 +98,7 @@ def _draw(axes: Axes, field: np.ndarray, box: Box, pixel: tuple[int, int], scale
     return drawn
 
 
-def _limits(length: int, shown: float, middle: int) -> tuple[float, float]:
+def _limits(length: int, shown: float, middle: float) -> tuple[float, float]:
     """The interval of `shown` pixels around `middle`, moved to lie within an axis of `length`."""
     start = min(max(middle - shown / 2, -0.5), length - 0.5 - shown)
     return start, start + shown

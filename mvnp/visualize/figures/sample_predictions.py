@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from ...backend import Array
 from ...errors import InputError, printable
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier
 from ..arrays.picture import as_picture
 from ..arrays.sample_predictions import predict
 from .style import INK, NARROW, ORANGE, WIDE, new_figure
@@ -21,7 +21,7 @@ _SIDE, _CELL = 0.92, 1.48  # of an image, and of an image with its text, where c
 
 
 def sample_predictions(
-    model: MambaVision, images: Array, labels: np.ndarray, classes: Sequence[str], *, narrow: bool = False
+    model: Classifier, images: Array, labels: np.ndarray, classes: Sequence[str], *, narrow: bool = False
 ) -> Figure:
     """Images (B, C, H, W) with the predicted class, its probability and, where it is another, the true class.
 

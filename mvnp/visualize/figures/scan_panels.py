@@ -11,22 +11,24 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.ticker import NullLocator
 
-from ..arrays.geometry import WindowGeometry
-from ..arrays.internals import ScanRecord
+from ..arrays.geometry import Geometry
+from ..arrays.records import ScanRecord
 from ..arrays.scan_state import path_points, states_by_timescale
 from .overlay import fineness, show_marks, show_picture
 from .style import DIVERGING, FAINT, INK, PATH, add_colorbar, set_labels
 
 
-def draw_path(axes: Axes, windows: WindowGeometry, picture: np.ndarray) -> None:
+def draw_path(axes: Axes, windows: Geometry, picture: np.ndarray) -> None:
     """The picture, and over it the way of the scan through each window, from a circle to a square."""
     show_picture(axes, picture, windows)
-    points = path_points(windows)
+    points, on_map = path_points(windows), windows.on_map
     fine = fineness(windows)
     order = Normalize(0, points.shape[1] - 1)
-    for window in points:
+    jump = np.zeros(points.shape[1], bool)
+    jump[windows.line_starts[1:]] = True
+    for window, placed in zip(points, on_map, strict=True):
         segments = np.stack([window[:-1], window[1:]], axis=1)
-        jumps = window[:-1, 1] != window[1:, 1]
+        jumps = jump[1:] | ~placed[1:] | ~placed[:-1]
         for chosen, width, dash in ((jumps, 1.0 * fine, (0, (3, 2))), (~jumps, 2.4 * fine, "solid")):
             if not chosen.any():
                 continue
@@ -38,6 +40,17 @@ def draw_path(axes: Axes, windows: WindowGeometry, picture: np.ndarray) -> None:
             lines.set_array(np.flatnonzero(chosen).astype(float))
             axes.add_collection(lines)
         axes.scatter(window[:, 0], window[:, 1], c=np.arange(len(window)), cmap=PATH, norm=order, s=10 * fine**2, zorder=4)
+        if not placed.all():
+            axes.scatter(
+                window[~placed, 0],
+                window[~placed, 1],
+                marker="*",
+                s=150 * fine,
+                color="white",
+                edgecolor=INK,
+                linewidth=1.0,
+                zorder=6,
+            )
         for place, marker in ((0, "o"), (-1, "s")):
             axes.scatter(
                 window[place, 0],
@@ -51,7 +64,7 @@ def draw_path(axes: Axes, windows: WindowGeometry, picture: np.ndarray) -> None:
             )
 
 
-def draw_map(axes: Any, windows: WindowGeometry, picture: np.ndarray, values: np.ndarray, norm: Any, label: str) -> None:
+def draw_map(axes: Any, windows: Geometry, picture: np.ndarray, values: np.ndarray, norm: Any, label: str) -> None:
     """The picture, and over it a square for each token coloured by `values` (Hp, Wp), with a colour bar."""
     show_picture(axes, picture, windows)
     add_colorbar(axes.figure, show_marks(axes, windows, values, norm), axes, label)
@@ -67,7 +80,8 @@ def around_the_middle(values: np.ndarray) -> Normalize:
 def draw_states(figure: Any, scan: ScanRecord, narrow: bool) -> None:
     """Heat map of all states with the path's colours below it, and the timescales beside it."""
     lines, timescale = states_by_timescale(scan)
-    (count, tokens), P, L = lines.shape, scan.windows.P, scan.windows.P**2
+    (count, tokens), line, L = lines.shape, scan.windows.line, scan.windows.L
+    starts = np.concatenate([window * L + scan.windows.line_starts for window in range(scan.windows.count)])
     heat, side = figure.subplots(1, 2, width_ratios=(1, 0.22 if narrow else 0.16), sharey=True)
     image = heat.imshow(
         lines / np.maximum(np.abs(lines).max(axis=1, keepdims=True), np.finfo(lines.dtype).tiny),
@@ -77,15 +91,15 @@ def draw_states(figure: Any, scan: ScanRecord, narrow: bool) -> None:
     heat.imshow((np.arange(tokens) % L)[None], aspect="auto", cmap=PATH, extent=(-0.5, tokens - 0.5, bottom, 1.015 * count))
     heat.set_xlim(-0.5, tokens - 0.5)
     heat.set_ylim(bottom, 0)
-    rows = tokens // P
-    by_row = rows <= (12 if narrow else 24)
-    heat.set_xticks(np.arange(0, tokens, P * math.ceil(rows / (8 if narrow else 16))))
-    for start in range(P, tokens, P):
+    by_row = len(starts) <= (12 if narrow else 24)
+    heat.set_xticks(starts[:: math.ceil(len(starts) / (8 if narrow else 16))])
+    for start in starts[1:]:
         if start % L == 0 or by_row:
             heat.axvline(start - 0.5, color=INK, linewidth=1.4 if start % L == 0 else 0.4)
     what = f"{count} states, the fastest at the top"
-    lines_at = f"row of {P} tokens" if by_row else f"window of {L} tokens"
+    lines_at = f"line of {line} tokens" if by_row else f"window of {L} tokens"
     where = "scan position t" if narrow else f"scan position t; a line before each {lines_at}"
+    where = where if by_row or scan.windows.count > 1 else "scan position t"
     set_labels(heat, "States along the scan", x=where, y=what)
     place = {"location": "bottom", "aspect": 40} if narrow else {"location": "right", "aspect": 30}
     bar = add_colorbar(figure, image, [heat, side], "state h, each line over its largest", **place)
@@ -95,6 +109,7 @@ def draw_states(figure: Any, scan: ScanRecord, narrow: bool) -> None:
     side.set_xscale("log")
     side.set_xlim(timescale[0] / 1.5, timescale[-1] * 1.5)
     decades = np.arange(math.floor(math.log10(timescale[0])), math.ceil(math.log10(timescale[-1])) + 1)
+    decades = decades[:: max(1, len(decades) // 3)]
     side.set_xticks(10.0**decades, labels=[f"{10.0**decade:g}" for decade in decades])
     side.xaxis.set_minor_locator(NullLocator())
     side.grid(axis="x", color=FAINT, linewidth=0.8)

@@ -14,9 +14,11 @@ from PIL import Image
 from ...atomic import write_bytes
 from ...backend import Array
 from ...errors import InputError
-from ...models.mambavision import MambaVision
-from ..arrays.internals import ScanRecord, record_scan
+from ...models.classifier import Classifier
+from ..arrays.geometry import WindowGeometry
+from ..arrays.internals import record_scan
 from ..arrays.picture import as_picture
+from ..arrays.records import ScanRecord
 from ..arrays.scan_state import path_points, state_norms
 from ..arrays.state_animation import shown_tokens, state_frames
 from .overlay import fineness, show_marks, show_picture
@@ -29,11 +31,12 @@ HOLD = 1500  # milliseconds that the last frame stays
 
 
 def state_animation(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     block: str | None = None,
     query: tuple[int, int] | None = None,
+    route: str | None = None,
     narrow: bool = False,
     out: str | os.PathLike[str] | None = None,
 ) -> bytes:
@@ -41,6 +44,7 @@ def state_animation(
 
     block     path of the mixer's block, such as 'levels.2.blocks.0'; None: the first
     query     row and column of a token on the map, whose window's states are shown; None: the middle one
+    route     which of its scans, where there are several; None: the first
     narrow    laid out for a phone, the panels below one another
 
     How to read it. All windows are read at once, each with a memory of its own. *On the image*: each token gets its square
@@ -51,7 +55,7 @@ def state_animation(
     A window of many tokens has a frame for every second or third token. Raises OSError that names `out` where it cannot be
     written.
     """
-    scan, picture = record_scan(model, image, block), as_picture(image)
+    scan, picture = record_scan(model, image, block, route), as_picture(image)
     row, column = query or scan.windows.middle
     window, _ = scan.windows.find(row, column)
     frames = [Image.fromarray(frame) for frame in _drawn(scan, picture, window, narrow)]
@@ -92,15 +96,22 @@ def _drawn(scan: ScanRecord, picture: np.ndarray, window: int, narrow: bool) -> 
     norm = Normalize(0.0, float(np.nanmax(norms)))
     marks = show_marks(left, windows, np.zeros(windows.padded), norm)
     add_colorbar(figure, marks, left, "‖h‖ after the token")
-    side = windows.P * windows.stride
-    corner = points[window, 0] - windows.stride / 2
-    left.add_patch(Rectangle(tuple(corner), side, side, fill=False, edgecolor=INK, linewidth=2.6, zorder=3))
+    if isinstance(windows, WindowGeometry):
+        side = windows.P * windows.stride
+        corner = points[window, 0] - windows.stride / 2
+        left.add_patch(Rectangle(tuple(corner), side, side, fill=False, edgecolor=INK, linewidth=2.6, zorder=3))
     reach = float(np.quantile(np.abs(states), 0.995)) or 1.0
     memory = right.imshow(
         np.zeros(states.shape[1:]).T, cmap=DIVERGING, norm=Normalize(-reach, reach), aspect="auto", interpolation="nearest"
     )
-    right.set_yticks([0, states.shape[2] - 1], labels=["fast", "slow"])
-    set_labels(right, f"In the memory of window {window}", x=f"{states.shape[1]} channels, fast to slow", y="states")
+    N = states.shape[2]
+    right.set_yticks([0, N - 1] if N > 1 else [0], labels=["fast", "slow"] if N > 1 else ["one"])
+    set_labels(
+        right,
+        f"In the memory of window {window}" if windows.count > 1 else "In the memory",
+        x=f"{states.shape[1]} channels, fast to slow",
+        y="states",
+    )
     add_colorbar(figure, memory, right, "h")
     heads = [Rectangle((0, 0), windows.stride, windows.stride, fill=False, edgecolor=INK, linewidth=2.2) for _ in points]
     for head in heads:
@@ -113,12 +124,14 @@ def _drawn(scan: ScanRecord, picture: np.ndarray, window: int, narrow: bool) -> 
         artist.set_animated(True)
     canvas.draw()
     still = canvas.copy_from_bbox(figure.bbox)
-    places = windows.positions @ (windows.padded[1], 1)  # of each token among the squares, which go row by row over the map
-    frames, edge = [], 0.7 * fineness(windows)
+    # Of each token among the squares, which go row by row over the map; class tokens have none.
+    places = np.where(windows.on_map, windows.positions @ (windows.padded[1], 1), -1)
+    frames, edge, squares = [], 0.7 * fineness(windows), int(np.prod(windows.padded))
     for state, token in zip(states, shown_tokens(norms.shape[1]), strict=True):
         canvas.restore_region(still)
-        values = np.full(norms.size, np.nan)
+        values = np.full(squares + 1, np.nan)  # the last for class tokens
         values[places[:, : token + 1]] = norms[:, : token + 1]
+        values = values[:-1]
         marks.set_array(values)
         marks.set_linewidth(np.where(np.isfinite(values), edge, 0.0))
         memory.set_data(state.T)

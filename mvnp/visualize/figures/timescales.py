@@ -8,27 +8,31 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ...backend import Array
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier
+from ..arrays.geometry import WindowGeometry
 from ..arrays.internals import record_scan
 from ..arrays.timescales import by_pace, share_by_timescale
 from .panels import title_of
 from .style import BLUE, FAINT, INK, MUTED, NARROW, ORANGE, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_labels
 
 
-def timescales(model: MambaVision, image: Array, *, block: str | None = None, narrow: bool = False) -> Figure:
+def timescales(
+    model: Classifier, image: Array, *, block: str | None = None, route: str | None = None, narrow: bool = False
+) -> Figure:
     """How long each state of one mixer remembers, with the steps that it took over an image (1, C, H, W).
 
     block     path of the mixer's block, such as 'levels.2.blocks.0'; None: the first
+    route     which of its scans, where there are several; None: the first
     narrow    laid out for a phone, the panels below one another
 
     How to read it. τ = −1 / log ā is the number of tokens after which a state has faded to 1/e, with the image's mean Δ of
-    its channel. *How many*: the share of all states whose τ is at most so long. Upright lines mark one token, a row of the
-    window and the whole window: left of the first a state is little more than its own token, between the others it reaches
+    its channel. *How many*: the share of all states whose τ is at most so long. Upright lines mark one token, a line of the
+    window or map, and all of it: left of the first a state is little more than its own token, between the others it reaches
     into the rows above, and right of the last it gathers over the whole window. *Each state*: channels from fast to slow
     against the N states of each; at the start of training state n fades n times as fast as state 1, and what has changed was
     learnt.
     """
-    scan = record_scan(model, image, block)
+    scan = record_scan(model, image, block, route)
     title = title_of("How long states remember", scan, narrow)
     if narrow:
         figure = new_figure(NARROW, 6.4, title)
@@ -39,15 +43,16 @@ def timescales(model: MambaVision, image: Array, *, block: str | None = None, na
     length, share = share_by_timescale(scan)
     left.plot(length, share, color=INK, linewidth=1.6, drawstyle="steps-post")
     left.set_xscale("log")
-    P = scan.windows.P
-    for tokens, name, colour in ((1, "one\ntoken", MUTED), (P, "a row", BLUE), (P * P, "the\nwindow", ORANGE)):
+    line, L = scan.windows.line, scan.windows.L
+    row, whole = ("a row", "the\nwindow") if isinstance(scan.windows, WindowGeometry) else ("a line", "all")
+    for tokens, name, colour in ((1, "one\ntoken", MUTED), (line, row, BLUE), (L, whole, ORANGE)):
         left.axvline(tokens, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
         left.annotate(
             name, (tokens, 1.0), xycoords=left.get_xaxis_transform(), xytext=(3, -2), textcoords="offset points",
             ha="left", va="top", fontsize=8, color=colour, linespacing=0.9,
         )  # fmt: skip
     left.xaxis.set_major_formatter("{x:g}")
-    left.set_xlim(min(length[0], 1) / 1.6, max(length[-1], P * P) * 2.2)
+    left.set_xlim(min(length[0], 1) / 1.6, max(length[-1], L) * 2.2)
     left.set_ylim(0, 1.16)
     left.set_yticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "¼", "½", "¾", "1"])
     left.grid(axis="y", color=FAINT, linewidth=0.8)

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from ...backend import Array
 from ...errors import check_choice
-from ...models.mambavision import MambaVision
-from ..arrays.geometry import WindowGeometry
-from ..arrays.internals import Internals, internals
+from ...models.classifier import Classifier
+from ..arrays.geometry import Geometry
+from ..arrays.internals import block_of, choose_block, internals, mixing_paths, numbers_of
 from ..arrays.picture import as_picture
-from ..arrays.token_to_token import block_diagonal, level_matrices, others, rollout, row_normalised
+from ..arrays.records import Internals
+from ..arrays.token_to_token import block_diagonal, blocks_of_level, level_matrices, others, reachable, rollout, row_normalised
 from .matrix_panels import add_scale, amounts, mark_row, show_matrix, signs
 from .overlay import show_marks, show_picture, show_query
 from .panels import columns_of, image_panels
@@ -22,7 +23,7 @@ from .style import DIVERGING, NARROW, SEQUENTIAL, WIDE, add_colorbar, new_figure
 
 
 def token_to_token(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     block: str | None = None,
@@ -39,10 +40,10 @@ def token_to_token(
 
     How to read it. Rows take, columns give, and tokens stand in the order of the scan, window after window: squares along the
     diagonal are windows, and between them (grey) nothing can pass. A scan's matrix is |α|, averaged over channels, and takes
-    nothing from later tokens; attention's is the mean of its heads and looks both ways. Rows are brought to a sum of 1, and
-    the scale is logarithmic. The last panel is the rollout: which tokens, as they came into the level, are in each token
-    after its last block, if mixing and the residual connections were all. There the diagonal is always strong; what stands
-    out besides was passed on from block to block.
+    nothing from later tokens; several scans of a block are summed, and attention's is the mean of its heads and looks both
+    ways. Rows are brought to a sum of 1, and the scale is logarithmic. The last panel is the rollout: which tokens, as they
+    came into the level, are in each token after its last block, if mixing and the residual connections were all. There the
+    diagonal is always strong; what stands out besides was passed on from block to block.
     """
     seen, level, windows = _level(model, image, block)
     matrices = level_matrices(seen, level, signed=signed)
@@ -50,6 +51,7 @@ def token_to_token(
     row, column = query or windows.middle
     window, token = windows.find(row, column)
     shown = {_name(seen, path): M if signed else row_normalised(M) for path, M in matrices.items()}
+    can_take = [reachable(record) for record in blocks_of_level(seen, level).values()]
     shown[f"Rollout of {len(matrices)} block{'s' * (len(matrices) > 1)}"] = rolled
 
     columns = 2 if narrow else columns_of(len(shown))
@@ -58,16 +60,16 @@ def token_to_token(
     title = f"What tokens take from one another:{chr(10) if narrow else ' '}{level}"
     figure = new_figure(width, (1.2 if narrow else 1.0) + rows * (width / columns + (0.5 if signed else 0.15)), title)
     panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
-    inside = np.ones((windows.count, *2 * (windows.P**2,)))
-    never = {True: block_diagonal(np.tril(inside)) == 0, False: block_diagonal(inside) == 0}
+    can_take.append(np.ones_like(can_take[0]))
     most = max(float(M.max()) for M in shown.values())
-    for axes, (name, M) in zip(panels, shown.items(), strict=False):
+    for axes, (name, M), takes in zip(panels, shown.items(), can_take, strict=False):
         two_sided = M.min() < 0
         norm = signs(np.abs(M).max()) if two_sided else amounts(M.max() if signed else most)
-        values = np.where(never[name.endswith("scan")], np.nan, block_diagonal(M))
-        drawn = show_matrix(axes, values, windows.count, windows.P, DIVERGING if two_sided else SEQUENTIAL, norm)
+        inside = block_diagonal(np.repeat(takes[None], windows.count, axis=0))
+        values = np.where(inside, block_diagonal(M), np.nan)
+        drawn = show_matrix(axes, values, windows, DIVERGING if two_sided else SEQUENTIAL, norm)
         set_labels(axes, name)
-        mark_row(axes, window * windows.P**2 + token)
+        mark_row(axes, window * windows.L + token)
         axes.tick_params(labelbottom=False, labelleft=False)
         if signed:
             add_scale(figure, drawn, axes, "", few=True, location="bottom")
@@ -80,7 +82,7 @@ def token_to_token(
 
 
 def attention_rollout(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     block: str | None = None,
@@ -102,8 +104,7 @@ def attention_rollout(
     seen, level, windows = _level(model, image, block)
     picture = as_picture(image)
     paths = list(level_matrices(seen, level))
-    stop = paths[-1] if block is None else f"{block.removesuffix('.mixer')}.mixer"
-    check_choice("block", stop, paths)
+    stop = paths[-1] if block is None else choose_block(paths, block)
     paths = paths[: paths.index(stop) + 1]
     row, column = query or windows.middle
     window, token = windows.find(row, column)
@@ -128,14 +129,18 @@ def attention_rollout(
     return figure
 
 
-def _level(model: MambaVision, image: Array, block: str | None) -> tuple[Internals, str, WindowGeometry]:
+def _level(model: Classifier, image: Array, block: str | None) -> tuple[Internals, str, Geometry]:
     """The records of one level alone: that of `block`, or the first with windows."""
     geometries = internals(model, image, []).windows
-    level = next(iter(geometries), "none") if block is None else ".".join(block.split(".")[:2])
+    if block is None:
+        level = next(iter(geometries), "none")
+    else:
+        level = next((level for level in geometries if block.startswith(f"{level}.")), ".".join(block.split(".")[:2]))
     check_choice("level", level, geometries)
-    blocks = [path for path, _ in model.named_layers() if path.startswith(f"{level}.blocks.") and path.endswith(".mixer")]
+    blocks = [path for path in mixing_paths(model) if path.startswith(f"{level}.")]
     return internals(model, image, blocks), level, geometries[level]
 
 
 def _name(seen: Internals, path: str) -> str:
-    return f"{path.split('.')[3]}: {'scan' if path in seen.scans else 'attention'}"
+    number, scans = numbers_of(block_of(path))[-1], len(seen.routes.get(path, ()))
+    return f"{number}: " + ("attention" if not scans else "scan" if scans == 1 else f"{scans} scans")

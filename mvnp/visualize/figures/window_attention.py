@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...backend import Array
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier
 from ..arrays.internals import record_attention
 from ..arrays.picture import as_picture
 from ..arrays.window_attention import query_weights
@@ -19,7 +19,7 @@ from .style import INK, NARROW, WIDE, add_colorbar, new_figure, set_title
 
 
 def window_attention(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     block: str | None = None,
@@ -64,7 +64,7 @@ def window_attention(
         figure.delaxes(panel)
     bar = add_colorbar(figure, marks, list(panels[: len(maps) + 1]), "attention weight", location="bottom", aspect=50)
     bar.set_ticks([0.0, most], labels=["0", f"{most:.2g}"])
-    equal = 1.0 / (windows.P**2 * most)  # as a share of the bar; its word stands above, where it meets no number
+    equal = 1.0 / (windows.L * most)  # as a share of the bar; its word stands above, where it meets no number
     place = {"transform": bar.ax.transAxes, "ha": "center", "va": "bottom", "linespacing": 0.8}
     bar.ax.text(equal, 1.05, "equal\n▾", fontsize=8, color=INK, **place)
     return figure

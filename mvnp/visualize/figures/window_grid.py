@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from ...backend import Array
 from ...errors import InputError, check_choice
-from ...models.mambavision import MambaVision
+from ...models.classifier import Classifier
 from ..arrays.geometry import WindowGeometry
 from ..arrays.internals import internals
 from ..arrays.picture import as_picture
@@ -18,7 +18,7 @@ from .style import INK, ORANGE, set_title
 
 
 def window_grid(
-    model: MambaVision,
+    model: Classifier,
     image: Array,
     *,
     block: str | None = None,
@@ -40,9 +40,14 @@ def window_grid(
     Raises InputError for a block that is in no level with windows, and for a query that is not on the map.
     """
     picture = as_picture(image)
-    geometries = internals(model, image, []).windows
+    found = internals(model, image, []).windows
+    geometries = {level: windows for level, windows in found.items() if isinstance(windows, WindowGeometry)}
     if not geometries:
-        raise InputError("this model has no levels with windows")
+        raise InputError(
+            "this model has no levels with windows: its scans go over the whole map; scan_path draws them"
+            if found
+            else "this model has no levels with windows"
+        )
     if block is not None:
         level = ".".join(block.split(".")[:2])
         check_choice("level", level, geometries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -41,12 +42,14 @@ def write_figure(
     block: str | None = None,
     query: tuple[int, int] | None = None,
     target: int | None = None,
+    route: str | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Draw one figure of an image (1, C, H, W), and write it whole or not at all.
 
     name      a name of NAMES: the function of mvnp.visualize that draws it
     target    class whose evidence is shown; None: the model's likeliest
+    route     one of a block's scans, where there are several
 
     The others are those of `write_explorer`. Raises InputError as that does, and where the model has nothing of that kind.
     """
@@ -69,6 +72,10 @@ def write_figure(
     )
     if options is None:
         raise InputError(f"{name}: {subject.name} has no part that this figure shows")
+    if route is not None and "route" not in inspect.signature(entry.draw).parameters:
+        raise InputError(f"{name} shows no single scan; leave --route {route!r} out")
+    if route is not None:
+        options = {**options, "route": route}
     say(f"drawing {entry.title}")
     made = entry.draw(subject.model, image, **options)
     write_bytes(path, made if isinstance(made, bytes) else png(made))

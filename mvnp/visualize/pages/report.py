@@ -15,6 +15,7 @@ from string import Template
 from matplotlib.figure import Figure
 
 from ...atomic import remove_stale, write_bytes
+from ...errors import printable
 from ..figures.style import png
 
 PAGE, PICTURES = "index.html", "pictures"
@@ -51,7 +52,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """All that a page says, in plain text: it is escaped when it is written.
+    """All that a page says, in plain text on single lines: it is escaped when it is written.
 
     lead     the paragraph under the title
     facts    (number, what it counts), shown large
@@ -72,22 +73,27 @@ def write_page(folder: Path, page: Page) -> Path:
     """
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(page.title),
-        lead=escape(page.lead),
-        facts="\n".join(f"<div><dt>{escape(what)}</dt><dd>{escape(number)}</dd></div>" for number, what in page.facts),
+        title=escaped(page.title),
+        lead=escaped(page.lead),
+        facts="\n".join(f"<div><dt>{escaped(what)}</dt><dd>{escaped(number)}</dd></div>" for number, what in page.facts),
         sections="\n".join(_section(folder, section) for section in page.sections),
-        footer=escape(page.footer),
+        footer=escaped(page.footer),
     )
     _write(folder / PAGE, text.encode())
     return folder / PAGE
 
 
+def escaped(text: str) -> str:
+    """Text on a page, wherever it comes from: as text, and with its control characters as escapes."""
+    return escape(printable(text))
+
+
 def _section(folder: Path, section: Section) -> str:
-    parts = [f"<h2>{escape(section.heading)}</h2>"]
-    parts += [f"<p>{escape(text)}</p>" for text in section.paragraphs]
+    parts = [f"<h2>{escaped(section.heading)}</h2>"]
+    parts += [f"<p>{escaped(text)}</p>" for text in section.paragraphs]
     parts += [_figure(folder, picture) for picture in section.pictures]
     if section.commands:
-        parts.append(f"<pre><code>{escape(chr(10).join(section.commands))}</code></pre>")
+        parts.append(f"<pre><code>{chr(10).join(map(escaped, section.commands))}</code></pre>")
     return "\n".join(["<section>", *parts, "</section>"])
 
 
@@ -97,8 +103,8 @@ def _figure(folder: Path, picture: Picture) -> str:
     return (
         "<figure>\n<picture>\n"
         f'<source media="(max-width: 40rem)" srcset="{narrow[0]}" {narrow[1]}>\n'
-        f'<img src="{wide[0]}" {wide[1]} alt="{escape(picture.alt)}">\n'
-        f"</picture>\n<figcaption>{escape(picture.reading)}</figcaption>\n</figure>"
+        f'<img src="{wide[0]}" {wide[1]} alt="{escaped(picture.alt)}">\n'
+        f"</picture>\n<figcaption>{escaped(picture.reading)}</figcaption>\n</figure>"
     )
 
 

@@ -154,10 +154,10 @@ def test_crops_are_cut_out_of_whole_pictures(photos):
     assert whole.train.images[0].shape == cut.train.images[0].shape == (16, 16, 3)
     assert isinstance(whole.test.images, np.ndarray)
     one = BatchLoader(whole.train, 4, train=True, augmentation={"crop_scale": (0.1, 0.1)}, crop_padding=0, flip=False)
-    assert one.stored(0).shape == (40, 60, 3)
-    np.testing.assert_array_equal(one.stored(3), np.asarray(Image.open(whole.train.files[3])))
+    assert one.picture(0).shape == (40, 60, 3)
+    np.testing.assert_array_equal(one.picture(3), np.asarray(Image.open(whole.train.files[3])))
     other = BatchLoader(cut.train, 4, train=True, augmentation={"crop_scale": (0.1, 0.1)}, crop_padding=0)
-    assert other.stored(0).shape == (16, 16, 3)
+    assert other.picture(0).shape == (16, 16, 3)
     assert one.batch(0, 0)[0].shape == (4, 3, 16, 16)
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from mvnp.visualize import AttentionRecord, WindowGeometry
 from mvnp.visualize.arrays.attention_entropy import query_spread
-from mvnp.visualize.arrays.internals import AttentionRecord, WindowGeometry
 from support.tolerance import assert_close
 
 

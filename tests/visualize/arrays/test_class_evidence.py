@@ -6,7 +6,7 @@ import pytest
 from mvnp.backend import from_numpy
 from mvnp.errors import InputError
 from mvnp.visualize.arrays.class_evidence import grad_cam_map, gradient_times_input_map, logit_gradient
-from mvnp.visualize.arrays.cut import AboveStage
+from support.above_stage import AboveStage
 from support.figures import image
 from support.tiny import image_off_kinks, tiny
 from support.tolerance import DEEP, assert_close, rounding

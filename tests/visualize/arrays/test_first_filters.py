@@ -11,7 +11,7 @@ from support.tolerance import DEEP, assert_close
 def test_kernels_make_the_answers():
     """Kernel times patch, plus a constant for each filter, cut off at 0: what first_layer gives, place by place."""
     model, x = tiny(dtype="float64", in_dim=5), image(32)
-    kernels, answers = first_layer(model, x)
+    kernels, answers, words = first_layer(model, x)
     padded = np.pad(x[0], ((0, 0), (1, 1), (1, 1)))
     norm = model.patch_embed.conv_down[1]
     constant = norm.bias.data - norm.running_mean.data * norm.weight.data / np.sqrt(norm.running_var.data + norm.eps)
@@ -20,3 +20,4 @@ def test_kernels_make_the_answers():
         expected = np.maximum((kernels * patch).sum(axis=(1, 2, 3)) + constant, 0)
         assert_close(answers[:, row, column], expected, terms=DEEP)
     assert (answers > 0).any()
+    assert words == "after BatchNorm and ReLU"

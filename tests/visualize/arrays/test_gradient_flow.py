@@ -4,8 +4,8 @@ import numpy as np
 
 from mvnp import Tape
 from mvnp.backend import from_numpy, to_numpy
-from mvnp.visualize.arrays.cut import AboveStage
 from mvnp.visualize.arrays.gradient_flow import BlockGradient, as_series, gradients_by_block, norm
+from support.above_stage import AboveStage
 from support.figures import image
 from support.tiny import tiny
 from support.tolerance import DEEP, assert_close

@@ -19,6 +19,8 @@ from support.tolerance import DEEP, assert_close
 
 recording = sys.modules["mvnp.visualize.arrays.internals"]  # the function of that name hides the module
 
+WORDS = ("path", "windows", "tokens", "route", "weight", "several")  # of a record: what is no array
+
 
 def of_type(model, kind):
     return {path: layer for path, layer in model.named_layers() if isinstance(layer, kind)}
@@ -100,7 +102,7 @@ def test_on_cupy_everything_comes_to_the_host(strict_cupy):
     model = tiny()
     seen = internals(model, from_numpy(image().astype(np.float32)))
     for record in (*seen.scans.values(), *seen.attentions.values()):
-        arrays = [value for name, value in vars(record).items() if name not in ("path", "windows")]
+        arrays = [value for name, value in vars(record).items() if name not in WORDS]
         assert all(type(array) is np.ndarray for array in arrays)
     assert type(seen.logits) is np.ndarray
 
@@ -121,7 +123,7 @@ def test_a_block_by_its_path_with_and_without_mixer():
 
 def test_a_model_without_attention():
     seen = internals(tiny(depths=(1, 1, 1, 1)), image())
-    with pytest.raises(InputError, match="no block of that kind"):
+    with pytest.raises(InputError, match="no block with scan or attention"):
         choose_block(seen.attentions, None)
 
 

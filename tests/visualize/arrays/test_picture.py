@@ -24,7 +24,9 @@ def test_chosen_bands():
         with showing((13,)):
             np.testing.assert_allclose(as_picture(IMAGE), between(IMAGE[0, 12]))
         assert as_picture(IMAGE).shape == (6, 5, 3)
-        with pytest.raises(InputError, match=r"bands to be shown are 4, 3, 2, and the image has 3; from 1"):
+        with pytest.raises(
+            InputError, match=r"bands to be shown are 4, 3, 2, and the image has 3; expected numbers from 1 to 3"
+        ):
             as_picture(IMAGE[:, :3])
     assert as_picture(IMAGE).shape == (6, 5)
 

@@ -8,13 +8,13 @@ from mvnp.core import Layer
 from mvnp.errors import InputError
 from mvnp.layers.conv2d import Conv2d
 from mvnp.visualize.arrays.cut import BelowStage
+from mvnp.visualize.arrays.families import family_of
 from mvnp.visualize.arrays.receptive_field import (
     Windows,
     box_through,
     effective_field,
     pixels_for_share,
     spread_channels,
-    steps_to,
 )
 from support.checks import normal
 from support.figures import image
@@ -106,7 +106,7 @@ def test_a_whole_models_field_fills_its_box(stage, token):
     """With attention in the windows. ReLU blocks some ways for one image, so the box is reached by several together."""
     model, size = tiny(dtype="float64", in_dim=6, window_size=(8, 8, 3, 2)), (150, 134)
     field = effective_field(BelowStage(model, stage), normal((4, 3, *size), 2), *token, channels=range(4))
-    top, bottom, left, right = box_through(steps_to(model, stage), size, *token)
+    top, bottom, left, right = box_through(family_of(model).steps(model, stage), size, *token)
     seen = np.argwhere(field)
     assert (*seen.min(axis=0), *seen.max(axis=0)) == (top, left, bottom, right)
     assert (bottom - top, right - left) != (size[0] - 1, size[1] - 1)
@@ -114,10 +114,10 @@ def test_a_whole_models_field_fills_its_box(stage, token):
 
 def test_steps_are_the_models_convolutions_and_windows():
     model = tiny(depths=(2, 1, 2, 2))
-    kinds = ["w" if isinstance(step, Windows) else f"s{step.stride[0]}" for step in steps_to(model, 3)]
+    kinds = ["w" if isinstance(step, Windows) else f"s{step.stride[0]}" for step in family_of(model).steps(model, 3)]
     assert kinds == ["s2", "s2", *["s1"] * 4, "s2", *["s1"] * 2, "s2", "w", "s2", "w"]
-    assert steps_to(model, 3)[-3] == Windows(2)
-    assert len(steps_to(model, 0)) == 6
+    assert family_of(model).steps(model, 3)[-3] == Windows(2)
+    assert len(family_of(model).steps(model, 0)) == 6
 
 
 def test_pixels_for_share():

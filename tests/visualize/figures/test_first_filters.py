@@ -19,7 +19,7 @@ from support.tolerance import assert_close
 def test_pairs_of_kernel_and_answer(channels, narrow):
     model, x = tiny(dtype="float64", in_dim=6, in_chans=channels), image(channels=channels)
     figure = first_filters(model, x, count=5, narrow=narrow)
-    kernels, answers = first_layer(model, x)
+    kernels, answers, _ = first_layer(model, x)
     pictures = {axes.get_title(loc="left"): axes.images[0].get_array() for axes in figure.axes if axes.get_title(loc="left")}
     below = [axes.images[0].get_array() for axes in figure.axes if axes.images and not axes.get_title(loc="left")]
     assert len(pictures) == len(below) == 5

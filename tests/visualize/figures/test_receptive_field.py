@@ -7,7 +7,8 @@ from matplotlib.colors import LogNorm, PowerNorm
 from mvnp.backend import from_numpy
 from mvnp.errors import InputError
 from mvnp.visualize.arrays.cut import BelowStage
-from mvnp.visualize.arrays.receptive_field import box_through, effective_field, steps_to
+from mvnp.visualize.arrays.families import family_of
+from mvnp.visualize.arrays.receptive_field import box_through, effective_field
 from mvnp.visualize.figures.receptive_field import receptive_field, zoom
 from mvnp.visualize.figures.style import png
 from support.checks import normal
@@ -42,7 +43,7 @@ def test_the_frame_is_what_the_feature_can_see():
     model, x = tiny(dtype="float64"), normal((1, 3, 150, 90), 1)
     for stage, axes in enumerate(stages(receptive_field(model, x))):
         height, width = model.features(x)[stage].shape[2:]
-        top, bottom, left, right = box_through(steps_to(model, stage), (150, 90), height // 2, width // 2)
+        top, bottom, left, right = box_through(family_of(model).steps(model, stage), (150, 90), height // 2, width // 2)
         frame = axes.patches[-1].get_path().transformed(axes.patches[-1].get_patch_transform()).get_extents()
         assert_close(frame.bounds, (left - 0.5, top - 0.5, right - left + 1, bottom - top + 1))
         shown = ~np.ma.getmaskarray(axes.images[0].get_array())

@@ -38,6 +38,17 @@ def test_all_text_is_escaped(tmp_path):
     assert read.all("img")[0]["alt"] == f"alt {evil}"
 
 
+def test_control_characters_are_shown_as_escapes(tmp_path):
+    write_page(tmp_path, page("\x1b[31m \u202e \x07 \ud800 é"))
+    content = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert not set(content) & {"\x1b", "\u202e", "\x07", "\r"}
+    read = assert_sound(tmp_path)
+    words = "".join(read.words)
+    for name in ("title", "lead", "heading", "paragraph", "reading", "command", "fact", "footer"):
+        assert f"{name} \\x1b[31m \\u202e \\x07 \\ud800 é" in words
+    assert read.all("img")[0]["alt"].startswith("alt \\x1b[31m")
+
+
 def test_again_into_the_same_folder(tmp_path):
     write_page(tmp_path, page("old"))
     (tmp_path / "pictures" / ".one.png.1-abc.mvnp-tmp").write_bytes(b"left by a killed run")

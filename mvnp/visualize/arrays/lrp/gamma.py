@@ -52,10 +52,10 @@ def gamma_relevance(
     return dx, s.sum(axis=(0, 1, 2)) + gamma * agreeing
 
 
-def gamma_convolution(gamma: float) -> type[Layer]:
-    """A Conv2d with these rules in its backward."""
+def gamma_convolution(kind: type[Conv2d], gamma: float) -> type[Layer]:
+    """A convolution of this class with these rules in its backward."""
 
-    class GammaConv2d(Conv2d):
+    class GammaConv2d(kind):  # type: ignore[valid-type,misc]
         def backward(self, dy: Array, tape: Tape, inputs: bool = True) -> Array:
             x, *_ = tape.pop(self)
             bias = None if self.bias is None else self.bias.data

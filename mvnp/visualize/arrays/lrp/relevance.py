@@ -5,8 +5,8 @@ these rules gives all parts of the sum
 
     z_c = Σ_pixels x dx  +  Σ_layers Σ b db                                             (1)
 
-    b    what a layer adds whatever its input is: the bias of a convolution or linear layer, β of LayerNorm, and of BatchNorm in
-         evaluation, y = γ r (x − μ) + β, the rest that does not meet x: β − γ r μ
+    b    what a layer adds whatever its input is: the bias of a convolution or linear layer, β of LayerNorm, class tokens and
+         positional embeddings, and of BatchNorm in evaluation, y = γ r (x − μ) + β, the rest that does not meet x: β − γ r μ
 
 Nothing is left over: (1) holds to rounding. Biases keep what they give; it is not spread over the pixels, which have no part
 in it. The biases of dt_proj, and those of queries and keys, only make factors that are held constant, and get nothing.
@@ -28,6 +28,7 @@ from ....errors import InputError
 from ....layers.batchnorm import BatchNorm
 from ....layers.conv1d import Conv1d
 from ....layers.conv2d import Conv2d
+from ....layers.depthwise_conv2d import DepthwiseConv2d
 from ....layers.drop_path import DropPath
 from ....layers.dropout import Dropout
 from ....layers.layer_scale import LayerScale
@@ -36,9 +37,13 @@ from ....layers.linear import Linear
 from ....layers.pool import AveragePool
 from ....layers.relu import ReLU
 from ....models.blocks import Block, ConvBlock
+from ....models.classifier import AnyClassifier, Classifier
 from ....models.mambavision import MambaVision
 from ....models.mlp import Mlp
 from ....models.stages import ConvLevel, Downsample, HybridLevel, PatchEmbed
+from ....models.vim import Patches, Vim, VimBlock
+from ....models.vmamba import VMamba
+from ....models.vss_stages import FirstConv2d, PatchMerging, PositionalEmbedding, Sequence, VSSBlock, VSSStage
 from ..class_evidence import check_image, logit_gradient
 from ..remember import remembered
 from ..replace_layers import replace_layers
@@ -46,8 +51,15 @@ from .gamma import gamma_convolution
 from .rules import RULES
 
 # Layers whose own backward conserves: affine ones (dropout is none in evaluation), ReLU, and those made of others.
-AS_THEY_ARE = (Linear, Conv2d, BatchNorm, LayerScale, AveragePool, ReLU, Dropout, DropPath)
-MADE_OF_OTHERS = (MambaVision, PatchEmbed, Downsample, ConvLevel, HybridLevel, ConvBlock, Block, Mlp)
+AS_THEY_ARE = (
+    *(Linear, Conv2d, FirstConv2d, DepthwiseConv2d, BatchNorm, LayerScale, AveragePool, ReLU, Dropout, DropPath),
+    PositionalEmbedding,
+)
+MADE_OF_OTHERS = (
+    *(MambaVision, PatchEmbed, Downsample, ConvLevel, HybridLevel, ConvBlock, Block, Mlp),
+    *(Vim, Patches, VimBlock),
+    *(VMamba, VSSStage, VSSBlock, Sequence, PatchMerging),
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ class Relevance:
         return abs(float(self.pixels.sum(dtype=np.float64)) + sum(self.biases.values()) - self.logit)
 
 
-def linearised(model: MambaVision, gamma: float = 0.0) -> MambaVision:
+def linearised(model: AnyClassifier, gamma: float = 0.0) -> AnyClassifier:
     """The model with the backwards of rules.py; parameters are shared.
 
     gamma    of LRP-γ in the convolutions, gamma.py; 0: LRP-0
@@ -86,12 +98,17 @@ def linearised(model: MambaVision, gamma: float = 0.0) -> MambaVision:
     known = (*RULES, *AS_THEY_ARE, *MADE_OF_OTHERS)
     for _, layer in model.named_layers():
         if type(layer) not in known:
-            raise InputError(f"relevance: there is no rule for {layer.label}; add one to mvnp/visualize/arrays/lrp/rules.py")
-    return replace_layers(model, {**RULES, Conv2d: gamma_convolution(gamma)} if gamma else RULES)
+            raise InputError(
+                f"relevance: there is no rule for {layer.label}; add one to mvnp/visualize/arrays/lrp/rules.py."
+                " gradient_times_input and grad_cam need none"
+            )
+    if not gamma:
+        return replace_layers(model, RULES)
+    return replace_layers(model, {**RULES, **{kind: gamma_convolution(kind, gamma) for kind in (Conv2d, FirstConv2d)}})
 
 
 @remembered
-def relevance(model: MambaVision, image: Array, target: int | None = None, gamma: float = 0.0) -> Relevance:
+def relevance(model: Classifier, image: Array, target: int | None = None, gamma: float = 0.0) -> Relevance:
     """The relevance of an image (1, C, H, W) for a class; None: the one with the largest logit.
 
     gamma    of LRP-γ in the convolutions: 0 is the rule of MambaLRP's equations, 0.25 gives calmer maps. Both conserve.
@@ -110,7 +127,11 @@ def relevance(model: MambaVision, image: Array, target: int | None = None, gamma
 
 def _bias_relevance(layer: Layer, tape: Tape) -> Array | None:
     """Σ b db of one layer; None where it adds nothing, or no relevance came to it."""
-    if not isinstance(layer, Linear | Conv2d | Conv1d | BatchNorm | LayerNorm) or layer.bias is None:
+    if isinstance(layer, Vim | PositionalEmbedding):
+        given = [layer.values] if isinstance(layer, PositionalEmbedding) else [layer.pos_embed, *layer.class_tokens]
+        parts = [(param.data * gradient).sum() for param in given if (gradient := tape.gradient(param)) is not None]
+        return sum(parts[1:], parts[0]) if parts else None
+    if not isinstance(layer, Linear | Conv2d | Conv1d | DepthwiseConv2d | BatchNorm | LayerNorm) or layer.bias is None:
         return None
     gradient, constant = tape.gradient(layer.bias), layer.bias.data
     if isinstance(layer, BatchNorm):

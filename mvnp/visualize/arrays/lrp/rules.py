@@ -6,6 +6,7 @@ The layer is then affine, and its "gradient times input" conserves: Σ x dx + Σ
     SiLU           y = x [σ(x)]                                     dx = dy σ(x)                                   (1)
     GELU           y = x [Φ(x)]                                     dx = dy Φ(x)                                   (2)
     LayerNorm      y = γ (x − ⟨x⟩) [r] + β                          g = γ dy,  dx = r (g − ⟨g⟩)                    (3)
+    RMSNorm        y = γ x [r]                                      dx = r γ dy
     attention      o = [a] v                                        dv = aᵀ do,  dq = dk = 0                       (4)
     scan           h_t = [Ā_t] h_(t−1) + [Δ_t B_t] x_t              g_t = C_t dy_t + Ā_(t+1) g_(t+1)
                    y_t = [C_t] h_t + D x_t                          dx_t = Δ_t Σ_n B_t g_t + D dy_t                (5)
@@ -13,7 +14,8 @@ The layer is then affine, and its "gradient times input" conserves: Σ x dx + Σ
 
 Convolution, linear layer, layer scale, pooling, window cutting, residual sum and BatchNorm in evaluation are affine as they
 are, and ReLU is x [x > 0], which its own gradient treats so: they keep their backwards, whose gradient times input is LRP-0.
-MambaVision concatenates its branches; a mixer that gates them, as Mamba does, gives half the relevance to each: (6).
+MambaVision concatenates its branches; a mixer that gates them, as Mamba's and Vim's do, gives half the relevance to each: (6).
+So does any other product of two branches, y = u v, in VMamba's gate and gated MLPs: du = ½ v dy, dv = ½ u dy.
 
 Each class is a layer with another backward. The tape is popped in the order of the layer's own.
 
@@ -29,10 +31,14 @@ from ....layers.attention import AttentionCache
 from ....layers.conv1d import Conv1d, conv1d_backward, conv1d_forward
 from ....layers.gelu import GELU, cdf, tanh_u
 from ....layers.layernorm import LayerNorm, row_mean
+from ....layers.rmsnorm import RMSNorm
 from ....layers.selective_scan import selective_scan_backward
-from ....layers.silu import sigmoid, silu_forward
+from ....layers.silu import SiLU, sigmoid, silu_forward
 from ....models.attention import MultiHeadAttention
 from ....models.mixer import MambaVisionMixer
+from ....models.ss2d import SS2D
+from ....models.vim_mixer import VimMixer, Way
+from ....models.vss_stages import GatedMlp
 
 
 def gelu_gate(x: Array, approximate: str) -> Array:
@@ -76,6 +82,21 @@ class GatedGELU(GELU):
         return dy * gelu_gate(tape.pop(self), self.approximate)
 
 
+class GatedSiLU(SiLU):
+    """SiLU with (1)."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        return dy * sigmoid(tape.pop(self))
+
+
+class FixedScaleRMSNorm(RMSNorm):
+    """RMSNorm, whose r is held constant."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        _, weight, rstd = tape.pop(self)
+        return rstd * weight * dy
+
+
 class FixedScaleLayerNorm(LayerNorm):
     """LayerNorm with (3)."""
 
@@ -112,10 +133,53 @@ class FixedStepMixer(MambaVisionMixer):
         return self._branches_backward(du, dz, mask, tape)
 
 
+class FixedStepVimMixer(VimMixer):
+    """Vim's mixer with (5) in its scans, and (6) in its gate, whose SiLU is (1)."""
+
+    def _gate_backward(self, dy: Array, tape: Tape) -> tuple[Array, Array]:
+        return gate_relevance(dy, tape.pop(self))
+
+    def _of_scan_backward(self, of_scan: tuple[Array, ...], way: Way, tape: Tape) -> Array:
+        tape.pop(way.dt_proj)
+        tape.pop(way.x_proj)
+        return way.conv1d.backward(of_scan[0], tape)
+
+
+class FixedStepSS2D(SS2D):
+    """VMamba's mixer with (5) in its scans and, in the version that has a gate, (6)."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        # W_out is linear and has no bias: half of what comes to it makes half of what comes to each branch.
+        return super().backward(dy if self.gate == "none" else dy / 2, tape)
+
+    def scan_backward(self, dy: Array, tape: Tape) -> tuple[Array, tuple[Array, ...]]:
+        ds, *_ = selective_scan_backward(dy, tape.pop(self))
+        tape.pop(self)
+        return ds, ()
+
+    def accumulate_groups(self, tape: Tape, gradients: list[tuple[Array, ...]]) -> None:
+        """What the parameters of the scans would learn is no relevance."""
+
+
+class HalvedMlp(GatedMlp):
+    """A gated MLP with (6)."""
+
+    def backward(self, dy: Array, tape: Tape) -> Array:
+        dproduct = self.fc2.backward(dy, tape) / 2
+        a, gate = tape.pop(self)
+        da, db = dproduct * gate, self.act.backward(dproduct * a, tape)
+        return self.fc1.backward(array_module(dy).concatenate([da, db], axis=-1), tape)
+
+
 RULES: dict[type[Layer], type[Layer]] = {
     Conv1d: GatedConv1d,
     GELU: GatedGELU,
     LayerNorm: FixedScaleLayerNorm,
     MultiHeadAttention: FixedWeightAttention,
     MambaVisionMixer: FixedStepMixer,
+    RMSNorm: FixedScaleRMSNorm,
+    SiLU: GatedSiLU,
+    VimMixer: FixedStepVimMixer,
+    SS2D: FixedStepSS2D,
+    GatedMlp: HalvedMlp,
 }

@@ -1,5 +1,5 @@
 """The explorer: one page about one image, in which a reader chooses the block and the token."""
 
-from .page import Subject, write_explorer
+from .page import PAGE, Subject, write_explorer
 
-__all__ = ["Subject", "write_explorer"]
+__all__ = ["PAGE", "Subject", "write_explorer"]

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from ...arrays.attention_entropy import entropy
+from ...arrays.geometry import Geometry, PathGeometry, WindowGeometry
 from ...arrays.hidden_attention import channel_groups, mean_hidden_attention
-from ...arrays.internals import AttentionRecord, ScanRecord
+from ...arrays.internals import block_of
+from ...arrays.records import AttentionRecord, ScanRecord
 from ...arrays.scan_state import mean_steps, state_norms, states_by_timescale
+from ...arrays.token_to_token import Mixing, tokens_of
 from .packing import pack, pack_exactly
 
-Record = ScanRecord | AttentionRecord
+LINES = 2048
 
 TAKES = " The larger and lighter a square, the more the query takes from that token; the bar's right end is the largest here."
 HIDDEN = "Written out, a scan is a weighted sum over the tokens before: y_t = Σ α_ts x_s. Here |α|, averaged over channels."
@@ -29,12 +32,17 @@ GROUPS = (
     "|α| for the channels in groups of equal size, from those whose states fade fastest to those that remember longest. One"
     " scale for all."
 )
+SUMMED = (
+    "Written out, a scan is a weighted sum over the tokens that it has read: y_t = Σ α_ts x_s. The block's scans are added up,"
+    " and then |α| is averaged over channels; after the sum each scan by itself, with the weight that it has in it."
+)
 HEADS = "The softmax weights of each head on one scale; a head's weights add up to 1 over the window."
 ROLLOUT = (
     "What of the level's first tokens is left in the query after this block: the maps of all blocks up to here, multiplied,"
     " half of each for the residual. Its weights add up to 1."
 )
 NORM = "‖h‖: the length of all states together after each token, as far as the scan has come. Where it jumps, much was written."
+NORMS = "‖h‖: the length of all states together after each token, in each scan along its own path. At jumps it wrote much."
 STEP = "Δ, averaged over channels: a large step fades what was there and writes the token in; a small one passes it over."
 ENTROPY = (
     "How spread out each query's weights are, in nats: 0 where all is taken from one token, ln L where each of L tokens has an"
@@ -46,45 +54,88 @@ STATES = (
 )
 
 
-def describe(record: Record, rollout: np.ndarray, whole: bool) -> dict[str, Any]:
-    """One block, ready for JSON; `rollout` (nW, L, L). Without `whole`, single heads and groups of channels are left out."""
-    w = record.windows
-    special = _of_scan(record, whole) if isinstance(record, ScanRecord) else _of_attention(record, whole)
-    special["views"].insert(2, _view("Rollout up to here", ROLLOUT, rollout[None]))
-    return {"path": record.path.removesuffix(".mixer"), "H": w.H, "W": w.W, "P": w.P, "stride": w.stride, **special}
+def describe(path: str, record: Mixing, rollout: np.ndarray | None, whole: bool) -> dict[str, Any]:
+    """One block, ready for JSON; `rollout` (nW, L, L), None: there is none. Without `whole`, single heads, single scans and
+    groups of channels are left out."""
+    special = _of_attention(record, whole) if isinstance(record, AttentionRecord) else _of_scans(record, whole)
+    if rollout is not None:
+        special["views"].insert(2, _view("Rollout up to here", ROLLOUT, rollout[None]))
+    return {"path": block_of(path), **place(tokens_of(record)), **special}
 
 
-def size_of(record: Record, whole: bool) -> int:
+def place(tokens: Geometry) -> dict[str, Any]:
+    """Where the tokens stand."""
+    P = tokens.P if isinstance(tokens, WindowGeometry) else None
+    order = list(tokens.order) if isinstance(tokens, PathGeometry) else None
+    where = {"H": tokens.H, "W": tokens.W, "P": P, "stride": tokens.stride}
+    return {**where, "offset": tokens.offset, "order": order}
+
+
+def size_of(record: Mixing, whole: bool) -> int:
     """Bytes that the views of a block take."""
-    few, more = (3, 4) if isinstance(record, ScanRecord) else (2, record.weights.shape[1])
-    return record.windows.count * record.windows.P**4 * (few + more * whole)
+    tokens = tokens_of(record)
+    if isinstance(record, AttentionRecord):
+        few, more = 2, record.weights.shape[1]
+    else:
+        few, more = 3, 4 + (len(record) if len(record) > 1 else 0)
+    return tokens.count * tokens.L**2 * (few + more * whole)
 
 
-def _of_scan(scan: ScanRecord, whole: bool) -> dict[str, Any]:
-    lines, timescale = states_by_timescale(scan)
-    channels, states = scan.A.shape
-    amount, signed = (mean_hidden_attention(scan, signed=signed)[None] for signed in (False, True))
-    views = [_view("Hidden attention", HIDDEN + TAKES, amount), _view("Hidden attention, signed", SIGNED, signed)]
+def _of_scans(scans: Sequence[ScanRecord], whole: bool) -> dict[str, Any]:
+    first, several, names = scans[0], len(scans) > 1, [scan.route for scan in scans]
+    amount, signed = (mean_hidden_attention(scans, signed=signed)[None] for signed in (False, True))
+    labels = [""]
+    if several and whole:
+        amount = np.concatenate([amount, *(mean_hidden_attention([scan])[None] for scan in scans)])
+        labels = ["all scans", *names]
+    views = [
+        _view("Hidden attention", (SUMMED if several else HIDDEN) + TAKES, amount, labels),
+        _view("Hidden attention, signed", SIGNED, signed),
+    ]
     views[1]["signed"] = True
     if whole:
-        groups = channel_groups(scan)
-        maps = np.stack([mean_hidden_attention(scan, channels=group.tolist()) for group in groups])
+        groups = channel_groups(scans)
+        maps = np.stack([mean_hidden_attention(scans, channels=group.tolist()) for group in groups])
         labels = [f"group {number} of {len(groups)}" for number in range(1, len(groups) + 1)]
         views.append(_view("Hidden attention of groups of channels", GROUPS, maps, labels))
+    norms, steps = (np.stack([of(scan)[:, np.argsort(scan.order)] for scan in scans]) for of in (state_norms, mean_steps))
     return {
-        "kind": "scan",
-        "about": f"A mixer: it scans the {scan.windows.P**2} tokens of a window, with {channels} channels of {states} states.",
+        "kind": "scan" if not several else f"{len(scans)} scans",
+        "about": _about(scans),
         "views": views,
         "tokens": [
-            {**_quantity("State along the scan", NORM, state_norms(scan)[None]), "short": "‖h‖", "along": True},
-            {**_quantity("Step size", STEP, mean_steps(scan)[None]), "short": "mean Δ"},
+            # A single scan goes in the order of the tokens: then it shows how far it has come.
+            {
+                **_quantity("State along the scan", NORMS if several else NORM, norms, names),
+                "short": "‖h‖",
+                "along": not several,
+            },
+            {**_quantity("Step size", STEP, steps, names), "short": "mean Δ"},
         ],
-        "states": {
-            "title": "All states along the scan",
-            "reading": STATES,
-            "lines": pack(lines),
-            "timescale": pack_exactly(timescale),
-        },
+        "states": _states(first, several),
+    }
+
+
+def _about(scans: Sequence[ScanRecord]) -> str:
+    tokens, (channels, states) = scans[0].tokens, scans[0].A.shape
+    where = f"the {tokens.L} tokens of a window" if isinstance(tokens, WindowGeometry) else f"all {tokens.L} tokens"
+    what = f"{channels} channels of {states} state{'s' * (states > 1)}"
+    if len(scans) == 1:
+        return f"A mixer: it scans {where}, with {what}."
+    times = {2: "twice", 4: "four times"}.get(len(scans), f"{len(scans)} times")
+    return f"A mixer: it scans {where} {times} ({', '.join(scan.route for scan in scans)}), each time with {what}."
+
+
+def _states(scan: ScanRecord, several: bool) -> dict[str, Any]:
+    """Of many, every k-th in the order of their timescales: more lines than LINES no screen can show."""
+    lines, timescale = states_by_timescale(scan)
+    every = -(-len(lines) // LINES)
+    some = f" Of {len(lines):,} states every {every}th is drawn." if every > 1 else ""
+    return {
+        "title": f"All states along the scan{f': {scan.route}' if several else ''}",
+        "reading": STATES + some,
+        "lines": pack(lines[::every]),
+        "timescale": pack_exactly(timescale[::every]),
     }
 
 

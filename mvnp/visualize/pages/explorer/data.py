@@ -1,14 +1,15 @@
 """What the explorer's script is given: every number that it can show, for one image and one or two models.
 
     {"picture": {"src", "width", "height"},   "colours": {"sequential", "diverging"},   "names": [name of each model],
-     "start": {"block", "row", "column"},
-     "blocks": [{"path", "kind", "about", "H", "W", "P", "stride",
+     "start": {"block", "row", "column"},   "paths": [of the mixer of each block],   "left_out": [paths of blocks]
+     "blocks": [{"path", "kind", "about", "H", "W", "P", "stride", "offset", "order",
                  "views":  [{"title", "reading", "signed", "labels", "rows": [(maps, nW, L, L) of each model]}],
                  "tokens": [{"title", "reading", "short", "labels", "along", "values": [(maps, nW, L) of each model]}],
                  "states": {"title", "reading", "lines": [(D·N, nW·L)], "timescale": [(D·N,)]}  or  null}]}
 
-Arrays are packed (packing.py); blocks.py says what they are. Two models stand side by side, so they need the same blocks over
-the same windows.
+Arrays are packed (packing.py); blocks.py says what they are. P is null where the map is one sequence, and "order" then has the
+number of each token, −1 for a class token; it is null where there are windows. Two models stand side by side, so they need
+the same blocks over the same tokens.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ import numpy as np
 from PIL import Image
 
 from ....errors import InputError, check_choice
-from ...arrays.internals import Internals, ScanRecord
-from ...arrays.token_to_token import level_matrices, rollout
+from ...arrays.geometry import WindowGeometry
+from ...arrays.internals import block_of, choose_block, numbers_of
+from ...arrays.records import AttentionRecord, Internals
+from ...arrays.token_to_token import Mixing, level_matrices, rollout, tokens_of
 from ...figures.style import DIVERGING, SEQUENTIAL
-from .blocks import Record, describe, size_of
+from .blocks import describe, size_of
 
 # Bytes of all views: above the first, single heads and groups of channels are left out; above the second, the page is refused.
 THINNED, REFUSED = 12_000_000, 48_000_000
+LONGEST = 1_200  # tokens of a sequence that is not cut into windows: what each takes from each would be too much for a page
 
 
 def explorer_data(
@@ -44,18 +48,21 @@ def explorer_data(
     that no browser would take the page.
     """
     records = [blocks_of(each) for each in seen]
+    _check_some(seen[0], records[0])
     _check_alike(names, records)
     _, path, (row, column) = start_of(seen[0], block, query)
     whole = _check_size(records)
     described = []
     for each, blocks in zip(seen, records, strict=True):
         rolled = _rollouts(each)
-        described.append([describe(record, rolled[its], whole) for its, record in blocks.items()])
+        described.append([describe(its, record, rolled.get(its), whole) for its, record in blocks.items()])
     return {
         "picture": {"src": as_uri(picture), "width": picture.shape[1], "height": picture.shape[0]},
         "colours": {"sequential": _colours(SEQUENTIAL), "diverging": _colours(DIVERGING)},
         "names": list(names),
         "start": {"block": list(records[0]).index(path), "row": row, "column": column},
+        "paths": list(records[0]),
+        "left_out": [block_of(each) for each in _too_long(seen[0])],
         "blocks": [_merged(same) for same in zip(*described, strict=True)],
     }
 
@@ -63,25 +70,36 @@ def explorer_data(
 def start_of(seen: Internals, block: str | None, query: tuple[int, int] | None) -> tuple[list[str], str, tuple[int, int]]:
     """All blocks by path, the one to begin with, and its token. Raises InputError as `explorer_data` does."""
     records = blocks_of(seen)
-    if not records:
-        raise InputError("this model has no hybrid blocks: there is nothing to explore")
+    _check_some(seen, records)
     path = _choose(list(records), block)
-    windows = records[path].windows
-    row, column = query or ((windows.H - 1) // 2, (windows.W - 1) // 2)
+    windows = tokens_of(records[path])
+    row, column = query or windows.middle
     windows.find(row, column)  # raises outside the map
     return list(records), path, (row, column)
 
 
-def blocks_of(seen: Internals) -> dict[str, Record]:
-    """Scans and attention layers by path, in the order in which the network has them."""
-    found: dict[str, Record] = {**seen.scans, **seen.attentions}
-    return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".") if part.isdigit()]))
+def blocks_of(seen: Internals) -> dict[str, Mixing]:
+    """Scans and attention layers by path, in the order in which the network has them, but those of sequences that are too
+    long."""
+    found: dict[str, Mixing] = {**seen.routes, **seen.attentions}
+    for path in _too_long(seen):
+        del found[path]
+    return {path: found[path] for path in sorted(found, key=numbers_of)}
+
+
+def _too_long(seen: Internals) -> list[str]:
+    return [path for path, scans in seen.routes.items() if scans[0].tokens.count == 1 and scans[0].tokens.L > LONGEST]
 
 
 def _rollouts(seen: Internals) -> dict[str, np.ndarray]:
     """For every block the rollout of its level up to it, (nW, L, L)."""
     found: dict[str, np.ndarray] = {}
+    left_out = _too_long(seen)
+    mixing: dict[str, Mixing] = {**seen.routes, **seen.attentions}
     for level in seen.windows:
+        inside = {path: tokens_of(record) for path, record in mixing.items() if path.startswith(f"{level}.")}
+        if inside.keys() & set(left_out) or len(set(inside.values())) > 1:  # or pairs of blocks, not one after another
+            continue
         matrices = level_matrices(seen, level)
         found.update(zip(matrices, rollout(matrices.values()), strict=True))
     return found
@@ -94,41 +112,54 @@ def as_uri(picture: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def _check_alike(names: Sequence[str], records: Sequence[dict[str, Record]]) -> None:
-    if not records[0]:
+def _check_some(seen: Internals, records: dict[str, Mixing]) -> None:
+    if not records and seen.routes:
+        raise InputError(
+            f"no block of this model has sequences of at most {LONGEST:,} tokens, and a page has what each takes from each:"
+            " choose a smaller image (--size)"
+        )
+    if not records:
         raise InputError("this model has no hybrid blocks: there is nothing to explore")
+
+
+def _check_alike(names: Sequence[str], records: Sequence[dict[str, Mixing]]) -> None:
     first, *others = [{path: _kind(record) for path, record in each.items()} for each in records]
     for name, other in zip(names[1:], others, strict=True):
         for path in [*first, *other]:
             if first.get(path) != other.get(path):
                 raise InputError(
-                    f"{names[0]} and {name} cannot stand side by side: {path.removesuffix('.mixer')} is"
+                    f"{names[0]} and {name} cannot stand side by side: {block_of(path)} is"
                     f" {first.get(path, 'not there')} in the first and {other.get(path, 'not there')} in the second"
                 )
 
 
-def _kind(record: Record) -> str:
-    w = record.windows
-    over = f"over {w.H}x{w.W} tokens in windows of {w.P}"
-    return f"a scan {over}" if isinstance(record, ScanRecord) else f"attention with {record.weights.shape[1]} heads {over}"
+def _kind(record: Mixing) -> str:
+    w = tokens_of(record)
+    over = f"over {w.H}x{w.W} tokens" + (f" in windows of {w.P}" if isinstance(w, WindowGeometry) else f", {w.L} in all")
+    if isinstance(record, AttentionRecord):
+        return f"attention with {record.weights.shape[1]} heads {over}"
+    return ("a scan " if len(record) == 1 else f"{len(record)} scans ") + over
 
 
 def _choose(paths: Sequence[str], block: str | None) -> str:
-    if block is None:
-        return paths[0]
-    check_choice("block", block.removesuffix(".mixer"), [path.removesuffix(".mixer") for path in paths])
-    return f"{block.removesuffix('.mixer')}.mixer"
+    if block is not None:
+        check_choice("block", block_of(block) if block in paths else block, [block_of(path) for path in paths])
+    return choose_block(paths, block)
 
 
-def _check_size(records: Sequence[dict[str, Record]]) -> bool:
+def _check_size(records: Sequence[dict[str, Mixing]]) -> bool:
     """Whether there is room for single heads and groups of channels. Raises InputError where there is none for anything."""
     every = [record for each in records for record in each.values()]
     size = sum(size_of(record, whole=False) for record in every)
     if size > REFUSED:
-        most = max(record.windows.P for record in every)
+        longest = max((tokens_of(record) for record in every), key=lambda tokens: tokens.L)
+        where, what, smaller = "a sequence", f"{len(every)} sequences of up to {longest.L} tokens", ""
+        if isinstance(longest, WindowGeometry):
+            where, smaller = "a window", ", or a model with smaller windows"
+            what = f"windows of {longest.P}x{longest.P} tokens"
         raise InputError(
-            f"the page would have {size / 1e6:.0f} MB of maps: it has what each token of a window takes from each, and windows"
-            f" of {most}x{most} tokens are too large for that. Choose a smaller image (--size), or a model with smaller windows"
+            f"the page would have {size / 1e6:.0f} MB of maps: it has what each token of {where} takes from each, and {what}"
+            f" are too large for that. Choose a smaller image (--size){smaller}"
         )
     return sum(size_of(record, whole=True) for record in every) <= THINNED
 

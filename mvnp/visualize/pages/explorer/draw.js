@@ -16,10 +16,9 @@ function prepare(canvas, ratio) {
 
 // What part of the plane of pixels is shown: the picture, and all tokens with half a cell around them.
 function frameOf(windows, picture) {
-  const half = windows.stride / 2;
-  const left = Math.min(-half, -0.5), top = Math.min(-half, -0.5);
-  const right = Math.max(windows.stride * windows.Wp - half, picture.width - 0.5);
-  const bottom = Math.max(windows.stride * windows.Hp - half, picture.height - 0.5);
+  const left = Math.min(windows.pixel(-0.5), -0.5), top = Math.min(windows.pixel(windows.firstRow - 0.5), -0.5);
+  const right = Math.max(windows.pixel(windows.Wp - 0.5), picture.width - 0.5);
+  const bottom = Math.max(windows.pixel(windows.Hp - 0.5), picture.height - 0.5);
   return {left, top, width: right - left, height: bottom - top};
 }
 
@@ -53,14 +52,14 @@ class MapCanvas {
     const s = windows.stride;
     for (let row = 0; row < windows.Hp; row++)
       for (let column = 0; column < windows.Wp; column++)
-        if (!windows.isReal(row, column)) this.hatch(s * (column - 0.5), s * (row - 0.5), s);
+        if (!windows.isReal(row, column)) this.hatch(windows.pixel(column - 0.5), windows.pixel(row - 0.5), s);
     const side = windows.P * s;
     for (const [style, width] of [["white", 2.6], [INK, 1]]) {
       context.strokeStyle = style;
       context.lineWidth = width * this.line;
       for (let row = 0; row < windows.rows; row++)
         for (let column = 0; column < windows.columns; column++)
-          context.strokeRect(column * side - s / 2, row * side - s / 2, side, side);
+          context.strokeRect(windows.pixel(-0.5) + column * side, windows.pixel(-0.5) + row * side, side, side);
     }
   }
 
@@ -81,37 +80,39 @@ class MapCanvas {
   }
 
   marks(tokens, colour, size) {
-    const {context} = this, s = this.windows.stride;
+    const {context, windows} = this, s = windows.stride;
     for (const {row, column, value} of tokens) {
       const side = MARK * s * Math.sqrt(size(value));
       if (!(side * this.unit > 0.4)) continue;
       context.fillStyle = colour(value);
-      context.fillRect(s * column - side / 2, s * row - side / 2, side, side);
+      const left = windows.pixel(column) - side / 2, top = windows.pixel(row) - side / 2;
+      context.fillRect(left, top, side, side);
       if (side * this.unit > 6) {
         context.strokeStyle = "rgba(255, 255, 255, 0.9)";
         context.lineWidth = 0.8 * this.line;
-        context.strokeRect(s * column - side / 2, s * row - side / 2, side, side);
+        context.strokeRect(left, top, side, side);
       }
     }
   }
 
   query(row, column) {
-    const {context} = this, s = this.windows.stride;
+    const {context, windows} = this, s = windows.stride;
     for (const [style, width] of [["white", 5], [INK, 2.5]]) {
       context.strokeStyle = style;
       context.lineWidth = width * this.line;
-      context.strokeRect(s * (column - 0.5), s * (row - 0.5), s, s);
+      context.strokeRect(windows.pixel(column - 0.5), windows.pixel(row - 0.5), s, s);
     }
   }
 
-  // The scan's path in one window up to token t; where it jumps to the next row, a thinner line.
+  // The scan's path in one window up to token t; where it jumps to the next row, or to a class token, a thinner line.
   path(window, t) {
-    const {context} = this, s = this.windows.stride, P = this.windows.P;
-    const point = (i) => this.windows.place(window, i).reverse().map((value) => s * value);
+    const {context, windows} = this;
+    const point = (i) => windows.place(window, i).reverse().map((value) => windows.pixel(value));
+    const onRow = (i) => windows.place(window, i)[0] === windows.place(window, i - 1)[0];
     for (const [style, width, thin] of [["white", 3.4, 2], [INK, 1.6, 0.5]])
       for (let i = 1; i <= t; i++) {
         context.strokeStyle = style;
-        context.lineWidth = (i % P ? width : thin) * this.line;
+        context.lineWidth = (onRow(i) ? width : thin) * this.line;
         context.beginPath();
         context.moveTo(...point(i - 1));
         context.lineTo(...point(i));

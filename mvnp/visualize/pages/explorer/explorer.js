@@ -10,7 +10,7 @@ let panels, mainMap, timer = null, drawing = false;
 function chooseBlock(index, row, column) {
   chosen.block = index;
   block = data.blocks[index];
-  windows = new Windows(block);
+  windows = tokensOf(block);
   Object.assign(chosen, windows.find(row, column));
   element("panels").replaceChildren();
   panels = [
@@ -20,6 +20,7 @@ function chooseBlock(index, row, column) {
   element("block").value = String(index);
   element("kind").textContent = block.about;
   for (const [id, count] of [["position", windows.L], ["row", windows.Hp], ["column", windows.Wp]]) element(id).max = count - 1;
+  element("row").min = windows.firstRow;
   element("earlier").disabled = index === 0;
   element("later").disabled = index === data.blocks.length - 1;
   draw();
@@ -29,14 +30,15 @@ function chooseBlock(index, row, column) {
 function moveToBlock(index) {
   if (index < 0 || index >= data.blocks.length) return;
   stop();
-  const [row, column] = windows.place(chosen.window, chosen.t), next = new Windows(data.blocks[index]);
-  chooseBlock(index, ...next.at(windows.stride * column, windows.stride * row));
+  const [row, column] = windows.place(chosen.window, chosen.t), next = tokensOf(data.blocks[index]);
+  chooseBlock(index, ...next.at(windows.pixel(column), windows.pixel(row)));
 }
 
 function chooseToken(row, column) {
   stop();
-  const within = (value, count) => Math.max(0, Math.min(count - 1, value));
-  Object.assign(chosen, windows.find(within(row, windows.Hp), within(column, windows.Wp)));
+  const within = (value, least, count) => Math.max(least, Math.min(count - 1, value));
+  const at = within(row, windows.firstRow, windows.Hp);
+  Object.assign(chosen, windows.find(at, within(column, 0, windows.width(at))));
   draw();
 }
 
@@ -103,8 +105,9 @@ function tell() {
     const itself = shown(fromItself(block.views[0], subject, 0));
     return `${who} ${verb} ${best.place}, and takes ${itself} from itself; ${numbers.join(", ")}.`;
   });
+  const name = windows.name(row, column);
   const padding = windows.isReal(row, column) ? "" : ", in the padding";
-  element("readout").textContent = [`Row ${row}, column ${column}${padding}.`, ...told].join(" ");
+  element("readout").textContent = [`${name[0].toUpperCase()}${name.slice(1)}${padding}.`, ...told].join(" ");
 }
 
 const KEYS = {

@@ -15,8 +15,10 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageSequence, features
 
 from ....backend import Array
-from ....models.mambavision import MambaVision
-from ...arrays.internals import Internals
+from ....models.classifier import Classifier
+from ...arrays.geometry import WindowGeometry
+from ...arrays.internals import level_of
+from ...arrays.records import Internals
 from ...arrays.remember import remembering
 from ...figures.attention_entropy import attention_entropy
 from ...figures.class_evidence import grad_cam, gradient_times_input, mamba_lrp
@@ -32,6 +34,7 @@ from ...figures.timescales import timescales
 from ...figures.token_to_token import attention_rollout, token_to_token
 from ...figures.window_attention import window_attention
 from ...figures.window_grid import window_grid
+from ..report import escaped
 
 PIXELS = 105  # to the inch of a figure
 # Of WebP: text and thin lines stay clear; a figure with a photograph takes half of what it takes as PNG, an animation a fifth
@@ -50,7 +53,7 @@ class Shown:
     """
 
     letter: str
-    model: MambaVision
+    model: Classifier
     image: Array
     seen: Internals
     paths: Sequence[str]
@@ -92,15 +95,18 @@ def of_query(choose: Callable[[Shown], dict[str, Any] | None]) -> Callable[[Show
 
     def options(shown: Shown) -> dict[str, Any] | None:
         chosen = choose(shown)
-        on_its_map = chosen is not None and _level(chosen["block"]) == _level(shown.block)
+        on_its_map = chosen is not None and _level(shown, chosen["block"]) == _level(shown, shown.block)
         return {**chosen, "query": shown.query} if chosen is not None and on_its_map else chosen
 
     return options
 
 
-def of_level(shown: Shown) -> dict[str, Any]:
-    """The last block of the level that the page begins with."""
-    return {"block": [path for path in shown.paths if _level(path) == _level(shown.block)][-1]}
+def of_level(shown: Shown) -> dict[str, Any] | None:
+    """The last block of the level that the page begins with; nothing where its blocks do not follow one another."""
+    inside = [scans[0].tokens for path, scans in shown.seen.routes.items() if _level(shown, path) == _level(shown, shown.block)]
+    if len(set(inside)) > 1:
+        return None
+    return {"block": [path for path in shown.paths if _level(shown, path) == _level(shown, shown.block)][-1]}
 
 
 def of_class(shown: Shown) -> dict[str, Any] | None:
@@ -111,12 +117,17 @@ def of_target(shown: Shown) -> dict[str, Any] | None:
     return {"target": shown.target} if shown.model.head is not None else None
 
 
-def _level(path: str) -> str:
-    return path.partition(".blocks.")[0]
+def of_windows(shown: Shown) -> dict[str, Any] | None:
+    """Nothing where there are none."""
+    return {} if any(isinstance(windows, WindowGeometry) for windows in shown.seen.windows.values()) else None
+
+
+def _level(shown: Shown, path: str) -> str:
+    return level_of(path, shown.seen.windows)
 
 
 ENTRIES = (
-    Entry("Windows", window_grid, "the windows of each level over the image, and their padding"),
+    Entry("Windows", window_grid, "the windows of each level over the image, and their padding", of_windows),
     Entry("What a scan remembers", scan_state, "path of the scan, size of state and step at each token, all states", of_scan),
     Entry(
         "A scan in motion", state_animation, "the state of each token as the scan reads it, and all states", of_query(of_scan)
@@ -133,7 +144,7 @@ ENTRIES = (
     Entry("Rollout", attention_rollout, "what has come together in one token, block after block", of_query(of_level)),
     Entry("Receptive fields", receptive_field, "for each stage, how much each pixel matters to the feature in the middle"),
     Entry("Gradient times input", gradient_times_input, "red pixels raise the class's logit, blue ones lower it", of_class),
-    Entry("GradCAM", grad_cam, "where the last stage holds what speaks for the class", of_class),
+    Entry("GradCAM", grad_cam, "where a late stage holds what speaks for the class", of_class),
     Entry("MambaLRP", mamba_lrp, "the relevance of each pixel for the class, red for it and blue against it", of_class),
     Entry("Feature maps", feature_maps, "the channels of each stage that vary most over the image"),
     Entry("First filters", first_filters, "kernels of the first convolution, and their answers"),
@@ -158,7 +169,8 @@ def _details(entry: Entry, shown: Sequence[Shown], say: Callable[[str], None]) -
     if not pictures:
         return ""
     return (
-        f'<details><summary><h3>{escape(entry.title)}</h3></summary>\n<figure>\n<div class="pair">\n{"".join(pictures)}</div>\n'
+        f"<details><summary><h3>{escaped(entry.title)}</h3></summary>\n"
+        f'<figure>\n<div class="pair">\n{"".join(pictures)}</div>\n'
         f"<figcaption>{escape(how_to_read(entry.draw))}</figcaption>\n</figure></details>"
     )
 
@@ -188,7 +200,7 @@ def _picture(wide: Figure | bytes, narrow: Figure | bytes, alt: str) -> str:
     content = _content(wide)
     return (
         f"<picture>{''.join(sources)}"
-        f'<img src="{_uri(content)}" {_size(content)} style="max-width: {_width(wide):.0f}px" alt="{escape(alt)}"></picture>'
+        f'<img src="{_uri(content)}" {_size(content)} style="max-width: {_width(wide):.0f}px" alt="{escaped(alt)}"></picture>'
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -20,15 +19,17 @@ from ....atomic import make_folder, remove_stale, write_bytes
 from ....backend import Array, backend_name
 from ....errors import InputError, printable
 from ....layers.softmax import softmax_forward
-from ....models.mambavision import MambaVision
+from ....models.classifier import Classifier
 from ....version import __version__
-from ...arrays.internals import Internals, internals
+from ...arrays.families import family_of
+from ...arrays.internals import internals
 from ...arrays.picture import as_picture
+from ...arrays.records import Internals
+from ..report import escaped
 from .data import explorer_data
 from .figures import Shown, figure_list
 
 PAGE = "visualize.html"
-PAPER = "Hatamizadeh and Kautz, MambaVision, arXiv:2407.08083."
 SCRIPTS = ("arrays.js", "windows.js", "draw.js", "token.js", "panels.js", "explorer.js")
 LETTERS = "AB"  # what two models are called on the page; explorer.js counts them alike
 TOP = 5  # classes that are shown
@@ -41,10 +42,10 @@ class Subject:
     """A model that the page is about.
 
     name       what it is called there: the file of its weights
-    model      a MambaVision
+    model      of any family
     classes    names of its classes; None: they are numbered
 
-    Raises InputError for a model of another family.
+    Raises InputError for a model of a family that there are no pictures of.
     """
 
     name: str
@@ -52,11 +53,7 @@ class Subject:
     classes: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, MambaVision):
-            raise InputError(
-                f"{self.name} is a {type(self.model).__name__}; the explorer shows the windows, scans and attention of a"
-                " MambaVision. mvnp.visualize.scan_paths has the scans of any family, and the attention hidden in them"
-            )
+        family_of(self.model)
 
 
 def write_explorer(
@@ -91,17 +88,18 @@ def write_explorer(
         say(f"running {subject.name}")
         seen.append(check_finite_logits(subject, image, internals))
     letters = _letters(subjects)
+    papers = " ".join(dict.fromkeys(family_of(subject.model).paper for subject in subjects))
     data = explorer_data([printable(subject.name) for subject in subjects], seen, picture, block, query)
     text = Template(_source("page.html")).substitute(
         kind="several" if len(subjects) > 1 else "single",
-        title=escape(f"Inside MambaVision: {printable(name)}"),
-        lead=escape(_lead(image, len(subjects))),
+        title=escaped(f"Inside {_names(subjects)}: {name}"),
+        lead=escaped(_lead(image, len(subjects), data["left_out"])),
         answers="\n".join(map(_answer, subjects, seen, letters)),
         legend="\n".join(
-            f"<li>{letter}{escape(printable(subject.name))}</li>" for subject, letter in zip(subjects, letters, strict=True)
+            f"<li>{letter}{escaped(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)
         ),
         figures=_figures(figure_list(_shown(subjects, image, seen, data, target), say)) if figures else "",
-        footer=escape(f"Written by mvnp {__version__}, on {backend_name()}. Model: {PAPER}"),
+        footer=escaped(f"Written by mvnp {__version__}, on {backend_name()}. Model: {papers}"),
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # so that no name in it can end its element
         style=_source("explorer.css"),
         script="\n".join(map(_source, SCRIPTS)),
@@ -112,7 +110,7 @@ def write_explorer(
     return path
 
 
-def check_finite_logits(subject: Subject, image: Array, run: Callable[[MambaVision, Array], Internals]) -> Internals:
+def check_finite_logits(subject: Subject, image: Array, run: Callable[[Classifier, Array], Internals]) -> Internals:
     """What `run` makes of the model and the image. Raises InputError unless its logits are finite."""
     with np.errstate(all="ignore"):  # told better by the check
         seen = run(subject.model, image)
@@ -137,8 +135,8 @@ def _shown(
             model=subject.model,
             image=image,
             seen=each,
-            paths=[f"{block['path']}.mixer" for block in data["blocks"]],
-            block=f"{data['blocks'][start['block']]['path']}.mixer",
+            paths=data["paths"],
+            block=data["paths"][start["block"]],
             query=(start["row"], start["column"]),
             target=target,
             classes=subject.classes,
@@ -163,12 +161,18 @@ def _letters(subjects: Sequence[Subject]) -> list[str]:
     return [f"{letter}: " for letter in LETTERS] if len(subjects) > 1 else [""]
 
 
-def _lead(image: Array, models: int) -> str:
+def _names(subjects: Sequence[Subject]) -> str:
+    """The families: MambaVision, or Vim and Vim."""
+    return " and ".join(dict.fromkeys(type(subject.model).__name__ for subject in subjects))
+
+
+def _lead(image: Array, models: int, left_out: Sequence[str]) -> str:
     height, width = image.shape[2:]
     what = "Two models, one image and the same scales" if models > 1 else "One model, one image"
     return (
         f"{what}: what every mixer and every attention layer makes of it. The image is shown as the network sees it,"
         f" {height} by {width} pixels. All numbers are in this file; the page asks nothing of any other place."
+        + (f" Too long for a page are the sequences of {', '.join(left_out)}, which it leaves out." if left_out else "")
     )
 
 
@@ -176,14 +180,14 @@ def _answer(subject: Subject, seen: Internals, letter: str) -> str:
     """What one model says of the image: its likeliest classes."""
     about = f"{subject.model.parameter_count:,} parameters"
     if subject.model.head is None:
-        return f'<div><h2>{letter}{escape(printable(subject.name))}</h2><p class="reading">{about}; it has no head.</p></div>'
+        return f'<div><h2>{letter}{escaped(subject.name)}</h2><p class="reading">{about}; it has no head.</p></div>'
     shares, _ = softmax_forward(seen.logits.astype(np.float64))
     rows = [
-        f'<tr><th scope="row">{escape(class_name(subject, index))}</th><td>{shares[index]:.1%}</td></tr>'
+        f'<tr><th scope="row">{escaped(class_name(subject, index))}</th><td>{shares[index]:.1%}</td></tr>'
         for index in np.argsort(-seen.logits, kind="stable")[:TOP]
     ]
     return (
-        f'<div><h2>{letter}{escape(printable(subject.name))}</h2><p class="reading">{about}. It says:</p>'
+        f'<div><h2>{letter}{escaped(subject.name)}</h2><p class="reading">{about}. It says:</p>'
         f"<table><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

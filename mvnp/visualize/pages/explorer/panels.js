@@ -97,7 +97,7 @@ function quantityPanels(quantity) {
   scale.tell(low, high);
   return () => maps.forEach((made, map) => made.forEach((canvas, subject) => {
     const colour = (value) => colours.amount[step((value - low) / (high - low))];
-    drawMap(canvas, tokensOf(quantity, subject, map), colour, () => 1);
+    drawMap(canvas, valuesOf(quantity, subject, map), colour, () => 1);
     const here = shown(valueHere(quantity, subject, map));
     const all = `from ${shown(low)} to ${shown(high)} in all`;
     canvas.describe(`${fullTitle(quantity, map, subject)}: ${here} at the chosen token, ${all}`);

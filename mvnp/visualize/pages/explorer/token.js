@@ -37,7 +37,7 @@ function fromItself(view, subject, map) {
 }
 
 // All tokens of the map with one number each; of one that is filled along the scan, those up to the chosen position.
-function tokensOf(quantity, subject, map) {
+function valuesOf(quantity, subject, map) {
   const {values} = arrayOf(quantity.values[subject]), L = windows.L, found = [], plane = map * windows.count * L;
   for (let window = 0; window < windows.count; window++)
     for (let t = 0; t < L; t++) {
@@ -54,7 +54,7 @@ function valueHere(quantity, subject, map) {
 // The one with the largest link, and in words where it is.
 function strongest(tokens) {
   const best = tokens.reduce((best, token) => Math.abs(token.value) > Math.abs(best.value) ? token : best, {value: 0});
-  const place = `row ${best.row}, column ${best.column} (${shown(best.value)})`;
+  const place = best.value === 0 ? "" : `${windows.name(best.row, best.column)} (${shown(best.value)})`;
   return {...best, place: best.value === 0 ? "no other token" : place};
 }
 

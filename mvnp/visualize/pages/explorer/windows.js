@@ -1,11 +1,44 @@
-// Where tokens stand, as mvnp/visualize/arrays/geometry.py has it: windows of P·P tokens, numbered and scanned row by row;
-// token (row, column) is centred on pixel (stride · column, stride · row).
+// Where tokens stand, as mvnp/visualize/arrays/geometry.py has it. Token (row, column) is centred on pixel
+// (offset + stride · column, offset + stride · row).
 
-class Windows {
-  constructor({H, W, P, stride}) {
-    Object.assign(this, {H, W, P, stride, L: P * P});
-    this.rows = Math.ceil(H / P);
-    this.columns = Math.ceil(W / P);
+class Tokens {
+  constructor({H, W, stride, offset}) {
+    Object.assign(this, {H, W, stride, offset, Hp: H, Wp: W, rows: 0, columns: 0, count: 1, firstRow: 0});
+  }
+
+  pixel(place) {
+    return this.offset + this.stride * place;
+  }
+
+  isReal(row, column) {
+    return row < this.H && column < this.W;
+  }
+
+  // The token nearest to a pixel.
+  at(x, y) {
+    const clamp = (value, least, count) => Math.max(least, Math.min(count - 1, Math.round((value - this.offset) / this.stride)));
+    const row = clamp(y, this.firstRow, this.Hp);
+    return [row, clamp(x, 0, this.width(row))];
+  }
+
+  width() {
+    return this.Wp;
+  }
+
+  // A token in words.
+  name(row, column) {
+    return `row ${row}, column ${column}`;
+  }
+}
+
+// Windows of P·P tokens, numbered and scanned row by row.
+class Windows extends Tokens {
+  constructor(block) {
+    super(block);
+    const P = this.P = block.P;
+    this.L = P * P;
+    this.rows = Math.ceil(this.H / P);
+    this.columns = Math.ceil(this.W / P);
     this.count = this.rows * this.columns;
     this.Hp = this.rows * P;
     this.Wp = this.columns * P;
@@ -21,14 +54,35 @@ class Windows {
     const window = Math.floor(row / this.P) * this.columns + Math.floor(column / this.P);
     return {window, t: (row % this.P) * this.P + column % this.P};
   }
+}
 
-  isReal(row, column) {
-    return row < this.H && column < this.W;
+// One sequence over the whole map. Class tokens, which have no place, stand in a row of their own above it, row −1.
+class Sequence extends Tokens {
+  constructor(block) {
+    super(block);
+    this.L = block.order.length;
+    let special = 0;
+    this.places = block.order.map((number) => number < 0 ? [-1, special++] : [Math.floor(number / this.W), number % this.W]);
+    this.special = special;
+    this.firstRow = special ? -1 : 0;
   }
 
-  // The token nearest to a pixel.
-  at(x, y) {
-    const clamp = (value, count) => Math.max(0, Math.min(count - 1, Math.round(value / this.stride)));
-    return [clamp(y, this.Hp), clamp(x, this.Wp)];
+  place(window, t) {
+    return [...this.places[t]];
+  }
+
+  find(row, column) {
+    return {window: 0, t: this.places.findIndex(([r, c]) => r === row && c === column)};
+  }
+
+  width(row) {
+    return row < 0 ? this.special : this.Wp;
+  }
+
+  name(row, column) {
+    if (row >= 0) return super.name(row, column);
+    return this.special > 1 ? `class token ${column + 1}` : "the class token";
   }
 }
+
+const tokensOf = (block) => block.order ? new Sequence(block) : new Windows(block);

@@ -87,7 +87,11 @@ def test_the_layer_takes_its_record_off_the_tape(monkeypatch):
     for method in ("im2col", "winograd"):
         monkeypatch.setattr("mvnp.kernels.convolution._chosen", method)
         conv = randomised(Conv2d(3, 4, 3, padding=1)).astype("float64")
-        other, tape, x = replace_layers(conv, {Conv2d: gamma_convolution(0.25)}), Tape(training=False), normal((2, 6, 5, 3), 1)
+        other, tape, x = (
+            replace_layers(conv, {Conv2d: gamma_convolution(Conv2d, 0.25)}),
+            Tape(training=False),
+            normal((2, 6, 5, 3), 1),
+        )
         y = other(x, tape)
         dy = normal(y.shape, 5)
         dx = other.backward(dy, tape)

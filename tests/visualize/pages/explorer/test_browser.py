@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvnp.visualize.arrays.internals import internals
+from mvnp.visualize import hidden_attention_of, internals
+from mvnp.visualize.arrays.token_to_token import tokens_of
 from mvnp.visualize.pages.explorer import Subject, figures, write_explorer
 from mvnp.visualize.pages.explorer.data import blocks_of
 from mvnp.visualize.pages.explorer.packing import unpack
 from support.browser import Browser, find_chromium
+from support.checks import normal
 from support.explorer import data_of
 from support.figures import image
 from support.tiny import tiny
+from support.tiny_vim import tiny_vim
 from support.tolerance import shown
 
 pytestmark = [
@@ -102,7 +105,7 @@ def test_a_click_on_a_token_changes_the_maps(browser):
 def test_every_map_tells_what_the_arrays_say(page, browser, index, others):
     """The script decodes and indexes by itself; here it is held to Python, for both directions."""
     block = data_of(page)["blocks"][index]
-    windows = list(blocks_of(internals(tiny(), image())).values())[index].windows
+    windows = tokens_of(list(blocks_of(internals(tiny(), image())).values())[index])
     browser.set("#block", index)
     if not others:
         browser.click("#others")
@@ -127,7 +130,7 @@ def test_every_map_tells_what_the_arrays_say(page, browser, index, others):
 def test_quantities_are_told_as_the_arrays_say(page, browser):
     block = data_of(page)["blocks"][SCAN]
     browser.click("#map", **on_map(3, 2))
-    window, t = list(blocks_of(internals(tiny(), image())).values())[SCAN].windows.find(3, 2)
+    window, t = tokens_of(list(blocks_of(internals(tiny(), image())).values())[SCAN]).find(3, 2)
     norm, step = (unpack(quantity["values"][0])[0, window, t] for quantity in block["tokens"])
     itself = unpack(block["views"][0]["rows"][0])[0, window, t, t]
     told = re.search(r"and takes (\S+) from itself; ‖h‖ (\S+), mean Δ (\S+)\.$", readout(browser))
@@ -284,7 +287,7 @@ def test_two_models_share_their_scales(both):
         browser.open(both)
         view = data_of(both)["blocks"][SCAN]["views"][0]
         browser.click("#map", **on_map(3, 2))
-        window, t = list(blocks_of(internals(tiny(), image())).values())[SCAN].windows.find(3, 2)
+        window, t = tokens_of(list(blocks_of(internals(tiny(), image())).values())[SCAN]).find(3, 2)
         most = [shown(unpack(rows)[0, window, t, :t].max(), digits=3) for rows in view["rows"]]
         first = labels(browser)[:2]
         told = [number(label.partition("(")[2].rstrip(")")) for label in first]
@@ -314,3 +317,35 @@ def test_small_weights_are_shown_on_request(browser):
     before = pictures(browser)
     browser.set("#scale", "root")
     assert pictures(browser)[1] != before[1]
+
+
+def test_a_class_token_stands_above_the_picture(tmp_path):
+    """Vim reads the whole map as one sequence: the same maps by click, by row -1, and by the arrays."""
+    model = tiny_vim(class_token="double", dtype="float64")
+    x = normal((1, 2, 12, 10), 4)
+    page = write_explorer(tmp_path, [Subject("vim", model)], x, figures=False)
+    scans = internals(model, x).routes["layers.0.mixer"]
+    tokens = scans[0].tokens
+    alphas = [hidden_attention_of(scans), *(hidden_attention_of([scan]) for scan in scans)]
+    with Browser() as browser:
+        browser.open(page)
+        assert token(browser) == [1, 1]
+        assert browser.one("#block", "one.selectedOptions[0].textContent") == "layers.0 · 2 scans"
+        for row, column, name in ((2, 0, "Row 2, column 0"), (-1, 0, "Class token 1"), (-1, 1, "Class token 2")):
+            browser.set("#row", row)
+            browser.set("#column", column)
+            assert readout(browser).startswith(f"{name}.")
+            t = tokens.find(row, column)[1] if row >= 0 else [0, 10][column]
+            assert browser.one("#position", "Number(one.value)") == t
+            for label, alpha in zip(labels(browser), alphas, strict=False):
+                links = abs(alpha[0, :, t]).mean(axis=0)
+                links[t] = 0
+                best = int(links.argmax())
+                place = tuple(tokens.positions[0, best].tolist())
+                named = f"class token {1 + best // 10}" if place[0] < 0 else f"row {place[0]}, column {place[1]}"
+                assert f": most is taken from {named} (" in label if links.any() else label.endswith("from no other token")
+        browser.click("#map", x=0.3, y=0.05)  # in the cells above the picture
+        assert token(browser)[0] == -1
+        browser.press("ArrowDown")
+        assert token(browser)[0] == 0
+        assert_quiet(browser)
