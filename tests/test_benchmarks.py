@@ -383,6 +383,62 @@ def test_transfer_does_nothing_twice(tmp_path):
     assert made == [1]
 
 
+def recipe_runs(accuracies):
+    made = {"train_accuracy": 0.9, "loss": 0.5, "calibration": 0.05, "distorted": {"turned": 0.4}}
+    return [{"seed": seed, "accuracy": accuracy, **made} for seed, accuracy in enumerate(accuracies)]
+
+
+def test_recipe_pairs_equal_seeds():
+    from recipe import TINY, paired, table
+
+    base, other = recipe_runs([0.5, 0.6, 0.7]), recipe_runs([0.51, 0.62, 0.73])
+    middle, half = paired(other, base)
+    assert middle == near(2.0, terms=64)
+    assert half == near(4.303 * 1.0 / 3**0.5, terms=2**12)  # differences of 1, 2 and 3 points: their deviation is 1
+    text = table("A1", {"base": base, "mixup": other}, TINY)
+    assert "| mixup | 62.0% | +2.0 ± 2.5 | 90% | 0.50 | 5.0% | 40.0% |" in text
+    assert "100 images, 2 epochs; means of 3 seeds" in text
+
+
+def test_recipe_rows_are_settings_of_a_run(tmp_path):
+    from recipe import A1, A2, TINY, Study
+
+    study = Study(tmp_path, "fashion-mnist-small", TINY)
+    base = study.config(A1["base"], 0, 0, {"lamb": 0.01})
+    for name, row in {**A1, **A2}.items():
+        config = study.config(row, 0, 0, {"lamb": 0.01, "adamw": 0.002})
+        assert (config == base) == (name == "base")
+        assert config.lr == (0.002 if name == "AdamW" else 0.01)
+
+
+def test_recipe_draws_images_apart_from_those_that_rates_are_chosen_on(tmp_path):
+    from recipe import TINY, Study
+
+    study = Study(tmp_path, "fashion-mnist-small", TINY)
+    drawn, held_out = study.drawn(0), study.held_out()
+    assert drawn.counts.tolist() == [10] * 10
+    assert study.drawn(1).images.tobytes() != drawn.images.tobytes()
+    assert len(held_out) == 100
+    assert not {image.tobytes() for image in drawn.images} & {image.tobytes() for image in held_out.images}
+
+
+def test_recipe_does_nothing_twice(tmp_path):
+    from recipe import TINY, Study
+
+    study, made = Study(tmp_path, "fashion-mnist-small", TINY), []
+    for _ in range(2):
+        assert study.kept("a, b", lambda: made.append(1) or {"accuracy": 0.5}) == {"accuracy": 0.5}
+    assert made == [1]
+
+
+def test_waiting_makes_photographs_and_a_table(tmp_path):
+    from waiting import make_photographs, table
+
+    make_photographs(tmp_path, 4, (48, 64))
+    assert sorted(path.name for path in tmp_path.rglob("*.jpg")) == ["0.jpg", "0.jpg", "1.jpg", "1.jpg"]
+    assert "| 1 | 0.5% | 12.9 |" in table([{"workers": 1, "waiting": 0.005, "images_per_second": 12.88}])
+
+
 def test_quirks_report():
     from quirks import MISTAKEN, TRAINED, report
 

@@ -30,6 +30,8 @@ from support.patience import HANGS
 
 DEFAULTS = PRESETS["demo"].config()
 NEEDED = {  # arguments that a command cannot do without
+    "report": "run",
+    "augment": "photos --out seen",
     "classify": "x.jpg --weights w.npz",
     "features": "x.jpg --weights w.npz --out f.npz",
     "validate": "photos --weights w.npz",
@@ -295,7 +297,8 @@ def test_train_and_resume(call, data, tmp_path):
         r"the test images have chosen the best epoch, so its figure is a little too good for new ones\n",
         out,
     )
-    assert sorted(path.name for path in out_folder.iterdir()) == ["best.safetensors", "checkpoint.safetensors", "log.jsonl"]
+    files = ["best.safetensors", "checkpoint.safetensors", "config.toml", "log.jsonl"]
+    assert sorted(path.name for path in out_folder.iterdir()) == files
     # The same command with --resume, and --resume alone, both find that nothing is left to do.
     for model in ([], ["--model", "demo"]):
         again = call("train", "--data", data, "--out", out_folder, "--quiet", "--resume", *TINY, *model)

@@ -18,7 +18,8 @@ from .sharded import INDEXES, read_sharded
 from .states import State, bare_keys, chosen_state, shown
 from .torch import read_torch
 
-MODEL = "model."  # before the keys of the model, in a checkpoint of a training run
+# Before the keys of the model and of the average of its weights, in a checkpoint of a training run.
+MODEL, AVERAGE = "model.", "ema."
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def load_checkpoint(
     What a file is shows in its content; its name may end as it likes.
 
     safetensors      float32, float16, bfloat16 (given as float32), integers; also the checkpoints of `mvnp train`, of which
-                     the model's part is given, and the index of weights in several files (model.safetensors.index.json)
+                     the model's part is given (of the best epoch that of the weights' average, where that was the better
+                     one), and the index of weights in several files (model.safetensors.index.json)
     npz              arrays of numbers
     torch.save       in today's format and that before version 1.6, and plain pickles of arrays; read without torch, and without
                      running anything. The weights may stand under any name, beside whatever a script has put there
@@ -107,11 +109,15 @@ def _flat(path: Path, arrays: dict[str, np.ndarray], entry: str | None, unreadab
 
 
 def _safetensors(path: Path, ema: bool, entry: str | None) -> Weights:
-    _no_average(path, ema)
     arrays, metadata, unreadable = read_safetensors(path)
     metadata = metadata or {}
     if metadata.get("kind") == "training":
-        arrays = {key.removeprefix(MODEL): array for key, array in arrays.items() if key.startswith(MODEL)}
+        averaged = any(key.startswith(AVERAGE) for key in arrays)
+        prefix = AVERAGE if ema or (averaged and metadata.get("weights") == "average") else MODEL
+        _no_average(path, ema and not averaged)
+        arrays = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+    else:
+        _no_average(path, ema)
     state = _flat(path, arrays, entry, unreadable)
     return Weights(state.tensors, metadata, state.unreadable, state.notes)
 

@@ -25,6 +25,7 @@ from ..execution.scratch import keep_freed_memory
 from ..kernels import convolution_method, kernels_on
 from ..version import __version__
 from . import (
+    augment,
     check,
     classify,
     convert,
@@ -35,6 +36,7 @@ from . import (
     info,
     learn,
     models,
+    report,
     summary,
     train,
     validate,
@@ -47,6 +49,8 @@ COMMANDS = {
     "demo": demo,
     "train": train,
     "finetune": finetune,
+    "report": report,
+    "augment": augment,
     "classify": classify,
     "features": features,
     "validate": validate,

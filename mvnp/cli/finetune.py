@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import Parser, number, whole
+from .data_options import DATA_HELP, add_data_options, data_options, located
 from .pictures import image_size
-from .train import DATA_HELP, METAVARS, SETTINGS, add_data_options, data_options, located, report
+from .settings import add_settings, base_settings, given_settings, located_file, merged, print_config, read_file
+from .train import add_run_options, refuse_recipe, report
 from .weights import options_named
 
 if TYPE_CHECKING:
-    from ..training import Ranks, TrainingConfig
+    from ..training import Ranks
 
 SUMMARY = "train given weights further, on images of other classes"
 
@@ -58,9 +58,7 @@ def add_arguments(parser: Parser) -> None:
 
     parser.add_argument("data", nargs="?", metavar="DATA", default=argparse.SUPPRESS, help=DATA_HELP)
     add(parser, "--weights", "file, hub repository or variant to begin from", metavar="WEIGHTS")
-    add(parser, "--out", "folder for checkpoints and log", DEFAULT_OUT, metavar="DIR")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with the settings that it has")
-    parser.add_argument("--quiet", action="store_true", help="show no progress, only the result")
+    add_run_options(add, parser, DEFAULT_OUT)
 
     weights = parser.add_argument_group("weights")
     add(weights, "--variant", "which variant the weights are of, where they leave it open", metavar="NAME")
@@ -83,19 +81,9 @@ def add_arguments(parser: Parser) -> None:
 
     training = parser.add_argument_group("training")
     add(training, "--freeze", "train the head alone", action="store_true")
-    decay = f"factor of the learning rate from a block to the one below (default: {FULL['layer_decay']}; 1: all alike)"
-    add(training, "--layer-decay", decay, type=number, metavar="X")
-    add(
-        training,
-        "--patience",
-        "epochs without improvement until it ends; 0: never",
-        DEFAULTS["patience"],
-        type=whole(0),
-        metavar="N",
-    )
-    for name, kind, what in SETTINGS:
-        default = f"{defaults[name]}; {FROZEN[name]} with --freeze" if name in FROZEN else defaults[name]
-        add(training, f"--{name.replace('_', '-')}", what, default, type=kind, metavar=METAVARS.get(kind, "N"))
+    shown = {**defaults, **FULL, **{name: f"{defaults[name]}; {value} with --freeze" for name, value in FROZEN.items()}}
+    augmentation = parser.add_argument_group("augmentation", "What is done to training pictures besides; off, unless given.")
+    add_settings(add, training, augmentation, shown)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -107,31 +95,37 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
-    from ..training import finetune, open_run
+    from ..training import TrainingConfig, finetune, open_run
 
     given = vars(arguments)
     out = given.get("out", DEFAULT_OUT)
+    file = read_file(given)
+    own = merged(file, _given(given))
     if arguments.resume:
-        settings = ranks.from_first(lambda: open_run(out, resume=True)).config.to_dict()
+        refuse_recipe(given)
+        settings = merged(ranks.from_first(lambda: open_run(out, resume=True)).config.to_dict(), own)
     else:
-        for name, shown in (("data", "DATA, what to train on"), ("weights", "--weights, what to begin from")):
-            if name not in given:
+        for name, shown in (("dataset", "DATA, what to train on"), ("weights", "--weights, what to begin from")):
+            if own.get(name) is None:
                 raise InputError(f"finetune needs {shown}: {USAGE}\nSee mvnp finetune --help.")
-        settings = _initial(given)
+        settings = base_settings(_initial(own), "", own, given.get("recipe", file.get("recipe")))
+    config = TrainingConfig.from_dict(settings)
+    if "print_config" in given:
+        return print_config(config) if ranks.first else 0
     with options_named():
-        result = finetune(_changed(settings, given), out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
+        result = finetune(config, out, resume=arguments.resume, quiet=arguments.quiet, ranks=ranks)
     if not ranks.first:
         return 0
     report(result)
     return 0
 
 
-def _initial(given: dict[str, Any]) -> dict[str, Any]:
+def _initial(own: dict[str, Any]) -> dict[str, Any]:
     """The settings of a new run before what was given for it."""
     from ..training import TrainingConfig
 
-    frozen = "freeze" in given
-    if frozen and given.get("layer_decay", 1.0) != 1.0:
+    frozen = own.get("frozen", False)
+    if frozen and own.get("layer_decay", 1.0) != 1.0:
         raise InputError("--freeze trains the head alone, and --layer-decay is for all the blocks: give one of them")
     settings = {
         **DEFAULTS,
@@ -143,37 +137,20 @@ def _initial(given: dict[str, Any]) -> dict[str, Any]:
     return TrainingConfig(model={}, **settings).to_dict()
 
 
-def _changed(settings: dict[str, Any], given: dict[str, Any]) -> TrainingConfig:
-    """The settings with what was given on the command line in their place."""
-    from ..training import TrainingConfig
-
-    parts = {name: {**settings[name]} for name in ("model", "dataset_options", "loader_options", "weights_options")}
-    for part, names in (
-        ("weights_options", ("variant", "ema", "entry", "strict")),
-        ("model", ("num_heads", "window_size", "in_chans")),
-    ):
-        parts[part].update({name: given[name] for name in names if name in given})
-    own, dataset, loader = data_options(given)
-    parts["dataset_options"].update(dataset)
-    parts["loader_options"].update(loader)
+def _given(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given on the command line, as settings."""
+    settings, dataset, loader = data_options(given)
+    weights = {name: given[name] for name in ("variant", "ema", "entry", "strict") if name in given}
+    model: dict[str, Any] = {name: given[name] for name in ("num_heads", "window_size", "in_chans") if name in given}
     if "drop_path" in given:
-        parts["model"]["drop_path_rate"] = given["drop_path"]
+        model["drop_path_rate"] = given["drop_path"]
     if "no_flip" in given:
-        parts["loader_options"]["flip"] = False
-    changed = {name: given[name] for name in ("layer_decay", "patience", *(row[0] for row in SETTINGS)) if name in given}
-    changed.update(own)
-    if changed.get("clip_norm") == 0:
-        changed["clip_norm"] = None
+        loader["flip"] = False
     if "freeze" in given:
-        changed["frozen"] = True
+        settings["frozen"] = True
     if "data" in given:
-        changed["dataset"] = located(given["data"])
+        settings["dataset"] = located(given["data"])
     if "weights" in given:
-        changed["weights"] = _located_file(given["weights"])
-    return TrainingConfig.from_dict({**settings, **changed, **parts})
-
-
-def _located_file(weights: str) -> str:
-    """A file or folder of weights by its absolute path, so that the run's settings mean the same from anywhere."""
-    path = Path(os.path.expanduser(weights))
-    return os.path.abspath(path) if weights and path.exists() else weights
+        settings["weights"] = located_file(given["weights"])
+    parts = {"model": model, "loader_options": loader, "dataset_options": dataset, "weights_options": weights}
+    return {**settings, **given_settings(given), **{name: part for name, part in parts.items() if part}}

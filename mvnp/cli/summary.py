@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .arguments import Parser, table, whole
+from .model_options import pattern
 from .models import chosen_models
 from .pictures import image_size
-from .train import pattern
 from .weights import add_weights_options, open_model
 
 if TYPE_CHECKING:

@@ -96,6 +96,14 @@ class ImageFiles:
             return pixels
         return pixels / np.float32(255.0) if self.deep else np.rint(pixels * 255.0).astype(np.uint8)
 
+    def whole(self, position: int, sides: tuple[int, int]) -> np.ndarray:
+        """One of them uncut, for parts of it to be resized to (H, W) = sides: a JPEG may be decoded at a fraction of its size,
+        four times these sides at least. Raises DataError that names the file."""
+        pixels = read_whole(self.paths[position], self.channels, self.value_range, self.max_bytes, least=PARTS_OF * max(sides))
+        if self.deep == (pixels.dtype == np.float32):
+            return pixels
+        return pixels / np.float32(255.0) if self.deep else np.rint(pixels * 255.0).astype(np.uint8)
+
     def __getitem__(self, key: Any) -> np.ndarray:
         chosen = np.arange(len(self.paths))[key]
         try:
@@ -162,6 +170,21 @@ def read_image(
         if isinstance(stored, Image.Image):
             return fitted(stored.convert("RGB" if channels == 3 else "L")).reshape(height, width, channels)
         return joined([fitted(plane) for plane in planes(stored, value_range, path)])
+
+
+PARTS_OF = 4  # the least side of a picture that parts of it are resized from, over the side that they are resized to
+
+
+def read_whole(
+    path: Path, channels: int, value_range: ValueRange = None, max_bytes: int = MAX_BYTES, least: int | None = None
+) -> np.ndarray:
+    """A picture (H, W, channels) as `read_image` gives it, at its own size, or of a JPEG at a fraction that leaves `least`."""
+    with naming(path):
+        stored = read_picture(path, channels, value_range, least=least, max_bytes=max_bytes)
+        if isinstance(stored, Image.Image):
+            pixels = np.asarray(stored.convert("RGB" if channels == 3 else "L"))
+            return pixels.reshape(*pixels.shape[:2], channels)
+        return joined([np.asarray(plane) for plane in planes(stored, value_range, path)])
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Batches, in an order and with an augmentation that depend on nothing but the seed and the position.
 
-The order of epoch e is drawn from a generator keyed by (seed, e), the flips and crops of batch b from one keyed by
-(seed, e, b). So batch (e, b) is the same whenever and however often it is asked for: a resumed run sees what an
-uninterrupted one would have seen, and there is no state to save.
+The order of epoch e is drawn from a generator keyed by (seed, e), the flips and shifts of batch b from one keyed by
+(seed, e, b), and the other augmentation from generators of that kind (augment/augmentation.py). So batch (e, b) is the same
+whenever and however often it is asked for, and whoever makes it: a resumed run sees what an uninterrupted one would have seen,
+and there is no state to save.
 
     loader = BatchLoader(train_set, 64, train=True, seed=0, image_size=64)
     for epoch in range(10):
@@ -12,20 +13,23 @@ uninterrupted one would have seen, and there is no state to save.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError, are_numbers, check_choice, shown
+from .augment import Augmentation, repeated
+from .augment.mixing import mixed, mixed_targets
 from .dataset import Dataset
-from .folder import Size, sides_of
+from .folder import ImageFiles, Size, sides_of
 from .transforms import CROP_FILLS, crop, flip, prepare, resize_matrix
 
 MOST, MOST_PIXELS = 2**32, 2**28  # of any count, and of an image
 
 # Keys carry what they are for. Without it the key (seed, e) would be the key (seed, e, 0): NumPy pads keys with zeros.
-_ORDER, _AUGMENT = 1, 2
+# 3 is the training step's.
+_ORDER, _AUGMENT, _PICTURE, _MIX, _ERASE = 1, 2, 4, 5, 6
 
 SAMPLERS = ("shuffled", "balanced")
 
@@ -42,7 +46,8 @@ class StoredBatch(NamedTuple):
 
 
 class BatchLoader:
-    """Cuts a data set into batches: float32 (B, C, H, W), standardised, and int64 labels (B,).
+    """Cuts a data set into batches: float32 (B, C, H, W), standardised, and int64 labels (B,), or where pictures are mixed
+    float32 shares (B, classes).
 
     dataset         a Dataset
     batch_size      images in a batch; never more than the data set has
@@ -55,6 +60,7 @@ class BatchLoader:
     crop_fill       what comes in at the edge: "zero" (black) or "reflect" (the image, mirrored)
     sampler         "shuffled": each image once in an epoch; "balanced": each class equally often, images of rare classes
                     several times and of frequent ones not all, as many in an epoch as there are
+    augmentation    what else is done to training pictures: an Augmentation, or its settings in a dict
     drop_last       leave out a last batch that is not full; None: in training, where batch statistics need images
 
     Raises InputError for an option that cannot be. All is NumPy on the host, whatever the backend.
@@ -74,6 +80,7 @@ class BatchLoader:
         crop_padding: int = 2,
         crop_fill: str = "zero",
         sampler: str = "shuffled",
+        augmentation: Augmentation | Mapping[str, Any] | None = None,
         drop_last: bool | None = None,
     ) -> None:
         if not isinstance(dataset, Dataset):
@@ -116,6 +123,10 @@ class BatchLoader:
         self.crop_fill = crop_fill
         self.sampler = sampler
         self.drop_last = train if drop_last is None else drop_last
+        self.augmentation = Augmentation.of(augmentation)
+        if train:
+            self._check_augmentation()
+        self._make = self.augmentation.maker(self.sides, self.mean, dataset.images.dtype)
         self._order: tuple[int, np.ndarray] = (-1, np.arange(len(dataset)))  # of the epoch asked for last
 
     resize_matrix = staticmethod(resize_matrix)  # for who resizes elsewhere
@@ -137,20 +148,21 @@ class BatchLoader:
         if self._order[0] != epoch:
             rng = np.random.default_rng([self.seed, _ORDER, epoch])
             order = rng.permutation(len(self.dataset))
-            self._order = (epoch, order if self.sampler == "shuffled" else balanced(order, self.dataset.labels, rng))
+            order = order if self.sampler == "shuffled" else balanced(order, self.dataset.labels, rng)
+            self._order = (epoch, order if self.augmentation.repeats == 1 else repeated(order, self.augmentation.repeats))
         return self._order[1]
 
     def batch(self, epoch: int, index: int, part: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Batch `index` of `epoch`, both counted from 0, or `part` of it. Evaluation is the same in every epoch."""
+        if not self.plain:
+            chosen = self._positions(epoch, index)
+            return self._augmented(chosen, np.arange(len(chosen))[part], epoch, index)
         stored = self.stored(epoch, index, part)
         return self.prepare(self.augmented(stored)), stored.labels
 
     def stored(self, epoch: int, index: int, part: slice = slice(None)) -> StoredBatch:
         """The same as it is stored, with what has been drawn for its augmentation, before that is done."""
-        _check_at_least("epoch", epoch, 0)
-        if not 0 <= index < len(self):
-            raise InputError(f"BatchLoader: batch {index} of {len(self)}; expected 0 to {len(self) - 1}")
-        chosen = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = self._positions(epoch, index)
         images, labels, total = self.dataset.images[chosen[part]], self.dataset.labels[chosen[part]], len(chosen)
         mirrored, moves = np.zeros(len(labels), bool), np.zeros((2, len(labels)), np.int64)
         if self.train:  # drawn for all of the batch
@@ -159,6 +171,19 @@ class BatchLoader:
             mirrored = drawn & self.flip
             moves = rng.integers(0, 2 * self.crop_padding + 1, size=(2, total))[:, part]
         return StoredBatch(images, labels, mirrored, *moves)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all that is done to training pictures is to mirror and to shift them, which `augmented` does."""
+        made = self._make
+        return not self.train or (made.crop is None and made.change is None and made.mixing is None and made.erasing is None)
+
+    def _positions(self, epoch: int, index: int) -> np.ndarray:
+        """Those of a batch in the data set."""
+        _check_at_least("epoch", epoch, 0)
+        if not 0 <= index < len(self):
+            raise InputError(f"BatchLoader: batch {index} of {len(self)}; expected 0 to {len(self) - 1}")
+        return self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
 
     def batch_length(self, index: int) -> int:
         """Images in batch `index`: fewer than `batch_size` in a last one that is not full."""
@@ -180,6 +205,70 @@ class BatchLoader:
         if self.train and self.crop_padding:
             images = crop(images, batch.top, batch.left, self.crop_padding, self.crop_fill)
         return images
+
+    def picture(self, position: int) -> np.ndarray:
+        """A picture as training takes it: from the disk the whole of it, where a part is cut out then."""
+        images = self.dataset.images
+        if isinstance(images, ImageFiles) and self._make.crop is not None:
+            return images.whole(position, self.sides)
+        return images[position]
+
+    def _augmented(self, chosen: np.ndarray, rows: np.ndarray, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Some rows of a batch of the pictures `chosen`, for all of which is drawn."""
+        count, place = len(chosen), (epoch, index)
+        sides = self.sides if self._make.crop is not None else self.dataset.images.shape[1:3]
+        mixes = None if self._make.mixing is None else self._make.mixes(count, sides, epoch, self._rng(_MIX, *place))
+        # A mixed picture needs its partner. This set is closed under b → B − 1 − b, so it mixes among itself as the batch does.
+        made = rows if mixes is None else np.unique([rows, count - 1 - rows])
+        images, targets = self._pictures(chosen, made, place), self.dataset.labels[chosen[made]]
+        if mixes is not None:
+            own = [mixes[row] for row in made]
+            kept = np.searchsorted(made, rows)
+            images = mixed(images, own)[kept]
+            targets = mixed_targets(targets, own, len(self.dataset.classes))[kept]
+        x = self.prepare(images)
+        if self._make.erasing is not None:
+            for at, row in enumerate(rows):
+                x[at : at + 1] = self._make.erasing(x[at : at + 1], self._rng(_ERASE, *place, int(row)))
+        return x, targets
+
+    def _pictures(self, chosen: np.ndarray, rows: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+        """Some rows of a batch before they are mixed: (n, H, W, C)."""
+        rng, total = self._rng(_AUGMENT, *place), len(chosen)
+        mirrored = (rng.random(total) < 0.5)[rows] & self.flip
+        top, left = rng.integers(0, 2 * self.crop_padding + 1, size=(2, total))[:, rows]
+        if self._make.crop is None:  # all have one size: flip and shift them together
+            images = flip(self.dataset.images[chosen[rows]], mirrored)
+            if self.crop_padding:
+                images = crop(images, top, left, self.crop_padding, self.crop_fill)
+            if self._make.change is None:
+                return images
+            mirrored, stored = np.zeros(len(rows), bool), list(images)
+        else:
+            stored = [self.picture(position) for position in chosen[rows]]
+        return np.stack(
+            [
+                self._make.picture(image, bool(mirror), self._rng(_PICTURE, *place, int(row)))
+                for image, mirror, row in zip(stored, mirrored, rows, strict=True)
+            ]
+        )
+
+    def _rng(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *key])
+
+    def _check_augmentation(self) -> None:
+        if self.augmentation.crop_scale is not None and self.crop_padding:
+            raise InputError(
+                f"BatchLoader: crop_padding is {self.crop_padding} and crop_scale {self.augmentation.crop_scale}: the one"
+                " shifts pictures, the other cuts parts out; give one of them (crop_padding=0)"
+            )
+        last = self.batch_length(len(self) - 1) if len(self) else 0
+        if self.augmentation.mixes and (self.batch_size % 2 or last % 2):
+            odd = self.batch_size if self.batch_size % 2 else last
+            raise InputError(
+                f"BatchLoader: a batch of {odd} pictures cannot be mixed in pairs; use an even batch_size (--batch-size), or"
+                " neither mixup nor cutmix"
+            )
 
 
 def balanced(order: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

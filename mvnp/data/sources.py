@@ -92,6 +92,7 @@ def load_parts(
     columns: Mapping[str, str] | None = None,
     skip_damaged: bool = False,
     max_bytes: int = MAX_BYTES,
+    whole: bool = False,
 ) -> DataParts:
     """All parts of a data set.
 
@@ -111,6 +112,7 @@ def load_parts(
     columns       the names of its columns, where they are not found
     skip_damaged  go on without pictures that cannot be read
     max_bytes     what one picture may take once it is decoded
+    whole         training pictures stay on the disk, so that parts can be cut out of all of each (`ImageFiles.whole`)
 
     Raises DataError that says what is missing or damaged, and where, all pictures of it by name; InputError for an option that
     cannot be.
@@ -119,15 +121,16 @@ def load_parts(
     if classes is not None and not isinstance(classes, Sequence):
         raise InputError(f"load_dataset: classes is {shown(classes)}, expected names or numbers of classes, in a list")
     sides = image_size if isinstance(image_size, list | tuple) else (image_size, image_size)
-    whole = len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
+    sized = len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
     bands = channels is None or (type(channels) is int and channels >= 1)
-    if not whole or not bands or not is_number(held_out) or not 0.0 <= held_out < 1.0:
+    if not sized or not bands or not is_number(held_out) or not 0.0 <= held_out < 1.0:
         raise InputError(
             f"load_dataset: image_size={image_size}, channels={channels}, held_out={held_out}; expected image_size of at least"
             " 1, or (H, W), channels of at least 1, held_out of at least 0 and below 1"
         )
     value_range = checked_range("load_dataset", value_range)
     reading = {"channels": channels, "value_range": value_range, "skip_damaged": skip_damaged, "max_bytes": max_bytes}
+    reading["whole"] = whole
     size = (sides[0], sides[1]) if sides[0] != sides[1] else sides[0]
     parts = _load(os.fspath(spec), size, held_out, seed, labels, columns, reading)
     if classes is None:
@@ -295,7 +298,8 @@ def _load_pictures(
     images: dict[str, np.ndarray | ImageFiles] = {}
     damaged: dict[Path, DataError] = {}
     for part, stored in files.items():
-        images[part], broken = _decoded(stored) if keep else (stored, stored.broken() if reading["skip_damaged"] else {})
+        in_memory = keep and not (reading["whole"] and part == "train")
+        images[part], broken = _decoded(stored) if in_memory else (stored, stored.broken() if reading["skip_damaged"] else {})
         damaged.update({stored.paths[position]: error for position, error in broken.items()})
     if damaged and (not reading["skip_damaged"] or len(damaged) == len(paths)):
         raise damaged_error(dict(enumerate(damaged.values())), tuple(paths))

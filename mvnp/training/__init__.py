@@ -4,16 +4,20 @@ from ..errors import TrainingInterrupted
 from .adamw import AdamW
 from .clipping import clipped, clipped_by_unit, clipped_by_value, global_norm
 from .config import TrainingConfig
+from .config_file import read_config, to_toml
 from .describe import describe
 from .distributed import Ranks, join
 from .ema import EMA
 from .evaluate import Evaluation, evaluate
+from .find_lr import RateSearch, find_lr
 from .finetune import completed, finetune
 from .frozen import FrozenTrunk
 from .lamb import LAMB
 from .layer_decay import learning_rate_scales
 from .log import read_log
+from .objective import Teacher
 from .optimizer import Optimizer
+from .recipes import recipe_settings
 from .run import make_loaders, make_model, train
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run
@@ -33,8 +37,10 @@ __all__ = [
     "Optimizer",
     "Position",
     "Ranks",
+    "RateSearch",
     "RunFolder",
     "StepResult",
+    "Teacher",
     "Trainer",
     "TrainingConfig",
     "TrainingInterrupted",
@@ -46,6 +52,7 @@ __all__ = [
     "cosine_rate",
     "describe",
     "evaluate",
+    "find_lr",
     "finetune",
     "global_norm",
     "join",
@@ -55,8 +62,11 @@ __all__ = [
     "make_model",
     "open_run",
     "read_checkpoint",
+    "read_config",
     "read_log",
+    "recipe_settings",
     "scaled_rate",
+    "to_toml",
     "train",
     "train_step",
 ]

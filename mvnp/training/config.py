@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ..data import BatchLoader, load_parts
-from ..errors import InputError, check_choice, is_number, nearest, shown
-from ..models.variants import FAMILIES
+from ..errors import InputError, nearest
+from .config_checks import check_config
 
-PRECISIONS = ("full", "mixed")
-BEST_BY = ("accuracy", "mean-accuracy", "loss")
+DICTS = ("model", "dataset_options", "loader_options", "augmentation", "weights_options", "teacher_options")
 
 
 @dataclass(frozen=True)
@@ -26,16 +23,39 @@ class TrainingConfig:
     dataset           what `mvnp.data.load_parts` takes: a name, a folder or a file
     dataset_options   its other arguments
     loader_options    arguments of `mvnp.data.BatchLoader`: image_size, mean, std, flip, crop_padding, crop_fill, sampler
+    augmentation      settings of `mvnp.data.augment.Augmentation`
+    workers           processes that make batches ahead of the steps (data/prefetch.py); None: as it seems best. The batches
+                      are the same
+    recipe            what the settings were taken from (recipes.py), for information
     precision         "full", that of the model, or "mixed": caches and gradients are stored in float16
                       (execution/half.py) and the loss is scaled (loss_scale.py); sums, products and weights are float32
-    epochs            passes over the training images
+    epochs            passes over the training images, all together
     batch_size        images in a step
+    accumulate        batches whose gradients are added up for one step. Each is normalised by its own statistics: a step of
+                      4 times 32 images is not that of 128, and takes no more memory than 32
     micro_batch       images at a time that a step keeps caches of the last levels for, and works them out again in the
                       backward (mvnp/execution/checkpointing.py): less memory, the same result to rounding; 0: all at once
+    optimizer         "adamw", "lamb" or "sgd"
     lr, min_lr, warmup_lr, warmup_epochs    see mvnp/training/schedule.py; warmup_epochs may be a fraction
+    cooldown_epochs   the last of the epochs, at min_lr
+    cosine_from       where the cosine begins: "warmup", at its end; or "start", with the first step, as in the release
     weight_decay      of parameters of two dimensions and more
+    betas, eps        of AdamW and LAMB
+    lamb_clip         LAMB's own limit of the global norm; None: no limit
+    momentum, nesterov    of SGD
     clip_norm         limit of the global norm of the gradients; None: no limit
+    layer_decay       factor of the learning rate from one block to the one below it (layer_decay.py); 1: all alike
+    loss              "cross-entropy", or "bce": a question for each class by itself
+    bce_threshold     of bce: targets above it count as 1, others as 0; None: they stay
     label_smoothing   share of each label that is spread over all classes
+    ema_decay         decay of the weights' average (ema.py), which is tested besides; "auto": 1/(1 − decay) is 5 % of the
+                      steps, at most 0.9998; 0: there is none
+    ema_warmup        the decay grows at first
+    mesa, mesa_start  weight of MESA (layers/mesa.py) in the loss, and after which share of the epochs before the cool-down it
+                      joins
+    teacher           weights of a model to learn from as well (distillation), as `weights`; None: there is none
+    teacher_options   its other arguments: variant, ema
+    teacher_weight, teacher_temperature    of its term in the loss
     seed              of order, augmentation, dropout, drop path and, unless `model` has its own, initial weights
     eval_every        epochs between evaluations; the last epoch is always evaluated
     checkpoint_every  steps between checkpoints, besides the one after each epoch; 0: none besides
@@ -49,9 +69,8 @@ class TrainingConfig:
     weights           what to begin from: a file or a name, as `mvnp.load_pretrained` takes it; None: from scratch
     weights_options   its other arguments: variant, ema
     frozen            train the head alone
-    layer_decay       factor of the learning rate from one block to the one below it (layer_decay.py); 1: all alike
 
-    Raises InputError that names a setting out of range.
+    Raises InputError that names a setting out of range, or two that exclude each other.
     """
 
     model: dict[str, Any]
@@ -59,17 +78,39 @@ class TrainingConfig:
     dataset: str = "fashion-mnist-small"
     dataset_options: dict[str, Any] = field(default_factory=dict)
     loader_options: dict[str, Any] = field(default_factory=dict)
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    workers: int | None = None
+    recipe: str | None = None
     precision: str = "full"
     epochs: int = 10
     batch_size: int = 64
+    accumulate: int = 1
     micro_batch: int = 0
+    optimizer: str = "adamw"
     lr: float = 2e-3
     min_lr: float = 1e-5
     warmup_lr: float = 1e-6
     warmup_epochs: float = 1.0
+    cooldown_epochs: float = 0.0
+    cosine_from: str = "warmup"
     weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    lamb_clip: float | None = 1.0
+    momentum: float = 0.9
+    nesterov: bool = False
     clip_norm: float | None = 5.0
+    loss: str = "cross-entropy"
+    bce_threshold: float | None = None
     label_smoothing: float = 0.1
+    ema_decay: float | str = 0.0
+    ema_warmup: bool = False
+    mesa: float = 0.0
+    mesa_start: float = 0.25
+    teacher: str | None = None
+    teacher_options: dict[str, Any] = field(default_factory=dict)
+    teacher_weight: float = 1.0
+    teacher_temperature: float = 2.0
     seed: int = 0
     eval_every: int = 1
     checkpoint_every: int = 200
@@ -82,57 +123,13 @@ class TrainingConfig:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.dataset, str), "dataset", self.dataset, "a name, a folder or a file")
-        _require(isinstance(self.precision, str), "precision", self.precision, f"one of {', '.join(PRECISIONS)}")
-        counts = {"epochs": 1, "batch_size": 1, "micro_batch": 0, "seed": 0}
-        counts |= {"eval_every": 1, "checkpoint_every": 0, "patience": 0}
-        check_choice("family", self.family, FAMILIES)
-        for name, least in counts.items():
-            value = getattr(self, name)
-            _require(type(value) is int and value >= least, name, value, f"an integer of at least {least}")
-        _require(
-            isinstance(self.precision, str) and self.precision in PRECISIONS,
-            "precision",
-            self.precision,
-            f"one of {', '.join(PRECISIONS)}",
-        )
-        if self.precision == "mixed" and self.model.get("dtype", "float32") != "float32":
-            raise InputError(f"training: precision is mixed, but the model's dtype is {self.model['dtype']}, expected float32")
-        _require(self.seed < 2**32, "seed", self.seed, "less than 2**32")
-        for name in ("lr", "min_lr", "warmup_lr", "warmup_epochs", "weight_decay", "label_smoothing", "layer_decay"):
-            value = getattr(self, name)
-            _require(is_number(value) and value >= 0, name, value, "a number of at least 0")
-        _require(self.lr > 0, "lr", self.lr, "a number above 0")
-        for name in ("min_lr", "warmup_lr"):
-            _require(getattr(self, name) <= self.lr, name, getattr(self, name), f"at most lr, {self.lr}")
-        _require(self.warmup_epochs <= self.epochs, "warmup_epochs", self.warmup_epochs, f"at most epochs, {self.epochs}")
-        _require(self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "a number in [0, 1)")
-        if self.clip_norm is not None:
-            _require(is_number(self.clip_norm) and self.clip_norm > 0, "clip_norm", self.clip_norm, "a number above 0, or None")
-        _require(self.weights is None or isinstance(self.weights, str), "weights", self.weights, "a file or a name, or None")
-        _require(isinstance(self.frozen, bool), "frozen", self.frozen, "True or False")
-        _require(0 < self.layer_decay <= 1, "layer_decay", self.layer_decay, "a number above 0 and at most 1")
-        _require(self.best_by in BEST_BY, "best_by", self.best_by, f"one of {', '.join(BEST_BY)}")
-        if isinstance(self.class_weights, Mapping):
-            object.__setattr__(self, "class_weights", _plain("class_weights", self.class_weights))
-            for name, value in self.class_weights.items():
-                real = isinstance(value, int | float) and not isinstance(value, bool)
-                _require(real and value >= 0, f"class_weights of {name!r}", value, "a number of at least 0")
-        else:
-            expected = '"balanced", {class: weight} or None'
-            _require(self.class_weights in (None, "balanced"), "class_weights", self.class_weights, expected)
-        if self.frozen and self.layer_decay != 1:
-            raise InputError(
-                f"training: layer_decay is {self.layer_decay}, but with frozen=True only the head is trained; leave it out"
-            )
-        for name in ("model", "dataset_options", "loader_options", "weights_options"):
+        for name in DICTS:
             # As they come back from a checkpoint: tuples are lists there.
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
-        for name, of in (("dataset_options", load_parts), ("loader_options", BatchLoader)):
-            known = [each for each in inspect.signature(of).parameters if each not in _OWN]
-            for option in getattr(self, name):
-                if option not in known:
-                    raise InputError(f"training: unknown option {option!r} in {name}{nearest(option, known)}")
+        object.__setattr__(self, "betas", tuple(self.betas) if isinstance(self.betas, list) else self.betas)
+        if isinstance(self.class_weights, Mapping):
+            object.__setattr__(self, "class_weights", _plain("class_weights", self.class_weights))
+        check_config(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings, ready for JSON."""
@@ -153,15 +150,6 @@ class TrainingConfig:
         names = [*mine, *(name for name in theirs if name not in mine)]
         pairs = [(name, mine.get(name, "not given"), theirs.get(name, "not given")) for name in names]
         return [(name, here, there) for name, here, there in pairs if here != there]
-
-
-# Arguments that are settings themselves.
-_OWN = ("spec", "dataset", "batch_size", "train")
-
-
-def _require(fits: bool, name: str, value: Any, expected: str) -> None:
-    if not fits:
-        raise InputError(f"training: {name} is {shown(value)}, expected {expected}")
 
 
 def _plain(name: str, options: Any) -> dict[str, Any]:

@@ -35,9 +35,14 @@ class Feed:
         self._thread = None if isinstance(like, np.ndarray) else ThreadPoolExecutor(1, "mvnp-feed")
         self._next: tuple[tuple[int, int], Future[StoredBatch]] | None = None
 
+    @property
+    def ahead(self) -> bool:
+        """Whether it fetches batches while a step runs."""
+        return self._thread is not None and self._loader.plain
+
     def batch(self, epoch: int, index: int) -> tuple[Array, np.ndarray]:
         """Images where the model is, and labels on the host."""
-        if self._thread is None:
+        if self._thread is None or not self._loader.plain:  # what is drawn picture by picture is made on the host
             return self._loader.batch(epoch, index, self._rows(index))
         key, fetched = self._next or (None, None)
         stored: Any = fetched.result() if fetched is not None and key == (epoch, index) else self._stored(epoch, index)

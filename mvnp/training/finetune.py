@@ -19,6 +19,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
+from ..core import Layer
 from ..data import load_parts
 from ..errors import CheckpointError, InputError, TrainingError
 from ..models.backbone import Backbone
@@ -28,9 +29,10 @@ from .config import TrainingConfig
 from .describe import describe
 from .distributed import Ranks
 from .frozen import FrozenTrunk
+from .ingredients import make_teacher
 from .layer_decay import learning_rate_scales
 from .progress import Progress
-from .run import in_channels_asked, loaders_of
+from .run import dataset_options, in_channels_asked, loaders_of
 from .run_checkpoint import Checkpoint
 from .run_folder import RunFolder, TrainingResult, open_run
 from .trainer import Trainer
@@ -84,7 +86,7 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
 
 def _finetune_in(folder: RunFolder, model: Classifier, about: dict[str, Any], quiet: bool, ranks: Ranks) -> TrainingResult:
     config = folder.config
-    parts = load_parts(config.dataset, **config.dataset_options)
+    parts = load_parts(config.dataset, **dataset_options(config))
     parts = in_channels_asked(parts, model.in_chans)
     train_loader, test_loader, final_loader = loaders_of(config, parts)
     if folder.resumed is None:
@@ -101,7 +103,8 @@ def _finetune_in(folder: RunFolder, model: Classifier, about: dict[str, Any], qu
         quiet=quiet,
         about=about,
         lr_scales=scales,
-        save_best=partial(_write_best, model=model, about=about),
+        teacher=make_teacher(config, model.in_chans, len(parts.train.classes)),
+        save_best=partial(_write_best, about=about),
         ranks=ranks,
     ).run()
 
@@ -147,7 +150,8 @@ def _model_of_run(checkpoint: Checkpoint) -> tuple[Classifier, dict[str, Any]]:
     return model, checkpoint.about
 
 
-def _write_best(path: Path, model: Classifier, about: dict[str, Any]) -> None:
+def _write_best(path: Path, trained: Layer, about: dict[str, Any]) -> None:
+    model: Any = getattr(trained, "model", trained)  # of a FrozenTrunk, the model in it
     for key, param in model.named_state():
         if not np.isfinite(to_numpy(param.data)).all():
             raise TrainingError(f"{key} holds values that are not finite")

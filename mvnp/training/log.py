@@ -1,17 +1,20 @@
 """The log of a run: one JSON object a line.
 
-    {"event": "step", "step", "epoch", "lr", "loss", "grad_norm"}
-    {"event": "epoch", "step", "epoch", "train_loss", "test_loss", "test_accuracy", "test_mean_accuracy", "best_accuracy",
-     "images_per_second", "seconds"}
+    {"event": "step", "step", "epoch", "lr", "loss", "grad_norm", "apart", "grad_norm_by_depth"}
+    {"event": "epoch", "step", "epoch", "train_loss", "test_loss", "test_accuracy", "test_mean_accuracy", "ema_loss",
+     "ema_accuracy", "ema_mean_accuracy", "best_accuracy", "images_per_second", "waiting", "seconds"}
     {"event": "test", "step", "epoch", "loss", "accuracy", "mean_accuracy"}
 
 The images of an epoch's `test_…` are those that choose the best epoch: the validation part where the data set has one. Then the
 event "test" has the last word, once, about the best epoch and the test part. `mean_accuracy` is the mean of the classes'
 accuracies.
 
+`apart`, how far the prediction was from the teacher's, is there while there is one, and times its weight is a part of `loss`;
+the norms by depth, from stem to head, are there in the last step of an epoch; what is of `ema` where weights are averaged.
+
 Steps and epochs count from 1. Losses are in nats, accuracies shares of 1, `seconds` the time trained so far, over all
 resumptions. A step that was skipped (mixed precision, loss_scale.py) has null for `grad_norm`; an epoch that was not evaluated
-has null for all `test_…`.
+has null for all `test_…`. `waiting` is the share of the time that the steps of this epoch waited for their batches.
 """
 
 from __future__ import annotations

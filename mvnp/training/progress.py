@@ -76,7 +76,7 @@ class Speed:
 
     def __init__(self) -> None:
         self.images = 0
-        self.seconds = self.last = 0.0
+        self.seconds = self.last = self._waited = 0.0
 
     def __enter__(self) -> None:
         self._begin = time.monotonic()
@@ -84,6 +84,14 @@ class Speed:
     def __exit__(self, *_: object) -> None:
         self.last = time.monotonic() - self._begin
         self.seconds += self.last
+
+    def has_batches(self) -> None:
+        """Within a step: what came before was waiting for its batches."""
+        self._waited += time.monotonic() - self._begin
+
+    def waiting(self) -> float | None:
+        """The share of the time that steps waited for their batches."""
+        return self._waited / self.seconds if self.seconds else None
 
     def rate(self) -> float | None:
         """None where this process has trained no step of the epoch."""

@@ -24,7 +24,10 @@ from ..models.classifier import Classifier
 from ..models.variants import FAMILIES, check_options
 from .config import TrainingConfig
 from .distributed import Ranks
+from .ingredients import make_teacher
+from .layer_decay import learning_rate_scales
 from .presets import find_preset
+from .recipes import recipe_settings
 from .run_folder import RunFolder, TrainingResult, open_run
 from .trainer import Trainer
 
@@ -91,7 +94,8 @@ def train(
     classes           names of the integers
     model             a preset or variant ("demo"), or arguments of MambaVision, or with `family` of another
     image_size        side to which pictures are brought; None: the preset's, or their own
-    settings          those of TrainingConfig that are to differ: epochs, batch_size, lr, seed, loader_options, …
+    settings          those of TrainingConfig that are to differ: epochs, batch_size, lr, seed, loader_options, …; with `recipe`
+                      they take the place of that recipe's
 
     Raises TrainingInterrupted after Ctrl-C or SIGTERM, once all is saved; TrainingError for a folder that cannot be used and
     for a loss that is not finite; DataError, InputError and CheckpointError for what their names say.
@@ -125,6 +129,10 @@ def _config_for(
         own["loader_options"] = {"image_size": size, "crop_padding": preset.crop_padding}
     else:
         own = {"model": dict(model), "loader_options": {"image_size": image_size or max(data.images.shape[1:3])}}
+    if settings.get("recipe"):
+        settings = recipe_settings(settings["recipe"], model if isinstance(model, str) else "", settings)
+    if settings.get("augmentation", {}).get("crop_scale"):
+        own["loader_options"]["crop_padding"] = 0
     loader_options = {**own["loader_options"], **settings.get("loader_options", {})}
     return TrainingConfig.from_dict({**own, **settings, "dataset": ARRAYS, "loader_options": loader_options})
 
@@ -158,20 +166,28 @@ def _train_in(
     if data is not None:
         parts = DataParts(data[0], test=data[1])
     else:
-        loaded = load_parts(config.dataset, **config.dataset_options)
+        loaded = load_parts(config.dataset, **dataset_options(config))
         parts = in_channels_asked(loaded, config.dataset_options.get("channels"))
     train_loader, test_loader, final_loader = loaders_of(config, parts)
     model = make_model(config, parts.train)
+    scales = learning_rate_scales(model, config.layer_decay) if config.layer_decay != 1 else None
     return Trainer(
         model,
         train_loader,
         test_loader,
         folder,
+        lr_scales=scales,
+        teacher=make_teacher(config, model.in_chans, model.num_classes),
         final_loader=final_loader,
         notes=parts.notes,
         quiet=quiet,
         ranks=ranks,
     ).run()
+
+
+def dataset_options(config: TrainingConfig) -> dict[str, Any]:
+    """Those of `load_parts`: with whole pictures where parts are cut out of them in training."""
+    return {**config.dataset_options, **({"whole": True} if config.augmentation.get("crop_scale") else {})}
 
 
 def in_channels_asked(parts: DataParts, channels: int | None) -> DataParts:
@@ -195,7 +211,8 @@ def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) 
     """The training and the test batches of a run."""
 
     def loader(part: Dataset, train: bool) -> BatchLoader:
-        return BatchLoader(part, config.batch_size, train=train, seed=config.seed, **config.loader_options)
+        options: dict[str, Any] = {**config.loader_options, "augmentation": config.augmentation if train else None}
+        return BatchLoader(part, config.batch_size, train=train, seed=config.seed, **options)
 
     return loader(train_set, True), loader(test_set, False)
 

@@ -1,8 +1,10 @@
 """The checkpoint of a run: everything that it takes to go on as if nothing had happened.
 
     model.<key>        parameters and running statistics
-    optimizer.<key>    moments and step of AdamW
-    metadata           the settings, the position, and what is worth knowing of model and data
+    optimizer.<key>    moments and step of the optimiser
+    ema.<key>          the average of the state, where the run has one
+    metadata           the settings, the position, what is worth knowing of model and data, and which of the two sets of weights
+                       the file is about: the best epoch may be that of the average
 
 There is no state of a random generator in it, because none outlives a step: everything drawn at random is keyed by the seed,
 which is among the settings, and the position.
@@ -33,7 +35,9 @@ class Position:
     epoch, batch, step    epochs finished and evaluated; batches of the current one; steps in all
     loss_sum              of the steps of the current epoch
     accuracy, mean_accuracy    of the last evaluation
+    ema_accuracy          of the last evaluation of the average
     best_accuracy, best_epoch    of the best, and the epoch, from 1, after which it was
+    best_of               whose it was: the "model"'s, or the "average"'s
     best_score            what it was the best by: the larger the better
     final                 what the test part said of the best epoch, where another part chose it: accuracy, mean accuracy
     log_size              bytes of the log that belong to this position
@@ -55,16 +59,20 @@ class Position:
     seconds: float = 0.0
     loss_scale: float = FIRST
     good_steps: int = 0
+    ema_accuracy: float | None = None
+    best_of: str = "model"
 
 
 @dataclass
 class Checkpoint:
-    """A run as it was: arrays with their prefixes, settings, position, and `about`, what is worth knowing of model and data."""
+    """A run as it was: arrays with their prefixes, settings, position, `about`, what is worth knowing of model and data, and
+    which `weights` who loads it is given: those of the "model" or the "average"."""
 
     arrays: dict[str, Array]
     config: TrainingConfig
     position: Position
     about: dict[str, Any] = field(default_factory=dict)
+    weights: str = "model"
 
     def part(self, prefix: str) -> dict[str, Array]:
         """The arrays under "model." or "optimizer.", without the prefix."""
@@ -82,6 +90,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "config": checkpoint.config.to_dict(),
         "position": asdict(checkpoint.position),
         "about": checkpoint.about,
+        "weights": checkpoint.weights,
     }
     save_arrays(path, arrays, metadata)
 
@@ -98,7 +107,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         position = Position(**metadata["position"])
         check_position(position, config, about)
         _check_sizes(config, about)
-        return Checkpoint(arrays, config, position, about)
+        return Checkpoint(arrays, config, position, about, metadata.get("weights", "model"))
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise CheckpointError(
@@ -121,7 +130,7 @@ def check_position(position: Position, config: TrainingConfig, about: dict[str, 
     for name in ("loss_sum", "seconds", "loss_scale"):
         if not _is_finite(getattr(position, name)):
             raise InputError(f"{name} is {getattr(position, name)!r}, expected a number")
-    for name in ("accuracy", "best_accuracy", "mean_accuracy", "best_score"):
+    for name in ("accuracy", "best_accuracy", "mean_accuracy", "best_score", "ema_accuracy"):
         if getattr(position, name) is not None and not _is_finite(getattr(position, name)):
             raise InputError(f"{name} is {getattr(position, name)!r}, expected a number or nothing")
     final = position.final

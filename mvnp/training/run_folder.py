@@ -4,6 +4,7 @@ checkpoint.safetensors    the run as it was a moment ago; what it resumes from
 best.safetensors          the same, after the epoch with the best test accuracy; of a fine-tuning, the weights alone, as
                           `mvnp.load_pretrained` reads them
 log.jsonl                 see mvnp/training/log.py
+config.toml               its settings, for people, and for `mvnp train --config`
 held-out.csv              see mvnp/data/held_out.py
 .lock                     while a process trains; see run_lock.py
 """
@@ -24,7 +25,12 @@ from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_lock import RunLock, hold
 
 # Settings that a run may go on with otherwise than it began: longer, or after it has diverged.
-CHANGEABLE = ("epochs", "lr", "min_lr", "warmup_epochs", "clip_norm", "patience", "eval_every", "checkpoint_every")
+CHANGEABLE = (
+    *("epochs", "lr", "min_lr", "warmup_epochs", "cooldown_epochs", "clip_norm", "patience", "eval_every"),
+    *("checkpoint_every", "workers"),
+)
+
+SETTINGS = "config.toml"
 
 T = TypeVar("T")
 
@@ -35,6 +41,8 @@ class TrainingResult:
 
     part             which part these are of: "val", "test", or None: then they are NaN, and the last epoch is the best
     mean_accuracy    the mean of the classes' accuracies, after the last epoch
+    ema_accuracy     of the average of the weights, after the last epoch; None: there is none
+    best_of          whose the best accuracy was: the "model"'s, or the "average"'s
     final_accuracy, final_mean_accuracy    of the test part, after the best epoch, where "val" has chosen that; else None
     """
 
@@ -51,6 +59,8 @@ class TrainingResult:
     mean_accuracy: float = math.nan
     final_accuracy: float | None = None
     final_mean_accuracy: float | None = None
+    ema_accuracy: float | None = None
+    best_of: str = "model"
 
 
 @dataclass
@@ -89,6 +99,10 @@ class RunFolder:
         return self.path / LOG
 
     @property
+    def settings(self) -> Path:
+        return self.path / SETTINGS
+
+    @property
     def held_out(self) -> Path:
         return self.path / HELD_OUT
 
@@ -105,6 +119,8 @@ class RunFolder:
             mean_accuracy=math.nan if position.mean_accuracy is None else position.mean_accuracy,
             final_accuracy=final[0],
             final_mean_accuracy=final[1],
+            ema_accuracy=position.ema_accuracy,
+            best_of=position.best_of,
             seconds=position.seconds,
             checkpoint=self.checkpoint,
             best=self.best,
@@ -197,6 +213,6 @@ def _is_run(path: Path) -> bool:
 
 def _cleared(folder: RunFolder) -> RunFolder:
     """The folder without what killed writes left in it. Not before it is ours: another run's writes may be under way."""
-    for path in (folder.checkpoint, folder.best):
+    for path in (folder.checkpoint, folder.best, folder.settings):
         remove_stale(path)
     return folder

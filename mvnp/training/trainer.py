@@ -18,25 +18,32 @@ import numpy as np
 from ..atomic import write_bytes
 from ..backend import from_numpy, gpu_memory, to_numpy
 from ..checkpoint import load_checkpoint
+from ..checkpoint.load import AVERAGE
 from ..core import Layer, Tape
-from ..data import BatchLoader, Dataset
-from ..data.fingerprint import changes, fingerprint
+from ..data import BatchLoader
+from ..data.fingerprint import fingerprint
 from ..data.held_out import held_out_table
-from ..errors import CheckpointError, InputError, TrainingError, TrainingInterrupted, nearest
+from ..data.prefetch import Prefetch, WorkerError, workers_for
+from ..errors import InputError, TrainingError, TrainingInterrupted
 from ..execution.stopping import StopRequest
-from .adamw import AdamW
-from .config import TrainingConfig
+from ..version import __version__
+from .class_weights import class_weights
+from .config_file import to_toml
 from .describe import describe
 from .distributed import Ranks
+from .epoch_result import EpochResult
 from .evaluate import Evaluation, evaluate
 from .feed import Feed
+from .ingredients import digest_of, make_average, make_optimizer, rate_of, teacher_of
 from .log import NoLog, RunLog
 from .loss_scale import adapted
+from .objective import Teacher
 from .progress import Progress, Speed
+from .restore import restore
 from .run_checkpoint import Checkpoint, Position, write_checkpoint
 from .run_folder import RunFolder, TrainingResult, known
-from .schedule import learning_rate
 from .step import HalfOverflowError, NonFiniteError, StepResult, train_step
+from .words import duration, in_words, left_out
 
 # The tape's generator is keyed by (seed, this, step). The loader's keys have other numbers in second place.
 _TAPE = 3
@@ -51,8 +58,9 @@ class Trainer:
     about        what to note in the checkpoints besides: ready for JSON. The model's config, the classes and how images are
                  prepared are noted in any case (describe.py), so that `mvnp.load_pretrained` needs nothing else
     lr_scales    factors of the learning rate of single parameters, by name
-    save_best    writes the model after an epoch that was better than all before to the path it is given; None: a
-                 checkpoint like the last
+    teacher      who is learnt from besides the labels; None: nobody, or with `mesa` the average of the weights
+    save_best    writes a model, this one or the average of its weights, after an epoch that was better than all before to
+                 the path it is given; None: a checkpoint like the last
     ranks        the processes that train together (ranks.py), of which the first writes and shows all there is; None: this one
     """
 
@@ -68,7 +76,8 @@ class Trainer:
         quiet: bool = False,
         about: dict[str, Any] | None = None,
         lr_scales: Mapping[str, float] | None = None,
-        save_best: Callable[[Path], None] | None = None,
+        teacher: Teacher | None = None,
+        save_best: Callable[[Path, Layer], None] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
         _check_kinds(model, folder, train_loader, test_loader, final_loader)
@@ -78,22 +87,30 @@ class Trainer:
         self._called = "validation" if self.part == "val" else "test"
         self._notes = (*notes, *folder.notes)
         self._class_weights = class_weights(self.config, train_loader.dataset)
-        self.batches = len(train_loader)
+        self.batches = -(-len(train_loader) // self.config.accumulate)  # steps in an epoch
         self.total_steps = self.config.epochs * self.batches
-        self.optimizer = AdamW(model.named_parameters(), weight_decay=self.config.weight_decay, lr_scales=lr_scales)
+        self.optimizer = make_optimizer(self.config, model, lr_scales)
+        self.average = make_average(self.config, model, self.total_steps)
+        self.teacher = teacher
+        self._depth_of = getattr(getattr(model, "model", model), "depth_of", None)
         self.position = Position()
         described = describe(getattr(model, "model", model), train_loader)  # of a FrozenTrunk, the model in it
         self.about = {**described, **(about or {}), "batches_per_epoch": self.batches}
         self._data = {part: loader.dataset for part, loader in self._loaders().items()}
         self.about["data"] = {part: fingerprint(data) for part, data in self._data.items()}
+        if teacher is not None:
+            self.about["teacher"] = digest_of(teacher.model)
         self._write_best = save_best
         self.ranks = ranks or Ranks()
+        self._source: Prefetch | Feed
         self._feed = Feed(train_loader, next(iter(model.named_state()))[1].data, self.ranks.shard)
         self.progress = Progress(quiet or not self.ranks.first)
         self._log: RunLog
         self._saved_step = 0
         if folder.resumed is not None:
-            self._restore(folder.resumed)
+            restore(folder, folder.resumed, self.about, model, self.optimizer, self.average)
+            self.position = folder.resumed.position
+            self._saved_step = self.position.step
 
     def run(self) -> TrainingResult:
         """Train to the end. Raises TrainingInterrupted, TrainingError, and InputError for images that do not fit the model."""
@@ -108,12 +125,19 @@ class Trainer:
         if self.folder.resumed is None and self.ranks.first:
             # There is always something to go on from, and a full disk shows before the work, not after.
             write_checkpoint(self.folder.checkpoint, self._checkpoint())
+        if self.ranks.first:
+            write_bytes(self.folder.settings, to_toml(self.config, __version__).encode())
         self._log = RunLog(self.folder.log, keep=self.position.log_size) if self.ranks.first else NoLog()
         how = self._how_to_resume()
         self.ranks.watch(f"mvnp: a process of this training was killed or failed, and with it all. To go on: {how}")
         try:
             self._announce()
-            with StopRequest(announce=not self.progress.quiet) as stop:
+            workers = self.config.workers
+            if workers is None:
+                workers = 0 if self._feed.ahead else workers_for(self.train_loader)
+            made = Prefetch(self.train_loader, workers, self.config.epochs, self.ranks.shard)
+            self._source = made if workers else self._feed
+            with StopRequest(announce=not self.progress.quiet) as stop, made as self._made:
                 while not self._is_over():
                     self._train_epoch(stop)
                     self._finish_epoch(stop)
@@ -141,7 +165,7 @@ class Trainer:
     def _check_fit(self) -> None:
         image = from_numpy(self.train_loader.prepare(self.train_loader.dataset.images[:1]))
         self.model(image)
-        if 1 in (self.train_loader.batch_length(number) for number in (0, self.batches - 1)):
+        if 1 in (self.train_loader.batch_length(number) for number in (0, len(self.train_loader) - 1)):
             try:
                 self.model(image, Tape(training=True))
             except InputError as error:
@@ -164,21 +188,42 @@ class Trainer:
         self._speed = Speed()
         while position.batch < self.batches:
             with self._speed:
-                total = self.train_loader.batch_length(position.batch)
-                images, labels = self._feed.batch(position.epoch, position.batch)
-                lr = self._learning_rate()
-                result = self._step(images, labels, lr, total)
-            self._speed.images += total
+                batches = self._batches_of_step()
+                self._speed.has_batches()
+                lr = rate_of(self.config, position.step, self.batches)
+                result = self._step(batches, lr)
+                if self.average is not None:
+                    self.average.update(self.model)
+            self._speed.images += sum(total for *_, total in batches)
             position.batch += 1
             position.step += 1
             position.loss_sum += result.loss
             position.seconds += self._speed.last
-            fields = {"step": position.step, "epoch": position.epoch + 1, "lr": lr}
-            self._log.write(event="step", **fields, loss=result.loss, grad_norm=result.grad_norm)
+            fields: dict[str, Any] = {"step": position.step, "epoch": position.epoch + 1, "lr": lr}
+            fields |= {"loss": result.loss, "grad_norm": result.grad_norm}
+            if result.apart is not None:
+                fields["apart"] = result.apart
+            if result.by_depth is not None:
+                fields["grad_norm_by_depth"] = list(result.by_depth.values())
+            self._log.write(event="step", **fields)
             self.progress.advance(f"loss {result.loss:.3f}, lr {lr:.1e}")
             self._stop_if_asked(stop)
             if self.config.checkpoint_every and position.step % self.config.checkpoint_every == 0:
                 self._save(self.folder.checkpoint)
+
+    def _batches_of_step(self) -> list[tuple[np.ndarray, np.ndarray, int]]:
+        """(images, labels, how many all ranks have) of the batches of this step: this rank's share of each."""
+        position, each = self.position, self.config.accumulate
+        found = []
+        for number in range(each * position.batch, min(each * (position.batch + 1), len(self.train_loader))):
+            total = self.train_loader.batch_length(number)
+            try:
+                found.append((*self._source.batch(position.epoch, number), total))
+            except WorkerError as error:
+                raise TrainingError(
+                    f"stopped at step {position.step + 1}: {error}. {self._last_good()} To go on: {self._how_to_resume()}"
+                ) from error
+        return found
 
     def _finish_epoch(self, stop: StopRequest) -> None:
         """Evaluate where it is due, and write all down. Asked to stop in between, it leaves the epoch to be finished later."""
@@ -186,30 +231,30 @@ class Trainer:
         last = epoch == self.config.epochs
         due = epoch % self.config.eval_every == 0 or last
         tested = self._evaluate(stop, self.test_loader) if due and self.test_loader is not None else None
+        averaged = None
+        if tested is not None and self.test_loader is not None and self.average is not None:
+            averaged = self._evaluate(stop, self.test_loader, self.average.model)
         train_loss = position.loss_sum / self.batches
-        improved = last if self.test_loader is None else self._is_better(tested)
+        found = EpochResult(tested, averaged)
+        improved = last if self.test_loader is None else found.is_better(position, self.config.best_by)
         position.epoch, position.batch, position.loss_sum = epoch, 0, 0.0
-        if tested is not None:
-            position.accuracy, position.mean_accuracy = tested.accuracy, tested.mean_accuracy
-        if improved:
-            position.best_accuracy, position.best_epoch, position.final = position.accuracy, epoch, None
-            position.best_score = None if tested is None else self._score(tested)
+        found.note(position, self.config.best_by, improved)
         self._log.write(
             event="epoch",
             step=position.step,
             epoch=epoch,
             train_loss=train_loss,
-            test_loss=None if tested is None else tested.loss,
-            test_accuracy=None if tested is None else tested.accuracy,
-            test_mean_accuracy=None if tested is None else tested.mean_accuracy,
+            **found.fields(self.average is not None),
             best_accuracy=position.best_accuracy,
             images_per_second=self._speed.rate(),
+            waiting=self._speed.waiting(),
             seconds=position.seconds,
         )
-        called = self._called
-        found = "" if tested is None else f", {called} loss {tested.loss:.3f}, {called} accuracy {in_words(tested)}"
         best = " (best so far)" if improved and tested is not None and epoch > 1 else ""
-        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{found}{best}{self._speed}")
+        told = found.in_words(self._called)
+        rest = position.seconds / epoch * (self.config.epochs - epoch)
+        left = "" if last else f", {duration(rest)} left"
+        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{told}{best}{self._speed}{left}")
         if improved:
             self._save_best()
         self._save(self.folder.checkpoint)
@@ -219,23 +264,13 @@ class Trainer:
             better = better.replace("test", self._called)
             self.progress.say(f"no better {better} for {waited} epoch{'s' * (waited > 1)}: stopping early")
 
-    def _score(self, tested: Evaluation) -> float:
-        """What epochs are compared by: the larger the better."""
-        by = {"accuracy": tested.accuracy, "mean-accuracy": tested.mean_accuracy, "loss": -tested.loss}
-        return by[self.config.best_by]
-
-    def _is_better(self, tested: Evaluation | None) -> bool:
-        position = self.position
-        best = position.best_score if position.best_score is not None else position.best_accuracy
-        return tested is not None and (best is None or self._score(tested) > best)
-
     def _finish(self, stop: StopRequest) -> None:
         """The last word: what the test part says of the best epoch, which it did not choose."""
         position = self.position
         if self.final_loader is None or position.final is not None:
             return
         last = {key: array.copy() for key, array in self.model.state_dict(copy=False).items()}
-        if position.best_epoch != position.epoch:
+        if position.best_epoch != position.epoch or position.best_of == "average":
             best = self.ranks.from_first(lambda: load_checkpoint(self.folder.best))
             self.model.load_state_dict(best)
         try:
@@ -250,9 +285,9 @@ class Trainer:
         )
         self._save(self.folder.checkpoint)
 
-    def _step(self, images: np.ndarray, labels: np.ndarray, lr: float, total: int) -> StepResult:
+    def _step(self, batches: list[tuple[np.ndarray, np.ndarray, int]], lr: float) -> StepResult:
         config, position = self.config, self.position
-        scale = position.loss_scale if config.precision == "mixed" else None
+        (images, labels, total), *more = batches
         try:
             result = train_step(
                 self.model,
@@ -262,12 +297,17 @@ class Trainer:
                 lr=lr,
                 seed=[config.seed, _TAPE, position.step],
                 clip_norm=config.clip_norm,
+                loss=config.loss,
                 label_smoothing=config.label_smoothing,
                 class_weights=self._class_weights,
+                bce_threshold=config.bce_threshold,
+                teacher=teacher_of(config, self.average, self.teacher, position.epoch),
                 ranks=self.ranks,
                 total=total,
+                more=more,
                 micro_batch=config.micro_batch,
-                loss_scale=scale,
+                loss_scale=position.loss_scale if config.precision == "mixed" else None,
+                depth_of=self._depth_of if position.batch + 1 == self.batches else None,
             )
             self._adapt_scale(overflowed=False)
             return result
@@ -276,7 +316,8 @@ class Trainer:
             return StepResult(error.loss, None)
         except NonFiniteError as error:
             where = f"step {position.step + 1} (epoch {position.epoch + 1}, batch {position.batch + 1} of {self.batches})"
-            if all(self.ranks.all_gather(bool(np.isfinite(to_numpy(images)).all()))):
+            finite = all(bool(np.isfinite(to_numpy(each)).all()) for each, *_ in batches)
+            if all(self.ranks.all_gather(finite)):
                 advice = self._lower_rate(lr)
             else:
                 advice = "The images of this batch hold values that are not finite: look at the data."
@@ -293,15 +334,15 @@ class Trainer:
             position = self.position
             position.loss_scale, position.good_steps = adapted(position.loss_scale, position.good_steps, overflowed)
 
-    def _evaluate(self, stop: StopRequest, loader: BatchLoader) -> Evaluation:
-        self.progress.begin("testing", len(loader))
+    def _evaluate(self, stop: StopRequest, loader: BatchLoader, model: Layer | None = None) -> Evaluation:
+        self.progress.begin("testing" if model is None else "testing the average", len(loader))
         before = time.monotonic()
 
         def on_batch(number: int) -> None:
             self.progress.advance()
             self._stop_if_asked(stop)
 
-        tested = evaluate(self.model, loader, on_batch, self.ranks)
+        tested = evaluate(model or self.model, loader, on_batch, self.ranks)
         self.position.seconds += time.monotonic() - before
         if not math.isfinite(tested.loss):
             raise TrainingError(
@@ -309,11 +350,6 @@ class Trainer:
                 f" {self._lower_rate(self.config.lr)}"
             )
         return tested
-
-    def _learning_rate(self) -> float:
-        config = self.config
-        warmup_steps = round(config.warmup_epochs * self.batches)
-        return learning_rate(self.position.step, self.total_steps, warmup_steps, config.lr, config.min_lr, config.warmup_lr)
 
     def _stop_if_asked(self, stop: StopRequest) -> None:
         # A signal reaches the ranks at different moments, if it reaches all: what one has heard, all act on.
@@ -333,14 +369,14 @@ class Trainer:
         command = "train" if self.config.weights is None else "finetune"
         return f"{many}mvnp {command} --resume --out {shlex.quote(str(self.folder.path))}"
 
-    def _save(self, path: Path) -> None:
+    def _save(self, path: Path, weights: str = "model") -> None:
         if not self.ranks.first:
             self._saved_step = self.position.step
             return
         # The log reaches the disk first: a checkpoint never speaks of lines that a power cut has taken.
         self.position.log_size = self._log.sync()
         try:
-            write_checkpoint(path, self._checkpoint())
+            write_checkpoint(path, self._checkpoint(weights))
         except TrainingError as error:
             raise TrainingError(f"stopped after step {self.position.step}: {error}. {self._last_good()}") from error
         self._saved_step = self.position.step
@@ -349,42 +385,18 @@ class Trainer:
         if not self.ranks.first:
             return
         if self._write_best is None:
-            self._save(self.folder.best)
+            self._save(self.folder.best, self.position.best_of)
         else:
-            self._write_best(self.folder.best)
+            averaged = self.average is not None and self.position.best_of == "average"
+            self._write_best(self.folder.best, self.average.model if averaged and self.average else self.model)
 
-    def _checkpoint(self) -> Checkpoint:
+    def _checkpoint(self, weights: str = "model") -> Checkpoint:
         arrays = {f"model.{key}": array for key, array in self.model.state_dict(copy=False).items()}
         arrays.update({f"optimizer.{key}": array for key, array in self.optimizer.state_dict(copy=False).items()})
-        return Checkpoint(arrays, self.config, self.position, self.about)
-
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        before = checkpoint.about.get("batches_per_epoch")
-        if before != self.batches:
-            raise TrainingError(
-                f"the run in {self.folder.path} had {before} batches in an epoch, and now there are {self.batches}:"
-                " the data set has changed since. Bring it back, or start anew in another folder"
-            )
-        self._check_data(checkpoint.about.get("data"))
-        self.model.load_state_dict(checkpoint.part("model."))
-        self.optimizer.load_state_dict(checkpoint.part("optimizer."))
-        self.position = checkpoint.position
-        self._saved_step = checkpoint.position.step
-
-    def _check_data(self, before: Any) -> None:
-        if before is None:  # of a version that noted nothing
-            return
-        if not isinstance(before, dict) or not all(isinstance(part, dict) for part in before.values()):
-            raise CheckpointError(f"{self.folder.checkpoint} is damaged: what it says of the data is {type(before).__name__}")
-        now = self.about["data"]
-        said = [f"there were {part} pictures, and there are none" for part in before if part not in now]
-        said += [f"there are {part} pictures, and there were none" for part in now if part not in before]
-        said += [each for part in now if part in before for each in changes(part, now[part], before[part])]
-        if said:
-            raise TrainingError(
-                f"the run in {self.folder.path} was trained on other data: {'; '.join(dict.fromkeys(said))}. Bring back what it"
-                " was trained on, or start anew in another folder"
-            )
+        if self.average is not None:
+            averages = self.average.model.state_dict(copy=False)
+            arrays.update({f"{AVERAGE}{key}": array for key, array in averages.items()})
+        return Checkpoint(arrays, self.config, self.position, self.about, weights)
 
     def _announce(self) -> None:
         for note in (*self._notes, *left_out(self.train_loader)):
@@ -397,50 +409,6 @@ class Trainer:
 
     def _last_good(self) -> str:
         return f"The last good checkpoint, after step {self._saved_step}, is {self.folder.checkpoint}."
-
-
-def left_out(loader: BatchLoader) -> list[str]:
-    """Says which images an epoch goes without, where the last batch would not be full."""
-    count, size = len(loader.dataset), loader.batch_size
-    rest = count % size
-    if not loader.drop_last or not rest:
-        return []
-    steps, one = len(loader), rest == 1
-    fitting = next((each for each in range(size, 1, -1) if count % each == 0), None)
-    other = "" if fitting is None or 2 * fitting < size else f" (with --batch-size {fitting}, none)"
-    return [
-        f"an epoch is {steps} step{'s' * (steps > 1)} of {size} of the {count:,} images; the other {rest}"
-        f" {'does' if one else 'do'} not fill a batch and {'is' if one else 'are'} left out, others in each epoch{other}"
-    ]
-
-
-def class_weights(config: TrainingConfig, data: Dataset) -> np.ndarray | None:
-    """What an image counts in the loss, by its label: float64 (classes,); None: all alike.
-
-    "balanced" is n / (K n_c), of n images of K classes, n_c of each: one on the average over the images, and the same for every
-    class as a whole. Raises InputError for weights that do not name the classes.
-    """
-    chosen = config.class_weights
-    if chosen is None:
-        return None
-    if isinstance(chosen, dict):
-        strange = [name for name in chosen if name not in data.classes]
-        missing = [name for name in data.classes if name not in chosen]
-        if strange or missing:
-            what = f"has no class {strange[0]!r}{nearest(strange[0], data.classes)}" if strange else f"also has {missing[0]!r}"
-            raise InputError(f"class weights are to name every class of {data.name}, which {what}: {', '.join(data.classes)}")
-        weights = np.array([chosen[name] for name in data.classes], np.float64)
-        if not weights.any():
-            raise InputError("class weights are all 0, expected one above 0 at least")
-        return weights
-    counts = data.counts
-    return np.where(counts > 0, len(data) / ((counts > 0).sum() * np.maximum(counts, 1)), 0.0)
-
-
-def in_words(tested: Evaluation) -> str:
-    """`86.93%`, with the mean of the classes where they have not all as many images and so are not the same."""
-    both = abs(tested.mean_accuracy - tested.accuracy) > 1e-9
-    return f"{tested.accuracy:.2%}" + (f" (mean of classes {tested.mean_accuracy:.2%})" if both else "")
 
 
 def _check_kinds(model: Any, folder: Any, train: Any, *others: Any) -> None:

@@ -9,6 +9,7 @@ from mvnp.backend import from_numpy, to_numpy
 from mvnp.errors import InputError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from support.checks import assert_float32_follows, assert_gradients, assert_oracle, normal
+from support.recipe_cases import recipe_case
 from support.tolerance import assert_close
 
 SHAPES = [(4, 3), (1, 5), (3, 1), (1, 1), (6, 2)]  # B, C
@@ -193,3 +194,13 @@ def test_target_on_the_host_is_moved_to_the_logits(strict_cupy, target):
     logits = normal((2, 3), seed=1)
     loss, _ = cross_entropy_forward(from_numpy(logits), target)
     assert_close(float(to_numpy(loss)), float(cross_entropy_forward(logits, target)[0]))
+
+
+@pytest.mark.parametrize(
+    ("case", "target", "smoothing"), [("hard", "labels", 0), ("label_smoothing", "labels", 0.1), ("soft_target", "soft", 0)]
+)
+def test_against_the_reference(case, target, smoothing):
+    settings, arrays = recipe_case("losses")
+    loss, cache = cross_entropy_forward(arrays["logits"], arrays[target], smoothing)
+    assert_close(loss, settings["cases"][case]["loss"], terms=64)
+    assert_close(cross_entropy_backward(1.0, cache), arrays[f"{case}.dlogits"], terms=64)

@@ -1,7 +1,7 @@
 """Runs of several ranks: what they do, as a program for mpiexec, and how tests start it.
 
 mpiexec -n 2 python ranked.py steps OUT [--threads]     a few steps of a small model, in float64
-mpiexec -n 2 python ranked.py run OUT [--resume]       the run of toy_training.py
+mpiexec -n 2 python ranked.py run OUT [--resume] [--recipe]    the run of toy_training.py
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mvnp.training import trainer as trainer_module
 from .patience import HANGS
 from .randomise import randomised
 from .tiny import TINY
-from .toy_training import ToyModel, toy_config, toy_data, toy_loaders
+from .toy_training import RECIPE, ToyModel, toy_config, toy_data, toy_loaders
 
 PACKAGE, TESTS = str(Path(mvnp.__file__).parents[1]), str(Path(__file__).parents[1])
 STEPS, BATCH = 20, 7  # an odd batch: two ranks have shares of different size
@@ -63,9 +63,9 @@ def steps(ranks: Ranks, micro_batch: int = 0) -> dict[str, np.ndarray]:
     return found
 
 
-def run(out: Path, resume: bool, ranks: Ranks) -> None:
+def run(out: Path, resume: bool, ranks: Ranks, recipe: bool = False) -> None:
     """The run of toy_training.py in float64. (A gradient that is zero by mathematics is noise for AdamW in float32.)"""
-    config = toy_config()
+    config = toy_config(**(RECIPE if recipe else {}))
     with ranks.together():
         folder = ranks.from_first(lambda: open_run(out, config, resume))
         Trainer(ToyModel(config.seed, "float64"), *toy_loaders(config), folder, quiet=True, ranks=ranks).run()
@@ -120,6 +120,7 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("--threads", action="store_true")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--recipe", action="store_true")
     parser.add_argument("--hold", type=int, default=0)
     given = parser.parse_args()
     group = join()
@@ -129,7 +130,7 @@ if __name__ == "__main__":
     if given.what == "run":
         Path(f"{given.out}.rank{group.rank}").write_text(str(os.getpid()), encoding="utf-8")
         disturb(group, given.hold, Path(f"{given.out}.noted"))
-        run(given.out, given.resume, group)
+        run(given.out, given.resume, group, given.recipe)
     else:
         arrays = steps(group, micro_batch=2 if given.threads else 0)
         sums = group.all_gather([zlib.crc32(array.tobytes()) for array in arrays.values()])

@@ -70,15 +70,40 @@ def toy_data(count: int, part: str) -> Dataset:
 def toy_loaders(config: TrainingConfig, images: int = 30) -> tuple[BatchLoader, BatchLoader]:
     """Five batches of six images an epoch to train on, three to test."""
     train, test = toy_data(images, "train"), toy_data(18, "test")
+    shift = 0 if "crop_scale" in config.augmentation else 1
+    options: dict[str, Any] = {"crop_padding": shift, "augmentation": config.augmentation}
     return (
-        BatchLoader(train, config.batch_size, train=True, seed=config.seed, crop_padding=1),
+        BatchLoader(train, config.batch_size, train=True, seed=config.seed, **options),
         BatchLoader(test, config.batch_size, train=False),
     )
 
 
 def toy_config(**changes: Any) -> TrainingConfig:
     settings: dict[str, Any] = {"epochs": 3, "batch_size": 6, "lr": 0.05, "warmup_epochs": 0.5, "clip_norm": 1.0}
+    settings["workers"] = 0
     return TrainingConfig(model={}, **{**settings, "checkpoint_every": 2, **changes})
+
+
+# The whole recipe. Two batches make a step: three steps an epoch, the last of one batch.
+RECIPE: dict[str, Any] = {
+    "optimizer": "lamb",
+    "cosine_from": "start",
+    "cooldown_epochs": 1,
+    "ema_decay": 0.8,
+    "ema_warmup": True,
+    "mesa": 0.5,
+    "mesa_start": 0.2,
+    "accumulate": 2,
+    "checkpoint_every": 1,
+    "augmentation": {
+        "crop_scale": [0.5, 1.0],
+        "randaugment": "rand-m9-mstd0.5-inc1",
+        "mixup": 0.8,
+        "cutmix": 1.0,
+        "erasing": 0.25,
+        "repeats": 1.5,
+    },
+}
 
 
 def toy_trainer(out: Path, resume: bool = False, config: TrainingConfig | None = None, quiet: bool = True) -> Trainer:
@@ -98,7 +123,7 @@ def outcome(out: Path) -> dict[str, Any]:
         found.update({f"{name} {key}": (a.dtype.str, a.shape, a.tobytes()) for key, a in checkpoint.arrays.items()})
         position = vars(checkpoint.position) | {"seconds": None, "log_size": None}
         found[f"{name} rest"] = (position, checkpoint.config, checkpoint.about)
-    found["log"] = [{**line, "seconds": 0, "images_per_second": 0} for line in read_log(out / "log.jsonl")]
+    found["log"] = [{**line, "seconds": 0, "images_per_second": 0, "waiting": 0} for line in read_log(out / "log.jsonl")]
     return found
 
 
@@ -146,6 +171,8 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--recipe", action="store_true", help="the whole recipe")
+    parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--die")
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--die-after", type=float, default=0.0, help="seconds of processor time, anywhere in the run")
@@ -153,4 +180,8 @@ if __name__ == "__main__":
     if options.die:
         _die_while_writing(options.die, options.count)
     signal.setitimer(signal.ITIMER_PROF, options.die_after)  # SIGPROF ends a process that does not expect it, and 0 is never
-    toy_run(options.out, options.resume, toy_config(epochs=options.epochs))
+    toy_run(
+        options.out,
+        options.resume,
+        toy_config(epochs=options.epochs, workers=options.workers, **(RECIPE if options.recipe else {})),
+    )

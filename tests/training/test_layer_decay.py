@@ -5,7 +5,10 @@ import pytest
 from mvnp.models.backbone import Backbone
 from mvnp.models.variants import create_model
 from mvnp.training import learning_rate_scales
+from mvnp.training.optimizer import is_decayed
+from support.recipe_cases import recipe_case
 from support.tiny import TINY, tiny
+from support.tolerance import near
 
 # Six blocks: one in levels 0 and 1, two in levels 2 and 3.
 DEPTHS = {
@@ -50,3 +53,27 @@ def test_deep_levels_are_counted_block_by_block():
 def test_norms_of_a_backbones_outputs_are_at_the_top():
     backbone = Backbone(**{name: value for name, value in TINY.items() if name != "num_classes"})
     assert learning_rate_scales(backbone, 0.5)["outnorm0.weight"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["mamba_vision_T", "mamba_vision_B"])
+def test_against_the_reference(name):
+    """Factors by block; and which parameters are decayed, which the optimiser of the release was asked."""
+    want = recipe_case("layer_decay")[0][name]
+    model = create_model(name, allocate=False)
+    scales, parameters = learning_rate_scales(model, want["by_blocks"]["decay"]), dict(model.named_parameters())
+    for key, depth in want["by_blocks"]["examples"].items():
+        assert model.depth_of(key) == depth
+        assert scales[key] == near(want["by_blocks"]["factor_of_depth"][depth])
+    assert model.depth_of("head.weight") == want["by_blocks"]["blocks"] + 1
+    assert scales["head.weight"] == 1.0
+    decayed = {key: param.size for key, param in parameters.items() if is_decayed(key, param)}
+    assert (len(decayed), sum(decayed.values())) == (want["decayed_tensors"], want["decayed_numbers"])
+    rest = {key: param.size for key, param in parameters.items() if key not in decayed}
+    assert (len(rest), sum(rest.values())) == (want["not_decayed_tensors"], want["not_decayed_numbers"])
+    assert set(want["decayed_although_tagged"]) <= set(decayed)
+
+
+def test_a_decay_of_one_is_the_release():
+    """The release's own switch finds no blocks, and gives all parameters the factor one."""
+    assert recipe_case("layer_decay")[0]["mamba_vision_T"]["official"]["factors"] == [1.0]
+    assert set(learning_rate_scales(tiny(), 1.0).values()) == {1.0}

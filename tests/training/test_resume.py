@@ -137,7 +137,7 @@ def test_killed_while_writing_a_checkpoint(whole, tmp_path, moment, count):
     else:
         toy_run(out, resume=True)
     assert_same_outcome(out, whole)
-    assert len(list(out.iterdir())) == 3  # what was left beside the files has been cleared away
+    assert len(list(out.iterdir())) == 4  # what was left beside the files has been cleared away
 
 
 def test_killed_at_random_times(tmp_path):

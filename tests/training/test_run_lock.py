@@ -92,7 +92,8 @@ def test_within_a_process_it_is_had_twice_and_given_up_with_the_last(tmp_path):
 
 def test_a_finished_run_is_given_up(tmp_path):
     toy_run(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "checkpoint.safetensors", "log.jsonl"]
+    files = ["best.safetensors", "checkpoint.safetensors", "config.toml", "log.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
     end(other(tmp_path))
 
 

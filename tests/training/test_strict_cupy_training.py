@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mvnp.kernels import dispatch
-from mvnp.training import AdamW, evaluate, read_checkpoint, read_log, train_step
+from mvnp.training import EMA, LAMB, AdamW, Teacher, evaluate, read_checkpoint, read_log, train_step
 from mvnp.training import trainer as trainer_module
 from support.strict_cupy import installed
 from support.tolerance import DEEP, assert_close
-from support.toy_training import ToyModel, toy_config, toy_loaders, toy_run, toy_trainer
+from support.toy_training import RECIPE, ToyModel, toy_config, toy_loaders, toy_run, toy_trainer
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,28 @@ def test_same_numbers():
         assert evaluate(model, test) == evaluation
         for key, array in model.state_dict().items():
             np.testing.assert_array_equal(array.get(), weights[key])
+
+
+@pytest.mark.parametrize("changes", [{}, {"loss": "bce"}, {"class_weights": "balanced"}, {"optimizer": "sgd", "accumulate": 2}])
+def test_the_whole_recipe_on_a_device(tmp_path, changes):
+    """LAMB, the average as a teacher, mixed targets, on NumPy and on the device: the same to rounding."""
+    config = toy_config(**{**RECIPE, "accumulate": 1, "epochs": 3, **changes})
+    toy_run(tmp_path / "host", config=config)
+    with installed():
+        toy_run(tmp_path / "device", config=config)
+    got, want = (_losses(tmp_path / name) for name in ("device", "host"))
+    assert_close(got, want, terms=DEEP)
+
+
+def test_two_waits_in_a_step_with_a_teacher():
+    with installed() as recorder:
+        model, (train, _) = ToyModel(), toy_loaders(toy_config())
+        optimizer, average = LAMB(model), EMA(model, 0.9)
+        batch = train.batch(0, 0)
+        recorder.clear()
+        train_step(model, optimizer, *batch, lr=0.05, clip_norm=0.5, teacher=Teacher(average.model, 0.5), more=[(*batch, None)])
+        average.update(model)
+        assert len(recorder.syncs) == 2, recorder.syncs  # the second for what MESA says
 
 
 @pytest.mark.parametrize("first", ["device", "host"])

@@ -1,5 +1,7 @@
 """What a run makes, and what ends it: mvnp/training/trainer.py."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from mvnp.checkpoint import load_checkpoint
 from mvnp.errors import InputError, TrainingError
 from mvnp.training import Evaluation, Trainer, open_run, read_checkpoint, read_log
 from mvnp.training import trainer as trainer_module
+from mvnp.training.words import duration
 from support.tolerance import near
 from support.toy_training import ToyModel, assert_same_outcome, toy_config, toy_loaders, toy_run, toy_trainer
 
@@ -17,7 +20,9 @@ def test_result_and_files(whole, tmp_path):
     result = toy_run(tmp_path)
     log = read_log(result.log)
     epochs = [line for line in log if line["event"] == "epoch"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "checkpoint.safetensors", "log.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("best.safetensors", "checkpoint.safetensors", "config.toml", "log.jsonl")
+    ]
     assert (result.steps, result.epochs) == (STEPS, 3)
     assert [line["step"] for line in log if line["event"] == "step"] == list(range(1, STEPS + 1))
     assert [line["epoch"] for line in epochs] == [1, 2, 3]
@@ -60,7 +65,16 @@ def test_what_is_shown(tmp_path, capsys):
     assert len(lines) == 3
     assert lines[0].startswith("epoch 1/3: loss ")
     assert "test accuracy" in lines[0]
-    assert lines[0].endswith(" images/s")
+    assert re.search(r" images/s, \d+ s left$", lines[0])
+    assert lines[2].endswith(" images/s")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2.5 h"), (345600, "4.0 days")],
+)
+def test_time_in_words(seconds, told):
+    assert duration(seconds) == told
 
 
 def test_loss_that_is_not_finite(tmp_path, whole, monkeypatch):

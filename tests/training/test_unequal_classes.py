@@ -11,9 +11,11 @@ from mvnp.errors import InputError, TrainingError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from mvnp.training import AdamW, Evaluation, Trainer, evaluate, open_run, read_checkpoint, read_log, train_step
 from mvnp.training import trainer as trainer_module
+from mvnp.training.class_weights import class_weights
+from mvnp.training.objective import weighted
 from mvnp.training.run import loaders_of
-from mvnp.training.step import NonFiniteError, weighted
-from mvnp.training.trainer import class_weights
+from mvnp.training.step import NonFiniteError
+from support.recipe_cases import recipe_case
 from support.tolerance import assert_close
 from support.toy_training import ToyModel, toy_config, toy_data, toy_loaders, toy_run, toy_trainer
 
@@ -38,6 +40,21 @@ def test_a_weighted_loss_is_the_weighted_mean_of_the_losses(smoothing):
     assert_close(loss, sum(weights[label] * each for label, (each, _) in zip(labels, one_by_one, strict=True)) / 5)
     for b, (_, own) in enumerate(one_by_one):
         assert_close(gradient[b], weights[labels[b]] * cross_entropy_backward(1.0, own)[0] / 5)
+
+
+@pytest.mark.parametrize(
+    ("case", "target", "smoothing", "by_weight"),
+    [("weighted", "labels", 0.0, True), ("weighted_smoothing", "one-hot", 0.1, True), ("weighted_soft", "soft", 0.0, False)],
+)
+def test_against_the_reference(case, target, smoothing, by_weight):
+    """PyTorch divides by the weights of the labels' classes where it has labels, and else by the images, as we do."""
+    settings, arrays = recipe_case("losses")
+    logits, labels, weights = arrays["logits"], arrays["labels"], arrays["class_weight"]
+    targets = {"labels": labels, "soft": arrays["soft"], "one-hot": 1.0 * (labels[:, None] == np.arange(logits.shape[1]))}
+    loss, cache = cross_entropy_forward(logits, weighted(targets[target], weights, smoothing, logits.shape[1]))
+    share = len(labels) / weights[labels].sum() if by_weight else 1.0
+    assert_close(share * loss, settings["cases"][case]["loss"], terms=64)
+    assert_close(cross_entropy_backward(share, cache), arrays[f"{case}.dlogits"], terms=64)
 
 
 def test_weights_of_one_change_nothing():

@@ -3,6 +3,7 @@
 A function takes what was drawn; a class draws it from the generator that it is given, and keeps no state.
 """
 
+from .augmentation import Augmentation
 from .crop import RandomResizedCrop, resized
 from .erasing import RandomErasing
 from .jitter import ColourJitter
@@ -12,6 +13,7 @@ from .repeated import repeated
 
 __all__ = [
     "OPERATIONS",
+    "Augmentation",
     "ColourJitter",
     "Mixing",
     "RandAugment",

@@ -89,6 +89,8 @@ def resized(image: np.ndarray, size: Sequence[int], interpolation: str = "biline
     """The picture (H, W, C) at (height, width) = size, in its dtype; each band by itself, so there may be any number."""
     check_choice("interpolation", interpolation, INTERPOLATIONS)
     height, width = size
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((width, height), _PILLOW[interpolation]))
     bands = [band if band.dtype == np.uint8 else band.astype(np.float32) for band in np.moveaxis(image, 2, 0)]
     pictures = [Image.fromarray(np.ascontiguousarray(band)).resize((width, height), _PILLOW[interpolation]) for band in bands]
     return np.stack([np.asarray(picture) for picture in pictures], axis=2).astype(image.dtype)

@@ -7,6 +7,7 @@ import pytest
 
 from mvnp.data.augment import OPERATIONS, RandAugment, Use
 from mvnp.data.augment.randaugment import parse_policy, use
+from mvnp.data.augment.warp import warp, warp_by_formula, warp_by_pillow
 from mvnp.errors import InputError
 from support.recipe_cases import recipe_case
 
@@ -31,6 +32,25 @@ def test_operations_against_the_reference(name):
         np.testing.assert_array_equal(got, picture(want), err_msg=f"{name}: {row}")
         if magnitude is not None:
             assert use(operation, magnitude, sign < 0, interpolation) == Use(operation, argument_of(arguments), interpolation)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+def test_pillow_does_what_the_formulas_say(bands, interpolation):
+    rng = np.random.default_rng(bands)
+    for _ in range(12):
+        image = rng.integers(0, 256, (int(rng.integers(2, 20)), int(rng.integers(2, 20)), bands), dtype=np.uint8)
+        matrix = tuple(rng.uniform(-1.5, 1.5, 6) * (1, 1, 9, 1, 1, 9))
+        fill = rng.integers(0, 256, bands)
+        want = warp_by_formula(image, matrix, fill, interpolation)
+        np.testing.assert_array_equal(warp_by_pillow(image, matrix, fill, interpolation), want)
+        np.testing.assert_array_equal(warp(image, matrix, fill, interpolation), want)
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS["rows"] if SETTINGS["rows"][name]])
+def test_moves_by_formula_against_the_reference(name, monkeypatch):
+    monkeypatch.setattr("mvnp.data.augment.warp.warp_by_pillow", warp_by_formula)
+    test_operations_against_the_reference(name)
 
 
 @pytest.mark.parametrize("name", SETTINGS["chains"])

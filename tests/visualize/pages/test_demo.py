@@ -40,7 +40,7 @@ def demo(tmp_path_factory):
 
 def test_all_files_are_there(demo):
     files = {path.name for path in demo.iterdir()}
-    assert files == {"best.safetensors", "checkpoint.safetensors", "index.html", "log.jsonl", "pictures"}
+    assert files == {"best.safetensors", "checkpoint.safetensors", "config.toml", "index.html", "log.jsonl", "pictures"}
     names = {path.name for path in (demo / "pictures").iterdir()}
     assert names == {f"{name}{kind}.png" for name in PICTURES for kind in ("", "-narrow")}
 
