@@ -32,7 +32,7 @@ examples:
   mvnp visualize bag.png --weights run/best.safetensors --out bag --query 1,3
   mvnp visualize bag.png --weights first --compare second --out both
   mvnp visualize cat.jpg --weights W --only grad_cam --target tabby --out c.png
-  mvnp visualize cat.jpg --weights vim.pth --only scan_state --route back --out s.png
+  mvnp visualize cat.jpg --weights W --only scan_state --route back --out s.png
 
 figures for --only:
 {figures}
