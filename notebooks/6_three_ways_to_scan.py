@@ -23,7 +23,7 @@
 # %matplotlib inline
 import matplotlib.pyplot as plt
 import numpy as np
-from questions import check, check_that
+from questions import of_notebook
 from small_model import make, pictures
 
 import mvnp
@@ -35,10 +35,12 @@ from mvnp.models.vim_mixer import VimMixer
 from mvnp.visualize import (
     hidden_attention_map,
     hidden_attention_matrix,
-    hidden_attention_of,
+    hidden_attention_of,  # noqa: F401  for your answers
     internals,
     scan_path,
 )
+
+check = of_notebook(6, globals())
 
 _, _, loader = make()
 image = pictures(loader, 4)[1:2, :, ::2, ::2]  # (1, 1, 32, 32)
@@ -53,7 +55,7 @@ vmamba = mvnp.VMamba(dims=32, depths=(1,), in_chans=1, num_classes=10, seed=1)
 
 # %%
 answer = None
-check(answer, lambda: 8, hint="The rest of row 2 comes first, and then row 3 up to column 5.", why="A whole row.")
+check(1, answer)
 
 # %% alt="A bag with the path of Vim's scan: eight rows from top left to bottom right, a star for the class token half way."
 scan_path(vim, image)
@@ -63,16 +65,14 @@ scan_path(vim, image)
 
 # %%
 answer = None
-check(
-    answer, lambda: 4, hint="A row of the window is 4 tokens long.", why="The smaller the window, the nearer what lies above."
-)
+check(2, answer)
 
 # %% [markdown]
 # **Question 3.** VMamba has four routes. On the one that comes soonest, how many steps is it from (2, 5) to (3, 5)?
 
 # %%
 answer = None
-check(answer, lambda: 1, hint="One route goes down the columns.", why="That is what the second pair of routes is for.")
+check(3, answer)
 
 # %% alt="The bag with VMamba's second route: eight columns, each from top to bottom, from left to right."
 scan_path(vmamba, image, route="column by column")
@@ -116,12 +116,7 @@ def show(**kinds):
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: int(sees(VimMixer(C, directions="one"), TOKENS).sum()),
-    hint="Rows 0 to 2 whole, and row 3 up to itself. Its convolution is causal and adds none.",
-    why="3 · 8 + 6.",
-)
+check(4, answer)
 
 # %% [markdown]
 # **Question 5.** MambaVision's scan block, in a window of 4 by 4: the window of (3, 5) has rows 0 to 3 and columns 4 to 7. How many
@@ -129,24 +124,14 @@ check(
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: int(sees(MambaVisionMixer(C), WINDOWS).sum()),
-    hint="Those read before it in the window: rows 0 to 2, and (3, 4); itself; and one that the convolution lends from ahead.",
-    why="12 + 1 + 1 + 1. Of its window only (3, 7) is missing.",
-)
+check(5, answer)
 
 # %% [markdown]
 # **Question 6.** And how many does it see in VMamba's block?
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: int(sees(SS2D(C), MAP).sum()),
-    hint="Each token comes before (3, 5) either by rows or by rows backwards.",
-    why="All. Two of the four routes would have done for that; the others make it near.",
-)
+check(6, answer)
 
 # %% alt="Five maps of 8 by 8 tokens with those that the token in row 3, column 5 sees: 30 in Vim's way there, all in both ways, 15 in MambaVision's scan, 16 in its attention, all in VMamba."
 show(
@@ -163,12 +148,7 @@ show(
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: "attention",
-    hint="Look at the fourth map: all 16 of the window. An MLP mixes no tokens.",
-    why="That is why one path is enough there; VMamba has no attention, and needs four.",
-)
+check(7, answer)
 
 # %% [markdown]
 # ## The attention that hides in two scans
@@ -181,20 +161,7 @@ check(
 # %%
 there, back = internals(vim, image).routes["layers.0.mixer"]
 answer = None
-
-
-def shape_of_back():
-    alpha = hidden_attention_of([back])[0, 0]
-    below, above = np.tril(alpha, -1).any(), np.triu(alpha, 1).any()
-    return "full" if below and above else "lower" if below else "upper"
-
-
-check(
-    answer,
-    shape_of_back,
-    hint="On the way back a token has read those with larger numbers.",
-    why="Together the two are full: every token takes from every other.",
-)
+check(8, answer)
 
 # %% alt="Two upper triangular matrices of 65 by 65 tokens, the size and the sign of what each takes from each on the way back."
 hidden_attention_matrix(vim, image, route="back")
@@ -206,22 +173,7 @@ hidden_attention_matrix(vim, image, route="back")
 
 # %%
 answer = None
-
-
-def makes_y(function):
-    y = sum(
-        scan.weight * (np.einsum("wln,wldn->wld", scan.C, scan.states) + scan.D * scan.x)[:, np.argsort(scan.order)]
-        for scan in (there, back)
-    )
-    return np.allclose(function((there, back)), y, atol=1e-4 * np.abs(y).max())
-
-
-check_that(
-    answer,
-    makes_y,
-    hint="For each scan u = scan.x[:, np.argsort(scan.order)], and then α u summed over s, plus weight · D · u; add both scans up.",
-    why="The two scans read different inputs, each by a convolution of its own, so that their matrices alone are not enough.",
-)
+check(9, answer)
 
 # %% alt="The bag with a framed token, and squares on the tokens before and behind it that it takes from in Vim's two scans."
 hidden_attention_map(vim, image, query=(3, 5))
@@ -234,29 +186,7 @@ hidden_attention_map(vim, image, query=(3, 5))
 
 # %%
 answer = None
-
-
-def row_over_column(model):
-    """How much token (4, 4) takes from its row, over how much from its column, beyond the neighbours."""
-    (scans,) = internals(model, image).routes.values()
-    tokens = scans[0].tokens
-    _, query = tokens.find(4, 4)
-    takes = tokens.spread(0, np.abs(hidden_attention_of(scans))[0, :, query].mean(axis=0))
-    far = [0, 1, 2, 6, 7]
-    return takes[4, far].sum() / takes[far, 4].sum()
-
-
-def mostly_by_row():
-    names = [name for name, model in (("Vim", vim), ("VMamba", vmamba)) if row_over_column(model) > 1.5]
-    return "both" if len(names) == 2 else names[0] if names else "neither"
-
-
-check(
-    answer,
-    mostly_by_row,
-    hint="Along its row a token is one step from the next in both. How many is it along its column, in each?",
-    why="In Vim the next of a column is a row away, and much has faded by then. VMamba has routes for both.",
-)
+check(10, answer)
 
 # %% alt="The bag with a framed token, and squares on tokens of its row and of its column that it takes from in VMamba's four scans."
 hidden_attention_map(vmamba, image, query=(4, 4))
@@ -273,12 +203,7 @@ hidden_attention_map(vmamba, image, query=(4, 4))
 
 # %%
 answer = None
-check(
-    answer,
-    lambda: (4, 16),
-    hint="There are four times as many tokens. Attention has a weight for each pair of them.",
-    why="MambaVision's attention stays within windows, and so grows by 4, too.",
-)
+check(11, answer)
 
 # %% [markdown]
 # The page [Three ways to scan a picture](../three_ways.md) has the measured times, the mixers side by side, and what the paper's

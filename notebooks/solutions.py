@@ -92,6 +92,34 @@ def _missed(n: Any) -> str:
     return "nothing but rounding" if share < 1e-3 else "a few percent" if share < 0.1 else "more"
 
 
+def _way_back(n: Any) -> str:
+    alpha = n.hidden_attention_of([n.back])[0, 0]
+    below, above = np.tril(alpha, -1).any(), np.triu(alpha, 1).any()
+    return "full" if below and above else "lower" if below else "upper"
+
+
+def _gives_both_scans(function: Any, n: Any) -> bool:
+    y = sum(
+        scan.weight * (np.einsum("wln,wldn->wld", scan.C, scan.states) + scan.D * scan.x)[:, np.argsort(scan.order)]
+        for scan in (n.there, n.back)
+    )
+    return np.allclose(function((n.there, n.back)), y, atol=1e-4 * np.abs(y).max())
+
+
+def _mostly_by_row(n: Any) -> str:
+    def row_over_column(model: Any) -> float:
+        """How much token (4, 4) takes from its row, over how much from its column, beyond the neighbours."""
+        (scans,) = n.internals(model, n.image).routes.values()
+        tokens = scans[0].tokens
+        _, query = tokens.find(4, 4)
+        takes = tokens.spread(0, np.abs(n.hidden_attention_of(scans))[0, :, query].mean(axis=0))
+        far = [0, 1, 2, 6, 7]
+        return takes[4, far].sum() / takes[far, 4].sum()
+
+    names = [name for name, model in (("Vim", n.vim), ("VMamba", n.vmamba)) if row_over_column(model) > 1.5]
+    return "both" if len(names) == 2 else names[0] if names else "neither"
+
+
 QUESTIONS = {
     (1, 1): Question("τ = −1 / ln a, with the natural logarithm.", "About four and a half tokens.", lambda n: -1 / np.log(0.8)),
     (1, 2): Question("It is e^(ΔA), and e^(ln 2) = 2.", "A quarter: 2 to the power −2.", lambda n: np.exp(np.log(2) * -2)),
@@ -209,5 +237,50 @@ QUESTIONS = {
         "Near 1 would mean that the map shows the picture and not the model.",
         lambda n: np.corrcoef(n.maps[0].ravel(), n.maps[1].ravel())[0, 1],
         tolerance=0.02,
+    ),
+    (6, 1): Question("The rest of row 2 comes first, and then row 3 up to column 5.", "A whole row.", lambda n: 8),
+    (6, 2): Question(
+        "A row of the window is 4 tokens long.", "The smaller the window, the nearer what lies above.", lambda n: 4
+    ),
+    (6, 3): Question("One route goes down the columns.", "That is what the second pair of routes is for.", lambda n: 1),
+    (6, 4): Question(
+        "Rows 0 to 2 whole, and row 3 up to itself. Its convolution is causal and adds none.",
+        "3 · 8 + 6.",
+        lambda n: int(n.sees(n.VimMixer(n.C, directions="one"), n.TOKENS).sum()),
+    ),
+    (6, 5): Question(
+        "Those read before it in the window: rows 0 to 2, and (3, 4); itself; and one that the convolution lends from ahead.",
+        "12 + 1 + 1 + 1. Of its window only (3, 7) is missing.",
+        lambda n: int(n.sees(n.MambaVisionMixer(n.C), n.WINDOWS).sum()),
+    ),
+    (6, 6): Question(
+        "Each token comes before (3, 5) either by rows or by rows backwards.",
+        "All. Two of the four routes would have done for that; the others make it near.",
+        lambda n: int(n.sees(n.SS2D(n.C), n.MAP).sum()),
+    ),
+    (6, 7): Question(
+        "Look at the fourth map: all 16 of the window. An MLP mixes no tokens.",
+        "That is why one path is enough there; VMamba has no attention, and needs four.",
+        lambda n: "attention",
+    ),
+    (6, 8): Question(
+        "On the way back a token has read those with larger numbers.",
+        "Together the two are full: every token takes from every other.",
+        _way_back,
+    ),
+    (6, 9): Question(
+        "For each scan u = scan.x[:, np.argsort(scan.order)], and then α u summed over s, plus weight · D · u; add both scans up.",
+        "The two scans read different inputs, each by a convolution of its own, so that their matrices alone are not enough.",
+        test=_gives_both_scans,
+    ),
+    (6, 10): Question(
+        "Along its row a token is one step from the next in both. How many is it along its column, in each?",
+        "In Vim the next of a column is a row away, and much has faded by then. VMamba has routes for both.",
+        _mostly_by_row,
+    ),
+    (6, 11): Question(
+        "There are four times as many tokens. Attention has a weight for each pair of them.",
+        "MambaVision's attention stays within windows, and so grows by 4, too.",
+        lambda n: (4, 16),
     ),
 }

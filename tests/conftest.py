@@ -38,6 +38,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 raise pytest.UsageError(f"{item.nodeid}: write @pytest.mark.slow(reason='why it takes long')")
 
 
+@pytest.fixture(autouse=True)
+def the_same_draws(request: pytest.FixtureRequest) -> None:
+    """A generator RNG that the tests of a file share begins anew for each of them: what it draws depends on no other test."""
+    rng = getattr(request.module, "RNG", None)
+    if rng is not None:
+        begin = _BEGIN.setdefault(request.module.__name__, rng.bit_generator.state)
+        rng.bit_generator.state = begin
+
+
+_BEGIN: dict[str, Any] = {}
+
+
 @pytest.fixture
 def strict_cupy() -> Iterator[Recorder]:
     """mvnp on the stand-in for CuPy; the value is the record of waits and uploads. See support/strict_cupy.py."""

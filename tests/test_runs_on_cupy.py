@@ -293,7 +293,7 @@ def _train(recorder: Recorder | None = None) -> tuple[list, dict]:
         if recorder is not None:
             # The loss and the norm come to the host together: one wait a step.
             assert [event.what for event in recorder.syncs] == ["get"]
-            assert "mvnp/training/step.py" in recorder.syncs[0].where
+            assert "mvnp/training/updates.py" in recorder.syncs[0].where
     return results, {name: to_numpy(array) for name, array in layers.state_dict().items()}
 
 

@@ -60,8 +60,11 @@ def kinds(pattern: str | Sequence[str], depths: Sequence[int], seed: int = 0) ->
 
 
 def _word(name: str, n: int, seed: list[int]) -> str:
-    drawn = np.random.default_rng(seed).choice(n, n // 2, replace=False).tolist()
-    places = PLACES[name](n) if name in PLACES else drawn
+    places: Sequence[int]
+    if name == "random":
+        places = np.random.default_rng(seed).choice(n, n // 2, replace=False).tolist()
+    else:
+        places = PLACES[name](n)
     return "".join("S" if block in places else "M" for block in range(n))
 
 

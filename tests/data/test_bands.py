@@ -321,7 +321,8 @@ def test_a_folder_of_many_bands(tmp_path):
     low, high = ranged.train.value_range
     assert 0 <= low < 50
     assert 3300 < high < 3400
-    np.testing.assert_allclose(ranged.test.images * (high - low) + low, parts.test.images * 65535, atol=0.05)
+    stored = np.clip(parts.test.images * 65535, low, high)  # the range is that of the pictures for training
+    np.testing.assert_allclose(ranged.test.images * (high - low) + low, stored, atol=0.05)
     (tmp_path / "crop/9.png").parent.mkdir(exist_ok=True)
     Image.fromarray(EIGHT[..., :3]).save(tmp_path / "crop/9.png")
     with pytest.raises(

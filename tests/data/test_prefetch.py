@@ -16,6 +16,7 @@ from mvnp.data import BatchLoader, ImageFiles, load_parts
 from mvnp.data.prefetch import Prefetch, WorkerError, workers_for
 from mvnp.errors import DataError
 from support.patience import HANGS
+from support.ranked import PACKAGE, TESTS
 from support.toy_training import toy_data
 
 RECIPE = {"randaugment": "rand-m9-mstd0.5-inc1", "mixup": 0.8, "cutmix": 1.0, "erasing": 0.25}
@@ -136,7 +137,8 @@ def test_workers_end_with_the_process_that_they_work_for():
         "print(*[w.pid for w in [*batches._idle, *(w for _, w in batches._coming)]], flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=HANGS)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([PACKAGE, TESTS])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", timeout=HANGS)
     assert done.returncode == -signal.SIGKILL
     pids = [int(pid) for pid in done.stdout.split()]
     assert len(pids) == 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytest.importorskip("sphinx", reason="needs Sphinx: pip install -e '.[docs]'")
+
 
 def counts(count):
     return count.products, count.others, count.bytes
