@@ -28,8 +28,8 @@ FAULTS = {
     "a sign": ("v * (1 - gate)", "v * (1 + gate)"),
     "a factor": ("tanh(A(0.5) * v)", "tanh(v)"),
     "the other branch": ("dx[i] = T(d * v * gate);", "dx[i] = T(d * A(x[i]) * gate);"),
-    "a number left out": ("EACH(i, count) {\n        A v = z[i];", "EACH(i, count - 1) {\n        A v = z[i];"),
-    "a write behind the end": ("        y[i] = T(", "        y[i + 1] = T("),
+    "a number left out": ("map_numbers(x, z, y, count,", "map_numbers(x, z, y, count - 1,"),
+    "a write behind the end": ("dx[i] = T(", "dx[i + 1] = T("),
 }
 
 

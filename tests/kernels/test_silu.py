@@ -28,11 +28,8 @@ FAULTS = {
     "a missing term": ("gate * (1 + v * (1 - gate))", "gate"),
     "a sign": ("v * (1 - gate)", "v * (1 + gate)"),
     "a factor": ("tanh(A(0.5) * v)", "tanh(v)"),
-    "a number left out": (
-        "EACH(i, count) {\n        A v = x[i];\n        y[i]",
-        "EACH(i, count - 1) {\n        A v = x[i];\n        y[i]",
-    ),
-    "a write behind the end": ("        y[i] = T(v", "        y[i + 1] = T(v"),
+    "a number left out": ("map_numbers(x, y, count,", "map_numbers(x, y, count - 1,"),
+    "a write behind the end": ("map_numbers(x, y, count,", "map_numbers(x, y, count + 1,"),
 }
 
 

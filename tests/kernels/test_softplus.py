@@ -39,8 +39,8 @@ FAULTS = {
     "a missing term": (" + log1p(exp(v < 0 ? v : -v))", ""),
     "a sign": ("exp(v < 0 ? v : -v)", "exp(v)"),
     "digits lost": ("log1p(exp(v < 0 ? v : -v))", "log(1 + exp(v < 0 ? v : -v))"),
-    "digits of the slope lost": ("-expm1(-A(y[i]))", "(1 - exp(-A(y[i])))"),
-    "a write behind the end": ("y[i] = T((v", "y[i + 1] = T((v"),
+    "digits of the slope lost": ("-expm1(-v)", "(1 - exp(-v))"),
+    "a write behind the end": ("map_numbers(x, y, count,", "map_numbers(x, y, count + 1,"),
 }
 
 
