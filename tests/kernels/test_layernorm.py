@@ -32,7 +32,10 @@ FAULTS = {
     "a missing mean": ("A centred = A(x[c]) - mu;", "A centred = A(x[c]);"),
     "a missing term": ("- mean_g - normalised * mean_gx", "- normalised * mean_gx"),
     "a factor": ("sum_gx += g * (A(x[c]) - mu) * r;", "sum_gx += g * (A(x[c]) - mu);"),
-    "epsilon": ("/ C + eps);\n\n    for (int c = lane; c < C; c += WARP) y[c]", "/ C);\n\n    for (int c = lane; c < C; c += WARP) y[c]"),
+    "epsilon": (
+        "/ C + eps);\n\n    for (int c = lane; c < C; c += WARP) y[c]",
+        "/ C);\n\n    for (int c = lane; c < C; c += WARP) y[c]",
+    ),
     "a dropped barrier": ("    __syncthreads();\n", ""),
     "a sum that begins late": ("int other = 1; other < GROUP", "int other = 2; other < GROUP"),
     "rows left out": ("row += gridDim.y * GROUP", "row += 2 * gridDim.y * GROUP"),
