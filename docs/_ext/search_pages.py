@@ -1,6 +1,7 @@
 """The search: the page that is about a thing comes first, and every result has an excerpt, also where the site is a folder.
 
-What a page is about is its title, and what the glossary sends its readers to it for: the first link of a term's explanation.
+What a page is about is its title, the functions and classes of its layer, and what the glossary sends its readers to it for: the
+first link of a term's explanation.
 Further words are in ABOUT. docs/_search/scorer.js ranks by it. A browser lets no page read others where they are files, so
 their text, without code, is written as a script, _static/search_pages.js, which the search's page alone loads.
 """
@@ -17,6 +18,8 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+
+import mvnp
 
 # Words for which somebody looks, and the page of the thing. A page that there is not is passed over.
 ABOUT = {
@@ -54,6 +57,10 @@ def about(env: BuildEnvironment) -> dict[str, str]:
     found = {}
     if "glossary" in env.all_docs:
         found = {key(term): page for term, page in _glossary(env.get_doctree("glossary"))}
+    for name in dir(mvnp.layers):
+        stem = getattr(getattr(mvnp.layers, name), "__module__", "").rpartition(".")[2]
+        if f"layers/{stem}" in env.all_docs:
+            found[key(name)] = f"layers/{stem}"
     found |= {key(title.astext()): name for name, title in env.titles.items()}
     listed = {words: [page for page in pages if page in env.all_docs] for words, pages in ABOUT.items()}
     return {**found, **{words: pages[0] for words, pages in listed.items() if pages}}
