@@ -65,7 +65,7 @@ def visit(browser: Browser, page: Path) -> Iterator[str]:
     yield from (f"asks for {address}" for address in browser.requests if not address.startswith(("file:", "data:", "about:")))
     if wide := browser.run(TOO_WIDE):
         yield f"wider than its window, by {wide}"
-    if page.parent.name in ("_static", "figures"):  # of mvnp visualize: no page of the theme
+    if {"_static", "figures"} & set(page.parts):  # of mvnp visualize: no page of the theme
         return
     browser.press("Tab")
     first = browser.run("document.activeElement?.textContent || ''").strip()

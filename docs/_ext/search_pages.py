@@ -1,9 +1,9 @@
 """The search: the page that is about a thing comes first, and every result has an excerpt, also where the site is a folder.
 
-What a page is about is its title, the functions and classes of its layer, and what the glossary sends its readers to it for: the
-first link of a term's explanation.
-Further words are in ABOUT. docs/_search/scorer.js ranks by it. A browser lets no page read others where they are files, so
-their text, without code, is written as a script, _static/search_pages.js, which the search's page alone loads.
+What a page is about is its title, the functions and classes of its layer, and what the glossary sends its readers to it for:
+the first link of a term's explanation. Further words are in ABOUT. docs/_search/scorer.js ranks by it. A browser lets no page
+read others where they are files, so their text, without code, is written as a script, _static/search_pages.js, which the
+search's page alone loads.
 """
 
 from __future__ import annotations
