@@ -17,6 +17,7 @@ from mvnp.training.objective import Teacher
 from mvnp.training.run_checkpoint import write_checkpoint
 from support import toy_training
 from support.patience import HANGS
+from support.sudden_end import Stop, stop_at
 from support.tiny import tiny
 from support.tolerance import assert_close, near
 from support.toy_training import (
@@ -39,23 +40,6 @@ def whole(tmp_path_factory):
     out = tmp_path_factory.mktemp("recipe") / "run"
     toy_run(out, config=recipe())
     return out
-
-
-class Stop(Exception):
-    """A sudden end."""
-
-
-def stop_at(monkeypatch, step, function="train_step"):
-    original, calls = getattr(trainer_module, function), 0
-
-    def counted(*arguments, **options):
-        nonlocal calls
-        calls += 1
-        if calls > step:
-            raise Stop
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(trainer_module, function, counted)
 
 
 # Resuming

@@ -14,30 +14,12 @@ import pytest
 
 from mvnp.errors import TrainingError
 from mvnp.training import read_checkpoint, read_log
-from mvnp.training import trainer as trainer_module
 from support import toy_training
 from support.patience import HANGS
+from support.sudden_end import Stop, stop_at
 from support.toy_training import assert_same_outcome, toy_config, toy_run, toy_trainer
 
 STEPS = 15  # three epochs of five
-
-
-class Stop(Exception):
-    """A sudden end."""
-
-
-def stop_at(monkeypatch, step, function="train_step"):
-    """Let the run end suddenly when it comes to a step, as if the power went."""
-    original, calls = getattr(trainer_module, function), 0
-
-    def counted(*arguments, **options):
-        nonlocal calls
-        calls += 1
-        if calls > step:
-            raise Stop
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(trainer_module, function, counted)
 
 
 def child(*arguments):
