@@ -99,14 +99,17 @@ def test_a_run_that_changes_backends(tmp_path, monkeypatch, first):
             toy_run(tmp_path / "moved")
     with places[1]():
         toy_run(tmp_path / "moved", resume=True)
-    for name in ("checkpoint.safetensors", "best.safetensors"):
-        got, want = (read_checkpoint(tmp_path / run / name) for run in ("moved", "whole"))
-        assert got.arrays.keys() == want.arrays.keys()
-        assert got.position.epoch == want.position.epoch
-        for key, array in want.arrays.items():
-            # The gradient of a bias in front of a norm is rounding noise, of which AdamW makes steps; the norm's mean has them.
-            if not key.endswith(("inner.bias", "running_mean")):
-                assert_close(got.arrays[key], array, terms=DEEP, message=key)
+    got, want = (read_checkpoint(tmp_path / run / "checkpoint.safetensors") for run in ("moved", "whole"))
+    assert got.arrays.keys() == want.arrays.keys()
+    assert got.position.epoch == want.position.epoch
+    for key, array in want.arrays.items():
+        # The gradient of a bias in front of a norm is rounding noise, of which AdamW makes steps; the norm's mean has them.
+        if not key.endswith(("inner.bias", "running_mean")):
+            assert_close(got.arrays[key], array, terms=DEEP, message=key)
+    # In evaluation that mean lags behind, and the noise can decide which epoch is the best: it is the best of this run's log.
+    epochs = [line for line in read_log(tmp_path / "moved" / "log.jsonl") if line["event"] == "epoch"]
+    best = read_checkpoint(tmp_path / "moved" / "best.safetensors").position
+    assert best.epoch == max(epochs, key=lambda line: line["test_accuracy"])["epoch"]
     got, want = (_losses(tmp_path / run) for run in ("moved", "whole"))
     assert len(want) > 7
     assert_close(got, want, terms=DEEP)
