@@ -8,6 +8,8 @@ the pages need no script for them; elsewhere the same KaTeX sets them in the bro
 import html
 import re
 import shutil
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,8 +67,18 @@ katex_css_path = "katex/katex.min.css"
 
 # On a busy machine the file of the server's socket is there before the server listens, and connecting fails at once. The way
 # by a port waits until it listens, here up to a minute.
-katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
 katex.STARTUP_TIMEOUT = 60.0
+
+
+def start_katex(folder: Path, timeout: float) -> tuple[subprocess.Popen, socket.socket]:
+    """The server, and a socket that sends at once: otherwise a formula, whose length goes before it, is held back for the 40 ms
+    in which an answer to the length may come (Nagle's algorithm)."""
+    process, connection = katex.KaTeXServer.start_network_socket(folder, timeout)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return process, connection
+
+
+katex.KaTeXServer.start_server_process = start_katex
 
 logger = logging.getLogger(__name__)
 
