@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -65,20 +66,30 @@ html_show_copyright = False
 katex_prerender = shutil.which("node") is not None
 katex_css_path = "katex/katex.min.css"
 
-# On a busy machine the file of the server's socket is there before the server listens, and connecting fails at once. The way
-# by a port waits until it listens, here up to a minute.
 katex.STARTUP_TIMEOUT = 60.0
 
 
 def start_katex(folder: Path, timeout: float) -> tuple[subprocess.Popen, socket.socket]:
-    """The server, and a socket that sends at once: otherwise a formula, whose length goes before it, is held back for the 40 ms
-    in which an answer to the length may come (Nagle's algorithm)."""
-    process, connection = katex.KaTeXServer.start_network_socket(folder, timeout)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return process, connection
+    """The server that sets formulas, and a connection to it by a file. By a port each formula would wait 80 ms, as its length
+    and the answer's go before it (Nagle's algorithm). On a busy machine the file is there before the server listens."""
+    path, until = folder / "katex.sock", time.monotonic() + timeout
+    command = katex.KaTeXServer.build_command(socket=path)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
+    while time.monotonic() < until:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            time.sleep(0.01)
+        else:
+            return process, connection
+    process.kill()
+    raise katex.KaTeXServer.timeout_error(timeout)
 
 
-katex.KaTeXServer.start_server_process = start_katex
+katex.KaTeXServer.start_server_process = start_katex  # where there are such files; Windows takes a port
+
 
 logger = logging.getLogger(__name__)
 
