@@ -62,11 +62,11 @@ def test_absent_settings(capsys):
     assert (found["clip_norm"], found["augmentation"]["randaugment"], found["augmentation"]["crop_scale"]) == ("none",) * 3
 
 
-def test_crops_take_the_place_of_shifts(capsys):
+def test_crops_take_the_place_of_shifts(tmp_path, capsys):
     assert printed(capsys, "train", "--model", "mamba_vision_T")["loader_options"]["crop_padding"] == 2
     found = printed(capsys, "train", "--model", "mamba_vision_T", "--crop-scale", "0.5", "1")
     assert found["loader_options"]["crop_padding"] == 0
-    assert main(["train", "--crop-scale", "0.5", "1", "--crop-padding", "3", *TINY, "--out", "unmade"]) == 2
+    assert main(["train", "--crop-scale", "0.5", "1", "--crop-padding", "3", *TINY, "--out", str(tmp_path / "run")]) == 2
     assert "the one shifts pictures, the other cuts parts out" in capsys.readouterr().err
 
 
