@@ -7,8 +7,8 @@ import pytest
 
 from mvnp.kernels import dispatch
 from mvnp.training import EMA, LAMB, AdamW, Teacher, evaluate, read_checkpoint, read_log, train_step
-from mvnp.training import trainer as trainer_module
 from support.strict_cupy import installed
+from support.sudden_end import Stop, stop_at
 from support.tolerance import DEEP, assert_close
 from support.toy_training import RECIPE, ToyModel, toy_config, toy_loaders, toy_run, toy_trainer
 
@@ -82,20 +82,11 @@ def test_two_waits_in_a_step_with_a_teacher():
 @pytest.mark.parametrize("first", ["device", "host"])
 def test_a_run_that_changes_backends(tmp_path, monkeypatch, first):
     """The stand-in computes NumPy's numbers, so even this run is the uninterrupted one, to rounding."""
-    original, calls = trainer_module.train_step, 0
-
-    def cut(*arguments, **options):
-        nonlocal calls
-        calls += 1
-        if calls > 7:
-            raise ConnectionError
-        return original(*arguments, **options)
-
     toy_run(tmp_path / "whole")
     places = (installed, contextlib.nullcontext) if first == "device" else (contextlib.nullcontext, installed)
     with places[0](), monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "train_step", cut)
-        with pytest.raises(ConnectionError):
+        stop_at(patch, 7)
+        with pytest.raises(Stop):
             toy_run(tmp_path / "moved")
     with places[1]():
         toy_run(tmp_path / "moved", resume=True)
