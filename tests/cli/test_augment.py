@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mvnp.cli import main
 from mvnp.data import BatchLoader, Dataset, load_parts
 from mvnp.data.augment import Augmentation
 from mvnp.errors import InputError
 from mvnp.visualize import augmented
+from support.photos import two_classes
 from support.tolerance import assert_close
 
 
@@ -61,14 +61,7 @@ def test_pictures_that_cannot_be_paired(pictures):
 
 @pytest.fixture
 def photos(tmp_path):
-    rng = np.random.default_rng(3)
-    for name in ("cat", "dog"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(5):
-            Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(
-                tmp_path / "photos" / name / f"{number}.jpg"
-            )
-    return tmp_path / "photos"
+    return two_classes(tmp_path / "photos", 5, (20, 30), ".jpg")
 
 
 def test_the_command(photos, tmp_path, capsys):

@@ -16,6 +16,7 @@ from mvnp.data import BatchLoader, ImageFiles, load_parts
 from mvnp.data.prefetch import Prefetch, WorkerError, workers_for
 from mvnp.errors import DataError
 from support.patience import HANGS
+from support.photos import two_classes
 from support.ranked import PACKAGE, TESTS
 from support.toy_training import toy_data
 
@@ -94,12 +95,7 @@ def test_a_worker_that_is_killed(which):
 
 @pytest.fixture
 def photos(tmp_path):
-    rng = np.random.default_rng(3)
-    for name in ("cat", "dog"):
-        (tmp_path / name).mkdir()
-        for number in range(4):
-            Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(tmp_path / name / f"{number}.png")
-    return tmp_path
+    return two_classes(tmp_path, 4, (20, 30))
 
 
 def test_errors_are_told_as_if_there_were_no_worker(photos):

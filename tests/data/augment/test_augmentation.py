@@ -9,6 +9,7 @@ from mvnp.data.augment import Augmentation, RandAugment, RandomErasing, RandomRe
 from mvnp.data.augment.mixing import Mixing, mixed, mixed_targets
 from mvnp.data.loader import _AUGMENT, _ERASE, _MIX, _PICTURE
 from mvnp.errors import InputError
+from support.photos import two_classes
 from support.tolerance import assert_close
 
 OFFICIAL = {
@@ -141,12 +142,7 @@ def test_evaluation_is_not_augmented():
 
 @pytest.fixture
 def photos(tmp_path):
-    rng = np.random.default_rng(3)
-    for name in ("cat", "dog"):
-        (tmp_path / name).mkdir()
-        for number in range(5):
-            Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(tmp_path / name / f"{number}.png")
-    return tmp_path
+    return two_classes(tmp_path, 5, (40, 60))
 
 
 def test_crops_are_cut_out_of_whole_pictures(photos):
