@@ -17,11 +17,13 @@ strikes back, arXiv:2110.00476, section 3, which adds the threshold.
 
 from ..backend import Array, array_module
 from ..errors import check_array, check_rate, check_scalar
+from ..kernels import twin
 from .cross_entropy import distribution
 from .silu import sigmoid
 from .softplus import softplus_forward
 
 
+@twin
 def binary_cross_entropy_forward(
     logits: Array,
     target: Array,
@@ -54,6 +56,7 @@ def binary_cross_entropy_forward(
     return loss, (logits, p, n)
 
 
+@twin
 def binary_cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     logits, p, n = cache

@@ -17,9 +17,11 @@ network, arXiv:1503.02531, section 2.
 
 from ..backend import Array, array_module
 from ..errors import check_arrays, check_positive, check_scalar
+from ..kernels import twin
 from .cross_entropy import log_softmax
 
 
+@twin
 def mesa_forward(
     logits: Array, teacher_logits: Array, temperature: float = 3.0, factor: float = 50.0
 ) -> tuple[Array, tuple]:
@@ -37,6 +39,7 @@ def mesa_forward(
     return loss, (log_q, p, temperature, factor)
 
 
+@twin
 def mesa_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     log_q, p, temperature, factor = cache

@@ -87,7 +87,9 @@ LAYOUTS = ("by columns", "every second", "backwards", "read only")
 
 
 def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
-    """x with its numbers elsewhere in memory."""
+    """x with its numbers elsewhere in memory; a single number as it is."""
+    if np.ndim(x) == 0:
+        return x
     if layout == "by columns":
         return np.asfortranarray(x)
     if layout == "every second":

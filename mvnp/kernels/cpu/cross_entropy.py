@@ -17,31 +17,39 @@ from .operands import taken
 
 
 def cross_entropy_forward(logits: Array, target: Array, smoothing: float = 0.0) -> tuple[Array, tuple]:
-    if not taken(logits) or logits.ndim != 2 or not 0.0 <= smoothing < 1.0 or not isinstance(target, np.ndarray):
+    p = distribution(logits, target, smoothing)
+    if p is NotImplemented:
         return NotImplemented
-    T = logits.dtype.type
-    logits = np.ascontiguousarray(logits)
-    log_q, p = np.empty((2, *logits.shape), logits.dtype)
-    if target.dtype == np.int64 and target.shape == logits.shape[:1]:
-        if not _spread(np.ascontiguousarray(target), T(1 - smoothing), T(smoothing / logits.shape[1]), p):
-            return NotImplemented
-    elif target.dtype.kind == "f" and target.shape == logits.shape:
-        p[:] = (1 - smoothing) * target.astype(logits.dtype) + smoothing / logits.shape[1]
-    else:
-        return NotImplemented
-    return T(_forward(logits, p, log_q)), (log_q, p)
+    log_q = np.empty_like(p)
+    return p.dtype.type(_forward(np.ascontiguousarray(logits), p, log_q)), (log_q, p)
 
 
 def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     log_q, p = cache
-    if not taken(log_q, p) or not _a_number(dloss):
+    if not taken(log_q, p) or not a_number(dloss):
         return NotImplemented
     dlogits = np.empty_like(p)
     _backward(log_q, p, p.dtype.type(float(dloss) / len(p)), dlogits)
     return dlogits
 
 
-def _a_number(value: Any) -> bool:
+def distribution(logits: Array, target: Array, smoothing: float) -> Array:
+    """p of (1), in row-major order."""
+    if not taken(logits) or logits.ndim != 2 or not 0.0 <= smoothing < 1.0 or not isinstance(target, np.ndarray):
+        return NotImplemented
+    T = logits.dtype.type
+    p = np.empty(logits.shape, logits.dtype)
+    if target.dtype == np.int64 and target.shape == logits.shape[:1]:
+        in_range = _spread(np.ascontiguousarray(target), T(1 - smoothing), T(smoothing / logits.shape[1]), p)
+        return p if in_range else NotImplemented
+    if target.dtype.kind == "f" and target.shape == logits.shape:
+        p[:] = (1 - smoothing) * target.astype(logits.dtype) + smoothing / logits.shape[1]
+        return p
+    return NotImplemented
+
+
+def a_number(value: Any) -> bool:
+    """Whether a loss's cotangent is a floating number."""
     array = isinstance(value, np.floating | np.ndarray)
     return isinstance(value, float) or (array and not value.shape and value.dtype.kind == "f")
 
@@ -60,19 +68,27 @@ def _spread(labels: Any, at_label: Any, elsewhere: Any, p: Any) -> bool:
 
 
 @kernel
+def log_softmax(z: Any, log_q: Any) -> None:
+    """log q of the docstring, of one sample; log_q may be z itself."""
+    T = type_of(z[0])
+    m = row_max(z)
+    total = T(0)
+    for c in range(len(z)):
+        total += exp(z[c] - m)
+    log_total = T(math.log(total))
+    for c in range(len(z)):
+        log_q[c] = z[c] - m - log_total
+
+
+@kernel
 def _forward(logits: Any, p: Any, log_q: Any) -> float:
     T = type_of(p[0, 0])
     B, C = p.shape
     loss = 0.0
     for b in range(B):
-        m = row_max(logits[b])
-        total = T(0)
-        for c in range(C):
-            total += exp(logits[b, c] - m)
-        log_total = T(math.log(total))
+        log_softmax(logits[b], log_q[b])
         of_sample = T(0)
         for c in range(C):
-            log_q[b, c] = logits[b, c] - m - log_total
             of_sample += T(0) if p[b, c] == T(0) else p[b, c] * log_q[b, c]
         loss -= of_sample  # (2)
     return loss / B

@@ -1,5 +1,5 @@
-"""The twin of mvnp/layers/dropout.py for masks of drop path, with one number for each sample: samples are scaled or silenced by
-several cores. A number in brackets is an equation of the layer."""
+"""The twin of mvnp/layers/dropout.py, for masks like x and for those of drop path, with one number for each sample: numbers are
+scaled or silenced by several cores. A number in brackets is an equation of the layer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ...backend import Array
 from .jit import kernel
-from .operands import flat, rows_of, taken
+from .operands import each_number, flat, rows_of, taken
 from .rows import over_rows
 
 COST = 0.1  # nanoseconds for a number
@@ -26,7 +26,11 @@ def dropout_backward(dy: Array, mask: Array) -> Array:
 
 def _times(mask: Array, x: Array) -> Array:
     """m x; of (1), and with dy of (2)."""
-    if not taken(x, mask) or x.ndim == 0 or mask.shape != (len(x),) + (1,) * (x.ndim - 1):
+    if not taken(x, mask) or x.ndim == 0:
+        return NotImplemented
+    if mask.shape == x.shape:
+        return each_number(_times_each, x, mask, cost=COST)
+    if mask.shape != (len(x),) + (1,) * (x.ndim - 1):
         return NotImplemented
     y = np.empty(x.shape, x.dtype)
     samples = rows_of(x, x.size // len(x)), y.reshape(len(x), -1), flat(mask)
@@ -39,3 +43,9 @@ def _scale(x: Any, y: Any, mask: Any) -> None:
     for b in range(len(x)):
         for c in range(x.shape[1]):
             y[b, c] = mask[b] * x[b, c]
+
+
+@kernel
+def _times_each(x: Any, mask: Any, y: Any) -> None:
+    for i in range(x.size):
+        y[i] = mask[i] * x[i]
