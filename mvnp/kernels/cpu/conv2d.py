@@ -18,8 +18,9 @@ from .jit import kernel
 from .lanes import LANES, copy_lanes
 from .mathematics import type_of
 from .operands import taken
-from .product import FEW, VECTOR, add_turned, linear
+from .product import add_turned, linear
 from .rows import blocks_of, over_rows
+from .tiles import FEW, VECTOR
 
 U = np.uintp
 BLOCK_BYTES = 2 << 20  # of X in memory at once

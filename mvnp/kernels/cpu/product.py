@@ -9,9 +9,11 @@ load two numbers for each product, and wait for them. Hence
                first put side by side, for DEPTH values of k. This panel stays in the core's first cache while all rows of x
                meet it. It is turned square by square: vectors are loaded along k, change lanes in registers, and are
                stored.
+    columns    To make a panel takes a fifth of what 49 rows do with it, and less where they are more. So fewer rows are turned
+               themselves: yᵀ = W xᵀ reads the weight as it lies, a number at a time, and vectors along xᵀ.
 
-To make a panel takes a fifth of what 49 rows do with it, and less where they are more. It is made at every call: nothing is
-kept that would have to be in step with the weights, or takes their memory once more.
+Panels and columns are made at every call: nothing is kept that would have to be in step with the weights, or takes their memory
+once more.
 
 Goto, van de Geijn: Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
 """
@@ -21,22 +23,38 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from .jit import WIDEST, inline, kernel
+from .jit import inline, kernel
 from .rows import over_rows
+from .tiles import (
+    FEW,
+    ROWS,
+    TALL,
+    VECTOR,
+    VECTORS,
+    few_rows,
+    few_short_rows,
+    few_turned,
+    flat_single,
+    flat_three,
+    flat_two,
+    many_rows,
+    many_short_rows,
+    many_turned,
+    one_row,
+    one_short_row,
+    one_turned,
+    tall_single,
+    tall_three,
+    tall_two,
+    turn,
+)
 
-FEATURES = binding.get_host_cpu_features()
-VECTOR = 64 if FEATURES.get("avx512f") and WIDEST else 32 if FEATURES.get("avx") else 16  # bytes
-REGISTERS = 16 if FEATURES.get("sse2") and not FEATURES.get("avx512f") else 32
-VECTORS = 2  # of a tile's row
-ROWS = (REGISTERS - VECTORS - 1) // VECTORS // 2 * 2  # of a tile: all registers but those for w and a number of x
-FEW = ROWS // 2
-DEPTH = 256
+DEPTH = 256  # of a panel: it stays in the first cache
 MOST = 20 * ROWS  # rows that a panel is made for: their sums stay in the second cache
+MOST_COLUMNS = 144  # rows that are turned, measured: of more a panel is as fast
+SINGLE = 2  # rows for which there is no vector of their own
+WIDE, SQUARES = 16, 64  # rows of a weight, and of what is turned, in one go
 U = np.uintp  # of an unsigned index the compiler knows that it does not count from the end, and makes vector code
 
 
@@ -45,10 +63,13 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, y:
     (M, K), N = x.shape, len(weight)
     offset = np.zeros(N, x.dtype) if bias is None else bias
     y = np.empty((M, N), x.dtype) if y is None else y
-    if M < FEW:
-        columns = np.empty((N, M), x.dtype)
-        over_rows(_dot, (weight, offset, columns), x, cost=0.1 * M * K)
-        y[:] = columns.T
+    lanes = VECTOR // x.itemsize
+    whole = 0 if M < FEW else M - M % lanes if M % lanes <= SINGLE else M
+    if whole <= MOST_COLUMNS:
+        columns = np.empty((K, -(-whole // lanes) * lanes), x.dtype)
+        over_rows(_turned, (np.arange(0, K, SQUARES),), x[:whole], columns, cost=0.2 * SQUARES * whole)
+        jobs = np.arange(-(-N // WIDE))
+        over_rows(_by_columns, (jobs,), columns, x, weight, offset, y, cost=WIDE * K * (0.1 * (M - whole) + 0.01 * whole))
         return y
     blocks = -(-M // MOST)
     rows = -(-M // (blocks * ROWS)) * ROWS
@@ -56,17 +77,6 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, y:
     jobs = np.arange(-(-M // rows) * -(-N // wide))
     over_rows(_linear, (jobs,), x, weight, offset, y, rows, cost=wide * K * (0.1 + 0.01 * min(M, rows)))
     return y
-
-
-@kernel
-def _dot(weight: Any, bias: Any, columns: Any, x: Any) -> None:
-    """Of so few rows that a panel would not pay: yᵀ, for which each row of W is read once."""
-    for n in range(len(weight)):
-        for row in range(len(x)):
-            total = bias[n]
-            for k in range(x.shape[1]):
-                total += x[row, k] * weight[n, k]
-            columns[n, row] = total
 
 
 @kernel
@@ -81,6 +91,71 @@ def _linear(jobs: Any, x: Any, weight: Any, bias: Any, y: Any, rows: int) -> Non
         for row in range(U(len(some))):
             for c in range(U(columns)):
                 y[U(top) + row, U(first) + c] = sums[row, c] + bias[U(first) + c]
+
+
+@kernel
+def _turned(starts: Any, x: Any, columns: Any) -> None:
+    """SQUARES rows of `columns`, which are xᵀ, a job."""
+    rows, to = any_rows(x), any_rows(columns)
+    for k in starts:
+        depth = min(SQUARES, len(columns) - k)
+        _make_panel(rows, 0, len(x), k, depth, to[k : k + depth])
+
+
+@kernel
+def _by_columns(jobs, columns, x, weight, bias, y):  # type: ignore[no-untyped-def]
+    """WIDE columns of y a job: yᵀ = W xᵀ + b. The first rows of x are also `columns`; the others are met one by one."""
+    lanes, wide = VECTOR // x.itemsize, columns.shape[1]
+    some, w, to = any_rows(columns), any_rows(weight), any_rows(y)
+    sums = any_rows(np.empty((WIDE, wide), x.dtype))
+    M = min(len(x), wide)
+    for job in jobs:
+        first = job * WIDE
+        N = min(WIDE, len(weight) - first)
+        for n in range(U(N)):
+            for row in range(U(wide)):
+                sums[n, row] = bias[U(first) + n]
+        _by_tall_tiles(sums, w[first : first + N], some)
+        squares, along = M // lanes * lanes, N // lanes * lanes
+        for row in range(0, squares, lanes):
+            for n in range(0, along, lanes):
+                turn(sums, n, row, to, row, first + n)
+        for row in range(M):
+            for n in range(along if row < squares else 0, N):
+                y[row, first + n] = sums[n, row]
+        for n in range(U(first), U(first + N)):
+            for row in range(U(M), U(len(x))):
+                total = bias[n]
+                for k in range(x.shape[1]):
+                    total += x[row, k] * weight[n, k]
+                y[row, n] = total
+
+
+@inline
+def _by_tall_tiles(y, x, w):  # type: ignore[no-untyped-def]
+    """y += x w, three vectors of w beside each other, and two where one alone would remain."""
+    lanes = VECTOR // y.itemsize
+    column = 0
+    while column < y.shape[1]:
+        left = (y.shape[1] - column) // lanes
+        if left == 1:
+            _by_rows(tall_single, flat_single, y, column, x, w)
+            column += lanes
+        elif left == 2 or left == 4:
+            _by_rows(tall_two, flat_two, y, column, x, w)
+            column += 2 * lanes
+        else:
+            _by_rows(tall_three, flat_three, y, column, x, w)
+            column += 3 * lanes
+
+
+@inline
+def _by_rows(tall, flat, y, column, x, w):  # type: ignore[no-untyped-def]
+    whole = len(x) // TALL * TALL
+    for row in range(0, whole, TALL):
+        tall(y, row, column, x, 0, x.shape[1], w, 0, column)
+    for row in range(whole, len(x)):
+        flat(y, row, column, x, 0, x.shape[1], w, 0, column)
 
 
 @kernel
@@ -134,9 +209,9 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
                     panel[i, c] = 0
         matrix, at, along = (panel, 0, 0) if turned or narrow else (w, k, first)
         if wide // VECTORS < N:
-            _by_tiles(_many_rows, _few_rows, _one_row, sums, 0, M, x, k, depth, matrix, at, along)
+            _by_tiles(many_rows, few_rows, one_row, sums, 0, M, x, k, depth, matrix, at, along)
         else:
-            _by_tiles(_many_short_rows, _few_short_rows, _one_short_row, sums, 0, M, x, k, depth, matrix, at, along)
+            _by_tiles(many_short_rows, few_short_rows, one_short_row, sums, 0, M, x, k, depth, matrix, at, along)
 
 
 @inline
@@ -144,7 +219,7 @@ def add_turned(y, x, w):  # type: ignore[no-untyped-def]
     """y += xᵀ w, of y (M, N), x (K, ·) and w (K, N), where N is a number of whole vectors. M may be more than x has columns:
     what rows of y have then is made of numbers that follow in memory, and means nothing."""
     for column in range(0, y.shape[1], VECTOR // x.itemsize):
-        _by_tiles(_many_turned, _few_turned, _one_turned, y, column, len(y), x, 0, len(x), w, 0, column)
+        _by_tiles(many_turned, few_turned, one_turned, y, column, len(y), x, 0, len(x), w, 0, column)
 
 
 @inline
@@ -163,119 +238,11 @@ def _by_tiles(many, few, one, y, column, M, x, k, depth, matrix, at, along):  # 
 def _make_panel(w, first, N, k, depth, panel):  # type: ignore[no-untyped-def]
     """panel[:depth] = w[first : first + N, k : k + depth]ᵀ, with zeros for columns that there are not."""
     wide = panel.shape[1]
-    lanes = wide // VECTORS
+    lanes = VECTOR // w.itemsize
     for c in range(0, wide, lanes):
         done = depth // lanes * lanes if c + lanes <= N else 0
         for i in range(0, done, lanes):
-            _turn(w, first + c, k + i, panel, i, c)
+            turn(w, first + c, k + i, panel, i, c)
         for i in range(done, depth):
             for lane in range(c, c + lanes):
                 panel[i, lane] = w[first + lane, k + i] if lane < N else 0
-
-
-class _Rows:
-    """What code for a two-dimensional array needs, from a row and a column of it on."""
-
-    def __init__(self, context: Any, builder: Any, type_: Any, value: Any, row: Any, column: Any) -> None:
-        array = context.make_array(type_)(context, builder, value)
-        self.builder, self.size = builder, type_.dtype.bitwidth // 8
-        self.apart = builder.sdiv(builder.extract_value(array.strides, 0), row.type(self.size))
-        self.start = builder.gep(array.data, [builder.add(builder.mul(row, self.apart), column)])
-        self.vector = ir.VectorType(context.get_data_type(type_.dtype), VECTOR // self.size)
-
-    def row(self, row: int) -> Any:
-        """Where a row begins."""
-        return self.builder.gep(self.start, [self.builder.mul(self.apart, self.apart.type(row))])
-
-    def vector_at(self, start: Any, number: int = 0) -> Any:
-        """Where one of the vectors is that begin there."""
-        place = self.builder.gep(start, [self.apart.type(number * self.vector.count)])
-        return self.builder.bitcast(place, self.vector.as_pointer())
-
-    def load(self, place: Any) -> Any:
-        return self.builder.load(place, align=self.size)
-
-    def store(self, vector: Any, place: Any) -> None:
-        self.builder.store(vector, place, align=self.size)
-
-
-def _tile(rows: int, vectors: int, turned: bool = False) -> Any:
-    @intrinsic
-    def tile(typing: Any, y: Any, row: Any, column: Any, x: Any, k: Any, depth: Any, w: Any, at: Any, along: Any) -> Any:
-        """y += x w for so many rows, a depth, and so many vectors of columns. y begins at `row` and `column`, x at `row` and
-        `k`, and w at `at` and `along`. Where x lies in memory `turned`, `k` is its row."""
-
-        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            of_y, row, column, of_x, k, depth, of_w, at, along = values
-            y = _Rows(context, builder, signature.args[0], of_y, row, column)
-            x = _Rows(context, builder, signature.args[3], of_x, *((k, row) if turned else (row, k)))
-            w = _Rows(context, builder, signature.args[6], of_w, at, along)
-            row_of_x = [builder.gep(x.start, [x.apart.type(row)]) if turned else x.row(row) for row in range(rows)]
-            tile = [y.vector_at(y.row(row), v) for row in range(rows) for v in range(vectors)]
-            # Variables, of which LLVM makes registers.
-            sums = [cgutils.alloca_once_value(builder, y.load(place)) for place in tile]
-            with cgutils.for_range(builder, depth) as loop:
-                here = builder.gep(w.start, [builder.mul(loop.index, w.apart)])
-                along_x = builder.mul(loop.index, x.apart) if turned else loop.index
-                row_of_w = [w.load(w.vector_at(here, v)) for v in range(vectors)]
-                for row in range(rows):
-                    number = _in_all_lanes(builder, x.vector, builder.load(builder.gep(row_of_x[row], [along_x])))
-                    for v in range(vectors):
-                        product = builder.fmul(number, row_of_w[v], flags=("contract",))  # added in the same instruction
-                        sum_ = sums[row * vectors + v]
-                        builder.store(builder.fadd(builder.load(sum_), product, flags=("contract",)), sum_)
-            for place, sum_ in zip(tile, sums, strict=True):
-                y.store(builder.load(sum_), place)
-            return context.get_dummy_value()
-
-        return types.void(y, *[types.intp] * 2, x, *[types.intp] * 2, w, *[types.intp] * 2), code
-
-    return tile
-
-
-_many_rows, _few_rows, _one_row = (_tile(rows, VECTORS) for rows in (ROWS, FEW, 1))
-_many_short_rows, _few_short_rows, _one_short_row = (_tile(rows, 1) for rows in (ROWS, FEW, 1))
-_many_turned, _few_turned, _one_turned = (_tile(rows, 1, turned=True) for rows in (ROWS, FEW, 1))
-
-
-@intrinsic
-def _turn(typing: Any, w: Any, first: Any, k: Any, panel: Any, row: Any, column: Any) -> Any:
-    """A square of the panel, at `row` and `column`, becomes that of w at `first` and `k`, turned. It has as many rows as a
-    vector has lanes.
-
-    With all rows in registers: of each two that are `step` apart, with step 1, 2, 4, …, the squares of so many lanes beside the
-    diagonal are exchanged.
-    """
-
-    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        w = _Rows(context, builder, signature.args[0], *values[:3])
-        panel = _Rows(context, builder, signature.args[3], *values[3:])
-        lanes = w.vector.count
-        rows = [w.load(w.vector_at(w.row(row))) for row in range(lanes)]
-        step = 1
-        while step < lanes:
-            # Lane by lane: which one of the first row, or, counted on from its end, of the second.
-            upper = _indices(lanes + lane - step if lane & step else lane for lane in range(lanes))
-            lower = _indices(lanes + lane if lane & step else lane + step for lane in range(lanes))
-            for row in range(lanes):
-                if not row & step:
-                    both = rows[row], rows[row + step]
-                    rows[row], rows[row + step] = (builder.shuffle_vector(*both, lanes_of) for lanes_of in (upper, lower))
-            step *= 2
-        for number, row in enumerate(rows):
-            panel.store(row, panel.vector_at(panel.row(number)))
-        return context.get_dummy_value()
-
-    return types.void(w, types.intp, types.intp, panel, types.intp, types.intp), code
-
-
-def _in_all_lanes(builder: Any, vector: Any, number: Any) -> Any:
-    undefined = ir.Constant(vector, ir.Undefined)
-    return builder.shuffle_vector(
-        builder.insert_element(undefined, number, ir.IntType(32)(0)), undefined, _indices([0] * vector.count)
-    )
-
-
-def _indices(lanes: Any) -> Any:
-    numbers = list(lanes)
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)

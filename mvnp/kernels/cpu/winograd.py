@@ -20,8 +20,9 @@ from ...layers.winograd import PATCH, TAPS, TILE
 from .jit import inline, kernel
 from .mathematics import type_of
 from .operands import taken
-from .product import FEW, products
+from .product import products
 from .rows import over_rows
+from .tiles import FEW
 
 # Channels that a tile is transformed with at a time: 36 rows of them stay in a core's first-level cache. Kernels index with
 # unsigned integers: of those the compiler knows that they do not count from the end, and makes vector code.

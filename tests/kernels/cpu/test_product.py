@@ -32,7 +32,7 @@ def test_any_size(M, K, N, bias, seed):
     check_linear(M, K, N, bias, seed)
 
 
-@pytest.mark.parametrize("M", [7, 14, 28, 49, 279, 280, 281, 700])
+@pytest.mark.parametrize("M", [6, 7, 14, 16, 19, 28, 49, 66, 144, 146, 147, 279, 280, 281, 700])
 @pytest.mark.parametrize("K", [16, 255, 256, 257, 600])
 def test_around_the_sizes_of_a_tile_and_a_panel(M, K):
     for N in (15, 16, 17, 31, 32, 33, 64):
