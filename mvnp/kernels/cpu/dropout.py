@@ -5,12 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...backend import Array
 from .jit import kernel
-from .operands import each_number, flat, rows_of, taken
-from .rows import over_rows
+from .operands import each_number, flat, rows_times, taken
 
 COST = 0.1  # nanoseconds for a number
 
@@ -32,17 +29,7 @@ def _times(mask: Array, x: Array) -> Array:
         return each_number(_times_each, x, mask, cost=COST)
     if mask.shape != (len(x),) + (1,) * (x.ndim - 1):
         return NotImplemented
-    y = np.empty(x.shape, x.dtype)
-    samples = rows_of(x, x.size // len(x)), y.reshape(len(x), -1), flat(mask)
-    over_rows(_scale, samples, cost=COST * samples[0].shape[1])
-    return y
-
-
-@kernel
-def _scale(x: Any, y: Any, mask: Any) -> None:
-    for b in range(len(x)):
-        for c in range(x.shape[1]):
-            y[b, c] = mask[b] * x[b, c]
+    return rows_times(flat(mask), x)
 
 
 @kernel

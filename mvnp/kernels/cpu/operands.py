@@ -41,6 +41,21 @@ def each_number(loop: Callable[..., None], *arrays: np.ndarray, cost: float) -> 
     return y
 
 
+def rows_times(numbers: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """x, what lies along its leading axis times a number each."""
+    y = np.empty(x.shape, x.dtype)
+    rows = rows_of(x, x.size // len(x))
+    over_rows(_rows_times, (np.ascontiguousarray(numbers), rows, y.reshape(len(x), -1)), cost=0.1 * rows.shape[1])
+    return y
+
+
+@kernel
+def _rows_times(numbers: Any, x: Any, y: Any) -> None:
+    for row in range(len(x)):
+        for c in range(x.shape[1]):
+            y[row, c] = numbers[row] * x[row, c]
+
+
 def total(sums: np.ndarray) -> np.ndarray:
     """Σ over the blocks, (blocks, ...) to (...), in float64; given back in the dtype of the sums."""
     result = np.zeros(sums[0].size)
