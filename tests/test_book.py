@@ -5,7 +5,9 @@ What is fast goes into a twin (mvnp/kernels), how a pass is run into mvnp/execut
 
 import ast
 import inspect
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,16 @@ def test_what_is_not_plain_is_found(line, what):
 
 def test_what_is_plain_passes():
     assert faults("import math\nfrom ..core import sum_rows\ny = gamma * x\ndx[tap] = dx[tap] + dX\nn = n - 1") == []
+
+
+@pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
+def test_a_line_of_code_is_marked_with_each_equation(path):
+    """A reader lays equation (2) on the line that says "(2)"."""
+    text = path.read_text(encoding="utf-8")
+    equations = re.findall(r"\s\((\d+)\)$", ast.get_docstring(ast.parse(text)) or "", re.MULTILINE)
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    marks = {mark for token in tokens if token.type == tokenize.COMMENT for mark in re.findall(r"\((\d+)\)", token.string)}
+    assert set(equations) <= marks
 
 
 def test_the_book_is_short():

@@ -43,11 +43,11 @@ def attention_forward(q: Array, k: Array, v: Array, mask: Array | None = None,
     dropout    (B, h, L, L) mask from dropout.py, or None
     keep       False: no backward will follow, and there is no cache"""
     check_inputs(q, k, v, mask, dropout)
-    s = q @ transposed(k) / math.sqrt(q.shape[-1])
+    s = q @ transposed(k) / math.sqrt(q.shape[-1])  # (1)
     if mask is not None:
         s = array_module(s).where(mask[:, None, None, :], s, -math.inf)
     a, _ = softmax_forward(s)
-    o = (a if dropout is None else dropout * a) @ v
+    o = (a if dropout is None else dropout * a) @ v  # (1)
     return o, AttentionCache(q, k, v, a, dropout) if keep else None
 
 
@@ -56,11 +56,11 @@ def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, 
     """dq, dk, dv of (2) and (3). A masked key has weight 0 and so no gradient."""
     q, k, v, a, dropout = cache
     check_array("attention", "do", do, q.shape, q)
-    dv = transposed(a if dropout is None else dropout * a) @ do
-    da = do @ transposed(v)
+    dv = transposed(a if dropout is None else dropout * a) @ do  # (2)
+    da = do @ transposed(v)  # (2)
     ds = softmax_backward(da if dropout is None else dropout * da, a)
-    dq = ds @ k / math.sqrt(q.shape[-1])
-    dk = transposed(ds) @ q / math.sqrt(q.shape[-1])
+    dq = ds @ k / math.sqrt(q.shape[-1])  # (3)
+    dk = transposed(ds) @ q / math.sqrt(q.shape[-1])  # (3)
     return dq, dk, dv
 
 

@@ -46,7 +46,7 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     dy_padded = xp.pad(dy, ((0, 0), (K - 1 - p, p), (0, 0)))  # here the kernel is flipped
     dx = sum(weight[:, 0, K - 1 - k] * dy_padded[:, k : k + L] for k in range(K))  # (2)
     dw = [sum_rows(dy * x_padded[:, k : k + L]) for k in range(K)]
-    return dx, xp.stack(dw, axis=1)[:, None], None if bias is None else sum_rows(dy)
+    return dx, xp.stack(dw, axis=1)[:, None], None if bias is None else sum_rows(dy)  # (3)
 
 
 class Conv1d(Function):

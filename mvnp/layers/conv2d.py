@@ -38,7 +38,7 @@ def conv2d_forward(x: Array, weight: Array, bias: Array | None = None, stride: P
     X = im2col(x, weight.shape[2:], stride, padding)
     M = weight.transpose(2, 3, 1, 0).reshape(-1, size[3])  # rows (i, j, I), as those of a patch
     Y = X @ M if bias is None else X @ M + bias  # (2)
-    return Y.reshape(size), (x, weight, bias is not None, stride, padding)
+    return Y.reshape(size), (x, weight, bias is not None, stride, padding)  # (1)
 
 
 @twin

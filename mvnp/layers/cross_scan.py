@@ -38,7 +38,7 @@ def cross_scan(x: Array, routes: Sequence[int] = ROUTES) -> Array:
     B, H, W, C = x.shape
     rows, columns = x.reshape(B, H * W, C), x.swapaxes(1, 2).reshape(B, H * W, C)
     by_route = (rows, columns, rows[:, ::-1], columns[:, ::-1])
-    return array_module(x).stack([by_route[route] for route in routes])
+    return array_module(x).stack([by_route[route] for route in routes])  # (1)
 
 
 @twin
@@ -53,7 +53,7 @@ def cross_merge(y: Array, H: int, W: int, routes: Sequence[int] = ROUTES) -> Arr
         by_column = route % 2 == 1
         folded = tokens.reshape(B, W, H, C) if by_column else tokens.reshape(B, H, W, C)
         maps.append(folded.swapaxes(1, 2) if by_column else folded)
-    return sum(maps[1:], start=maps[0])
+    return sum(maps[1:], start=maps[0])  # (2)
 
 
 def check_routes(owner: str, routes: Sequence[int]) -> None:

@@ -18,7 +18,7 @@ def linear_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[
     """y of (1), and the cache for `linear_backward`. Raises InputError unless x ends in I."""
     check_arrays("Linear", "bias", weight=(weight, "OI"), x=(x, (..., "I")), bias=(bias, "O"))
     array_module(x, weight, bias)
-    y = x @ weight.T if bias is None else x @ weight.T + bias
+    y = x @ weight.T if bias is None else x @ weight.T + bias  # (1)
     return y, (x, weight, bias is not None)
 
 
@@ -29,7 +29,7 @@ def linear_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     check_array("Linear", "dy", dy, (*x.shape[:-1], weight.shape[0]), x)
     # L = Σ_r dy_r · y_r over the rows r, and y_ro = Σ_i W_oi x_ri + b_o. So
     #   ∂L/∂x_ri = Σ_o dy_ro W_oi,   ∂L/∂W_oi = Σ_r dy_ro x_ri,   ∂L/∂b_o = Σ_r dy_ro.
-    dx = dy @ weight
+    dx = dy @ weight  # (2)
     dweight = dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
     return dx, dweight, sum_rows(dy) if has_bias else None
 

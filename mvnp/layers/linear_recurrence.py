@@ -64,7 +64,7 @@ def _sequential(a: Array, u: Array, h: Array) -> Array:
     """(1), one step after the other: the least work, in k small operations."""
     states = []
     for a_t, u_t in zip(a, u, strict=True):
-        h = a_t * h + u_t
+        h = a_t * h + u_t  # (1)
         states.append(h)
     return array_module(u).stack(states)
 

@@ -25,7 +25,7 @@ def window_partition(x: Array, P: int) -> Array:
     Hp, Wp = padded_size(H, W, P)
     x_padded = array_module(x).pad(x, ((0, 0), (0, Hp - H), (0, Wp - W), (0, 0)))
     windows = x_padded.reshape(B, Hp // P, P, Wp // P, P, C).transpose(0, 1, 3, 2, 4, 5)
-    return windows.reshape(-1, P * P, C)
+    return windows.reshape(-1, P * P, C)  # (1)
 
 
 @twin
@@ -41,7 +41,7 @@ def window_reverse(tokens: Array, P: int, H: int, W: int) -> Array:
         )
     windows = tokens.reshape(-1, Hp // P, Wp // P, P, P, tokens.shape[2])
     x_padded = windows.transpose(0, 1, 3, 2, 4, 5).reshape(-1, Hp, Wp, tokens.shape[2])
-    return x_padded[:, :H, :W]
+    return x_padded[:, :H, :W]  # (2)
 
 
 def window_mask(like: Array, B: int, H: int, W: int, P: int) -> Array | None:

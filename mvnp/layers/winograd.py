@@ -55,7 +55,7 @@ def winograd_forward(x: Array, weight: Array, bias: Array | None = None,
     U = xp.tensordot(G, w, 1)  # (2)
     V = xp.tensordot(T, _tiles(x, size, PATCH, padding), 1)
     y = _map_of_tiles(xp.tensordot(A.T, V @ U, 1), size)
-    return y if bias is None else y + bias, (x, weight, bias is not None, padding)
+    return y if bias is None else y + bias, (x, weight, bias is not None, padding)  # (1)
 
 
 @twin
