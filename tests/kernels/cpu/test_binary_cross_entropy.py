@@ -55,4 +55,6 @@ def test_what_it_leaves_to_the_book():
         refused(FORWARD, logits, np.array([0, 1, 2]), rate)
         refused(FORWARD, logits, np.array([0, 1, 2]), 0.0, rate)
     refused(FORWARD, logits[0], np.array([0, 1, 2]))
-    refused(BACKWARD, np.ones(3), FORWARD(logits, np.array([0, 1, 2]))[1])
+    *arrays, n = FORWARD(logits, np.array([0, 1, 2]))[1]
+    refused(BACKWARD, np.ones(3), (*arrays, n))
+    refused(BACKWARD, 1.0, (*(array.astype(np.float16) for array in arrays), n))

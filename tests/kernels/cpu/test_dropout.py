@@ -51,5 +51,6 @@ def test_what_it_leaves_to_the_book():
     refused(forward, np.ones((2, 3)), np.ones((1, 3)))  # a number of the mask for each column of x
     refused(forward, np.ones((2, 3)), np.ones((3, 1)))
     refused(forward, np.ones((2, 3)), np.ones(2))
+    refused(forward, np.array(1.0), np.ones(2))
     refused(backward, np.ones((2, 3)), np.ones((1, 1)))
     refused(backward, np.ones((0, 3)), np.ones((0, 1)))

@@ -64,3 +64,4 @@ def test_what_it_leaves_to_the_book():
     cache = FORWARD(logits, logits)[1]
     for dloss in (np.ones(3), 1, "1"):
         refused(BACKWARD, dloss, cache)
+    refused(BACKWARD, 1.0, (*(array.astype(np.float16) for array in cache[:2]), *cache[2:]))
