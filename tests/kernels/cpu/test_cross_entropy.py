@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from support.checks import normal
 from support.tolerance import assert_close
-from support.twins import check_layouts, check_twins, needs_numba, refused
+from support.twins import check_layouts, check_twins, computed, needs_numba, refused, twin_function
 
 pytestmark = needs_numba
 
@@ -65,4 +65,9 @@ def test_what_it_leaves_to_the_book():
         refused(FORWARD, logits, target)
     refused(FORWARD, logits, np.array([0, 1, 2]), 1.5)
     refused(FORWARD, logits[0], np.array([0, 1, 2]))
-    refused(BACKWARD, np.ones(3), FORWARD(logits, np.array([0, 1, 2]))[1])
+    log_q, p = FORWARD(logits, np.array([0, 1, 2]))[1]
+    for dloss in (np.ones(3), 1, "1", np.array(1)):
+        refused(BACKWARD, dloss, (log_q, p))
+    for dloss in (0.5, np.float32(0.5), np.array(0.5)):
+        computed(twin_function(BACKWARD)(dloss, (log_q, p)), BACKWARD)
+    refused(BACKWARD, 1.0, (log_q.astype(np.float16), p.astype(np.float16)))
