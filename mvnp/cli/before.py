@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ def dry_rows(config: TrainingConfig, images: int | None, classes: int | None, pr
         data = Dataset("dry", "train", blank, labels, names, (0.5,) * channels, (0.25,) * channels)
     model = make_model(config, data)
     own = -(-config.batch_size // processes)
+    print(f"timing {1 + MEASURED} steps of {own} images each, of one process", file=sys.stderr, flush=True)
     seconds, peak = _measured(config, model, (own, data.channels, *sides_of(size)), classes)
     batches = images // min(config.batch_size, images)
     steps = -(-batches // config.accumulate)

@@ -15,6 +15,6 @@ In the layer's file one line says so:
 """
 
 from .convolution import convolution_method, use_convolution
-from .dispatch import kernels_on, stems, twin, twin_of, use_kernels
+from .dispatch import counted_calls, kernels_on, stems, twin, twin_of, use_kernels
 
-__all__ = ["convolution_method", "kernels_on", "stems", "twin", "twin_of", "use_convolution", "use_kernels"]
+__all__ = ["convolution_method", "counted_calls", "kernels_on", "stems", "twin", "twin_of", "use_convolution", "use_kernels"]

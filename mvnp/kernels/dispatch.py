@@ -9,12 +9,14 @@ back: an error in a twin is an error.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +29,7 @@ KERNELS = ("on", "off")
 HERE = Path(__file__).parent
 
 _chosen: str | None = None
+_calls: list[tuple[str, str]] | None = None  # of `counted_calls`
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -49,6 +52,26 @@ def kernels_on() -> bool:
     return _chosen == "on"
 
 
+@contextlib.contextmanager
+def counted_calls() -> Iterator[Counter[tuple[str, str]]]:
+    """Who computes what meanwhile, in all threads: at the end the counter has {("layernorm_forward", "cpu"): calls}, with
+    "cpu" or "cuda" for a twin, and "book" for the array code. Not to be nested.
+
+        with mvnp.kernels.counted_calls() as calls:
+            model(images)
+        print(calls.most_common())
+    """
+    global _calls
+    calls: Counter[tuple[str, str]] = Counter()
+    noted: list[tuple[str, str]] = []
+    _calls = noted
+    try:
+        yield calls
+    finally:
+        _calls = None
+        calls.update(noted)
+
+
 def twin(function: Function) -> Function:
     """Decorates a function of the book that has a twin for some device. `function.book` is the undecorated one."""
     stem, name = function.__module__.rpartition(".")[2], function.__name__
@@ -56,14 +79,19 @@ def twin(function: Function) -> Function:
     @functools.wraps(function)
     def dispatch(*args: Any, **kwargs: Any) -> Any:
         if kernels_on():
-            kernel = twin_of(_device(*args, *kwargs.values()), stem, name)
+            device = _device(*args, *kwargs.values())
+            kernel = twin_of(device, stem, name)
             if kernel is not None:
                 try:
                     result = kernel(*args, **kwargs)
                 except Exception as error:
                     raise explained(error, f"{stem}.{name}") from error
                 if result is not NotImplemented:
+                    if _calls is not None:
+                        _calls.append((name, str(device)))
                     return result
+        if _calls is not None:
+            _calls.append((name, "book"))
         return function(*args, **kwargs)
 
     dispatch.book = function  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ import pytest
 import mvnp
 from mvnp import from_numpy, to_numpy
 from mvnp.errors import InputError
-from mvnp.kernels import dispatch, kernels_on, stems, twin, twin_of, use_kernels
+from mvnp.kernels import counted_calls, dispatch, kernels_on, stems, twin, twin_of, use_kernels
 from mvnp.kernels.cpu import KernelError, unavailable
 from mvnp.kernels.cuda import launch
 from mvnp.layers.gelu import gelu_forward
@@ -55,6 +55,26 @@ def test_kernels_are_on_unless_switched_off(undecided):
 def test_the_environment_chooses(undecided, value, on):
     undecided.setenv("MVNP_KERNELS", value)
     assert kernels_on() == on
+
+
+@needs_numba
+def test_calls_are_counted_by_who_computes(undecided):
+    x = normal((4, 3), 1)
+    with counted_calls() as calls:
+        layernorm_forward(x, np.ones(3), np.zeros(3))
+        gelu_forward(x)
+        gelu_forward(x.astype(np.float16))  # which the twin leaves to the book
+        use_kernels("off")
+        gelu_forward(x)
+        assert not calls, "the counter is filled at the end"
+    gelu_forward(x)
+    assert calls == {("layernorm_forward", "cpu"): 1, ("gelu_forward", "cpu"): 1, ("gelu_forward", "book"): 2}
+    with pytest.raises(InputError), counted_calls() as calls:
+        gelu_forward("x")
+    assert calls == {("gelu_forward", "book"): 1}
+    with counted_calls() as calls:
+        pass
+    assert not calls
 
 
 @pytest.mark.parametrize("value", ["of", "ON", "0", "yes"])

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .cross_entropy import a_number, log_softmax
 from .jit import kernel
+from .losses import a_number, log_softmax
 from .mathematics import exp, type_of
 from .operands import taken
 
