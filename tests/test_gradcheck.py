@@ -653,7 +653,7 @@ def test_noise_of_a_random_forward_is_no_kink():
 
 def test_a_forward_that_gives_no_numbers():
     with np.errstate(invalid="ignore"):
-        report = gradcheck(lambda x: (np.sqrt(x), x), lambda dy, x: dy * x, {"x": np.array([-2.0, 4.0])})
+        report = gradcheck(lambda x: (np.sqrt(x), x), lambda dy, x: dy / (2 * np.sqrt(abs(x))), {"x": np.array([-2.0, 4.0])})
     assert not report.ok
     assert report.comparisons[0].cause.startswith("no number: within 2e-04 of the input the forward gives values that are not")
 

@@ -119,3 +119,24 @@ def test_what_a_schedule_is_made_of(value):
         training.cosine_rate(1, 10, value)
     with pytest.raises(MvnpError, match=r"learning_rate: step is .*, expected a number"):
         training.learning_rate(value, 10, 2, 0.1)
+
+
+def test_what_is_neither_true_nor_false():
+    with pytest.raises(MvnpError, match="load_pretrained: strict is a str, expected True or False"):
+        mvnp.load_pretrained("w.npz", strict="no")
+    with pytest.raises(MvnpError, match="load_pretrained: ema is a int, expected True or False"):
+        mvnp.load_pretrained("w.npz", ema=1)
+
+
+def test_options_of_a_backbone():
+    with pytest.raises(MvnpError, match=r"unknown option 'img_size' of a Backbone \(images may have any size"):
+        mvnp.Backbone("mamba_vision_T", img_size=256)
+    with pytest.raises(MvnpError, match=r"unknown option 'pretrained' of a Backbone \(load_pretrained\(name\)"):
+        mvnp.Backbone("mamba_vision_T", pretrained=True)
+
+
+def test_values_of_a_picture_without_a_range():
+    with pytest.raises(MvnpError, match=r"from 0 to 9, expected 0 to 1; say which are black and white, with value_range"):
+        ImageTransform(8)(np.array([[[0.0, 1.0, 9.0]]]))
+    with pytest.raises(MvnpError, match=r"from 0 to 9, expected 0 to 1; say which are black and white, with value_range"):
+        ImageTransform(8, channels=4, mean=(0,) * 4, std=(1,) * 4)(np.array([[[0.0, 1.0, 9.0, 2.0]]]))

@@ -129,6 +129,8 @@ def load_parts(
             f"load_dataset: image_size={shown(image_size)}, channels={shown(channels)}, held_out={shown(held_out)}; expected"
             f" image_size of at least 1, or (H, W), channels from 1 to {MOST_BANDS}, held_out of at least 0 and below 1"
         )
+    if columns is not None and labels is None:
+        raise InputError("load_dataset: columns are of a table of labels, and there is none; give it with labels= (--labels)")
     value_range = checked_range("load_dataset", value_range)
     reading = {"channels": channels, "value_range": value_range, "skip_damaged": skip_damaged, "max_bytes": max_bytes}
     reading["whole"] = whole
@@ -184,7 +186,15 @@ def _load(
     if not folder.is_dir():
         if folder.suffix.lower() == ".npz" and is_regular(folder):
             return _arrays(folder.stem, read_npz_set(folder))
-        packed = "unpack it, and give the folder" if folder.name.endswith((".tar.gz", ".tgz", ".zip", ".tar")) else ""
+        table = folder.suffix.lower() in (".csv", ".tsv", ".txt") and labels is None
+        told = f"give the folder of the pictures, and as the table of their labels --labels {folder} (labels in Python)"
+        packed = (
+            told
+            if table
+            else "unpack it, and give the folder"
+            if folder.name.endswith((".tar.gz", ".tgz", ".zip", ".tar"))
+            else ""
+        )
         raise DataError(f"{folder} is a file; {packed or 'give the folder that it is in'}")
     if labels is not None:
         found = labelled_parts(folder, read_labels(Path(labels).expanduser(), folder, columns), held_out, seed)
