@@ -289,8 +289,8 @@ def _as_image(image: Any) -> Image.Image:
         low, high = float(flat.min()), float(flat.max())
         if not (low >= 0.0 and high <= 1.0):  # false for NaN as well
             raise InputError(
-                f"ImageTransform: the image is floating with values from {low:g} to {high:g}, expected 0 to 1; say which are black"
-                " and white, with value_range=(…, …)"
+                f"ImageTransform: the image is floating with values from {low:g} to {high:g}, expected 0 to 1; say which are"
+                " black and white, with value_range=(…, …)"
             )
         flat = np.rint(flat * 255.0).astype(np.uint8)
     elif flat.dtype != np.uint8 and not (flat.dtype == np.uint16 and flat.ndim == 2):
