@@ -34,8 +34,8 @@ if sys.platform != "win32":
 MODULE = "mvnp_learn_answer"
 MEMORY = 2**31  # bytes, beyond what the process has when the reader's code begins
 
-_PROCESSES = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "os.startfile", "subprocess.Popen")
-_PROCESSES = (*_PROCESSES, "pty.spawn", "os.kill", "signal.pidfd")
+_STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "os.startfile", "subprocess.Popen")
+_PROCESSES = (*_STARTS, "pty.spawn", "os.kill", "signal.pidfd")
 _CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown"}
 _CHANGES |= {"shutil.rmtree", "shutil.move", "os.utime", "os.setxattr"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -178,7 +178,7 @@ def _refusing(exercise: Exercise) -> Any:
     sources = (*(str(folder / f"{exercise.stem}.") for folder in folders), str(PACKAGE.resolve() / "learn" / "formulas"))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event.startswith(_PROCESSES):
+        if event.startswith(_PROCESSES) and (event, *arguments[:1]) != ("os.kill", os.getpid()):
             raise RuntimeError("a backward starts no processes, and ends none")
         if event in _CHANGES:
             raise PermissionError("a backward changes no files")
