@@ -206,8 +206,8 @@ def check_rate(owner: str, name: str, rate: float) -> None:
 def check_positive(owner: str, **settings: float) -> None:
     """Raise InputError unless each setting is a finite number above 0."""
     for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < value < math.inf:
-            raise InputError(f"{owner}: {name} is {value!r}, expected a number above 0")
+        if not is_number(value) or not value > 0.0:
+            raise InputError(f"{owner}: {name} is {shown(value)}, expected a number above 0")
 
 
 def check_path(owner: str, value: Any, expected: str = "the name of a file") -> None:

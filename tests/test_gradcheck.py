@@ -639,3 +639,41 @@ def test_integers_and_absent_arguments_are_left_alone():
         gradcheck(gather, lambda dy, cache: (*backward(dy, cache)[:2], dy), inputs)
     with pytest.raises(InputError, match="no floating inputs to differentiate: mask is of bool, bias is None"):
         gradcheck(gather, backward, {"mask": np.array([True]), "bias": None})
+
+
+def test_noise_of_a_random_forward_is_no_kink():
+    generator = np.random.default_rng(3)
+
+    def forward(x):
+        return 2 * x + 1e-10 * generator.standard_normal(x.shape), None
+
+    report = gradcheck(forward, lambda dy, cache: 2 * dy, {"x": np.array([0.5, -2.0])})
+    assert report.comparisons[0].cause.startswith("a random forward: calls with the same inputs differ by up to ")
+
+
+def test_a_forward_that_gives_no_numbers():
+    with np.errstate(invalid="ignore"):
+        report = gradcheck(lambda x: (np.sqrt(x), x), lambda dy, x: dy / (2 * np.sqrt(abs(x))), {"x": np.array([-2.0, 4.0])})
+    assert not report.ok
+    assert report.comparisons[0].cause.startswith("no number: within 2e-04 of the input the forward gives values that are not")
+
+
+def test_a_kink_does_not_hide_what_is_wrong():
+    """relu with a factor that the backward forgets, at 0 and beside it: both are off by a half."""
+    report = gradcheck(lambda x: (2 * np.maximum(x, 0), x), lambda dy, x: dy * (x > 0), {"x": np.array([0.0, 1.0, -1.0])})
+    worst = report.comparisons[0]
+    assert (worst.where, worst.analytic, worst.cause) == ("∂y[1]/∂x[1]", 1.0, "")
+    assert worst.numeric == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("option", [{"directions": "x"}, {"directions": 1.5}, {"step": None}, {"tolerance": 1j}, {"step": []}])
+def test_options_that_are_no_numbers(option):
+    with pytest.raises(
+        InputError, match=r"gradcheck: directions is .*, step .*, tolerance .*; expected at least one direction"
+    ):
+        gradcheck(lambda x: (x, None), lambda dy, cache: dy, {"x": np.ones(2)}, **option)
+
+
+def test_a_layer_to_check_is_a_layer():
+    with pytest.raises(InputError, match=r"gradcheck_layer: the layer is a ndarray, expected a Layer; then comes its input x"):
+        gradcheck_layer(np.ones(2), np.ones(2))

@@ -47,6 +47,10 @@ CALLS = {
     "a trainer's folder": lambda value: training.Trainer(tiny(), BatchLoader(Dataset(**SET), 2, train=True), None, value),
     "a run's learning rate": lambda value: training.TrainingConfig({}, lr=value),
     "an optimiser's parameters": lambda value: training.AdamW([value]),
+    "LAMB's clip": lambda value: training.LAMB(tiny(), max_grad_norm=value if value is not None else "x"),
+    "an average's decay": lambda value: training.EMA(tiny(), decay=value),
+    "a schedule's cycle": lambda value: training.cosine_rate(1, value, 0.1),
+    "a rate for a batch": lambda value: training.scaled_rate(0.1, 64, value if value is not None else 0),
     "an optimiser's betas": lambda value: training.AdamW(tiny(), betas=value),
     "a picture": lambda value: tiny()(value),
     "a name": mvnp.create_model,
@@ -74,3 +78,65 @@ def test_a_pattern_and_a_seed():
         mvnp.list_models(None)
     with pytest.raises(MvnpError, match=r"Tape: seed is 'abc', expected an integer of at least 0, or several"):
         mvnp.Tape(seed="abc")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: mvnp.VMamba(dims=None), "VMamba: dims is None, expected 4 integers"),
+        (lambda: mvnp.VMamba(num_classes=None), "VMamba: num_classes is None, expected an integer"),
+        (lambda: mvnp.VMamba(dims=10**400), "VMamba: dims is .* at most 1048576"),
+        (lambda: mvnp.VMamba(ssm_ratio=1e308), "VMamba: ssm_ratio is 1e.308, expected at most 1048576"),
+        (lambda: mvnp.VMamba(depths=(1, 1, 1, 10**6)), "VMamba: dims .* 1,000,003 blocks, expected at most 10,000"),
+        (lambda: mvnp.Vim(depth=10**6), "Vim: embed_dim 192, depth 1000000: 1,000,000 blocks, expected at most 10,000"),
+        (lambda: mvnp.Vim(embed_dim=10**6), "Vim: embed_dim 1000000, depth 24 and what else was given make about 1e.14 param"),
+        (lambda: mvnp.Vim(patch_size=10**7), "Vim: patch_size is 10000000, expected at most 1048576"),
+        (lambda: tiny(depths=(1, 1, 1, 10**6)), "MambaVision: dim .* 1,000,003 blocks, expected at most 10,000"),
+    ],
+)
+def test_a_model_that_no_machine_holds(model, message):
+    with pytest.raises(MvnpError, match=message):
+        model()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: data.ImageTransform(value_range=(0, 10**400)), "value_range is .*, expected two numbers"),
+        (lambda: data.load_dataset(channels=10**11), "channels=100000000000, .* expected .* channels from 1 to 65536"),
+        (lambda: data.augment.Augmentation(repeats=1e300), "repeats is 1e.300, expected a number from 1 to 1000"),
+        (lambda: training.TrainingConfig({}, lr=1e308), "lr is 1e.308, expected a number above 0, at most 1e.06"),
+    ],
+)
+def test_numbers_that_no_machine_can_serve(call, message):
+    with pytest.raises(MvnpError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("value", [None, "abc", 10**400, float("nan"), [], 1j])
+def test_what_a_schedule_is_made_of(value):
+    with pytest.raises(MvnpError, match=r"cosine_rate: lr is .*, expected a number"):
+        training.cosine_rate(1, 10, value)
+    with pytest.raises(MvnpError, match=r"learning_rate: step is .*, expected a number"):
+        training.learning_rate(value, 10, 2, 0.1)
+
+
+def test_what_is_neither_true_nor_false():
+    with pytest.raises(MvnpError, match="load_pretrained: strict is a str, expected True or False"):
+        mvnp.load_pretrained("w.npz", strict="no")
+    with pytest.raises(MvnpError, match="load_pretrained: ema is a int, expected True or False"):
+        mvnp.load_pretrained("w.npz", ema=1)
+
+
+def test_options_of_a_backbone():
+    with pytest.raises(MvnpError, match=r"unknown option 'img_size' of a Backbone \(images may have any size"):
+        mvnp.Backbone("mamba_vision_T", img_size=256)
+    with pytest.raises(MvnpError, match=r"unknown option 'pretrained' of a Backbone \(load_pretrained\(name\)"):
+        mvnp.Backbone("mamba_vision_T", pretrained=True)
+
+
+def test_values_of_a_picture_without_a_range():
+    with pytest.raises(MvnpError, match=r"from 0 to 9, expected 0 to 1; say which are black and white, with value_range"):
+        ImageTransform(8)(np.array([[[0.0, 1.0, 9.0]]]))
+    with pytest.raises(MvnpError, match=r"from 0 to 9, expected 0 to 1; say which are black and white, with value_range"):
+        ImageTransform(8, channels=4, mean=(0,) * 4, std=(1,) * 4)(np.array([[[0.0, 1.0, 9.0, 2.0]]]))

@@ -30,9 +30,10 @@ import numpy as np
 
 from ..backend import Array, from_numpy, to_numpy
 from ..core import Layer, Tape
-from ..errors import InputError, MvnpError
+from ..errors import InputError, MvnpError, is_number, shown
 
 JACOBIAN_LIMIT = 20_000  # entries of the Jacobian, up to which it is checked in full unless the caller says otherwise
+LOOKED_AT = 50  # entries of a Jacobian, the worst first, of which one is looked for that is wrong for no other cause
 LOCATE_LIMIT = 400  # coordinates that are probed one by one to find where a failed direction goes wrong
 
 
@@ -124,10 +125,11 @@ def gradcheck(
     result has a wrong number of arrays, a wrong shape or values that are not finite. A wrong value raises nothing: see
     `Report.ok`. Where a kink, a jump or rounding may be why a value differs, its `cause` says so.
     """
-    if directions < 1 or not step > 0 or not tolerance > 0:
+    numbers = {"directions": directions, "step": step, "tolerance": tolerance}
+    if type(directions) is not int or directions < 1 or not all(is_number(each) and each > 0 for each in numbers.values()):
         raise InputError(
-            f"gradcheck: directions is {directions}, step {step}, tolerance {tolerance}; expected at least one direction and"
-            " positive numbers"
+            f"gradcheck: directions is {shown(directions)}, step {shown(step)}, tolerance {shown(tolerance)}; expected at least"
+            " one direction and positive numbers"
         )
     for what, function in (("forward", forward), ("backward", backward)):
         if not callable(function):
@@ -151,6 +153,8 @@ def gradcheck_layer(layer: Layer, x: Any, *, training: bool = True, tape_seed: i
     The layer is copied to float64 and left alone. Every evaluation gets a new tape with the same seed, so dropout draws the
     same mask each time.
     """
+    if not isinstance(layer, Layer):
+        raise InputError(f"gradcheck_layer: the layer is a {type(layer).__name__}, expected a Layer; then comes its input x")
     twin = layer.astype("float64")
     params = dict(twin.named_parameters())
 
@@ -242,6 +246,13 @@ class _Probe:
         """Why the slope of ⟨w, f⟩ along `part` of an input can differ from the backward's though that is right; empty where
         there is no such reason."""
         eps, h = float(np.finfo(np.float64).eps), self.step
+        if not np.isfinite(numeric):
+            return f"no number: within {2 * h:.0e} of the input the forward gives values that are not finite; move it away"
+        spread = max(float(np.abs(self.evaluate(name, 0.0 * part) - self.y).max()) for _ in range(3))
+        if spread * float(np.abs(w).max()) > 0.01 * h * abs(analytic - numeric):
+            return (
+                f"a random forward: calls with the same inputs differ by up to {spread:.1e}; give it the same draws each time"
+            )
 
         def value(t: float) -> float:
             return float(np.sum(w * self.evaluate(name, t * part)))
@@ -278,7 +289,7 @@ class _Probe:
 
     def explained(self, found: Comparison, w: np.ndarray, part: np.ndarray, scale: float, tolerance: float) -> Comparison:
         """The comparison with its cause, where it is off."""
-        if found.error <= tolerance or not np.isfinite(found.error):
+        if found.error <= tolerance:
             return found
         return replace(found, cause=self.cause(found.tensor, w, part, found.analytic, found.numeric, scale))
 
@@ -290,15 +301,21 @@ class _Probe:
             name: np.stack([self.slope(name, unit.reshape(x.shape)).ravel() for unit in np.eye(x.size)], axis=1)
             for name, x in self.inputs.items()
         }
-        overall = max(np.abs(J).max() for J in numeric.values())
+        overall = max(_largest(J) for J in numeric.values())
         comparisons = []
         for name, x in self.inputs.items():
-            scale = max(np.abs(numeric[name]).max(), np.abs(analytic[name]).max(), 1e-3 * overall, 1e-12)
-            i, j = np.unravel_index(np.abs(analytic[name] - numeric[name]).argmax(), numeric[name].shape)
-            a, n = float(analytic[name][i, j]), float(numeric[name][i, j])
-            where = f"∂y{_index(i, self.y.shape)}/∂{name}{_index(j, x.shape)}"
-            unit = np.eye(x.size)[j].reshape(x.shape)
-            comparisons.append(self.explained(Comparison.of(name, where, a, n, scale), units[i], unit, scale, tolerance))
+            scale = max(_largest(numeric[name]), np.abs(analytic[name]).max(), 1e-3 * overall, 1e-12)
+            off = np.nan_to_num(np.abs(analytic[name] - numeric[name]), nan=np.inf)
+            found = []
+            for i, j in zip(*np.unravel_index(np.argsort(-off, axis=None)[:LOOKED_AT], off.shape), strict=True):
+                a, n = float(analytic[name][i, j]), float(numeric[name][i, j])
+                where = f"∂y{_index(i, self.y.shape)}/∂{name}{_index(j, x.shape)}"
+                unit = np.eye(x.size)[j].reshape(x.shape)
+                found.append(self.explained(Comparison.of(name, where, a, n, scale), units[i], unit, scale, tolerance))
+                if not found[-1].cause:
+                    break
+            # What has a cause does not hide what is wrong: that comes first, though the other may be larger.
+            comparisons.append(found[-1] if found[-1].error > tolerance and not found[-1].cause else found[0])
         return comparisons
 
     def check_directions(self, directions: int, rng: np.random.Generator, tolerance: float) -> list[Comparison]:
@@ -385,6 +402,11 @@ def _well_formed(name: str, gradient: Array, x: np.ndarray) -> np.ndarray:
 
 def _index(flat: Any, shape: tuple[int, ...]) -> str:
     return f"[{', '.join(str(i) for i in np.unravel_index(int(flat), shape))}]" if shape else ""
+
+
+def _largest(x: np.ndarray) -> float:
+    """The largest of the finite ones."""
+    return float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
 
 
 def _rms(x: np.ndarray) -> float:

@@ -117,6 +117,9 @@ def read_pretrained(
     """Like `load_pretrained`, with all that is known of the model."""
     if variant is not None:
         check_choice("variant", variant, VARIANTS)
+    for name, value in (("ema", ema), ("strict", strict)):
+        if not isinstance(value, bool):
+            raise InputError(f"load_pretrained: {name} is a {type(value).__name__}, expected True or False")
     _check_options(overrides)
     located = locate(source)
     path = located.path

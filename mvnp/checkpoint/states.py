@@ -29,7 +29,7 @@ PLACES = ("state_dict", "model_state_dict", "model", "net", "weights", "params")
 _AVERAGES = {"ema", "swa", "averaged", "average"}
 
 # How much of what a file nests is looked through: more than any script writes, and little enough for a file that means harm.
-_MOST_DICTS, _DEEPEST, _LONGEST_NAME, _MOST_PARTS = 10_000, 8, 200, 16
+_MOST_DICTS, _DEEPEST, _LONGEST_NAME, _MOST_PARTS, _IN_A_LIST = 10_000, 8, 200, 16, 100
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,10 @@ def chosen_state(
     Raises CheckpointError where there is none, or several and nothing decides; the message lists them.
     """
     states = list(_states(content, is_tensor))
+    if not any(reader_of(bare_keys({**state.tensors, **state.unreadable})) for state in states):
+        in_lists = list(_states(content, is_tensor, lists=True))  # as [model, optimiser] is saved
+        if not states or any(reader_of(bare_keys(state.tensors)) for state in in_lists):
+            states = in_lists
     if not states:
         raise CheckpointError(f"holds no state dict: nothing in it is a tensor with a name. It is {kind_of(content)}")
     if entry is not None:
@@ -141,24 +145,30 @@ def _bare(state: State) -> State:
     return State(state.entry, tensors, unreadable, notes)
 
 
-def _states(content: Any, is_tensor: Callable[[Any], bool]) -> Iterator[State]:
-    """The dicts with tensors, from the top down; found by way of dicts with names, and never by way of numbers or lists."""
+def _states(content: Any, is_tensor: Callable[[Any], bool], lists: bool = False) -> Iterator[State]:
+    """The dicts with tensors, from the top down; found by way of dicts with names, with `lists` also by way of those, and never
+    by way of numbers."""
+    kinds = (dict, list, tuple) if lists else (dict,)
     waiting: deque[tuple[str, Any, int]] = deque([("", content, 0)])
     seen: set[int] = set()
     kept = []  # what was seen, so that nothing else gets its id
     while waiting and len(seen) < _MOST_DICTS:
         entry, value, depth = waiting.popleft()
-        inside = content_of(value)
-        if inside is None or id(inside) in seen:
+        listed = lists and isinstance(value, list | tuple)
+        inside = {str(place): each for place, each in enumerate(value[:_IN_A_LIST])} if listed else content_of(value)
+        owner = value if listed else inside
+        if inside is None or id(owner) in seen:
             continue
-        seen.add(id(inside))
-        kept.append(inside)
+        seen.add(id(owner))
+        kept.append(owner)
         if depth < _DEEPEST:
             waiting.extend(
                 (f"{entry}.{name}" if entry else name, below, depth + 1)
                 for name, below in inside.items()
-                if len(name) <= _LONGEST_NAME and (isinstance(below, dict) or hasattr(below, "as_dict"))
+                if len(name) <= _LONGEST_NAME and (isinstance(below, kinds) or hasattr(below, "as_dict"))
             )
+        if listed:
+            continue  # what stands in it has no name
         tensors = {key: each for key, each in inside.items() if is_tensor(each)}
         reasons = {key: each.reason for key, each in inside.items() if isinstance(each, Unreadable)}
         if tensors or reasons:

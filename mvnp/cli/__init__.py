@@ -15,8 +15,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .entry import main as run  # here: Ctrl-C while all is imported is told as it is later, without a traceback
 
         return run(argv)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not _interrupted(error):
+            raise
         if sys.stderr is not None:
             with contextlib.suppress(OSError):
                 print("mvnp: interrupted", file=sys.stderr, flush=True)
         return 130
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: while a class is made, Python 3.11 turns it into a RuntimeError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InputError
 from .arguments import Parser, whole
 from .data_options import DATA_HELP
+from .outputs import check_output
 from .settings import AUGMENTATION, add_table, given_settings, merged, read_file
 
 SUMMARY = "write a page that shows what training makes of pictures"
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..data.augment import Augmentation
     from ..training.recipes import recipe_settings
     from ..visualize.pages.augmented import write_augmented
+    from ..visualize.pages.report import PAGE
 
     given = vars(arguments)
     file = read_file(given)
@@ -59,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     size = arguments.image_size or settings.get("loader_options", {}).get("image_size", 224)
     if not isinstance(size, int):
         raise InputError(f"augment: image_size is {size}, expected one side; give --image-size")
+    check_output("--out", arguments.out / PAGE, [], "page")
     make_folder(arguments.out)
     whole_pictures = augmentation.crop_scale is not None
     data = load_parts(arguments.data, image_size=size, whole=whole_pictures).train

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, nearest, printable
 from .arguments import number
 from .pictures import megabytes, value_range
 
@@ -62,6 +62,11 @@ def _class_weights(text: str) -> str | dict[str, float]:
     """`balanced`, or the weights in a file."""
     from ..data.labels_csv import read_weights
 
+    if text != "balanced" and not os.path.exists(os.path.expanduser(text)):
+        raise InputError(
+            f"--class-weights {printable(text)}: there is no such file{nearest(text, ['balanced'])}; expected balanced, or a"
+            " file of class,weight lines"
+        )
     return text if text == "balanced" else read_weights(Path(text).expanduser())
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .arguments import Parser
+from .outputs import check_output
 
 SUMMARY = "write a page about a training: curves, mistakes, gradients"
 
@@ -34,6 +35,7 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..atomic import make_folder, write_bytes
     from ..training.tensorboard import event_file
+    from ..visualize.pages.report import PAGE
     from ..visualize.pages.run import read_run, write_run_page
 
     if len(arguments.runs) > 2:
@@ -47,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"tensorboard --logdir {arguments.tensorboard}")
         return 0
     out = arguments.out or arguments.runs[0] / "report"
+    check_output("--out", out / PAGE, [], "page")
     make_folder(out)
     print(f"open {write_run_page(out, runs)} in a browser")
     return 0

@@ -100,6 +100,9 @@ def report(result: TrainingResult) -> None:
         return
     accuracy = _both(result.accuracy, result.mean_accuracy)
     print(f"{called} accuracy {accuracy} after epoch {result.epochs}, trained in {result.seconds:.0f} s")
+    if not Path(result.best).is_file():
+        print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}; its weights, {result.best}, are gone")
+        return
     whose = ", of the average of the weights" if result.best_of == "average" else ""
     print(f"the best was {result.best_accuracy:.2%} after epoch {result.best_epoch}{whose}: {result.best}")
     if result.final_accuracy is not None:

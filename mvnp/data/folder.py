@@ -260,7 +260,11 @@ def _folders(folder: Path) -> list[Path]:
 
 def is_picture(entry: Path, passed_over: Counter[str] | None = None) -> bool:
     """Whether a file in a folder is a picture. What is none is counted, by its extension."""
-    if entry.name.startswith(".") or not is_regular(entry):
+    if entry.name.startswith("."):
+        return False
+    if not is_regular(entry):
+        if passed_over is not None and not entry.is_dir():
+            passed_over["a broken link" if entry.is_symlink() and not entry.exists() else "a pipe or a device"] += 1
         return False
     ending = entry.suffix.lower()
     if ending in EXTENSIONS or (not ending and _has_magic(entry)):

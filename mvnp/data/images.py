@@ -35,7 +35,7 @@ from PIL import Image
 from ..errors import MOST_SIDE, DataError, InputError, check_choice, check_path, is_number, shown
 from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from .folder import ENDINGS_IN_WORDS, is_picture, natural_key
-from .image_file import MAX_BYTES, as_8_bit, naming, open_image
+from .image_file import MAX_BYTES, NeedsRangeError, as_8_bit, naming, open_image
 from .loader import BatchLoader
 from .picture import ValueRange, checked_range, fitted_bands, joined, planes, read_picture
 from .regular import is_regular
@@ -162,6 +162,8 @@ class ImageTransform:
             return self._cut_bands(_as_bands(image), "the image")
         except InputError:
             raise
+        except NeedsRangeError as error:
+            raise InputError(f"ImageTransform: {error}; say which are black and white, with value_range=(…, …)") from error
         except ValueError as error:
             raise InputError(f"ImageTransform: {error}") from error
 
@@ -286,7 +288,10 @@ def _as_image(image: Any) -> Image.Image:
     if flat.dtype.kind == "f":
         low, high = float(flat.min()), float(flat.max())
         if not (low >= 0.0 and high <= 1.0):  # false for NaN as well
-            raise InputError(f"ImageTransform: the image is floating with values from {low:g} to {high:g}, expected 0 to 1")
+            raise InputError(
+                f"ImageTransform: the image is floating with values from {low:g} to {high:g}, expected 0 to 1; say which are"
+                " black and white, with value_range=(…, …)"
+            )
         flat = np.rint(flat * 255.0).astype(np.uint8)
     elif flat.dtype != np.uint8 and not (flat.dtype == np.uint16 and flat.ndim == 2):
         raise InputError(

@@ -96,7 +96,7 @@ def _rows(table: Path, expected: str = "a table of labels, .csv") -> tuple[list[
     except OSError as error:
         raise DataError(f"{table}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{table}: is no text in UTF-8, expected {expected}") from error
+        raise DataError(f"{table}: is no text in UTF-8, expected {expected}; save it as UTF-8") from error
     except ValueError as error:
         raise DataError(f"{table}: cannot be read ({error}); expected {expected}") from error
     first = text.partition("\n")[0]

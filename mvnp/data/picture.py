@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from ..errors import DataWarning, InputError
+from ..errors import DataWarning, InputError, are_numbers, shown
 from .bands import NPY_MAGIC, TIFF_MAGICS, ZIP_MAGIC, read_numpy, read_tiff, tiff_layout
 from .deep_png import is_deep_png, read_deep_png
 from .image_file import MAX_BYTES, NeedsRangeError, as_8_bit, loaded, opened, other_bands, reading, warn_if_narrow
@@ -45,10 +45,10 @@ def checked_range(owner: str, value: Any) -> ValueRange:
     if value is None or value in FOUND_RANGES:
         return value
     pair = tuple(value) if isinstance(value, list | tuple) else ()
-    real = len(pair) == 2 and all(isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in pair)
-    if not real or not all(math.isfinite(v) for v in pair) or not pair[0] < pair[1]:
+    if not are_numbers(pair, 2) or not pair[0] < pair[1]:
         raise InputError(
-            f"{owner}: value_range is {value!r}, expected two numbers, the smaller first, or one of {', '.join(FOUND_RANGES)}"
+            f"{owner}: value_range is {shown(value)}, expected two numbers, the smaller first, or one of"
+            f" {', '.join(FOUND_RANGES)}"
         )
     return float(pair[0]), float(pair[1])
 

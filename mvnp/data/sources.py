@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, InputError, check_path, is_number, nearest, shown
+from ..errors import DataError, InputError, check_path, is_number, nearest, printable, shown
 from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from . import fashion_mnist
 from .cifar import FOLDERS as CIFAR_FOLDERS
@@ -41,6 +41,7 @@ from .regular import is_regular
 
 NAMES = ("fashion-mnist-small", "fashion-mnist")
 KEPT_BYTES = 2**29  # pictures are decoded once and kept up to this size; beyond it they are decoded for each batch
+MOST_BANDS = 2**16
 LOOKED_AT = 1000  # pictures, evenly chosen, whose sizes and values stand for those of all
 
 # train-images-idx3-ubyte, emnist-letters-test-labels-idx1-ubyte.gz and the like
@@ -122,12 +123,14 @@ def load_parts(
         raise InputError(f"load_dataset: classes is {shown(classes)}, expected names or numbers of classes, in a list")
     sides = image_size if isinstance(image_size, list | tuple) else (image_size, image_size)
     sized = len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
-    bands = channels is None or (type(channels) is int and channels >= 1)
+    bands = channels is None or (type(channels) is int and 1 <= channels <= MOST_BANDS)
     if not sized or not bands or not is_number(held_out) or not 0.0 <= held_out < 1.0:
         raise InputError(
-            f"load_dataset: image_size={image_size}, channels={channels}, held_out={held_out}; expected image_size of at least"
-            " 1, or (H, W), channels of at least 1, held_out of at least 0 and below 1"
+            f"load_dataset: image_size={shown(image_size)}, channels={shown(channels)}, held_out={shown(held_out)}; expected"
+            f" image_size of at least 1, or (H, W), channels from 1 to {MOST_BANDS}, held_out of at least 0 and below 1"
         )
+    if columns is not None and labels is None:
+        raise InputError("load_dataset: columns are of a table of labels, and there is none; give it with labels= (--labels)")
     value_range = checked_range("load_dataset", value_range)
     reading = {"channels": channels, "value_range": value_range, "skip_damaged": skip_damaged, "max_bytes": max_bytes}
     reading["whole"] = whole
@@ -137,7 +140,8 @@ def load_parts(
         return parts
     numbers = _class_numbers(parts.train, classes)
     some = {part.part: chosen_classes(part, numbers) for part in parts}
-    return replace(parts, **some, notes=(*parts.notes, f"of these, the classes {', '.join(some['train'].classes)} alone"))
+    chosen = ", ".join(map(printable, some["train"].classes))
+    return replace(parts, **some, notes=(*parts.notes, f"of these, the classes {chosen} alone"))
 
 
 def _class_numbers(dataset: Dataset, classes: Sequence[str | int]) -> list[int]:
@@ -182,7 +186,15 @@ def _load(
     if not folder.is_dir():
         if folder.suffix.lower() == ".npz" and is_regular(folder):
             return _arrays(folder.stem, read_npz_set(folder))
-        packed = "unpack it, and give the folder" if folder.name.endswith((".tar.gz", ".tgz", ".zip", ".tar")) else ""
+        table = folder.suffix.lower() in (".csv", ".tsv", ".txt") and labels is None
+        told = f"give the folder of the pictures, and as the table of their labels --labels {folder} (labels in Python)"
+        packed = (
+            told
+            if table
+            else "unpack it, and give the folder"
+            if folder.name.endswith((".tar.gz", ".tgz", ".zip", ".tar"))
+            else ""
+        )
         raise DataError(f"{folder} is a file; {packed or 'give the folder that it is in'}")
     if labels is not None:
         found = labelled_parts(folder, read_labels(Path(labels).expanduser(), folder, columns), held_out, seed)
@@ -436,10 +448,11 @@ def _found(parts: Mapping[str, Dataset], pictures: str) -> str:
     """`pets: 40 pictures of 2 classes (cat 20, dog 20), 32 to train, 8 to test; 64x48 pixels …`"""
     train = next(iter(parts.values()))
     total = np.sum([part.counts for part in parts.values()], axis=0)
-    listed = ", ".join(f"{name} {count}" for name, count in list(zip(train.classes, total, strict=True))[:10])
+    listed = ", ".join(f"{printable(name)} {count}" for name, count in list(zip(train.classes, total, strict=True))[:10])
     more = ", …" if len(train.classes) > 10 else ""
     shares = ", ".join(f"{len(part):,} {_PURPOSES[name]}" for name, part in parts.items())
-    return f"{train.name}: {total.sum():,} pictures of {len(train.classes)} classes ({listed}{more}), {shares}; {pictures}"
+    classes = f"{len(train.classes)} classes ({listed}{more})"
+    return f"{printable(train.name)}: {total.sum():,} pictures of {classes}, {shares}; {pictures}"
 
 
 def _by(sides: Sequence[int]) -> str:

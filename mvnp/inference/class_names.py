@@ -7,9 +7,11 @@ from functools import cache
 from pathlib import Path
 
 from ..checkpoint import Pretrained
+from ..data.regular import read_regular
 from ..errors import InputError
 
 IMAGENET_CLASSES = 1000
+MOST_BYTES = 2**28  # of a file of names
 
 
 def class_names(pretrained: Pretrained, file: str | os.PathLike[str] | None = None) -> tuple[str, ...] | None:
@@ -43,9 +45,11 @@ def wordnet_ids() -> tuple[str, ...]:
 
 def _from_file(file: Path, count: int) -> tuple[str, ...]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        lines = read_regular(file, MOST_BYTES).decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text in UTF-8, expected the name of a class on each line") from error
+        raise InputError(f"{file} is no text in UTF-8, expected the name of a class on each line; save it as UTF-8") from error
+    except ValueError as error:
+        raise InputError(f"{file}: {error}; expected the name of a class on each line") from error
     names = tuple(line.strip() for line in lines)
     if len(names) != count or not all(names):
         what = f"{len(names)} lines" if all(names) else f"no name on line {names.index('') + 1}"

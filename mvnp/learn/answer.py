@@ -102,7 +102,8 @@ class Remote:
         self._mark = secrets.token_hex(16)
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, "PYTHONPATH": path, "MVNP_BACKEND": "numpy", "PYTHONIOENCODING": "utf-8", MARK: self._mark}
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", MARK: self._mark}
+        environment |= {"MVNP_BACKEND": "numpy", "MVNP_KERNELS": "off"}  # kernels would be compiled, and kept in files
         arguments = [str(self.file.resolve()), self.exercise.stem, f"{self.seconds:g}"]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-u", "-m", "mvnp.learn.child", *arguments],

@@ -4,8 +4,8 @@ It is a process of its own so that an endless loop, an exit or a crash ends ther
 says what came of it. The verdict is made where the questions come from (answer.py), out of reach.
 
 Questions come on standard input, and answers go to standard output, as the process was given them (wire.py). Before the
-reader's code runs both are put away, and whatever it prints goes to standard error. It can start no processes, has a limit of
-memory, files and time, and finds the solution neither among the modules nor on the disk.
+reader's code runs both are put away, and whatever it prints goes to standard error. It can start and end no processes and
+change no files, has a limit of memory and time, and finds the solution neither among the modules nor on the disk.
 """
 
 from __future__ import annotations
@@ -33,9 +33,12 @@ if sys.platform != "win32":
 
 MODULE = "mvnp_learn_answer"
 MEMORY = 2**31  # bytes, beyond what the process has when the reader's code begins
-FILES = 2**24  # bytes that a file may have that it writes
 
-_PROCESSES = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "os.startfile", "subprocess.Popen")
+_STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "os.startfile", "subprocess.Popen")
+_PROCESSES = (*_STARTS, "pty.spawn", "os.kill", "signal.pidfd")
+_CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown"}
+_CHANGES |= {"shutil.rmtree", "shutil.move", "os.utime", "os.setxattr"}
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class OutOfTime(BaseException):
@@ -154,7 +157,7 @@ def _take_out_the_solution(exercise: Exercise) -> None:
 def _limit() -> None:
     if sys.platform == "win32":
         return
-    limits = [(resource.RLIMIT_FSIZE, FILES), (resource.RLIMIT_CORE, 0)]
+    limits = [(resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)]
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         limits.append((resource.RLIMIT_AS, pages * os.sysconf("SC_PAGE_SIZE") + MEMORY))
@@ -170,14 +173,23 @@ def _limit() -> None:
 def _refusing(exercise: Exercise) -> Any:
     """An audit hook, which cannot be taken away again."""
     folders = [PACKAGE / "layers", PACKAGE / "kernels" / "cpu", PACKAGE / "kernels" / "cuda"]
-    sources = [str(folder / inner / f"{exercise.stem}.") for folder in folders for inner in ("", "__pycache__")]
-    sources.append(str(PACKAGE / "learn" / "formulas"))
+    folders = [folder.resolve() / inner for folder in folders for inner in ("", "__pycache__")]
+    closed = {str(folder) for folder in folders}  # a file in them could be opened from there, by its name alone
+    sources = (*(str(folder / f"{exercise.stem}.") for folder in folders), str(PACKAGE.resolve() / "learn" / "formulas"))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event.startswith(_PROCESSES) or event == "pty.spawn":
-            raise RuntimeError("a backward starts no processes")
-        if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(tuple(sources)):
-            raise PermissionError("the solution is not to be read: the backward is to be written")
+        if event.startswith(_PROCESSES) and (event, *arguments[:1]) != ("os.kill", os.getpid()):
+            raise RuntimeError("a backward starts no processes, and ends none")
+        if event in _CHANGES:
+            raise PermissionError("a backward changes no files")
+        if event == "open" and isinstance(arguments[0], str | bytes):
+            path, mode, flags = arguments
+            writes = set(mode or "") & set("wax+") or (isinstance(flags, int) and flags & _WRITES)
+            if writes and os.fsdecode(path) != os.devnull:
+                raise PermissionError("a backward writes no files")
+            real = os.path.realpath(os.fsdecode(path))  # however it is named
+            if real in closed or real.startswith(sources):
+                raise PermissionError("the solution is not to be read: the backward is to be written")
 
     return hook
 

@@ -15,6 +15,7 @@ MOST_CLASSES = 2**24
 MOST_WINDOW = 2**12  # of a map of an image of 65,536 pixels a side
 MOST_SEED = 2**64 - 1
 MOST_PARAMETERS = 10**11  # 400 GB in float32
+MOST_BLOCKS = 10**4  # of all levels together
 
 
 def plain(owner: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -103,10 +104,18 @@ def _check_size(config: dict[str, Any]) -> None:
         width = config["dim"] * 2**level
         block = 18 if level < 2 else 3 + 2 * config["mlp_ratio"]
         total += width * (depth * (block * width + config["d_state"]) + 18 * width)
-    if total > MOST_PARAMETERS:
+    given = f"dim {config['dim']}, depths {config['depths']}"
+    check_count("MambaVision", given, sum(config["depths"]), total)
+
+
+def check_count(owner: str, given: str, blocks: int, parameters: float) -> None:
+    """Raise InputError for more blocks or parameters than a machine holds; `given` makes them."""
+    if blocks > MOST_BLOCKS:
+        raise InputError(f"{owner}: {given}: {blocks:,} blocks, expected at most {MOST_BLOCKS:,}")
+    if parameters > MOST_PARAMETERS:
         raise InputError(
-            f"MambaVision: dim {config['dim']}, depths {config['depths']} and what else was given"
-            f" make about {total:.0e} parameters, expected at most {MOST_PARAMETERS:.0e}"
+            f"{owner}: {given} and what else was given make about {parameters:.0e} parameters,"
+            f" expected at most {MOST_PARAMETERS:.0e}"
         )
 
 

@@ -33,7 +33,7 @@ from ..execution.shares import in_shares
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from .classifier import Classifier, channel_first, channel_last
-from .variants import FAMILIES, VARIANTS, check_name
+from .variants import FAMILIES, VARIANTS, check_name, check_options
 
 NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {
     "layer": LayerNorm,
@@ -80,6 +80,7 @@ class Backbone(Layer):
                     f"Backbone: {option} is an argument of the classifier; a backbone has no head,"
                     " leave it out"
                 )
+        check_options(family, arguments, " of a Backbone")
         check_choice("out_norm", out_norm, NORMS)
         self.trunk: Any = FAMILIES[family](**arguments, num_classes=0, allocate=allocate)
         indices = _checked_indices(out_indices, len(self.trunk.channels))

@@ -28,7 +28,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape, sum_rows
-from ..errors import InputError, check_choice, check_rate
+from ..errors import MOST_SIDE, InputError, check_choice, check_rate
 from ..execution.checkpointing import checkpointed
 from ..execution.shares import in_shares
 from ..layers.conv2d import Conv2d
@@ -36,7 +36,7 @@ from ..layers.drop_path import DropPath
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.rmsnorm import RMSNorm
-from .arguments import check_integer, check_number, plain
+from .arguments import MOST, MOST_SEED, check_count, check_integer, check_number, plain
 from .classifier import Classifier, channel_last
 from .vim_mixer import VimMixer, turn
 
@@ -465,14 +465,18 @@ def _check_arguments(config: dict[str, Any]) -> None:
         "seed": 0,
     }
     for name, least in leasts.items():
-        check_integer("Vim", name, config[name], least)
+        check_integer("Vim", name, config[name], least, MOST_SEED if name == "seed" else MOST)
     sides = _pair(config["img_size"])
     if len(sides) != 2:
         raise InputError(
             f"Vim: img_size is {config['img_size']!r}, expected one number, or (height, width)"
         )
     for side in sides:
-        check_integer("Vim", "a side of img_size", side, least=config["patch_size"])
+        check_integer("Vim", "a side of img_size", side, config["patch_size"], MOST_SIDE)
+    width, depth = config["embed_dim"], config["depth"]
+    patches = config["in_chans"] * config["patch_size"] ** 2 + config["num_classes"]
+    each = width * (6 * width + 6 * config["d_state"])  # of a block, roughly
+    check_count("Vim", f"embed_dim {width}, depth {depth}", depth, width * patches + depth * each)
     if config["class_token"] is not None:
         check_choice("class_token", config["class_token"], CLASS_TOKENS)
     choices = {"pool": POOLS, "directions": DIRECTIONS, "norm": NORMS}

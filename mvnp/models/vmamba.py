@@ -21,13 +21,13 @@ import numpy as np
 
 from ..backend import Array
 from ..core import Initializer, Tape
-from ..errors import InputError, check_choice, check_rate
+from ..errors import InputError, check_choice, check_rate, shown
 from ..execution.shares import in_shares
 from ..layers.cross_scan import ROUTES
 from ..layers.layernorm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.pool import AveragePool
-from .arguments import check_integer, check_number, plain
+from .arguments import MOST, MOST_SEED, check_count, check_integer, check_number, plain
 from .classifier import Classifier, channel_first, channel_last
 from .mlp import Mlp
 from .pyramid import Pyramid
@@ -165,8 +165,9 @@ class VMamba(Pyramid):
         for name in ("self", "allocate", "ssm_d_state", "__class__"):
             arguments.pop(name, None)
         check_choice("version of VMamba", version, VERSIONS)
-        given = {name: value for name, value in arguments.items() if value is not None}
-        self.config = checked({**VERSIONS[version], **plain("VMamba", given)})
+        of_version = VERSIONS[version]  # has what is None
+        given = {n: v for n, v in arguments.items() if v is not None or n not in of_version}
+        self.config = checked({**of_version, **plain("VMamba", given)})
         init = Initializer(seed, self.config["dtype"], allocate)
         self._build(init)
         self.norm = LayerNorm(self.channels[-1], init=init)
@@ -297,19 +298,19 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     depths, dims = config["depths"], config["dims"]
     if not _integers(depths):
         raise InputError(
-            f"VMamba: depths is {depths!r}, expected a list of integers of at least 1, one for"
-            " each stage"
+            f"VMamba: depths is {shown(depths)}, expected a list of integers of at least 1, one"
+            f" for each stage, at most {MOST}"
         )
     if isinstance(dims, int) and not isinstance(dims, bool):
         config["dims"] = dims = [dims * 2**i for i in range(len(depths))]
     if not _integers(dims) or len(dims) != len(depths):
         raise InputError(
-            f"VMamba: dims is {dims!r}, expected {len(depths)} integers of at least 1, one for each"
-            " of depths, or the first of them, which doubles"
+            f"VMamba: dims is {shown(dims)}, expected {len(depths)} integers of at least 1, one"
+            f" for each of depths, or the first of them, which doubles; at most {MOST}"
         )
     leasts = {"in_chans": 1, "num_classes": 0, "d_state": 1, "patch_size": 1, "img": 1, "seed": 0}
     for name, least in leasts.items():
-        check_integer("VMamba", name, config[name], least)
+        check_integer("VMamba", name, config[name], least, MOST_SEED if name == "seed" else MOST)
     choices = {
         "ssm_act_layer": ACTIVATIONS,
         "mlp_act_layer": ACTIVATIONS,
@@ -333,11 +334,18 @@ def _check_sizes(config: dict[str, Any]) -> None:
     check_rate("VMamba", "drop_path_rate", config["drop_path_rate"])
     for name, least in (("ssm_ratio", 1), ("mlp_ratio", 0)):
         check_number("VMamba", name, config[name])
+        if config[name] > MOST:
+            raise InputError(f"VMamba: {name} is {config[name]}, expected at most {MOST}")
         if config[name] < 0 or int(min(config["dims"]) * config[name]) < least:
             raise InputError(
                 f"VMamba: {name} is {config[name]}, expected a number that makes at least {least}"
                 f" channels of the {min(config['dims'])} of the narrowest stage"
             )
+    wide = 4 * config["ssm_ratio"] + 2 * config["mlp_ratio"]  # of a block's matrices, roughly
+    levels = zip(config["depths"], config["dims"], strict=True)
+    total = sum(depth * dim * (wide * dim + 1) for depth, dim in levels)
+    given = f"dims {config['dims']}, depths {config['depths']}"
+    check_count("VMamba", given, sum(config["depths"]), total)
     patch, first = config["patch_size"], config["dims"][0]
     if config["patchembed_version"] == "v2" and (patch != 4 or first < 2):
         raise InputError(
@@ -356,5 +364,5 @@ def _integers(values: Any) -> bool:
     return (
         isinstance(values, list)
         and len(values) > 0
-        and all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)
+        and all(isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= MOST for v in values)
     )

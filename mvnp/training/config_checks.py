@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .config import TrainingConfig
 
 PRECISIONS = ("full", "mixed")
+MOST_RATE = 1e6
 BEST_BY = ("accuracy", "mean-accuracy", "loss")
 OPTIMIZERS = ("adamw", "lamb", "sgd")
 COSINES = ("warmup", "start")
@@ -70,7 +71,7 @@ def _check_kinds(config: TrainingConfig) -> None:
 
 def _check_ranges(config: TrainingConfig) -> None:
     _require(config.seed < 2**32, "seed", config.seed, "less than 2**32")
-    _require(config.lr > 0, "lr", config.lr, "a number above 0")
+    _require(0 < config.lr <= MOST_RATE, "lr", config.lr, f"a number above 0, at most {MOST_RATE:g}")
     for name in ("min_lr", "warmup_lr"):
         _require(getattr(config, name) <= config.lr, name, getattr(config, name), f"at most lr, {config.lr}")
     _require(config.warmup_epochs <= config.epochs, "warmup_epochs", config.warmup_epochs, f"at most epochs, {config.epochs}")

@@ -26,7 +26,7 @@ import numpy as np
 
 from ..backend import Array, to_numpy
 from ..core import Layer, Param
-from ..errors import CheckpointError, InputError, check_choice, check_positive
+from ..errors import CheckpointError, InputError, check_choice, check_positive, is_number, shown
 
 BUFFERS = ("average", "copy", "average all")
 
@@ -57,11 +57,11 @@ class EMA:
         buffers: str = "average",
     ) -> None:
         for name, value in (("decay", decay), ("min_decay", min_decay)):
-            if not 0.0 <= value <= 1.0:
-                raise InputError(f"EMA: {name} is {value!r}, expected a number in [0, 1]")
+            if not is_number(value) or not 0.0 <= value <= 1.0:
+                raise InputError(f"EMA: {name} is {shown(value)}, expected a number in [0, 1]")
         check_positive("EMA", gamma=gamma, power=power)
-        if after is not None and after < 0:
-            raise InputError(f"EMA: after is {after!r}, expected at least 0, or None")
+        if after is not None and (not is_number(after) or after < 0):
+            raise InputError(f"EMA: after is {shown(after)}, expected at least 0, or None")
         check_choice("treatment of buffers", buffers, BUFFERS)
         self.model = copy.deepcopy(model)
         self.decay, self.warmup, self.gamma, self.power = decay, warmup, gamma, power

@@ -33,6 +33,7 @@ from collections.abc import Iterable, Mapping
 
 from ..backend import Array, array_module
 from ..core import Layer, Param
+from ..errors import is_number
 from .clipping import global_norm
 from .optimizer import Optimizer
 
@@ -68,7 +69,7 @@ class LAMB(Optimizer):
     ) -> None:
         super().__init__(parameters, weight_decay, lr_scales)
         self.check_adaptive(betas, eps)
-        limited = max_grad_norm is None or 0.0 < max_grad_norm < math.inf
+        limited = max_grad_norm is None or (is_number(max_grad_norm) and max_grad_norm > 0.0)
         self.check(limited, "max_grad_norm", max_grad_norm, "a number above 0, or None")
         self.betas, self.eps, self.max_grad_norm = betas, eps, max_grad_norm
         self.trust_clip, self.always_adapt = trust_clip, always_adapt

@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import math
 
+from ..errors import InputError, check_choice, check_positive, is_number, shown
+
 
 def cosine_rate(
     t: float,
@@ -46,6 +48,8 @@ def cosine_rate(
     cycle_mul, cycle_decay   a and d: how much longer, and lower, each cycle is than the one before
     k_decay                  k
     """
+    _check("cosine_rate", t=t, lr=lr, min_lr=min_lr, warmup=warmup, warmup_lr=warmup_lr, cycles=cycles)
+    check_positive("cosine_rate", cycle=cycle, cycle_mul=cycle_mul, cycle_decay=cycle_decay, k_decay=k_decay)
     if t < warmup:
         return warmup_lr + t * (lr - warmup_lr) / warmup  # (1)
     if warmup_prefix:
@@ -66,6 +70,7 @@ def learning_rate(
     step: int, total_steps: int, warmup_steps: int, lr: float, min_lr: float = 0.0, warmup_lr: float = 0.0
 ) -> float:
     """η of a step in a run. The first step has `warmup_lr` (or `lr`, without warm-up); after the last comes `min_lr`."""
+    _check("learning_rate", step=step, total_steps=total_steps, warmup_steps=warmup_steps, lr=lr, min_lr=min_lr)
     if step >= max(total_steps, warmup_steps):
         return min_lr
     cycle = max(total_steps - warmup_steps, 1)  # in a run of warm-up alone, none is left
@@ -75,5 +80,13 @@ def learning_rate(
 def scaled_rate(lr: float, base_batch: int, batch: int, rule: str = "sqrt") -> float:
     """The rate for another batch size than that which `lr` was found for: lr (batch/base_batch)^½, which suits LAMB and AdamW,
     or, by the rule "linear", lr batch/base_batch, which suits SGD (Goyal et al.)."""
+    check_positive("scaled_rate", lr=lr, base_batch=base_batch, batch=batch)
+    check_choice("rule", rule, ("sqrt", "linear"))
     ratio = batch / base_batch
     return lr * (math.sqrt(ratio) if rule == "sqrt" else ratio)
+
+
+def _check(owner: str, **settings: float) -> None:
+    for name, value in settings.items():
+        if not is_number(value):
+            raise InputError(f"{owner}: {name} is {shown(value)}, expected a number")

@@ -256,3 +256,19 @@ def test_torchscript_is_named(tmp_path):
         CheckpointError, match=r"a\.pt is a TorchScript archive.*torch\.save\(torch\.jit\.load\(path\)\.state_dict"
     ):
         load_pretrained(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("inside", ["list", "tuple"])
+def test_in_a_list(tmp_path, inside):
+    """As `torch.save([model.state_dict(), optimizer.state_dict()])` and fastai leave it."""
+    state = {key: np.array(array) for key, array in MODEL.state_dict().items()}
+    kind = {"list": list, "tuple": tuple}[inside]
+    optimiser = {"state": {0: {"exp_avg": np.ones(3)}}, "param_groups": [{"lr": 0.1}]}
+    path = tmp_path / "w.pkl"
+    path.write_bytes(pickle.dumps([{"epoch": 3}, kind([state, optimiser])], 2))
+    read = load_pretrained(path, **CUT).state_dict()
+    assert all(np.array_equal(read[key], array) for key, array in state.items())
+    assert set(mvnp.load_checkpoint(path, entry="1.0")) == set(state)
+    path.write_bytes(pickle.dumps([np.ones(3), [np.ones(2)]], 2))
+    with pytest.raises(CheckpointError, match="holds no state dict: nothing in it is a tensor with a name"):
+        mvnp.load_checkpoint(path)

@@ -7,7 +7,8 @@ from mvnp.cli import main
 from mvnp.data import BatchLoader, Dataset, load_parts
 from mvnp.data.augment import Augmentation
 from mvnp.errors import InputError
-from mvnp.visualize import augmented
+from mvnp.visualize import augmented, augmented_pictures
+from mvnp.visualize.figures.style import png
 from support.photos import two_classes
 from support.tolerance import assert_close
 
@@ -100,3 +101,20 @@ def test_mistakes(photos, tmp_path, capsys, options, told):
     assert main(["augment", str(photos), "--out", str(tmp_path / "seen"), "--image-size", "16", *options]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "seen").exists()
+
+
+def test_names_of_classes_are_no_formulas(tmp_path):
+    data = dataset(4)
+    data = Dataset("noise", "train", data.images, data.labels, ("$\\frac{$", "b\nc", "c"), data.mean, data.std)
+    shown = augmented(data, Augmentation(), 12, pictures=2, times=1, flip=False, crop_padding=0)
+    labels = [panel.get_xlabel() for panel in augmented_pictures(shown).axes]
+    assert r"\$\frac{\$" in labels
+    assert "b\\nc" in labels
+    assert png(augmented_pictures(shown)).startswith(b"\x89PNG")
+
+
+def test_a_page_of_others_stays(tmp_path, capsys):
+    (tmp_path / "index.html").write_text("<html>mine", encoding="utf-8")
+    assert main(["augment", "fashion-mnist-small", "--image-size", "32", "--out", str(tmp_path)]) == 2
+    assert "index.html is there already, and is not a page of mvnp; choose another name" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text(encoding="utf-8") == "<html>mine"

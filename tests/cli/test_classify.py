@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+import os
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from mvnp.checkpoint import save_arrays, save_pretrained
-from mvnp.inference import imagenet_names, wordnet_ids
+from mvnp.checkpoint import read_pretrained, save_arrays, save_pretrained
+from mvnp.inference import class_names, imagenet_names, wordnet_ids
 from support.command_line import NAMES, assert_refused, logits_of, save_small, softmax
 from support.tolerance import near, shown
 
@@ -273,3 +275,12 @@ def test_photographs_of_every_kind(call, weights, tmp_path):
     status, out, err = call("classify", folder, "--weights", weights, "--json")
     assert (status, err) == (0, "")
     assert len(out.splitlines()) == 9
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_names_of_classes_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "names.txt")
+    save_small(tmp_path / "w.safetensors")
+    read = read_pretrained(tmp_path / "w.safetensors")
+    with pytest.raises(OSError, match=r"it is a named pipe, expected a file"):
+        class_names(read, tmp_path / "names.txt")

@@ -30,6 +30,25 @@ def test_while_all_is_imported(name, start):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "mvnp: interrupted\n")
 
 
+def test_while_a_class_is_made():
+    """Python 3.11 gives a RuntimeError of what interrupts `__set_name__`."""
+    name = """
+class Asks:
+    def __set_name__(self, owner, name):
+        raise KeyboardInterrupt
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mvnp.cli.entry":
+            try:
+                type("Made", (), {"it": Asks()})
+            except KeyboardInterrupt as error:
+                raise RuntimeError("Error calling __set_name__") from error
+"""
+    start = f"import sys\n{name}\nsys.meta_path.insert(0, Interrupted())\n{SCRIPT}"
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "mvnp: interrupted\n")
+
+
 def test_every_public_name_has_a_home():
     for name in mvnp.__all__:
         assert getattr(mvnp, name) is not None

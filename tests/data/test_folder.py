@@ -414,3 +414,16 @@ def test_postscript_is_no_picture_whatever_it_is_called(tmp_path, name):
     with pytest.raises(DataError, match="not a picture of a known format"):
         read_image(tmp_path / name, 8, 3)
     assert not is_picture(tmp_path / "x.eps")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_broken_links_are_counted(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.new("RGB", (4, 4), (40 * number, 9, 0)).save(tmp_path / name / f"{number}.png")
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    (tmp_path / "b" / "link.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "b" / "folder").mkdir()
+    notes = load_parts(tmp_path, image_size=4).notes
+    assert "passed over: 2 files that are no pictures (a pipe or a device 1, a broken link 1)" in notes

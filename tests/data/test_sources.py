@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvnp.data import Dataset, ImageFiles, load_dataset, write_idx
+from mvnp.data import Dataset, ImageFiles, load_dataset, load_parts, write_idx
 from mvnp.data.dataset import in_channels
 from mvnp.data.fashion_mnist import CLASSES, FULL, MEAN, STD, SUBSET
 from mvnp.errors import DataError, InputError
@@ -79,8 +79,8 @@ def test_unknown_name():
 
 
 def test_a_file_is_no_folder(tmp_path):
-    (tmp_path / "x.csv").touch()
-    assert refused(tmp_path / "x.csv") == f"{tmp_path / 'x.csv'} is a file; give the folder that it is in"
+    (tmp_path / "x.bin").touch()
+    assert refused(tmp_path / "x.bin") == f"{tmp_path / 'x.bin'} is a file; give the folder that it is in"
     (tmp_path / "x.tar.gz").touch()
     assert refused(tmp_path / "x.tar.gz") == f"{tmp_path / 'x.tar.gz'} is a file; unpack it, and give the folder"
 
@@ -217,7 +217,7 @@ def test_empty_folder(tmp_path):
 )
 def test_options_that_cannot_be(options):
     with pytest.raises(
-        InputError, match=r"expected image_size of at least 1, or \(H, W\), channels of at least 1, held_out of at"
+        InputError, match=r"expected image_size of at least 1, or \(H, W\), channels from 1 to 65536, held_out of"
     ):
         load_dataset(**options)
 
@@ -278,3 +278,23 @@ def test_grey_pictures_in_three_channels():
     assert in_channels(train, 1) is train
     with pytest.raises(InputError, match="has 3 channels, and the model takes 1"):
         in_channels(colour, 1)
+
+
+def test_a_table_in_place_of_a_folder(tmp_path):
+    (tmp_path / "labels.csv").write_text("image,label\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"labels.csv is a file; give the folder of the pictures, and as the table .* --labels "
+    ):
+        load_dataset(tmp_path / "labels.csv")
+    with pytest.raises(InputError, match="columns are of a table of labels, and there is none; give it with labels="):
+        load_dataset(tmp_path, columns={"image": "id"})
+
+
+def test_names_of_classes_stay_on_one_line(tmp_path):
+    for name in ("a\nb", "\x1b[31mc"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.new("L", (4, 4), 90 * number).save(tmp_path / name / f"{number}.png")
+    note = load_parts(tmp_path, image_size=4).notes[0]
+    assert r"\x1b[31mc 2, a\nb 2" in note
+    assert note.isprintable()

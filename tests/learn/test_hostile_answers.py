@@ -125,39 +125,72 @@ def test_memory_is_bounded(tmp_path):
     assert outcome.failed == f"more than {MOST_BYTES // 2**20} MB were returned; expected arrays of the shapes of the inputs"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits are of POSIX")
-def test_files_are_bounded(tmp_path):
-    outcome = checked(tmp_path, RIGHT.format(f"open({str(tmp_path / 'big')!r}, 'wb').write(b'x' * 10**8)"))
-    assert "File too large" in outcome.findings[0].raised
-    assert (tmp_path / "big").stat().st_size <= 2**24
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("open({file!r}, 'w')", "writes no files"),
+        ("open({file!r}.encode(), 'ab')", "writes no files"),
+        ("os.open({file!r}, os.O_RDWR)", "writes no files"),
+        ("os.remove({file!r})", "changes no files"),
+        ("os.replace({file!r}, {file!r} + 'x')", "changes no files"),
+        ("os.symlink({file!r}, {file!r} + 'x')", "changes no files"),
+        ("os.truncate({file!r}, 0)", "changes no files"),
+    ],
+)
+def test_no_file_is_changed(tmp_path, change, told):
+    """Neither another answer nor the score."""
+    file = tmp_path / "score.json"
+    file.write_text("mine", encoding="utf-8")
+    outcome = checked(tmp_path, RIGHT.format("import os; " + change.replace("{file!r}", repr(str(file)))))
+    assert told in outcome.findings[0].raised
+    assert (file.read_text(encoding="utf-8"), len(list(tmp_path.iterdir()))) == ("mine", 2)
 
 
 @pytest.mark.parametrize(
-    "start", ["os.fork()", "os.system('true')", "__import__('subprocess').run(['true'])", "os.popen('true')"]
+    "way",
+    [
+        "open({relu!r}.encode())",
+        "open({relu!r}.replace('layers', './layers/../layers'))",
+        "os.chdir(os.path.dirname({relu!r})); open('relu.py')",
+        "os.open('relu.py', 0, dir_fd=os.open(os.path.dirname({relu!r}), 0))",
+    ],
+)
+def test_the_solution_is_not_read_by_another_name(tmp_path, way):
+    import mvnp.layers
+
+    relu = os.path.join(os.path.dirname(mvnp.layers.__file__), "relu.py")
+    outcome = checked(tmp_path, RIGHT.format("import os; " + way.replace("{relu!r}", repr(relu))))
+    assert "the solution is not to be read" in outcome.findings[0].raised
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        *("os.fork()", "os.system('true')", "__import__('subprocess').run(['true'])", "os.popen('true')"),
+        *("os.kill(os.getppid(), 9)", "os.killpg(os.getppid(), 9)"),
+    ],
 )
 def test_no_process_is_started(tmp_path, start, monkeypatch):
     monkeypatch.setattr("mvnp.learn.answer.shortcut", lambda text, exercise: "")  # as if the text did not show it
     outcome = checked(tmp_path, RIGHT.format(f"import os; {start}"))
-    assert "RuntimeError: a backward starts no processes (line " in outcome.findings[0].raised
+    assert "RuntimeError: a backward starts no processes, and ends none (line " in outcome.findings[0].raised
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux shows the environment of processes")
 @pytest.mark.parametrize("after", ["", "os._exit(3)"])
 def test_a_process_that_got_away_does_not_survive(tmp_path, monkeypatch, after):
     monkeypatch.setattr("mvnp.learn.answer.shortcut", lambda text, exercise: "")
-    pid = str(tmp_path / "pid")
-    run = f"""import os, ctypes, time
-    libc, pid = ctypes.CDLL(None), {pid!r}
-    if not os.path.exists(pid):
-        if libc.fork() == 0:
+    run = f"""import os, sys, ctypes, time
+    if not hasattr(sys, 'once'):
+        sys.once, (told, tell) = True, os.pipe()
+        if ctypes.CDLL(None).fork() == 0:
             os.setsid()
-            open(pid, 'w').write(str(os.getpid()))
+            print(os.getpid(), flush=True)
+            os.write(tell, b'.')
             time.sleep(600)
-        while not os.path.exists(pid) or not open(pid).read():
-            time.sleep(0.01)
+        os.read(told, 1)
     {after}"""
-    checked(tmp_path, RIGHT.format(run))
-    pid, end = int((tmp_path / "pid").read_text(encoding="utf-8")), time.monotonic() + HANGS
+    pid, end = int(checked(tmp_path, RIGHT.format(run)).printed), time.monotonic() + HANGS
     while os.path.exists(f"/proc/{pid}") and _state(pid) != "Z" and time.monotonic() < end:
         time.sleep(0.01)
     assert not os.path.exists(f"/proc/{pid}") or _state(pid) == "Z"

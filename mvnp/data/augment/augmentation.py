@@ -28,6 +28,7 @@ from .randaugment import RandAugment
 from .warp import INTERPOLATIONS
 
 MIX_MODES = ("batch", "pair", "elem")
+MOST_REPEATS = 1000
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class Augmentation:
                 raise InputError(f"augmentation: {name} is {shown(value)}, expected an integer of at least {least}")
         if self.crop_scale is not None and self.crop_scale[1] > 1:
             raise InputError(f"augmentation: crop_scale is {self.crop_scale}, expected shares of the area, of at most 1")
-        if self.repeats < 1:
-            raise InputError(f"augmentation: repeats is {self.repeats:g}, expected at least 1")
+        if not 1 <= self.repeats <= MOST_REPEATS:
+            raise InputError(f"augmentation: repeats is {self.repeats:g}, expected a number from 1 to {MOST_REPEATS}")
         if self.randaugment is not None and not isinstance(self.randaugment, str):
             raise InputError(f"augmentation: randaugment is {shown(self.randaugment)}, expected such as rand-m9-mstd0.5-inc1")
         if self.randaugment is not None and self.colour_jitter:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..arrays.augmented import Augmented
-from .style import INK, MUTED, NARROW, WIDE, new_figure
+from .style import INK, MUTED, NARROW, WIDE, new_figure, plain
 
 
 def augmented_pictures(shown: Augmented, *, narrow: bool = False) -> Figure:
@@ -26,7 +26,7 @@ def augmented_pictures(shown: Augmented, *, narrow: bool = False) -> Figure:
             panel.set_xticks([])
             panel.set_yticks([])
             panel.imshow(np.clip(picture, 0, 1), interpolation="nearest")
-            panel.set_xlabel(name, fontsize=7, color=INK if name == "stored" else MUTED, labelpad=2)
+            panel.set_xlabel(plain(name), fontsize=7, color=INK if name == "stored" else MUTED, labelpad=2)
             for spine in panel.spines.values():
                 spine.set_visible(False)
     return figure
