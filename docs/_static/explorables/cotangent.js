@@ -40,7 +40,7 @@
       el("span", {class: "explorable-player"},
         button("All dy = 1", () => it.set({dy: it.state.dy.map(() => 1)})),
         button("dy = y", () => it.set({dy: it.numbers.y.map((value) => Math.round(10 * value) / 10)})),
-        button("dy of one", () => it.set({dy: [...start.dy]}))),
+        button("One dy = 1", () => it.set({dy: [...start.dy]}))),
     ],
     draw(it) {
       const {layer, x, dy} = it.state, n = it.numbers, half = it.width / 2 - 10, right = it.width / 2 + 10;
