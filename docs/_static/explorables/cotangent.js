@@ -76,8 +76,8 @@
     },
   });
 
-  // One decimal, for a phone.
+  // One decimal and no zero before it, for a phone.
   function brief(value) {
-    return Math.abs(value) < 0.05 ? "0" : value.toFixed(1).replace("-", "−");
+    return Math.abs(value) < 0.05 ? "0" : String(Number(value.toFixed(1))).replace("0.", ".").replace("-", "−");
   }
 })();
