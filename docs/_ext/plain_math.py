@@ -116,7 +116,7 @@ def _latex(formula: str) -> Iterator[str]:
                 small = text.translate(SMALL).replace("T", r"\mathsf T")
                 yield "'" if text == "'" else f"_{{{small}}}" if text[0] in "₀₁₂₃₄₅₆₇₈₉" else f"^{{{small}}}"
             case "root":
-                inner = re.compile(r"\(([^()]*)\)|[\w.]+").match(formula, place)
+                inner = re.compile(r"\(([^()]*)\)|\w\u0302?|[\d.]+").match(formula, place)
                 assert inner is not None, formula
                 place = inner.end()
                 yield rf"\sqrt{{{latex(inner[1] or inner[0])}}}"

@@ -29,6 +29,7 @@ def formulas(text):
         ("in 2 log₂ k rounds", [r"2 \log _{2} k"]),
         ("softmax: max(x, 0), entry by entry", [r"\max (x, 0)"]),
         ("A = −exp(A_log) is negative", [r"A = -\exp (A_{\text{log}})"]),
+        ("over √v̂ + ε", [r"\sqrt{\hat v} + \varepsilon"]),
         ("Δ = dt + b", [r"\Delta = dt + b"]),
     ],
 )  # fmt: skip
