@@ -21,8 +21,7 @@ SIGNS = {
 SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ₀₁₂₃₄₅₆₇₈₉", "0123456789-T0123456789")
 FUNCTIONS = ("exp", "log", "tanh", "max", "min")
 
-_LETTER = r"(?:[A-Za-z]\u0302|[αβγδεθλμσφΔΦ]|[A-Za-z])"
-_NAME = rf"d?{_LETTER}(?![A-Za-z0-9])"
+_NAME = r"d?(?:[αβγδεθλμσφΔΦ]|[A-Za-z]\u0302|[A-Za-z](?![A-Za-z0-9]))"
 _INDEX = r"_(?:\([^()]*\)|[A-Za-z0-9]+)"
 TOKEN = re.compile(
     rf"(?P<function>(?:{'|'.join(FUNCTIONS)})(?![A-Za-z_]))|(?P<size>K[hw](?![A-Za-z_]))|(?P<name>{_NAME}|[ΣΠ])"

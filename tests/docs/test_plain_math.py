@@ -30,6 +30,7 @@ def formulas(text):
         ("softmax: max(x, 0), entry by entry", [r"\max (x, 0)"]),
         ("A = −exp(A_log) is negative", [r"A = -\exp (A_{\text{log}})"]),
         ("over √v̂ + ε", [r"\sqrt{\hat v} + \varepsilon"]),
+        ("exp(ΔA) is the hold", [r"\exp (\Delta A)"]),
         ("Δ = dt + b", [r"\Delta = dt + b"]),
     ],
 )  # fmt: skip
