@@ -9,7 +9,7 @@
 The script, a path below docs/, defines `draw() -> Figure`, with the colours and helpers of mvnp/visualize/figures/style.py. One
 that can `draw(narrow=True)` is drawn a second time for phones, and the page shows the one that fits.
 What it draws is put into the page as SVG. The colours of style.py become variables of the stylesheet (`--fig-ink` and so on),
-so one drawing serves the light and the dark page. `alt` must be given. A figure is kept in _build and drawn anew only where
+so one drawing serves the light and the dark page. `alt` must be given. A figure is kept beside the site, in _build, and drawn anew only where
 the script, mvnp or what was measured has changed.
 """
 
@@ -64,7 +64,7 @@ class Plot(SphinxDirective):
         self.env.note_dependency(str(script))
         name = script.stem
         try:
-            drawn = cached_svgs(script, Path(self.env.doctreedir).parent / "figures")
+            drawn = cached_svgs(script, Path(self.env.app.outdir).parent / "figures")
         except Exception:
             raise self.error(f"plot: {script} fails\n{traceback.format_exc()}") from None
         result = nodes.figure(ids=[f"figure-{name}"], classes=["plot"])
