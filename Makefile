@@ -4,8 +4,8 @@ SITE = docs/_build/html
 
 .PHONY: docs
 docs: .venv-docs/ready
-	@echo "1 of 3: build the site. Every example, check, figure and notebook runs: 1 to 3 minutes (70 s of a core) the first time,"
-	@echo "        less where mvnp has not changed since, as figures and notebooks are kept in docs/_build."
+	@echo "1 of 3: build the site. Every example, check, figure and notebook runs: 2 to 5 minutes (105 s of a core) the first time,"
+	@echo "        half of that where mvnp has not changed since, as figures and notebooks are kept in docs/_build."
 	.venv-docs/bin/sphinx-build -q -E -W --keep-going -b html docs $(SITE)
 	@echo "2 of 3: look for broken links, other hosts, missing words, doubled names, too little contrast: 20 to 40 seconds."
 	.venv-docs/bin/python docs/check_site.py $(SITE)
