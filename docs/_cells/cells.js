@@ -64,7 +64,7 @@
       if (!it.stopped) {
         end();
         const hint = location.protocol === "file:" ? " Pages that are opened as files cannot load it; serve the site: python -m http.server" : "";
-        it.tell(`Python could not be run here: ${error.message}.${hint}`);
+        it.tell(`Python could not be run here: ${error.message.trim().split("\n").pop()}.${hint}`); // the last line of a traceback
       }
     } finally {
       if (busy === it) busy = null;
