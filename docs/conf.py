@@ -6,6 +6,7 @@ the pages need no script for them; elsewhere the same KaTeX sets them in the bro
 """
 
 import html
+import os
 import re
 import shutil
 import socket
@@ -33,6 +34,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.katex", "plain
 extensions += [
     "annotated",
     "bibliography",
+    "cells",
     "cost_table",
     "explorable",
     "explorer",
@@ -44,7 +46,8 @@ extensions += [
     "search_pages",
     "twins",
 ]  # ours, in _ext
-exclude_patterns = ["_build", "_static", "_search", "measured"]
+exclude_patterns = ["_build", "_cells", "_static", "_search", "measured"]
+pyodide = os.environ.get("PYODIDE", "")  # cells that run in the browser; by default there are none
 
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3

@@ -27,6 +27,15 @@ TOO_WIDE = """(() => {
     return guilty.slice(0, 3).map((one) => `<${one.tagName.toLowerCase()} class="${one.className}">`).join(", ") || "the page";
 })()"""
 
+# Figures and tables keep to the width of prose; code may need more.
+WIDER = """(() => {
+    const article = document.querySelector("article");
+    const prose = article ? 46 * parseFloat(getComputedStyle(article).fontSize) : Infinity;
+    const all = [...document.querySelectorAll("article :is(.table-wrapper, figure)")];
+    const guilty = all.filter((one) => one.offsetWidth > prose + 1);
+    return guilty.slice(0, 3).map((one) => `<${one.tagName.toLowerCase()} class="${one.className}">`).join(", ");
+})()"""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -65,7 +74,9 @@ def visit(browser: Browser, page: Path) -> Iterator[str]:
     yield from (f"asks for {address}" for address in browser.requests if not address.startswith(("file:", "data:", "about:")))
     if wide := browser.run(TOO_WIDE):
         yield f"wider than its window, by {wide}"
-    if {"_static", "figures"} & set(page.parts):  # of mvnp visualize: no page of the theme
+    if wide := browser.run(WIDER):
+        yield f"wider than prose: {wide}"
+    if "_static" in page.parts:  # of mvnp visualize: no page of the theme
         return
     browser.press("Tab")
     first = browser.run("document.activeElement?.textContent || ''").strip()

@@ -16,6 +16,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import plain_math
 from docutils import nodes
 from docutils.parsers.rst import directives
 from pygments.lexer import Lexer
@@ -110,10 +111,14 @@ class View:
         return nodes.paragraph("", "", *self.sentence(text))
 
     def sentence(self, text: str) -> list[nodes.Node]:
-        """Text in which `names` stand out and equations are linked."""
+        """Text in which `names` stand out, equations are linked and formulas set."""
         result: list[nodes.Node] = []
         for i, part in enumerate(re.sub(r"\s*\n\s*", " ", text).split("`")):
-            result += [nodes.literal("", part)] if i % 2 else self.linked(part)
+            if i % 2:
+                result.append(nodes.literal("", part))
+                continue
+            for piece, formula in plain_math.cut(part):
+                result += [nodes.math(piece, plain_math.latex(piece))] if formula else self.linked(piece)
         return result
 
     def arguments(self, text: str) -> nodes.Node:

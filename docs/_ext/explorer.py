@@ -67,7 +67,7 @@ def write_pages(app: Sphinx, error: Exception | None) -> None:
     folder = Path(app.outdir) / "_static" / "explorer"
     names = sorted({name for data in app.env.metadata.values() for name in data.get("explorer", [])})
     for name in names:
-        kept = Path(app.doctreedir).parent / "figures" / f"explorer-{fingerprint().hex()[:20]}-{file_of(name)}"
+        kept = Path(app.outdir).parent / "figures" / f"explorer-{fingerprint().hex()[:20]}-{file_of(name)}"
         if not kept.exists():
             subject = Subject("the model of the demo", demo().model, demo().classes)
             written = write_explorer(kept.parent / "explorer", [subject], first_of(name), name=name, figures=False)

@@ -9,7 +9,7 @@
 The script, a path below docs/, defines `draw() -> Figure`, with the colours and helpers of mvnp/visualize/figures/style.py. One
 that can `draw(narrow=True)` is drawn a second time for phones, and the page shows the one that fits.
 What it draws is put into the page as SVG. The colours of style.py become variables of the stylesheet (`--fig-ink` and so on),
-so one drawing serves the light and the dark page. `alt` must be given. A figure is kept in _build and drawn anew only where
+so one drawing serves the light and the dark page. `alt` must be given. A figure is kept beside the site, and drawn anew where
 the script, mvnp or what was measured has changed.
 """
 
@@ -52,6 +52,7 @@ VARIABLES = {
 class Plot(SphinxDirective):
     required_arguments = 1
     has_content = True
+    folder = Path()  # of what is kept
     option_spec = {"alt": directives.unchanged_required}  # noqa: RUF012  (docutils wants a plain dictionary)
 
     def run(self) -> list[nodes.Node]:
@@ -64,7 +65,7 @@ class Plot(SphinxDirective):
         self.env.note_dependency(str(script))
         name = script.stem
         try:
-            drawn = cached_svgs(script, Path(self.env.doctreedir).parent / "figures")
+            drawn = cached_svgs(script, self.folder)
         except Exception:
             raise self.error(f"plot: {script} fails\n{traceback.format_exc()}") from None
         result = nodes.figure(ids=[f"figure-{name}"], classes=["plot"])
@@ -133,5 +134,6 @@ def fit_for_page(svg: str, name: str, alt: str) -> str:
 
 
 def setup(app: Sphinx) -> dict:
+    Plot.folder = Path(app.outdir).parent / "figures"
     app.add_directive("plot", Plot)
     return {"parallel_read_safe": True}

@@ -2,7 +2,7 @@
 
 A page's weight is that of its HTML, scripts, stylesheets, pictures and frames. Not counted are fonts, of which a browser
 loads those that it uses, and what is loaded when it comes into view: frames with data-src; of the site, what Sphinx keeps
-beside it for its next build, in a folder whose name begins with a dot.
+beside it for its next build, in a folder whose name begins with a dot, and Pyodide, which a site has that was asked to.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def problems(root: Path, pages: Mapping[Path, Page]) -> Iterator[str]:
         if (bytes_ := weight(page)) > limit:
             yield f"{path.relative_to(root.resolve())}: weighs {bytes_ / 1e3:.0f} kB, more than {limit / 1e3:.0f}"
     shown = (
-        file for file in root.rglob("*") if file.is_file() and not any(part[0] == "." for part in file.relative_to(root).parts)
+        file
+        for file in root.rglob("*")
+        if file.is_file() and not any(part[0] == "." or part == "pyodide" for part in file.relative_to(root).parts)
     )
     if (whole := sum(file.stat().st_size for file in shown)) > SITE:
         yield f"the site has {whole / 1e6:.1f} MB, more than {SITE / 1e6:.0f}"

@@ -15,7 +15,7 @@ from ..errors import InputError, check_choice
 from .arguments import Parser, table, whole
 
 if TYPE_CHECKING:
-    from ..learn import Exercise, Finding, Outcome
+    from ..learn import Exercise
     from ..learn.folder import Folder, Mark
 
 SUMMARY = "exercises: write the backward of each layer yourself"
@@ -170,6 +170,7 @@ def _editor() -> list[str]:
 def _check(folder: Folder, marks: dict[str, Mark], exercise: Exercise | None, seconds: int) -> int:
     from ..learn import EXERCISES, check_answer
     from ..learn.folder import Mark, next_exercise
+    from ..learn.report import told
 
     if exercise is None:
         opened = [other for other in EXERCISES if folder.answer(other).exists()]
@@ -179,10 +180,7 @@ def _check(folder: Folder, marks: dict[str, Mark], exercise: Exercise | None, se
             raise InputError(f"nothing to check: {what}; `mvnp learn open` writes the next one")
     file = folder.answer(exercise)
     outcome = check_answer(file, exercise, seconds)
-    print(file)
-    if outcome.printed:
-        print("\n".join(f"  | {line}" for line in outcome.printed.splitlines()))
-    _show(outcome)
+    print("\n".join([str(file), *told(outcome)]))
     if outcome.unwritten or outcome.so_far:  # no try yet
         return 1
     mark = marks.setdefault(exercise.stem, Mark())
@@ -196,32 +194,6 @@ def _check(folder: Folder, marks: dict[str, Mark], exercise: Exercise | None, se
     following = next_exercise(marks)
     print(f"right, after {_tries(mark.tries_to_solve)}. {_score(marks)}" + (f" Next: {following.stem}." if following else ""))
     return 0
-
-
-def _show(outcome: Outcome) -> None:
-    if outcome.failed:
-        print(f"  could not be checked: {outcome.failed}")
-    for finding in outcome.findings:
-        _show_finding(finding)
-
-
-def _show_finding(finding: Finding) -> None:
-    name = f"{finding.backward}{f' ({finding.setting})' if finding.setting else ''}"
-    if finding.unwritten:
-        print(f"  {name}: is still to be written")
-    elif finding.raised:
-        print(f"  {name}: {finding.raised}")
-    elif finding.so_far:
-        written = ", ".join(f"d{each}" for each in finding.errors)
-        print(f"  {name}: right so far ({written}), largest error {max(finding.errors.values()):.0e}")
-    elif finding.ok:
-        print(f"  {name}: right, largest error {max(finding.errors.values()):.0e}")
-    else:
-        print(f"  {name}: wrong")
-    if finding.note:
-        print(f"    {finding.note}")
-    for hint in finding.hints:
-        print(f"    hint: {hint}")
 
 
 def _solution(folder: Folder, marks: dict[str, Mark], exercise: Exercise, untried: bool) -> int:

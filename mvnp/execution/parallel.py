@@ -19,11 +19,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, TypeVar
-
-from threadpoolctl import ThreadpoolController
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, shown
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 
@@ -239,4 +240,6 @@ def _blas_limited(number: int) -> Iterator[None]:
 @cache
 def _blas() -> ThreadpoolController:
     """The matrix libraries that are loaded."""
+    from threadpoolctl import ThreadpoolController  # here: a single thread, as in a browser, has no need of it
+
     return ThreadpoolController().select(user_api="blas")

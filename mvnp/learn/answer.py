@@ -7,6 +7,8 @@ The verdict is made here, where the reader's code never runs: its process is giv
 from __future__ import annotations
 
 import contextlib
+import io
+import linecache
 import os
 import secrets
 import signal
@@ -26,7 +28,7 @@ from ..errors import InputError
 from .examine import Finding, differs, findings_of
 from .exercise import Exercise, Inputs, Part, Setting
 from .source import shortcut
-from .theirs import Raised, Tried
+from .theirs import Local, Raised, Theirs, Tried, described, loaded
 from .wire import WireError, receive, send, unpacked
 
 SECONDS = 30
@@ -69,8 +71,8 @@ def check_answer(file: Path, exercise: Exercise, seconds: float = SECONDS, grace
     if not file.is_file():
         raise InputError(f"{file} is not there; `mvnp learn open {exercise.stem}` writes it")
     with contextlib.suppress(UnicodeDecodeError):  # told where it is run
-        if told := shortcut(file.read_text(encoding="utf-8"), exercise):
-            return Outcome(failed=told)
+        if reached := shortcut(file.read_text(encoding="utf-8"), exercise):
+            return Outcome(failed=reached)
     first = Remote(file, exercise, seconds, grace)
     outcome = Outcome()
     try:
@@ -78,16 +80,36 @@ def check_answer(file: Path, exercise: Exercise, seconds: float = SECONDS, grace
             outcome.findings = findings_of(first, exercise)
         if outcome.right:
             with Remote(file, exercise, seconds, grace) as second:
-                differing = differs(second, exercise, secrets.randbits(32))
-            if differing is not None:
-                outcome.findings = [
-                    differing if (each.backward, each.setting) == (differing.backward, differing.setting) else each
-                    for each in outcome.findings
-                ]
+                _ask_again(second, exercise, outcome)
     except Failed as failed:
         outcome = Outcome(failed=str(failed))
     outcome.printed = first.printed
     return outcome
+
+
+def check_text(text: str, exercise: Exercise) -> Outcome:
+    """Check an answer in this process, where none other can be started, as in a browser. What it prints is printed."""
+    if reached := shortcut(text, exercise):
+        return Outcome(failed=reached)
+    name = f"{exercise.stem}.py"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)  # where a line that raises is looked up
+    outcome = Outcome()
+    try:
+        outcome.findings = findings_of(Local(loaded(text, name), name), exercise)
+        if outcome.right:
+            with contextlib.redirect_stdout(io.StringIO()):
+                _ask_again(Local(loaded(text, name), name), exercise, outcome)
+    except (SystemExit, Exception) as error:
+        outcome = Outcome(failed=described(error, name))
+    return outcome
+
+
+def _ask_again(theirs: Theirs, exercise: Exercise, outcome: Outcome) -> None:
+    """At inputs that nobody has seen, of functions that have not been asked yet."""
+    differing = differs(theirs, exercise, secrets.randbits(32))
+    if differing is not None:
+        place = (differing.backward, differing.setting)
+        outcome.findings = [differing if (each.backward, each.setting) == place else each for each in outcome.findings]
 
 
 class Remote:

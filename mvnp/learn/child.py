@@ -25,13 +25,12 @@ import numpy as np
 
 from .course import find_exercise
 from .exercise import PACKAGE, Exercise
-from .theirs import Local, Raised, described
+from .theirs import Local, Raised, described, loaded
 from .wire import packed, receive, send
 
 if sys.platform != "win32":
     import resource
 
-MODULE = "mvnp_learn_answer"
 MEMORY = 2**31  # bytes, beyond what the process has when the reader's code begins
 
 _STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "os.startfile", "subprocess.Popen")
@@ -107,12 +106,8 @@ def _put_away() -> tuple[BinaryIO, BinaryIO]:
 
 def _loaded(file: str, names: list[str]) -> tuple[ModuleType | None, dict[str, Any]]:
     """The module of the reader's file, and which of its functions there are; or why it cannot be run."""
-    module = ModuleType(MODULE)
-    module.__file__ = file
-    sys.modules[MODULE] = module  # where a dataclass of theirs looks itself up
     try:
-        code = compile(Path(file).read_text(encoding="utf-8"), file, "exec")
-        exec(code, module.__dict__)
+        module = loaded(Path(file).read_text(encoding="utf-8"), file)
     except UnicodeDecodeError:
         return None, {"failed": "it is not text in UTF-8; save it as UTF-8"}
     except (SystemExit, Exception) as error:

@@ -124,13 +124,14 @@ def draw():
 """
 
 
-def test_plot(build):
+def test_plot(build, tmp_path):
     page, warnings = build(fence("plot drawing.py", ":alt: A line & more.\n\nThe *caption*."), drawing=DRAWING)
     assert "plot" not in warnings
     assert 'role="img" aria-label="A line &amp; more."' in page
     assert "var(--fig-blue)" in page
     assert "#0060a8" not in page
     assert "<em>caption</em>" in page
+    assert [path.suffix for path in (tmp_path / "figures").iterdir()] == [".svg"]  # kept beside the site, not in it
 
 
 def test_a_plot_for_phones(build):
@@ -187,6 +188,7 @@ def test_explorer(build, tmp_path):
     assert 'data-src="_static/explorer/ankle-boot.html"' in page
     assert re.findall(r'href="_static/explorer/(\S+)" target="explorer"', page) == ["ankle-boot.html", "bag.html"]
     assert "explorer.js" in page
+    assert not (tmp_path / "html" / "figures").exists()
     assert "knows no 'Hat', only T-shirt/top" in build(fence("explorer Hat"))[1]
 
 

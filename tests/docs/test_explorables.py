@@ -122,6 +122,11 @@ def rng():
     return np.random.default_rng(19)
 
 
+def test_two_ways_to_a_number_are_shown_alike(tab):
+    """By a tile and by the definition, half of a last digit comes out a bit apart."""
+    assert tab.run("[0.4375 - 1e-16, 0.4375, 0.4375 + 1e-16].map((one) => mvnp.kit.shown(one))") == ["0.438"] * 3
+
+
 def test_each_is_on_a_page():
     assert sorted(blocks()) == NAMES
 

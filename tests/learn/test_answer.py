@@ -3,8 +3,9 @@
 import pytest
 
 from mvnp.errors import InputError
-from mvnp.learn import check_answer, exercise_text, find_exercise
+from mvnp.learn import check_answer, check_text, exercise_text, find_exercise
 from mvnp.learn.answer import PRINTED, _keep_beginning
+from mvnp.learn.cut import solved_text
 from support.patience import HANGS
 
 RELU = find_exercise("relu")
@@ -101,3 +102,41 @@ def test_modules_in_the_folder_of_the_caller_do_not_get_in_the_way(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     body = "\ndef relu_backward(dy, y):\n    return dy * (y > 0)\n"
     assert check_answer(answer(tmp_path, body), RELU).right
+
+
+# Without a process of its own.
+
+
+@pytest.mark.parametrize("stem", ["relu", "layernorm", "selective_scan"])
+def test_a_text_is_judged_as_a_file_is(stem):
+    exercise = find_exercise(stem)
+    begun = exercise_text(exercise)
+    assert check_text(begun, exercise).unwritten
+    assert check_text(solved_text(exercise), exercise).right
+
+
+def test_a_text_that_is_wrong(capsys):
+    outcome = check_text(exercise_text(RELU) + "\ndef relu_backward(dy, y):\n    print('here')\n    return dy\n", RELU)
+    assert [str(hint) for finding in outcome.findings for hint in finding.hints] == ["dx: the factor [x > 0] is missing"]
+    assert "here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("\ndef relu_backward(dy, y)\n    return dy\n", "SyntaxError: expected ':' (line "),
+        ("\nraise SystemExit(3)\n", "SystemExit: 3 (line "),
+        ("\ndef relu_backward(dy, y):\n    exit()\n", "SystemExit"),
+        ("\nfrom mvnp.layers.relu import relu_backward\n", "it imports mvnp.layers.relu.relu_backward"),
+    ],
+)
+def test_a_text_that_cannot_be_run(body, told):
+    outcome = check_text(exercise_text(RELU) + body, RELU)
+    assert told in outcome.failed
+    assert not outcome.right
+
+
+def test_a_text_that_raises_is_told_with_its_line():
+    outcome = check_text(exercise_text(RELU) + "\ndef relu_backward(dy, y):\n    return dy[7, 7]\n", RELU)
+    assert "IndexError" in outcome.findings[0].raised
+    assert "return dy[7, 7])" in outcome.findings[0].raised

@@ -552,9 +552,14 @@ WRONG_ANSWERS: dict[str, list[Wrong]] = {
         ("return x_padded[:, :H, :W]", "return np.swapaxes(x_padded[:, :H, :W], 1, 2)", "transposed", "it is transposed"),
     ],
     "attention": [
-        (f"{_DQ}\n    {_DK}", "dq, dk = ds @ k, transposed(ds) @ q", "mistake", "the factor 1/√d of the scores is missing"),
         (
-            f"{_DQ}\n    {_DK}",
+            f"{_DQ}  # (3)\n    {_DK}",
+            "dq, dk = ds @ k, transposed(ds) @ q",
+            "mistake",
+            "the factor 1/√d of the scores is missing",
+        ),
+        (
+            f"{_DQ}  # (3)\n    {_DK}",
             "dq, dk = ds @ k / q.shape[-1], transposed(ds) @ q / q.shape[-1]",
             "mistake",
             "the factor is 1/d, expected 1/√d",

@@ -40,7 +40,7 @@
       el("span", {class: "explorable-player"},
         button("All dy = 1", () => it.set({dy: it.state.dy.map(() => 1)})),
         button("dy = y", () => it.set({dy: it.numbers.y.map((value) => Math.round(10 * value) / 10)})),
-        button("dy of one", () => it.set({dy: [...start.dy]}))),
+        button("One dy = 1", () => it.set({dy: [...start.dy]}))),
     ],
     draw(it) {
       const {layer, x, dy} = it.state, n = it.numbers, half = it.width / 2 - 10, right = it.width / 2 + 10;
@@ -76,8 +76,8 @@
     },
   });
 
-  // One decimal, for a phone.
+  // One decimal and no zero before it, for a phone.
   function brief(value) {
-    return Math.abs(value) < 0.05 ? "0" : value.toFixed(1).replace("-", "−");
+    return Math.abs(value) < 0.05 ? "0" : String(Number(value.toFixed(1))).replace("0.", ".").replace("-", "−");
   }
 })();

@@ -68,7 +68,7 @@ window.mvnp = window.mvnp || {};
   function shown(value, digits = 3) {
     if (Number.isNaN(value)) return "not a number";
     if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
-    const size = Math.abs(value), sign = value < 0 ? "−" : "";
+    const size = Math.abs(value) * (1 + 1e-14), sign = value < 0 ? "−" : ""; // two ways to 0.4375 are shown alike
     if (size < 1e-12) return "0";
     if (size >= 0.001 && size < 10000) return sign + String(Number(size.toPrecision(digits)));
     const [figures, exponent] = size.toExponential(1).split("e");

@@ -72,7 +72,7 @@
       if (depth === 0) return "A pixel sees itself. Go on layer by layer.";
       const [name, kernel, stride] = LAYERS[depth - 1], size = n.sizes[depth];
       return `Layer ${depth} (${name}, ${kernel}×${kernel}, stride ${stride}): a position sees ${size}×${size} pixels, ${size - n.sizes[depth - 1]} more`
-        + ` than before, and neighbours are ${n.jumps[depth]} pixels apart. ${percent((n.held / size) ** 2)} of that square holds nine tenths of all ways.`
+        + ` than before, and neighbours are ${n.jumps[depth]} pixels apart. The inner square, ${percent((n.held / size) ** 2)} of it, holds nine tenths of all ways: 0.95 · 0.95.`
         + (depth === LAYERS.length ? " What comes next scans and attends: at this image size it sees everything." : "");
     },
   });

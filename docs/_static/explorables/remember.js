@@ -42,7 +42,7 @@
     },
     tell(it) {
       const {share, written} = it.numbers;
-      const said = `Of what is left at the end, ${percent(share)} is token ${TARGET}'s (${shown(written[TARGET])}).`;
+      const said = `Of what is left at the end, signs aside, ${percent(share)} is token ${TARGET}'s (${shown(written[TARGET])}).`;
       return share >= GOAL
         ? `${said} Done: a large step made room and wrote it, and small steps passed over what came later.`
         : `${said} ${Math.round(100 * GOAL)} % is the goal.`;

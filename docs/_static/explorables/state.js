@@ -44,7 +44,7 @@
           group: "x", name: "x of token", values: x, min: -2, max: 2, box: {x: left, y: 26, width: it.width - left, height: 80},
           set: (t, value) => it.set({x: x.with(t, value), token: t}),
         }),
-        text(left, 136, ["h, the state: ", el("tspan", {class: "blue"}, "left of before"), ", ", el("tspan", {class: "orange"}, "entering")]),
+        text(left, 136, ["h, the state (line): ", el("tspan", {class: "blue"}, "left of before"), ", ", el("tspan", {class: "orange"}, "entering")]),
         line(left, middle, it.width, middle),
         range(L).map((t) => [
           bar(column(t) + 0.15 * wide, 0.3 * wide, middle, middle - scale * n.before[t], {class: "blue"}),

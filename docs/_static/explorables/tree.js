@@ -77,7 +77,7 @@
       if (step === 0) return `A box is a stretch of steps, joined to one map; green ones begin at step 0, and their state is known. ${total}`;
       const round = n.joins[step - 1], [from, into] = round[round.length - 1], old = n.rounds[step - 1], made = n.rounds[step][into];
       const pair = (map) => `(${shown(map.a)}, ${shown(map.u)})`;
-      return `Round ${step}: ${round.length} ${round.length === 1 ? "join" : "joins at once"}, the last ${pair(old[from])} then ${pair(old[into])} = ${pair(made)}.`
+      return `Round ${step}: ${round.length} ${round.length === 1 ? "join" : "joins at once"}; the last, in pairs of decay and input, is ${pair(old[from])} then ${pair(old[into])} = ${pair(made)}.`
         + ` So far ${n.joins.slice(0, step).flat().length} joins. ${total}`;
     },
   });

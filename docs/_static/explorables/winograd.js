@@ -50,7 +50,7 @@
       }),
       slider(it, {key: "output", label: "output", min: 0, max: 15, show: (i) => `row ${Math.floor(i / 4)}, column ${i % 4}`}),
       slider(it, {key: "pixel", label: "pixel of the tile", min: 0, max: 35, show: (i) => `row ${Math.floor(i / 6)}, column ${i % 6}`}),
-      button("Turn it over", () => it.set({tile: turned(it.state.tile, it.state.pixel)})),
+      button("Switch the pixel", () => it.set({tile: turned(it.state.tile, it.state.pixel)})),
     ],
     draw(it) {
       const n = it.numbers, {output, pixel, kernel} = it.state, r = Math.floor(output / 4), c = output % 4;

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import erf
 
+from ...backend import erf
 from ..exercise import Exercise, Ingredients, Inputs, Mistake, Part, Setting, flat, off_zero, sigmoid
 
 _MATRIX, _TENSOR = {"B": 4, "C": 5}, {"B": 2, "L": 3, "C": 4}
