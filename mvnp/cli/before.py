@@ -49,10 +49,10 @@ def dry_rows(config: TrainingConfig, images: int | None, classes: int | None, pr
     from ..training import make_model
     from ..training.run import dataset_options, in_channels_asked
 
-    size = config.loader_options.get("image_size", 224)
+    size, notes = config.loader_options.get("image_size", 224), [""] * 0
     if images is None or classes is None:
         parts = in_channels_asked(load_parts(config.dataset, **dataset_options(config)), config.dataset_options.get("channels"))
-        data = parts.train
+        data, notes = parts.train, list(parts.notes)
         images, classes = images or len(data), classes or len(data.classes)
     else:
         channels = config.dataset_options.get("channels") or 3
@@ -72,6 +72,7 @@ def dry_rows(config: TrainingConfig, images: int | None, classes: int | None, pr
     each = ", ".join(f"{name} {count * weights / 1e6:,.0f}" for name, count in copies.items() if count)
     hours = total * config.accumulate * seconds / 3600
     return [
+        *(("data", note) for note in notes),
         ("model", f"{type(model).__name__}, {model.parameter_count:,} parameters"),
         ("a batch", f"{config.batch_size} x {data.channels} x {sides_of(size)[0]} x {sides_of(size)[1]}, {own} a process"),
         ("an epoch", f"{images:,} images, {steps:,} steps of {config.batch_size * config.accumulate:,} images"),

@@ -64,8 +64,8 @@ def _class_weights(text: str) -> str | dict[str, float]:
 
     if text != "balanced" and not os.path.exists(os.path.expanduser(text)):
         raise InputError(
-            f"--class-weights {printable(text)}: there is no such file{nearest(text, ['balanced'])}; expected balanced, or a"
-            " file of class,weight lines"
+            f"{printable(text)}: there is no such file{nearest(text, ['balanced'])}; expected a table of weights, a line"
+            " class,weight for each class, or balanced"
         )
     return text if text == "balanced" else read_weights(Path(text).expanduser())
 

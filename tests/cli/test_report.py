@@ -185,4 +185,7 @@ def test_dry_run(tmp_path, capsys):
 def test_dry_run_of_data_that_are_there(capsys):
     assert main(["train", "--dry-run", *TINY]) == 0
     count = len(load_dataset("fashion-mnist-small", classes=[0, 1, 2])[0])
-    assert f"{count:,} images, {count // 50} steps of 50 images" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"{count:,} images, {count // 50} steps of 50 images" in told
+    assert "data                 fashion-mnist-small: 7,500 pictures of 10 classes (T-shirt/top 750," in told
+    assert "data                 of these, the classes T-shirt/top, Trouser, Pullover alone" in told
