@@ -139,11 +139,19 @@ def _import_cupy() -> ModuleType:
     return cupy
 
 
+def tf32() -> str | None:
+    """What was chosen by `use_tf32` or MVNP_TF32; None: nothing. Raises InputError for an MVNP_TF32 that is neither "on" nor
+    "off"."""
+    choice = _tf32 or os.environ.get("MVNP_TF32") or None
+    if choice is not None:
+        check_choice("value of MVNP_TF32", choice, TF32)
+    return choice
+
+
 def _set_tf32(cupy: ModuleType) -> None:
-    choice = _tf32 or os.environ.get("MVNP_TF32")
-    if not choice:
+    choice = tf32()
+    if choice is None:
         return
-    check_choice("value of MVNP_TF32", choice, TF32)
     products = cupy._core._routines_linalg
     kind = products.COMPUTE_TYPE_TF32 if choice == "on" else products.COMPUTE_TYPE_DEFAULT
     products.set_compute_type(cupy.float32, kind)

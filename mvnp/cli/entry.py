@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..atomic import drop_empty_folders
-from ..backend import current_module
+from ..backend import current_module, tf32
 from ..errors import DataWarning, MvnpError, check_choice, printable
 from ..execution.parallel import threads
 from ..execution.scratch import keep_freed_memory
@@ -138,6 +138,7 @@ def _run(arguments: list[str]) -> int:
     current_module()  # an MVNP_BACKEND that cannot be used is told before any work is done
     kernels_on()  # and so is an MVNP_KERNELS
     convolution_method()  # or an MVNP_CONVOLUTION
+    tf32()  # or an MVNP_TF32, though no GPU is there
     threads()  # or an MVNP_THREADS
     keep_freed_memory()
     with warnings.catch_warnings():

@@ -42,6 +42,8 @@ class RunLog:
         self._path = path
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise TrainingError(f"the log {path} is to be a file, and is not; move it away, or choose another folder")
+        if keep and path.exists():
+            _lines(path, keep)  # what is kept is still a log: told before anything is written
         self._file: BinaryIO = open(path, "ab")  # noqa: SIM115 (closed by `close`)
         present = self._file.seek(0, os.SEEK_END)
         self.lost = max(0, keep - present)  # bytes that should be there and are not
@@ -96,8 +98,12 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     Raises TrainingError that names the line where one is no line of a log, OSError where there is no such file.
     """
+    return _lines(path, -1)
+
+
+def _lines(path: str | os.PathLike[str], size: int) -> list[dict[str, Any]]:
     with open_regular(path) as file:
-        lines = file.read().split(b"\n")[:-1]
+        lines = file.read(size).split(b"\n")[:-1]
     return [_parsed(path, number, line) for number, line in enumerate(lines, 1)]
 
 

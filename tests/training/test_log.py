@@ -177,3 +177,14 @@ def test_without_a_console(monkeypatch):
 def test_control_characters_are_shown_as_escapes(capsys):
     Progress().say("a\x1b[31mb\nc\x07")
     assert capsys.readouterr().err == "a\\x1b[31mb\nc\\x07\n"
+
+
+def test_what_is_kept_is_still_a_log(tmp_path):
+    path = tmp_path / "log.jsonl"
+    line = b'{"event": "other"}\n'
+    path.write_bytes(line + b"garbage\n" + line)
+    with pytest.raises(TrainingError, match=r"log.jsonl is damaged: line 2, 'garbage', is no line of a training log"):
+        RunLog(path, keep=len(line) + 8)
+    assert path.read_bytes() == line + b"garbage\n" + line
+    RunLog(path, keep=len(line)).close()  # what a killed run wrote later is cut off, whatever it is
+    assert path.read_bytes() == line
