@@ -120,13 +120,12 @@ def test_threads_that_cannot_be(value, call, monkeypatch):
     monkeypatch.setenv("MVNP_THREADS", value)
     parallel._default_threads.cache_clear()
     assert_refused(call("info"), f"MVNP_THREADS is {value!r}, expected an integer from 1 to 1024")
+    parallel._default_threads.cache_clear()
 
 
 def test_a_switch_of_gpus_is_looked_at_without_one(monkeypatch, call):
     monkeypatch.setenv("MVNP_TF32", "yes")
     assert_refused(call("models", "demo"), "unknown value of MVNP_TF32 'yes'; choose one of off, on")
-
-    parallel._default_threads.cache_clear()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
