@@ -160,6 +160,35 @@ def test_every_module_has_tests():
     assert [module for module in command.modules() if mutants(module) and not command.stages(module)] == []
 
 
+@pytest.mark.parametrize(
+    ("module", "asked"),
+    [
+        ("models/vim_mixer", ["vim_reference", "vim"]),  # which has no tests of its own
+        ("models/vss_stages", ["vss_stages", "vmamba_reference", "vmamba"]),
+        ("layers/rmsnorm", ["vim_reference", "vim"]),
+        ("layers/cross_scan", ["vmamba_reference", "ss2d", "vmamba"]),
+        ("layers/window", ["reference", "stages"]),
+        ("layers/selective_scan", ["vim_reference", "vmamba_reference", "reference", "mixer", "ss2d", "vim"]),
+        ("kernels/cpu/cross_scan", ["vmamba_reference", "ss2d", "vmamba"]),
+        ("layers/winograd", []),  # no model has it
+    ],
+)
+def test_models_that_a_fault_is_shown_to(module, asked):
+    """The nearest that import the module, and whole families against official numbers."""
+    found = [file for stage in command.stages(module) for file in stage.files if file.startswith("tests/models/")]
+    assert found == [f"tests/models/test_{stem}.py" for stem in asked]
+
+
+def test_every_family_is_among_the_references():
+    families = {path.stem for path in (ROOT / "tests" / "models").glob("test_*reference.py")}
+    assert {Path(file).stem for file in command.REFERENCES.values()} == families
+    assert all((PACKAGE / f"{module}.py").exists() for module in command.REFERENCES)
+
+
+def test_a_twin_of_no_layer_is_shown_to_the_tests_of_what_it_computes():
+    assert "tests/training/test_adamw.py" in [file for stage in command.stages("kernels/cpu/adamw") for file in stage.files]
+
+
 def test_modules_by_name():
     assert command.modules(["layers/softmax"]) == ["layers/softmax"]
     assert "layers/softmax" in command.modules(["softmax"])

@@ -514,12 +514,17 @@ class _CompilesAnew(_Loader):
 @cache
 def modules_that_use(module: str) -> frozenset[str]:
     """The dotted names of a module ("kernels/cpu/jit") and of all that import it, directly or through others."""
-    importers = _importers()
-    found, new = set(), {".".join(["mvnp", *module.split("/")])}
+    found: set[str] = set()
+    new = {".".join(["mvnp", *module.split("/")])}
     while new:
         found |= new
-        new = {importer for name in new for importer in importers.get(name, ())} - found
+        new = {importer for name in new for importer in modules_that_import(name)} - found
     return frozenset(found)
+
+
+def modules_that_import(name: str) -> frozenset[str]:
+    """The dotted names of those that import a module, by its own, directly."""
+    return frozenset(_importers().get(name, ()))
 
 
 @cache
