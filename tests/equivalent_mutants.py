@@ -9,6 +9,14 @@ CACHE_IS_Y = "the cache of softplus is its y"
 CHUNKS = "how long the chunks are decides about time alone"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
+    "models/vim_mixer": {
+        (
+            "_linear",
+            "change constant",
+            "linear = Linear(inputs, outputs, bias=False, init=Initializer(allocate=False))",
+            "linear = Linear(inputs, outputs, bias=False, init=Initializer(allocate=True))",
+        ): "the weight is another one on the next line",
+    },
     "layers/depthwise_conv2d": {
         (
             "_taps",

@@ -12,6 +12,7 @@ from support.mutant_trial import PLANTED, modules_that_use
 from support.mutants import PACKAGE, Mutant, mutants
 
 ROOT = Path(__file__).parent.parent
+FAMILIES = ["vim_reference", "vmamba_reference", "reference"]
 NEEDS_FORK = pytest.mark.skipif(sys.platform == "win32", reason="trials are forked, which Windows cannot do")
 
 
@@ -163,12 +164,14 @@ def test_every_module_has_tests():
 @pytest.mark.parametrize(
     ("module", "asked"),
     [
-        ("models/vim_mixer", ["vim_reference", "vim"]),  # which has no tests of its own
+        ("models/vim_mixer", ["vim_mixer", "vim_reference", "vim"]),
+        # Which has no tests of its own.
+        ("models/pictures", [*FAMILIES, "pyramid", "mambavision", "backbone", "vmamba", "vim"]),
         ("models/vss_stages", ["vss_stages", "vmamba_reference", "vmamba"]),
         ("layers/rmsnorm", ["vim_reference", "vim"]),
         ("layers/cross_scan", ["vmamba_reference", "ss2d", "vmamba"]),
         ("layers/window", ["reference", "stages"]),
-        ("layers/selective_scan", ["vim_reference", "vmamba_reference", "reference", "mixer", "ss2d", "vim"]),
+        ("layers/selective_scan", [*FAMILIES, "mixer", "vim_mixer", "ss2d"]),
         ("kernels/cpu/cross_scan", ["vmamba_reference", "ss2d", "vmamba"]),
         ("layers/winograd", []),  # no model has it
     ],
