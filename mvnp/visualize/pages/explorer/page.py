@@ -25,6 +25,7 @@ from ...arrays.families import family_of
 from ...arrays.internals import internals
 from ...arrays.picture import as_picture
 from ...arrays.records import Internals
+from ...arrays.remember import remembering
 from ..report import escaped
 from .data import explorer_data
 from .figures import Shown, figure_list
@@ -84,12 +85,15 @@ def write_explorer(
         raise InputError(f"write_explorer: {len(subjects)} models were given, expected one or two")
     make_folder(folder)
     picture, seen = as_picture(image), []
-    for subject in subjects:
-        say(f"running {subject.name}")
-        seen.append(check_finite_logits(subject, image, internals))
+    with remembering():  # what the explorer and the figures, wide and narrow, are drawn from is worked out once
+        for subject in subjects:
+            say(f"running {subject.name}")
+            seen.append(check_finite_logits(subject, image, internals))
+        say("working out what each token takes from each")
+        data = explorer_data([printable(subject.name) for subject in subjects], seen, picture, block, query)
+        drawn = _figures(figure_list(_shown(subjects, image, seen, data, target), say)) if figures else ""
     letters = _letters(subjects)
     papers = " ".join(dict.fromkeys(family_of(subject.model).paper for subject in subjects))
-    data = explorer_data([printable(subject.name) for subject in subjects], seen, picture, block, query)
     text = Template(_source("page.html")).substitute(
         kind="several" if len(subjects) > 1 else "single",
         title=escaped(f"Inside {_names(subjects)}: {name}"),
@@ -98,7 +102,7 @@ def write_explorer(
         legend="\n".join(
             f"<li>{letter}{escaped(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)
         ),
-        figures=_figures(figure_list(_shown(subjects, image, seen, data, target), say)) if figures else "",
+        figures=drawn,
         footer=escaped(f"Written by mvnp {__version__}, on {backend_name()}. Model: {papers}"),
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # so that no name in it can end its element
         style=_source("explorer.css"),
