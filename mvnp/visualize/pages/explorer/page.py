@@ -98,6 +98,7 @@ def write_explorer(
         kind="several" if len(subjects) > 1 else "single",
         title=escaped(f"Inside {_names(subjects)}: {name}"),
         lead=escaped(_lead(image, len(subjects), data["left_out"], data["every"])),
+        grid=_grid(data["blocks"]),
         answers="\n".join(map(_answer, subjects, seen, letters)),
         legend="\n".join(
             f"<li>{letter}{escaped(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)
@@ -178,6 +179,21 @@ def _lead(image: Array, models: int, left_out: Sequence[str], every: int) -> str
         f" {height} by {width} pixels. All numbers are in this file; the page asks nothing of any other place."
         + (f" Too long for a page are the sequences of {', '.join(left_out)}, which it leaves out." if left_out else "")
         + (f" Of the scans' many channels one in {every} is shown." if every > 1 else "")
+    )
+
+
+def _grid(blocks: Sequence[dict[str, Any]]) -> str:
+    """Where the tokens of these blocks stand on the picture, in words."""
+    outside = any(block["offset"] == 0 for block in blocks)
+    return (
+        "A token is drawn around the pixel that it is centred on"
+        + (
+            ", as every convolution of stride 2 begins at pixel 0; so the grid begins half a token outside the picture."
+            * outside
+        )
+        + "." * (not outside)
+        + " Lines are the borders of windows, hatched cells their padding." * any(block["P"] for block in blocks)
+        + " A cell above the picture is a class token." * any(-1 in (block["order"] or ()) for block in blocks)
     )
 
 
