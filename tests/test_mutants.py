@@ -219,6 +219,17 @@ def test_faults_are_caught():
 
 
 @NEEDS_FORK
+def test_a_fault_in_what_shared_kernels_call_is_caught():
+    """Several cores share a job that is made of a kernel when it is first called: with the fault, not the one on the disk."""
+    pytest.importorskip("numba")
+    lines = (PACKAGE / "kernels" / "cpu" / "rmsnorm.py").read_text(encoding="utf-8").splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if "np.sqrt(number)" in line)
+    result = run(f"kernels/cpu/rmsnorm:{number}", "--near", "--jobs", "1")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert counts(result.stdout) == (3, 3, 0, 0)
+
+
+@NEEDS_FORK
 def test_a_fault_that_nothing_notices_is_missed(tmp_path):
     """A test that uses the layer and asks nothing."""
     blind = tmp_path / "test_blind.py"

@@ -368,6 +368,14 @@ class _Serving:
                 from numba.core.caching import NullCache
 
                 kernel._cache = NullCache()
+        # What several cores share is made of a kernel when that is first called, with one of the same function on the disk.
+        if (team := sys.modules.get("mvnp.kernels.cpu.team")) is not None:
+            kept, anew = team.on_disk, {getattr(each, "py_func", each) for each in found}
+
+            def on_disk(compiled: Any, function: Any, *about: Any) -> Any:
+                return compiled if function in anew else kept(compiled, function, *about)
+
+            team.on_disk = on_disk  # type: ignore[attr-defined]
 
     def _use(self, item: Any) -> float:
         """How many faults a test notices in a second, roughly."""
@@ -502,13 +510,12 @@ class _CompilesAnew(_Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        kept = module.kernel
+        kept = module.on_disk
 
-        def kernel(function: Any) -> Any:
-            anew = function.__module__ in self.modules
-            return module.numba.njit(**module.OPTIONS)(function) if anew else kept(function)
+        def on_disk(compiled: Any, function: Any, *about: Any) -> Any:
+            return compiled if function.__module__ in self.modules else kept(compiled, function, *about)
 
-        module.kernel = kernel  # type: ignore[attr-defined]
+        module.on_disk = on_disk  # type: ignore[attr-defined]
 
 
 @cache
