@@ -5,10 +5,57 @@
 
 LONGER = "of zeros behind the end only as many are read as are needed"
 BOTH_NORMS = "there are both norms or neither"
+MLP_AND_NORM = "there is an MLP behind its norm, or neither of them"
 CACHE_IS_Y = "the cache of softplus is its y"
 CHUNKS = "how long the chunks are decides about time alone"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
+    "models/vss_stages": {
+        (
+            "VSSBlock.forward",
+            "and for or",
+            "if self.mlp is None or self.norm2 is None:",
+            "if self.mlp is None and self.norm2 is None:",
+        ): MLP_AND_NORM,
+        (
+            "VSSBlock.forward",
+            "drop operand",
+            "if self.mlp is None or self.norm2 is None:",
+            "if self.norm2 is None:",
+        ): MLP_AND_NORM,
+        (
+            "VSSBlock.forward",
+            "drop operand",
+            "if self.mlp is None or self.norm2 is None:",
+            "if self.mlp is None:",
+        ): MLP_AND_NORM,
+        (
+            "VSSBlock.backward",
+            "and for or",
+            "if self.mlp is not None and self.norm2 is not None:",
+            "if self.mlp is not None or self.norm2 is not None:",
+        ): MLP_AND_NORM,
+        (
+            "VSSBlock.backward",
+            "drop operand",
+            "if self.mlp is not None and self.norm2 is not None:",
+            "if self.norm2 is not None:",
+        ): MLP_AND_NORM,
+        (
+            "VSSBlock.backward",
+            "drop operand",
+            "if self.mlp is not None and self.norm2 is not None:",
+            "if self.mlp is not None:",
+        ): MLP_AND_NORM,
+    },
+    "models/vim_mixer": {
+        (
+            "_linear",
+            "change constant",
+            "linear = Linear(inputs, outputs, bias=False, init=Initializer(allocate=False))",
+            "linear = Linear(inputs, outputs, bias=False, init=Initializer(allocate=True))",
+        ): "the weight is another one on the next line",
+    },
     "layers/depthwise_conv2d": {
         (
             "_taps",

@@ -29,13 +29,29 @@ from typing import TypeAlias
 
 from equivalent_mutants import EQUIVALENT
 
-from support.mutant_trial import ROOT, WAITS_FOR_EVER, Outcome, Server, Stage, change, modules_that_use, preload
+from support.mutant_trial import (
+    ROOT,
+    WAITS_FOR_EVER,
+    Outcome,
+    Server,
+    Stage,
+    change,
+    modules_that_import,
+    modules_that_use,
+    preload,
+)
 from support.mutants import PACKAGE, Mutant, mutants
 
 ROOMS = ("layers", "models", "kernels/cpu")
 # Machinery around the kernels, with tests of processes and files.
 NO_TWINS = ("kernels/cpu/__init__", "kernels/cpu/jit", "kernels/cpu/cache")
-COMPOSITES = tuple(f"tests/models/test_{stem}.py" for stem in ("mlp", "mixer", "quirks", "edifice", "reference", "backbone"))
+# Tests of whole models against official numbers, and the module of each.
+REFERENCES = {
+    "models/vim": "tests/models/test_vim_reference.py",
+    "models/vmamba": "tests/models/test_vmamba_reference.py",
+    "models/mambavision": "tests/models/test_reference.py",
+}
+MOST_MODELS = 4  # whose tests a layer's or a twin's fault is shown to, besides its own
 
 
 def modules(wanted: Iterable[str] = ()) -> list[str]:
@@ -71,11 +87,10 @@ def stages(module: str) -> list[Stage]:
     """The tests that should notice a fault in a module, the nearest first."""
     room, _, stem = module.rpartition("/")
     near = _test_files(room, stem)
-    composites = tuple(file for file in COMPOSITES if file not in near and (ROOT / file).exists())
     twins = _existing(f"tests/kernels/cpu/test_{stem}.py")
     if room == "kernels/cpu" and not twins:  # a helper of kernels: the tests of those that it helps, the smallest first
-        helped = sorted(sorted(modules_that_use(module)), key=_size)
-        twins = _existing(*(f"tests/kernels/cpu/test_{name.rpartition('.')[2]}.py" for name in helped))
+        twins = _existing(*(f"tests/kernels/cpu/test_{_stem(name)}.py" for name in _by_size(modules_that_use(module))))
+    composites = tuple(file for file in _composites(module) if file not in near)
     if room == "layers":
         found = [Stage(near, "off"), Stage(twins, "on"), Stage(composites, "off")]
     elif room == "models":
@@ -84,7 +99,7 @@ def stages(module: str) -> list[Stage]:
         found = [
             Stage(twins, "as Python"),
             Stage(twins, "on"),
-            Stage(_existing(f"tests/layers/test_{stem}.py"), "on"),
+            Stage(tuple(file for file in _test_files("layers", stem) if file not in twins), "on"),
             Stage(composites, "on"),
         ]
     else:
@@ -92,10 +107,41 @@ def stages(module: str) -> list[Stage]:
     return [stage for stage in found if stage.files]
 
 
-def _size(name: str) -> int:
-    """Bytes of a module's file, or 0 for a package."""
-    path = PACKAGE.parent / f"{name.replace('.', '/')}.py"
-    return path.stat().st_size if path.exists() else 0
+def _composites(module: str) -> tuple[str, ...]:
+    """Tests of what has a module in it: of whole models against official numbers, then of the nearest models that import it and
+    have tests, the smallest first. A twin, or a helper of twins, is in what has the layer."""
+    layers = [module]
+    if module.startswith("kernels/cpu/"):
+        layers = sorted(f"layers/{_stem(name)}" for name in modules_that_use(module) - {_dotted("kernels/cpu")})
+    users = {name for layer in layers for name in modules_that_use(layer)}
+    references = _existing(*(file for family, file in REFERENCES.items() if _dotted(family) in users))
+    found, seen, new = set(), set(), {_dotted(layer) for layer in layers}
+    while new:
+        seen |= new
+        importers = {name for used in new for name in modules_that_import(used) if name.startswith("mvnp.models.")} - seen
+        tested = {name for name in importers if _tests_of(name)}
+        found |= tested
+        new = importers - tested
+    nearest = tuple(file for name in _by_size(found) for file in _tests_of(name))
+    return references + (nearest if module.startswith("models/") else nearest[:MOST_MODELS])
+
+
+def _tests_of(name: str) -> tuple[str, ...]:
+    return _existing(f"tests/models/test_{_stem(name)}.py")
+
+
+def _dotted(module: str) -> str:
+    return ".".join(["mvnp", *module.split("/")])
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _by_size(names: Iterable[str]) -> list[str]:
+    """Dotted names of modules, that of the shortest file first; a package counts as empty."""
+    paths = {name: PACKAGE.parent / f"{name.replace('.', '/')}.py" for name in names}
+    return sorted(paths, key=lambda name: (paths[name].stat().st_size if paths[name].exists() else 0, name))
 
 
 def _existing(*files: str) -> tuple[str, ...]:

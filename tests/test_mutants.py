@@ -12,6 +12,7 @@ from support.mutant_trial import PLANTED, modules_that_use
 from support.mutants import PACKAGE, Mutant, mutants
 
 ROOT = Path(__file__).parent.parent
+FAMILIES = ["vim_reference", "vmamba_reference", "reference"]
 NEEDS_FORK = pytest.mark.skipif(sys.platform == "win32", reason="trials are forked, which Windows cannot do")
 
 
@@ -160,6 +161,37 @@ def test_every_module_has_tests():
     assert [module for module in command.modules() if mutants(module) and not command.stages(module)] == []
 
 
+@pytest.mark.parametrize(
+    ("module", "asked"),
+    [
+        ("models/vim_mixer", ["vim_mixer", "vim_reference", "vim"]),
+        # Which has no tests of its own.
+        ("models/pictures", [*FAMILIES, "pyramid", "mambavision", "backbone", "vmamba", "vim"]),
+        ("models/vss_stages", ["vss_stages", "vmamba_reference", "vmamba"]),
+        ("layers/rmsnorm", ["vim_reference", "vim"]),
+        ("layers/cross_scan", ["vmamba_reference", "ss2d", "vmamba"]),
+        ("layers/window", ["reference", "stages"]),
+        ("layers/selective_scan", [*FAMILIES, "mixer", "vim_mixer", "ss2d"]),
+        ("kernels/cpu/cross_scan", ["vmamba_reference", "ss2d", "vmamba"]),
+        ("layers/winograd", []),  # no model has it
+    ],
+)
+def test_models_that_a_fault_is_shown_to(module, asked):
+    """The nearest that import the module, and whole families against official numbers."""
+    found = [file for stage in command.stages(module) for file in stage.files if file.startswith("tests/models/")]
+    assert found == [f"tests/models/test_{stem}.py" for stem in asked]
+
+
+def test_every_family_is_among_the_references():
+    families = {path.stem for path in (ROOT / "tests" / "models").glob("test_*reference.py")}
+    assert {Path(file).stem for file in command.REFERENCES.values()} == families
+    assert all((PACKAGE / f"{module}.py").exists() for module in command.REFERENCES)
+
+
+def test_a_twin_of_no_layer_is_shown_to_the_tests_of_what_it_computes():
+    assert "tests/training/test_adamw.py" in [file for stage in command.stages("kernels/cpu/adamw") for file in stage.files]
+
+
 def test_modules_by_name():
     assert command.modules(["layers/softmax"]) == ["layers/softmax"]
     assert "layers/softmax" in command.modules(["softmax"])
@@ -184,6 +216,17 @@ def test_faults_are_caught():
     result = run("layers/softmax", "layers/layernorm", "--sample", "6", "--jobs", "1")
     assert result.returncode == 0, result.stdout + result.stderr
     assert counts(result.stdout) == (6, 6, 0, 0)
+
+
+@NEEDS_FORK
+def test_a_fault_in_what_shared_kernels_call_is_caught():
+    """Several cores share a job that is made of a kernel when it is first called: with the fault, not the one on the disk."""
+    pytest.importorskip("numba")
+    lines = (PACKAGE / "kernels" / "cpu" / "rmsnorm.py").read_text(encoding="utf-8").splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if "np.sqrt(number)" in line)
+    result = run(f"kernels/cpu/rmsnorm:{number}", "--near", "--jobs", "1")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert counts(result.stdout) == (3, 3, 0, 0)
 
 
 @NEEDS_FORK

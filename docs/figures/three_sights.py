@@ -39,11 +39,13 @@ def seen(mixer: Layer, kind: str) -> np.ndarray:
     return (back[kind](mixer.backward(np.ascontiguousarray(shaped[kind](dy)), tape)) != 0).any(axis=(0, 3))
 
 
-def steps(orders: np.ndarray) -> np.ndarray:
-    """(8, 8): along the shortest of the paths, the steps from each token to (ROW, COLUMN); infinite where none comes by."""
+def steps(orders: np.ndarray, in_the_middle: int = 0) -> np.ndarray:
+    """(8, 8): along the shortest of the paths, the steps from each token to (ROW, COLUMN); infinite where none comes by. In the
+    middle of each path there may be class tokens, which are steps as well."""
     best = np.full((SIDE, SIDE), np.inf)
     for order in orders:
         at = np.argsort(order).reshape(SIDE, SIDE)
+        at = at + in_the_middle * (at >= SIDE * SIDE // 2)
         away = at[ROW, COLUMN] - at
         best = np.where(away >= 0, np.minimum(best, away), best)
     return best
@@ -61,7 +63,7 @@ def panels() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {
         "MambaVision, scan": (seen(MambaVisionMixer(C), "windows"), inside),
         "MambaVision, attention": (seen(MultiHeadAttention(C, 2), "windows"), np.zeros((SIDE, SIDE))),
-        "Vim, there and back": (seen(VimMixer(C, 4), "tokens"), steps(np.stack([routes[0], routes[2]]))),
+        "Vim, there and back": (seen(VimMixer(C, 4), "tokens"), steps(np.stack([routes[0], routes[2]]), in_the_middle=1)),
         "VMamba, four routes": (seen(SS2D(C), "map"), steps(routes)),
     }
 

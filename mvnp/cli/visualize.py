@@ -136,8 +136,8 @@ def run(arguments: argparse.Namespace) -> int:
         subjects.append(Subject(arguments.compare, second.model, class_names(second, arguments.classes)))
     if not arguments.no_figures and pretrained.model.parameter_count > LARGE:
         say(
-            "all figures of a model of this size take minutes, and a page of some 15 MB; --no-figures leaves them out, and"
-            " --only draws one"
+            "all figures of a model of this size take minutes, token to token and receptive fields most of them, and a page of"
+            " some 15 MB; --no-figures leaves them out, and --only draws one"
         )
     image = from_numpy(transform.read(file, arguments.picture_limit)[None])
     with showing(arguments.bands):

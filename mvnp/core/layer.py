@@ -162,11 +162,16 @@ class Layer:
         state = dict(self.named_state())
         problems = mismatches(state, mapping, strict)
         if problems:
+            name, shared = type(self).__name__, len(state.keys() & mapping.keys())
+            hint = "Were the weights made for another variant or number of classes?"
+            if 2 * shared < len(state):
+                hint = (
+                    f"It has {shared} of the {len(state)} keys of {name}: are the weights of another network? load_pretrained"
+                    " says of a file which it knows, and builds that."
+                )
             raise CheckpointError(
-                f"this state dict does not fit {type(self).__name__}: {len(problems)} entries differ\n  "
-                + listed(problems)
-                + "\nWere the weights made for another variant or number of classes? strict=False passes over missing and"
-                " unexpected keys."
+                f"this state dict does not fit {name}: {len(problems)} entries differ\n  {listed(problems)}\n{hint}"
+                " strict=False passes over missing and unexpected keys."
             )
         for key, param in state.items():
             if key not in mapping:

@@ -88,7 +88,7 @@ class VimMixer(Layer):
             self.D_b = Param(init.full((E,), 1.0))
         self.in_proj = _linear(channels, 2 * E, channels, init)
         self.conv1d, self.x_proj, self.dt_proj = self._way(E, init)
-        step = np.exp(init.rng.uniform(np.log(0.001), np.log(0.1), E)).clip(1e-4)
+        step = np.exp(init.rng.uniform(np.log(0.001), np.log(0.1), E))
         self.dt_proj.bias = Param(init.array(step + np.log(-np.expm1(-step))))  # softplus⁻¹
         if directions == "both":
             self.conv1d_b, self.x_proj_b, self.dt_proj_b = self._way(E, init)

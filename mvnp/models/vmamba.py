@@ -281,7 +281,7 @@ def _make_block(dim: int, config: dict[str, Any], rate: float, init: Initializer
 
 
 def parsed(forward_type: str) -> ForwardType:
-    """What a `forward_type` says. Raises InputError for a word that is unknown, or stands twice."""
+    """What a `forward_type` says. Raises InputError for a word that is unknown."""
     scan, *flags = str(forward_type).split("_")
     check_choice("forward_type of VMamba, which begins with", scan, SCANS)
     words = {"gate": "activated", "out_norm": "layer"}
@@ -321,7 +321,6 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     }
     for name, known in choices.items():
         check_choice(f"{name} of VMamba", config[name], known)
-    parsed(config["forward_type"])
     _check_sizes(config)
     return config
 

@@ -233,6 +233,12 @@ def test_a_ragged_list_makes_no_array():
         Linear(2, 2, bias=False).load_state_dict({"weight": [[1, 2], [3]]})
 
 
+def test_a_state_dict_of_another_network_is_called_that():
+    state = {"head.weight": net().state_dict()["branches.0.norm1.weight"], "layers.0.mixer.D": np.zeros(3)}
+    with pytest.raises(CheckpointError, match=r"It has 0 of the \d+ keys of Net: are the weights of another network\?"):
+        net().load_state_dict(state)
+
+
 def test_load_errors_are_listed_all_at_once_and_nothing_is_loaded():
     model = net()
     before = model.state_dict()
@@ -256,6 +262,7 @@ def test_load_errors_are_listed_all_at_once_and_nothing_is_loaded():
         "mistyped: branches.0.norm1.bias has dtype <U1, expected real numbers",
         "mistyped: branches.0.norm1.weight has dtype complex128, expected real numbers",
     }
+    assert last.startswith("Were the weights made for another variant or number of classes? strict=False")
     assert last.endswith("strict=False passes over missing and unexpected keys.")
     for key, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[key])

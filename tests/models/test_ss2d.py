@@ -168,13 +168,35 @@ def test_parameters_and_their_order():
     assert {type(SS2D(2, activation=name).act) for name in ("silu", "relu", "gelu")} == {SiLU, ReLU, GELU}
 
 
+def test_what_an_official_mixer_has():
+    mixer = SS2D(32)
+    assert {key: param.shape for key, param in mixer.named_parameters()} == {
+        "x_proj_weight": (4, 4, 32),
+        "A_logs": (128, 1),
+        "Ds": (128,),
+        "dt_projs_weight": (4, 32, 2),
+        "dt_projs_bias": (4, 32),
+        "out_norm.weight": (32,),
+        "out_norm.bias": (32,),
+        "in_proj.weight": (32, 32),
+        "conv2d.weight": (32, 1, 3, 3),
+        "out_proj.weight": (32, 32),
+    }
+    assert (mixer.gate, mixer.gate_act, mixer.routes) == ("none", None, (0, 1, 2, 3))
+    assert type(mixer.act) is SiLU
+    np.testing.assert_array_equal(mixer.A_logs.data, 0.0)  # log 1: the start of Mamba
+    assert np.log1p(np.exp(mixer.dt_projs_bias.data)).max() <= 0.1001
+    other = SS2D(32, init=Initializer(seed=1))
+    assert not np.array_equal(other.x_proj_weight.data, mixer.x_proj_weight.data)
+
+
 def test_initial_values():
     mixer = SS2D(256, d_state=3, rank=4, init=Initializer(seed=5, dtype="float64"))
     np.testing.assert_array_equal(mixer.A_logs.data, np.broadcast_to(np.log([1.0, 2.0, 3.0]), (1024, 3)))
     np.testing.assert_array_equal(mixer.Ds.data, 1.0)
     delta = np.log1p(np.exp(mixer.dt_projs_bias.data))
-    assert delta.min() >= 0.001
-    assert delta.max() <= 0.1
+    assert 0.001 * (1 - 1e-9) <= delta.min() < 0.00105
+    assert 0.095 < delta.max() <= 0.1
     assert abs(np.log(delta).mean() - np.log(0.01)) < 0.15, "log-uniform"
     for param, bound in ((mixer.x_proj_weight, 1 / 16), (mixer.dt_projs_weight, 1 / 2), (mixer.conv2d.weight, 1 / 3)):
         values = np.asarray(param)
@@ -195,6 +217,7 @@ def test_other_starts():
         values = np.asarray(param)
         assert abs(values.mean() - mean) < 0.2 * spread
         assert abs(values.std() / spread - 1) < 0.15
+    assert rand.A_logs.shape == zero.A_logs.shape == (256, 4)
     np.testing.assert_array_equal(zero.A_logs.data, 0.0)
     for mixer in (rand, zero):
         np.testing.assert_array_equal(mixer.Ds.data, 1.0)

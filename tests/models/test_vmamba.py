@@ -289,6 +289,14 @@ def test_wrong_arguments(options, message):
         VMamba(**{**SMALL, **options})
 
 
+def test_the_least_that_is_taken():
+    """Patches of a pixel, and a scan of half the channels."""
+    model = VMamba(**{**SMALL, "patchembed_version": "v1", "patch_size": 1, "ssm_ratio": 0.5})
+    assert model.strides[0] == 1
+    assert [level.blocks[0].op.in_proj.weight.shape[0] for level in model.levels] == [4, 3, 3, 5]
+    assert model(image(1, 3, 8, 8)).shape == (1, 3)
+
+
 def test_wrong_images():
     model = small()
     with pytest.raises(InputError, match=r"VMamba: x has shape \(2, 1, 16, 16\), expected \(B, 3, H, W\)"):

@@ -368,6 +368,14 @@ class _Serving:
                 from numba.core.caching import NullCache
 
                 kernel._cache = NullCache()
+        # What several cores share is made of a kernel when that is first called, with one of the same function on the disk.
+        if (team := sys.modules.get("mvnp.kernels.cpu.team")) is not None:
+            kept, anew = team.on_disk, {getattr(each, "py_func", each) for each in found}
+
+            def on_disk(compiled: Any, function: Any, *about: Any) -> Any:
+                return compiled if function in anew else kept(compiled, function, *about)
+
+            team.on_disk = on_disk  # type: ignore[attr-defined]
 
     def _use(self, item: Any) -> float:
         """How many faults a test notices in a second, roughly."""
@@ -502,24 +510,28 @@ class _CompilesAnew(_Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        kept = module.kernel
+        kept = module.on_disk
 
-        def kernel(function: Any) -> Any:
-            anew = function.__module__ in self.modules
-            return module.numba.njit(**module.OPTIONS)(function) if anew else kept(function)
+        def on_disk(compiled: Any, function: Any, *about: Any) -> Any:
+            return compiled if function.__module__ in self.modules else kept(compiled, function, *about)
 
-        module.kernel = kernel  # type: ignore[attr-defined]
+        module.on_disk = on_disk  # type: ignore[attr-defined]
 
 
 @cache
 def modules_that_use(module: str) -> frozenset[str]:
     """The dotted names of a module ("kernels/cpu/jit") and of all that import it, directly or through others."""
-    importers = _importers()
-    found, new = set(), {".".join(["mvnp", *module.split("/")])}
+    found: set[str] = set()
+    new = {".".join(["mvnp", *module.split("/")])}
     while new:
         found |= new
-        new = {importer for name in new for importer in importers.get(name, ())} - found
+        new = {importer for name in new for importer in modules_that_import(name)} - found
     return frozenset(found)
+
+
+def modules_that_import(name: str) -> frozenset[str]:
+    """The dotted names of those that import a module, by its own, directly."""
+    return frozenset(_importers().get(name, ()))
 
 
 @cache

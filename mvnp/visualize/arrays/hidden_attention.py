@@ -31,10 +31,11 @@ import numpy as np
 
 from ...errors import InputError, check_array
 from .records import ScanRecord
+from .remember import remembered
 
 Scans = ScanRecord | Sequence[ScanRecord]
 
-AT_ONCE = 32_000_000  # numbers of α that are in memory at a time
+AT_ONCE = 500_000  # numbers of α that are worked on at a time: they stay near the processor
 
 
 def hidden_attention(delta: np.ndarray, A: np.ndarray, B: np.ndarray, C: np.ndarray) -> np.ndarray:
@@ -76,18 +77,27 @@ def mean_hidden_attention(
     Raises InputError for channels that the scan does not have.
     """
     first = scan if isinstance(scan, ScanRecord) else scan[0]
-    D, (nW, L) = first.A.shape[0], first.delta.shape[:2]
+    D = first.A.shape[0]
     chosen = np.arange(D) if channels is None else np.asarray(channels)
     if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= D:
         raise InputError(f"channels is {channels!r}, expected one or more numbers from 0 to {D - 1}, the scan's channels")
+    return _means(scan, tuple(chosen.tolist()))[signed]
+
+
+@remembered
+def _means(scan: Scans, channels: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """|α| and α averaged over channels, (nW, L, L)."""
+    first, chosen = scan if isinstance(scan, ScanRecord) else scan[0], np.asarray(channels)
+    nW, L, _ = first.delta.shape
     at_once = max(1, AT_ONCE // L**2)
-    sums = np.zeros((nW, L, L))
+    sizes, sums = np.zeros((2, nW, L, L))
     for window in range(nW):
         one = slice(window, window + 1)
         for start in range(0, len(chosen), at_once):
-            alpha = _sum(_alphas(scan, one, chosen[start : start + at_once]))
-            sums[window] += (alpha if signed else np.abs(alpha))[0].sum(axis=0)
-    return sums / len(chosen)
+            alpha = _sum(_alphas(scan, one, chosen[start : start + at_once]))[0]
+            sizes[window] += np.abs(alpha).sum(axis=0)
+            sums[window] += alpha.sum(axis=0)
+    return sizes / len(chosen), sums / len(chosen)
 
 
 def seen(scan: Scans) -> np.ndarray:

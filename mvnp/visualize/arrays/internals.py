@@ -26,6 +26,7 @@ from ...models.classifier import Classifier
 from .families import family_of
 from .geometry import Geometry
 from .records import AttentionRecord, Internals, ScanRecord
+from .remember import recall, remembered
 from .scan_paths import RULES, scans_of
 
 
@@ -41,8 +42,26 @@ def internals(model: Classifier, image: Array, blocks: Iterable[str] | None = No
     mixing = mixing_paths(model)
     if isinstance(blocks, str):
         raise InputError(f"blocks is the string {blocks!r}, expected a list of paths: [{blocks!r}]")
-    wanted = set(mixing) if blocks is None else {choose_block(mixing, block) for block in blocks}
-    tape, family = Tape(training=False), family_of(model)
+    if blocks is None:
+        return _all_internals(model, image)
+    wanted = {choose_block(mixing, block) for block in blocks}
+    known = recall(_all_internals, model, image)
+    return _run(model, image, wanted) if known is None else _of_blocks(known, wanted)
+
+
+@remembered
+def _all_internals(model: Classifier, image: Array) -> Internals:
+    return _run(model, image, set(mixing_paths(model)))
+
+
+def _of_blocks(seen: Internals, wanted: set[str]) -> Internals:
+    routes = {path: scans for path, scans in seen.routes.items() if path in wanted}
+    attentions = {path: record for path, record in seen.attentions.items() if path in wanted}
+    return Internals(seen.logits, routes, attentions, seen.windows)
+
+
+def _run(model: Classifier, image: Array, wanted: set[str]) -> Internals:
+    mixing, tape, family = mixing_paths(model), Tape(training=False), family_of(model)
     logits = model(image, tape)
     windows = family.levels(model, tape)
     routes: dict[str, tuple[ScanRecord, ...]] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,8 +19,12 @@ _results: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("results", 
 def remembering() -> Iterator[None]:
     """While this context lasts, a `remembered` function that is asked the same again gives what it gave.
 
-    So nothing that it was asked of, and nothing that it gave, may be changed meanwhile.
+    So nothing that it was asked of, and nothing that it gave, may be changed meanwhile. Within another such context it adds
+    to what that remembers.
     """
+    if _results.get() is not None:
+        yield
+        return
     before = _results.set({})
     try:
         yield
@@ -36,13 +41,23 @@ def remembered(function: Callable[P, T]) -> Callable[P, T]:
         if results is None:
             return function(*arguments, **options)
         each = [*arguments, *options.items()]
-        key = (function, *(argument if _is_plain(argument) else id(argument) for argument in each))
+        key = _key(function, each)
         if key not in results:
             # With the arguments, so that no other object comes to have the id of one of them.
             results[key] = (function(*arguments, **options), each)
         return results[key][0]
 
     return call
+
+
+def recall(function: Callable[..., T], *arguments: Any) -> T | None:
+    """What a `remembered` function gave when it was asked this; None where that is not remembered."""
+    known = (_results.get() or {}).get(_key(inspect.unwrap(function), arguments))
+    return None if known is None else known[0]
+
+
+def _key(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
+    return (function, *(argument if _is_plain(argument) else id(argument) for argument in arguments))
 
 
 def _is_plain(argument: Any) -> bool:

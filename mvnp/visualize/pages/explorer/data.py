@@ -35,8 +35,8 @@ from .blocks import describe, size_of
 
 # Bytes of all views: above the first, single heads and groups of channels are left out; above the second, the page is refused.
 THINNED, REFUSED = 12_000_000, 48_000_000
-# Numbers of α in all channels and states of all scans: with more a page would take many minutes, and has every k-th channel.
-MOST = 400_000_000
+# Numbers of α in all channels and states of all scans, some 3 ns each: with more a page has every k-th channel.
+MOST = 1_200_000_000
 LONGEST = 1_200  # tokens of a sequence that is not cut into windows: what each takes from each would be too much for a page
 
 

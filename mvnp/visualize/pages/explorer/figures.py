@@ -19,7 +19,6 @@ from ....models.classifier import Classifier
 from ...arrays.geometry import WindowGeometry
 from ...arrays.internals import level_of
 from ...arrays.records import Internals
-from ...arrays.remember import remembering
 from ...figures.attention_entropy import attention_entropy
 from ...figures.class_evidence import grad_cam, gradient_times_input, mamba_lrp
 from ...figures.feature_maps import feature_maps
@@ -181,8 +180,7 @@ def _pictures(entry: Entry, shown: Sequence[Shown], say: Callable[[str], None]) 
         if options is None:
             continue
         say(f"drawing {each.letter}{entry.title}")
-        with remembering():  # what both are drawn from is worked out once
-            wide, narrow = (entry.draw(each.model, each.image, narrow=narrow, **options) for narrow in (False, True))
+        wide, narrow = (entry.draw(each.model, each.image, narrow=narrow, **options) for narrow in (False, True))
         letter = f'<span class="letter">{each.letter.strip(": ")}</span>' if each.letter else ""
         yield f"<div>{letter}{_picture(wide, narrow, f'{each.letter}{entry.title}: {entry.alt}')}</div>\n"
 

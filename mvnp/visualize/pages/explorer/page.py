@@ -25,6 +25,7 @@ from ...arrays.families import family_of
 from ...arrays.internals import internals
 from ...arrays.picture import as_picture
 from ...arrays.records import Internals
+from ...arrays.remember import remembering
 from ..report import escaped
 from .data import explorer_data
 from .figures import Shown, figure_list
@@ -84,21 +85,25 @@ def write_explorer(
         raise InputError(f"write_explorer: {len(subjects)} models were given, expected one or two")
     make_folder(folder)
     picture, seen = as_picture(image), []
-    for subject in subjects:
-        say(f"running {subject.name}")
-        seen.append(check_finite_logits(subject, image, internals))
+    with remembering():  # what the explorer and the figures, wide and narrow, are drawn from is worked out once
+        for subject in subjects:
+            say(f"running {subject.name}")
+            seen.append(check_finite_logits(subject, image, internals))
+        say("working out what each token takes from each")
+        data = explorer_data([printable(subject.name) for subject in subjects], seen, picture, block, query)
+        drawn = _figures(figure_list(_shown(subjects, image, seen, data, target), say)) if figures else ""
     letters = _letters(subjects)
     papers = " ".join(dict.fromkeys(family_of(subject.model).paper for subject in subjects))
-    data = explorer_data([printable(subject.name) for subject in subjects], seen, picture, block, query)
     text = Template(_source("page.html")).substitute(
         kind="several" if len(subjects) > 1 else "single",
         title=escaped(f"Inside {_names(subjects)}: {name}"),
         lead=escaped(_lead(image, len(subjects), data["left_out"], data["every"])),
+        grid=_grid(data["blocks"]),
         answers="\n".join(map(_answer, subjects, seen, letters)),
         legend="\n".join(
             f"<li>{letter}{escaped(subject.name)}</li>" for subject, letter in zip(subjects, letters, strict=True)
         ),
-        figures=_figures(figure_list(_shown(subjects, image, seen, data, target), say)) if figures else "",
+        figures=drawn,
         footer=escaped(f"Written by mvnp {__version__}, on {backend_name()}. Model: {papers}"),
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # so that no name in it can end its element
         style=_source("explorer.css"),
@@ -174,6 +179,21 @@ def _lead(image: Array, models: int, left_out: Sequence[str], every: int) -> str
         f" {height} by {width} pixels. All numbers are in this file; the page asks nothing of any other place."
         + (f" Too long for a page are the sequences of {', '.join(left_out)}, which it leaves out." if left_out else "")
         + (f" Of the scans' many channels one in {every} is shown." if every > 1 else "")
+    )
+
+
+def _grid(blocks: Sequence[dict[str, Any]]) -> str:
+    """Where the tokens of these blocks stand on the picture, in words."""
+    outside = any(block["offset"] == 0 for block in blocks)
+    return (
+        "A token is drawn around the pixel that it is centred on"
+        + (
+            ", as every convolution of stride 2 begins at pixel 0; so the grid begins half a token outside the picture."
+            * outside
+        )
+        + "." * (not outside)
+        + " Lines are the borders of windows, hatched cells their padding." * any(block["P"] for block in blocks)
+        + " A cell above the picture is a class token." * any(-1 in (block["order"] or ()) for block in blocks)
     )
 
 

@@ -17,9 +17,11 @@ from mvnp.visualize.pages.explorer.blocks import size_of
 from mvnp.visualize.pages.explorer.data import blocks_of
 from mvnp.visualize.pages.explorer.figures import ENTRIES, how_to_read
 from mvnp.visualize.pages.explorer.packing import unpack
+from support.checks import normal
 from support.explorer import assert_sound, data_of
 from support.figures import image
 from support.tiny import tiny
+from support.tiny_vim import tiny_vim
 
 EVIL = "\"><!--<script>alert('$title')</script>&lt;"
 
@@ -51,7 +53,30 @@ def test_it_has_all_figures(tmp_path):
     assert moving == ["A scan in motion: the state of each token as the scan reads it, and all states"]
     for entry in ENTRIES:
         assert how_to_read(entry.draw) in read.words
-    assert said == ["running tiny", *(f"drawing {entry.title}" for entry in ENTRIES)]
+    assert said == [
+        "running tiny",
+        "working out what each token takes from each",
+        *(f"drawing {entry.title}" for entry in ENTRIES),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "channels", "words"),
+    [
+        (lambda: tiny(), 3, ("so the grid begins half a token outside the picture. Lines are the borders of windows", "")),
+        (lambda: tiny_vim(), 2, ("that it is centred on. A cell above the picture is a class token.", "Lines are")),
+        (lambda: tiny_vim(class_token=None), 2, ("the pixel that it is centred on.", "class token")),
+    ],
+    ids=["MambaVision", "Vim", "Vim without class token"],
+)
+def test_where_tokens_stand_is_said_of_this_model(tmp_path, model, channels, words):
+    """No windows, half tokens and class tokens where there are none."""
+    x = image() if channels == 3 else normal((1, 2, 12, 10), 4).astype("float32")
+    read = assert_sound(write_explorer(tmp_path, [Subject("it", model())], x, figures=False))
+    there, not_there = words
+    said = " ".join(" ".join(read.words).split())
+    assert there in said
+    assert not not_there or not_there not in said
 
 
 def test_figures_of_classes_need_a_head(tmp_path, monkeypatch):
