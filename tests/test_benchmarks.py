@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import struct
 import subprocess
 import sys
@@ -19,16 +18,7 @@ from support.tolerance import near, shown
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
-def _benchmarks_importable(monkeypatch):
-    """The scripts import each other by their plain names; afterwards neither path nor modules are left behind."""
-    names = [path.stem for path in (ROOT / "benchmarks").glob("*.py")]
-    for name in names:
-        monkeypatch.delitem(sys.modules, name, raising=False)  # a folder of tests can have the same one
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    yield
-    for name in names:
-        sys.modules.pop(name, None)
+pytestmark = pytest.mark.usefixtures("benchmarks_importable")
 
 
 def model_row(**changes):
