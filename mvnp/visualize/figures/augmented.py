@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from textwrap import fill
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..arrays.augmented import Augmented
 from .style import INK, MUTED, NARROW, WIDE, new_figure, plain
+
+LETTER = 0.06  # inches, of the labels
+SHARE = re.compile(r"(?<=\d\.\d\d), ")  # between two classes with their shares
 
 
 def augmented_pictures(shown: Augmented, *, narrow: bool = False) -> Figure:
@@ -19,9 +25,13 @@ def augmented_pictures(shown: Augmented, *, narrow: bool = False) -> Figure:
     """
     columns = 1 + min(len(shown.seen[0]), 3 if narrow else len(shown.seen[0]))
     width = NARROW if narrow else WIDE
-    figure = new_figure(width, 0.5 + len(shown.stored) * (width / columns + 0.1), "What the network sees")
+    # Of two classes a line each, none wider than its picture.
+    letters = int(width / columns / LETTER)
+    below = [["\n".join(fill(each, letters) for each in SHARE.split(name)) for name in labels] for labels in shown.labels]
+    lines = 1 + max(name.count("\n") for labels in below for name in labels)
+    figure = new_figure(width, 0.5 + len(shown.stored) * (width / columns + 0.1 * lines), "What the network sees")
     panels = figure.subplots(len(shown.stored), columns, squeeze=False)
-    for row, stored, seen, labels in zip(panels, shown.stored, shown.seen, shown.labels, strict=True):
+    for row, stored, seen, labels in zip(panels, shown.stored, shown.seen, below, strict=True):
         for panel, picture, name in zip(row, [stored, *seen], ["stored", *labels], strict=False):
             panel.set_xticks([])
             panel.set_yticks([])
