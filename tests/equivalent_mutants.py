@@ -7,6 +7,7 @@ LONGER = "of zeros behind the end only as many are read as are needed"
 BOTH_NORMS = "there are both norms or neither"
 CACHE_IS_Y = "the cache of softplus is its y"
 CHUNKS = "how long the chunks are decides about time alone"
+NO_STEP = "an update of length 0 is no step, whatever it is multiplied by"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
     "layers/depthwise_conv2d": {
@@ -122,6 +123,48 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "loss = -(p * array_module(p).where(p == 0, 0, log_q)).sum() / len(logits)",
             "loss = -(p * array_module(p).where(p == 0, 1, log_q)).sum() / len(logits)",
         ): "any finite number will do where it is multiplied by p = 0",
+    },
+    "training/lamb": {
+        (
+            "LAMB._trust",
+            "drop operand",
+            "r = xp.where((norm_p > 0) & (norm_u > 0), norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+            "r = xp.where(norm_p > 0, norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+        ): NO_STEP,
+        (
+            "LAMB._trust",
+            "comparison",
+            "r = xp.where((norm_p > 0) & (norm_u > 0), norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+            "r = xp.where((norm_p > 0) & (norm_u >= 0), norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+        ): NO_STEP,
+        (
+            "LAMB._trust",
+            "off by one",
+            "r = xp.where((norm_p > 0) & (norm_u > 0), norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+            "r = xp.where((norm_p > 0) & (norm_u > 0), norm_p / xp.where(norm_u > 0, norm_u, 2), 1).astype(p.dtype)",
+        ): NO_STEP,
+    },
+    "training/schedule": {
+        (
+            "learning_rate",
+            "off by one",
+            "cycle = max(total_steps - warmup_steps, 1)",
+            "cycle = max(total_steps - warmup_steps, 2)",
+        ): "of a cycle of one step only the beginning is asked for, which is the highest rate however long it is",
+    },
+    "data/augment/mixing": {
+        (
+            "Mixing._one",
+            "change constant",
+            "by_mixup, by_cutmix = (rng.beta(alpha, alpha) if alpha else 1.0 for alpha in (self.mixup, self.cutmix))",
+            "by_mixup, by_cutmix = (rng.beta(alpha, alpha) if alpha else 2.0 for alpha in (self.mixup, self.cutmix))",
+        ): "the share of what is never drawn is not used",
+        (
+            "mixed",
+            "drop term",
+            "own, partner = (images[index], images[len(images) - 1 - index])",
+            "own, partner = (images[index], images[-1 - index])",
+        ): "an index from the end is the same place",
     },
     "layers/mesa": {
         (
