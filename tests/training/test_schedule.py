@@ -87,9 +87,9 @@ def test_cycles_by_hand():
 
 
 def test_longer_cycles_by_hand():
-    """Cycles of 2 and 3 steps: a factor of 2 would hide where the second begins, for the cosine has a period of two halves."""
-    rates = [cosine_rate(t, 2, 1.0, cycles=2, cycle_mul=1.5, cycle_decay=0.5) for t in (0, 1, 2, 3, 4, 5.5)]
-    assert_close(rates, [1, 0.5, 0.5, 0.375, 0.125, 0], terms=16)
+    """Cycles of 2 and 6 steps: a factor of 2 hides where the second begins, for the cosine comes to the same again."""
+    rates = [cosine_rate(t, 2, 1.0, cycles=2, cycle_mul=3.0, cycle_decay=0.5) for t in (0, 1, 2, 4, 5, 6, 8.5)]
+    assert_close(rates, [1, 0.5, 0.5, 0.375, 0.25, 0.125, 0], terms=16)
 
 
 def test_settings_unless_others_are_given():
