@@ -7,6 +7,7 @@ LONGER = "of zeros behind the end only as many are read as are needed"
 BOTH_NORMS = "there are both norms or neither"
 CACHE_IS_Y = "the cache of softplus is its y"
 CHUNKS = "how long the chunks are decides about time alone"
+WHOLE = "the largest part of a picture that has the ratio itself is the whole picture"
 NO_STEP = "an update of length 0 is no step, whatever it is multiplied by"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
@@ -151,6 +152,20 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "cycle = max(total_steps - warmup_steps, 1)",
             "cycle = max(total_steps - warmup_steps, 2)",
         ): "of a cycle of one step only the beginning is asked for, which is the highest rate however long it is",
+    },
+    "data/augment/crop": {
+        (
+            "whole_crop",
+            "comparison",
+            "if width / height < ratio[0]:",
+            "if width / height <= ratio[0]:",
+        ): WHOLE,
+        (
+            "whole_crop",
+            "comparison",
+            "if width / height > ratio[1]:",
+            "if width / height >= ratio[1]:",
+        ): WHOLE,
     },
     "data/augment/mixing": {
         (

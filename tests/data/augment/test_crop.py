@@ -106,3 +106,21 @@ def test_unknown_ways_and_limits():
         with pytest.raises(InputError, match="RandomResizedCrop: scale is"):
             RandomResizedCrop((4, 4), scale)
     assert RandomResizedCrop((4, 4), (0.5, 0.5)).scale == (0.5, 0.5)
+
+
+class Halves:
+    def random(self, shape):
+        return np.full(shape, 0.5)
+
+
+def test_a_draw_of_a_half_is_bilinear():
+    assert RandomResizedCrop((4, 4)).draw(20, 20, Halves())[1] == "bilinear"
+
+
+def test_a_fourth_band_is_no_transparency():
+    """Where it is 0 the others stay what they are."""
+    picture = np.random.default_rng(0).integers(0, 256, (12, 9, 4), dtype=np.uint8)
+    picture[:, :, 3] = 0
+    got = resized(picture, (7, 5), "bicubic")
+    np.testing.assert_array_equal(got[:, :, :3], resized(picture[:, :, :3], (7, 5), "bicubic"))
+    assert not got[:, :, 3].any()
