@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from textwrap import fill
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...errors import printable
 from ..arrays.augmented import Augmented
 from .style import INK, MUTED, NARROW, WIDE, new_figure, plain
 
@@ -27,7 +28,7 @@ def augmented_pictures(shown: Augmented, *, narrow: bool = False) -> Figure:
     width = NARROW if narrow else WIDE
     # Of two classes a line each, none wider than its picture.
     letters = int(width / columns / LETTER)
-    below = [["\n".join(fill(each, letters) for each in SHARE.split(name)) for name in labels] for labels in shown.labels]
+    below = [["\n".join(_lines(name, letters)) for name in labels] for labels in shown.labels]
     lines = 1 + max(name.count("\n") for labels in below for name in labels)
     figure = new_figure(width, 0.5 + len(shown.stored) * (width / columns + 0.1 * lines), "What the network sees")
     panels = figure.subplots(len(shown.stored), columns, squeeze=False)
@@ -36,7 +37,11 @@ def augmented_pictures(shown: Augmented, *, narrow: bool = False) -> Figure:
             panel.set_xticks([])
             panel.set_yticks([])
             panel.imshow(np.clip(picture, 0, 1), interpolation="nearest")
-            panel.set_xlabel(plain(name), fontsize=7, color=INK if name == "stored" else MUTED, labelpad=2)
+            panel.set_xlabel(name, fontsize=7, color=INK if name == "stored" else MUTED, labelpad=2)
             for spine in panel.spines.values():
                 spine.set_visible(False)
     return figure
+
+
+def _lines(name: str, letters: int) -> list[str]:
+    return [plain(line) for each in SHARE.split(printable(name)) for line in wrap(each, letters)]
