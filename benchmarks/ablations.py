@@ -2,14 +2,15 @@
 
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/ablations.py --out docs/measured
     python benchmarks/ablations.py --only mixers          one study, or one arm: --only gated
-    python benchmarks/ablations.py --seeds 0 1 --epochs 1     sooner, and less sure
+    python benchmarks/ablations.py --seeds 0 1            sooner, and less sure
     python benchmarks/ablations.py --report               the tables of what has been run so far
 
-Every arm is trained on the 60,000 training images for EPOCHS epochs with each seed, and tested once on the 10,000 test images,
-after the last step. Arms of a seed see the same images in the same order, with the same augmentation; the optimiser and its
-schedule are the same, but that Vim has the learning rate that suits it (mvnp/training/presets.py). So arms are compared in
-pairs: the difference to the released arm, seed by seed, its mean and the 95 % interval of that mean by Student's t. Where the
-interval has 0 in it, the difference lies within the noise, and the table says so.
+Every arm is trained with each seed for one pass over the 60,000 training images, so that it sees each of them once, and tested
+once on the 10,000 test images, after the last step. Arms of a seed see the same images in the same order, with the same
+augmentation; the optimiser and its schedule are the same, but that Vim has the learning rate that suits it
+(mvnp/training/presets.py). So arms are compared in pairs: the difference to the released arm, seed by seed, its mean and the
+95 % interval of that mean by Student's t. Where the interval has 0 in it, the difference lies within the noise, and the table
+says so.
 
 The model is MambaVision with dim 8, depths 1, 1, 8, 4 at 128x128, which leaves the eight blocks of level 2 a map of 8x8 tokens,
 as ablations of mixers and patterns need. The windows are as large as the maps.
@@ -20,8 +21,11 @@ as ablations of mixers and patterns need. The windows are as large as the maps.
     families    Vim and VMamba with as many parameters, and with as many operations; VMamba has both at once
 
 A run is one process with one thread, and two run together, which is fastest on two cores (--jobs). What is done is a line of
-runs.jsonl in --work, and is not done again; a run that was interrupted goes on from its last epoch. An image's time is that of
-a forward, in batches of 50, while another run goes on beside it; the memory is the most that a process had while it trained.
+runs.jsonl in --work, and is not done again; a run that was interrupted goes on from its last checkpoint. The memory is the most
+that a process had while it trained.
+
+An image's time is measured apart, once all runs are done: a forward of an arm with random weights, in batches of 50, the
+median, in a process of one thread while nothing else runs. It is kept in times.jsonl in --work.
 """
 
 from __future__ import annotations
@@ -29,29 +33,26 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import resource
 import shutil
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import study
 from machine import machine, sentence
+from measure import time_calls
 from results import write_results
+from study import Difference, Runs, in_words, markdown, paired
 
-from mvnp import atomic
 from mvnp.costs.cost import model_cost
 from mvnp.errors import MvnpError
 from mvnp.models import FAMILIES
 from mvnp.training import TrainingConfig
 
-SEEDS, EPOCHS, BATCH, SIZE = (0, 1, 2, 3, 4), 3, 50, 128
+SEEDS, EPOCHS, BATCH, SIZE = (0, 1, 2, 3, 4), 1, 50, 128
 MODEL = {
     "dim": 8,
     "in_dim": 8,
@@ -60,12 +61,9 @@ MODEL = {
     "window_size": [8, 8, 8, 4],
     "drop_path_rate": 0.05,
 }
-SETTINGS: dict[str, Any] = {"warmup_epochs": 0.5, "label_smoothing": 0.05, "weight_decay": 0.05, "batch_size": BATCH}
+SETTINGS: dict[str, Any] = {"warmup_epochs": 0.2, "label_smoothing": 0.05, "weight_decay": 0.05, "batch_size": BATCH}
 RELEASED = "concat, last_half"
 STUDIES = {"mixers": "Mixer (Table 4)", "patterns": "Pattern (Table 5)", "families": "Families"}
-# 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom; what follows is nearer to the normal one than 0.1.
-QUANTILES: tuple[float, ...] = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-QUANTILES += (2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086)
 
 
 @dataclass(frozen=True)
@@ -131,32 +129,6 @@ ARMS = {
 }
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Of an arm to the released one, in points: the mean over seeds, and half of its 95 % interval (NaN of a single seed)."""
-
-    mean: float
-    half: float
-
-    @property
-    def verdict(self) -> str:
-        if math.isnan(self.half):
-            return "one seed"
-        if abs(self.mean) <= self.half:
-            return "within the noise"
-        return "better" if self.mean > 0 else "worse"
-
-
-def paired(arm: Sequence[float], released: Sequence[float]) -> Difference:
-    """Of accuracies, seed by seed in the same order."""
-    points = [100 * (a - b) for a, b in zip(arm, released, strict=True)]
-    n = len(points)
-    if n < 2:
-        return Difference(points[0], math.nan)
-    quantile = QUANTILES[min(n - 1, len(QUANTILES)) - 1]
-    return Difference(statistics.mean(points), quantile * statistics.stdev(points) / math.sqrt(n))
-
-
 def chosen(only: Iterable[str] | None) -> list[str]:
     """The arms of studies and arms by name, and the released one, which all are compared with."""
     wanted = set(only or STUDIES)
@@ -173,22 +145,10 @@ def run_folder(work: Path, name: str, seed: int, epochs: int) -> Path:
 
 def trained(name: str, seed: int, epochs: int, data: str, work: Path) -> dict[str, Any]:
     """The line of one run."""
-    import numpy as np
-
-    from mvnp import load_pretrained
-    from mvnp.data import load_dataset
-    from mvnp.training import make_loaders, train
+    from mvnp.training import train
 
     config, folder = ARMS[name].config(seed, epochs, data), run_folder(work, name, seed, epochs)
     result = train(config, folder, resume=(folder / "checkpoint.safetensors").exists(), quiet=True)
-    model = load_pretrained(result.checkpoint)
-    _, tests = make_loaders(config, *load_dataset(config.dataset, **config.dataset_options))
-    times = []
-    for number in range(min(10, len(tests))):
-        images, _ = tests.batch(0, number)
-        begin = time.perf_counter()
-        model(images)
-        times.append((time.perf_counter() - begin) / len(images))
     parameters, flops = ARMS[name].cost()
     return {
         "arm": name,
@@ -196,89 +156,77 @@ def trained(name: str, seed: int, epochs: int, data: str, work: Path) -> dict[st
         "epochs": epochs,
         "accuracy": float(result.accuracy),
         "seconds": result.seconds,
-        "image_ms": 1e3 * float(np.median(times)),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
         "parameters": parameters,
         "flops": flops,
     }
 
 
+def timed(name: str) -> dict[str, Any]:
+    """The line of times.jsonl of an arm: milliseconds of an image in a forward."""
+    import numpy as np
+
+    arm = ARMS[name]
+    sized = {"img_size": SIZE} if arm.family == "Vim" else {}
+    model = FAMILIES[arm.family](**arm.arguments(0), **sized, in_chans=1, num_classes=10, seed=0)
+    images = np.random.default_rng(0).standard_normal((BATCH, 1, SIZE, SIZE), dtype=np.float32)
+    seconds, _ = time_calls(lambda: model(images))
+    return {"arm": name, "image_ms": 1e3 * seconds / BATCH}
+
+
+def child(given: argparse.Namespace) -> dict[str, Any]:
+    """What a process of its own is asked for."""
+    if given.time:
+        return timed(given.time)
+    return trained(given.run[0], int(given.run[1]), given.epochs, given.data, given.work)
+
+
 # All runs
-
-
-@dataclass
-class Runs:
-    """runs.jsonl: a line a run. Only this process writes it, whole each time."""
-
-    path: Path
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if self.path.exists():
-            self.rows = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
-
-    def find(self, name: str, seed: int, epochs: int) -> dict[str, Any] | None:
-        return next((row for row in self.rows if (row["arm"], row["seed"], row["epochs"]) == (name, seed, epochs)), None)
-
-    def add(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(self.path, "".join(f"{json.dumps(each)}\n" for each in self.rows).encode())
 
 
 def in_process(name: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     """`trained`, in a process with one thread."""
-    one = dict.fromkeys(("MVNP_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    command = [sys.executable, __file__, "--run", name, str(seed), "--epochs", str(given.epochs)]
-    command += ["--data", given.data, "--work", str(given.work)]
-    done = subprocess.run(command, env={**os.environ, **one}, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{name}, seed {seed}: {done.stderr.strip() or done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
+    arguments = ["--run", name, str(seed), "--epochs", str(given.epochs), "--data", given.data, "--work", str(given.work)]
+    return study.in_process(__file__, arguments, f"{name}, seed {seed}")
+
+
+def timed_in_process(name: str) -> dict[str, Any]:
+    """`timed`, in a process with one thread."""
+    return study.in_process(__file__, ["--time", name], name)
 
 
 def run_all(names: list[str], given: argparse.Namespace, runs: Runs) -> None:
     """What is still to be run, seed by seed, so that the tables are whole as early as can be; says how long it will take."""
     todo = [(name, seed) for seed in given.seeds for name in names if runs.find(name, seed, given.epochs) is None]
-    total = len(names) * len(given.seeds)
-    print(f"{total - len(todo)} of {total} runs are done already", flush=True)
-    begin, count = time.monotonic(), 0
-    with ThreadPoolExecutor(given.jobs) as pool:
-        waiting = [pool.submit(in_process, name, seed, given) for name, seed in todo]
-        try:
-            for future in as_completed(waiting):
-                row = future.result()
-                runs.add(row)
-                shutil.rmtree(run_folder(given.work, row["arm"], row["seed"], given.epochs))
-                count += 1
-                left = remaining(time.monotonic() - begin, count, len(todo))
-                print(f"{total - len(todo) + count} of {total}: {told(row)}; about {in_words(left)} left", flush=True)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+
+    def keep(task: tuple[str, int], row: dict[str, Any]) -> str:
+        runs.add(row)
+        shutil.rmtree(run_folder(given.work, *task, given.epochs))
+        return told(row)
+
+    study.side_by_side(todo, given.jobs, lambda task: in_process(*task, given), keep, len(names) * len(given.seeds))
 
 
-def remaining(seconds: float, count: int, total: int) -> float:
-    """Seconds until all are done, if they go on as `count` of them have gone in `seconds`."""
-    return seconds / count * (total - count)
+def time_all(names: list[str], times: Runs) -> None:
+    """One after the other."""
+    for name in names:
+        if times.find(name) is None:
+            times.add(timed_in_process(name))
 
 
 def told(row: dict[str, Any]) -> str:
     return f"{row['arm']}, seed {row['seed']}: {row['accuracy']:.2%} in {in_words(row['seconds'])}"
 
 
-def in_words(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
 # The tables
 
 
-def summary(rows: list[dict[str, Any]], epochs: int, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """A row for each arm that has been run with all the seeds, in the order of ARMS; none without the released one."""
+def summary(rows: list[dict[str, Any]], times: list[dict[str, Any]], epochs: int, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """A row for each arm that has been run with all the seeds, in the order of ARMS; none without the released one.
+
+    times    the lines of times.jsonl; an arm that is not among them has no time of an image
+    """
+    image_ms = {row["arm"]: row["image_ms"] for row in times}
     of_arm: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in ARMS}
     for row in rows:
         if row["epochs"] == epochs and row["arm"] in ARMS:
@@ -304,7 +252,7 @@ def summary(rows: list[dict[str, Any]], epochs: int, seeds: Sequence[int]) -> li
                 "half": difference.half,
                 "verdict": "" if name == RELEASED else difference.verdict,
                 "paper": ARMS[name].paper,
-                "image_ms": statistics.median(row["image_ms"] for row in runs),
+                "image_ms": image_ms.get(name),
                 "peak_mb": max(row["peak_mb"] for row in runs),
             }
         )
@@ -317,13 +265,11 @@ HEADER = ("parameters", "MFLOPs", "accuracy, %", "difference, points", "", "in t
 def tables(found: list[dict[str, Any]], epochs: int, seeds: Sequence[int]) -> str:
     """In Markdown, a table for each study."""
     lines: list[str] = []
-    for study, title in STUDIES.items():
-        rows = [row for row in found if row["study"] in ("released", study)]
+    for group, title in STUDIES.items():
+        rows = [row for row in found if row["study"] in ("released", group)]
         if len(rows) < 2:
             continue
-        lines += [f"| {title} | {' | '.join(HEADER)} |", "|---|---:|---:|---:|---:|---|---:|---:|---:|"]
-        lines += [f"| {' | '.join(cells(row))} |" for row in rows]
-        lines += [*order(rows), ""]
+        lines += [*markdown([title, *HEADER], [cells(row) for row in rows], left=("",)), *order(rows), ""]
     counted = f"{len(seeds)} seeds, mean ± standard deviation, and the 95 % interval of the difference's mean"
     counted = counted if len(seeds) > 1 else "one seed, which proves nothing"
     about = f"{epochs} epochs of the training images at {SIZE}x{SIZE}" if epochs > 1 else f"one epoch, at {SIZE}x{SIZE}"
@@ -339,17 +285,16 @@ def tables(found: list[dict[str, Any]], epochs: int, seeds: Sequence[int]) -> st
 
 def cells(row: dict[str, Any]) -> list[str]:
     spread = "" if math.isnan(row["deviation"]) else f" ± {100 * row['deviation']:.2f}"
-    half = "" if math.isnan(row["half"]) else f" ± {row['half']:.2f}"
     released = row["arm"] == RELEASED
     return [
         f"**{row['arm']}**" if released else row["arm"],
         f"{row['parameters']:,}",
         f"{row['flops'] / 1e6:.1f}",
         f"{100 * row['mean']:.2f}{spread}",
-        "" if released else f"{row['difference']:+.2f}{half}",
+        "" if released else str(Difference(row["difference"], row["half"])),
         row["verdict"],
         "" if row["paper"] is None or released else f"{row['paper']:+.1f}",
-        f"{row['image_ms']:.2f}",
+        "" if row["image_ms"] is None else f"{row['image_ms']:.2f}",
         f"{row['peak_mb']:.0f}",
     ]
 
@@ -379,17 +324,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--run", nargs=2, metavar=("ARM", "SEED"), help=argparse.SUPPRESS)
+    parser.add_argument("--time", metavar="ARM", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    if given.run:
+    if given.run or given.time:
+        study.end_with_parent()
         try:
-            print(json.dumps(trained(given.run[0], int(given.run[1]), given.epochs, given.data, given.work)))
+            print(json.dumps(child(given)))
         except MvnpError as error:
             raise SystemExit(str(error)) from error
         return
-    names, runs = chosen(given.only), Runs(given.work / "runs.jsonl")
+    names, runs, times = chosen(given.only), Runs(given.work / "runs.jsonl"), Runs(given.work / "times.jsonl", ("arm",))
     if not given.report:
         run_all(names, given, runs)
-    found = [row for row in summary(runs.rows, given.epochs, given.seeds) if row["arm"] in names]
+        time_all(names, times)
+    found = [row for row in summary(runs.rows, times.rows, given.epochs, given.seeds) if row["arm"] in names]
     text = tables(found, given.epochs, given.seeds)
     print(text)
     if given.out and not given.only:

@@ -1,268 +1,341 @@
 """What each ingredient of the recipe is worth to a small model, and what the recipe as a whole is worth where it has time.
 
-    python benchmarks/recipe.py [A1] [A2] [--work build/recipe] [--out docs/measured] [--data fashion-mnist] [--tiny]
+    python benchmarks/recipe.py --out docs/measured            all parts: two hours of two cores
+    python benchmarks/recipe.py A1 A2 --work build/recipe      some
+    python benchmarks/recipe.py --report                       the tables of what has been run so far
 
-A1  1,000 training images, 40 epochs, LAMB with one ingredient added at a time, seeds 0 to 4; AdamW beside it. Every row is
-    written down here before it is run. 800 steps each.
-A2  the same images, 160 epochs, seeds 0 to 2: the base, mixing, the recipe without its crops, and with them.
+All on Fashion-MNIST, enlarged to 64x64, with the model of `mvnp demo`. In A1, A2, L, B and C 5 % of it: 3,000 images, 300 of
+each class, which the seed draws from the first 55,000 of the training part.
 
-The images are drawn by the seed, 100 of each class from the first 55,000 of the training part. Learning rates are chosen on its
-last 5,000, with a seed that is not reported (CHOOSING), from RATES. What counts is the test part after the last step: no epoch
-is chosen. The same seed has the same images, weights and order, so what is reported is the paired difference to the base, with
-its mean and the 95 % interval of Student's t.
+A1  add one: 16 epochs, 960 steps; LAMB and flips, with one ingredient at a time; AdamW beside it; five seeds
+A2  the recipe as a whole, where it has time: 40 epochs, 2,400 steps; mixing, the recipe without its crops, and with them
+L   leave one out of the recipe without crops, as in A2
+F   all 60,000 images, 3 epochs, 3,600 steps: base, mixing, recipe
+B   LAMB and AdamW at batches of 50, 200 and 500, as in A1; three seeds
+C   the demo model beside a ConvNeXt, a vision transformer and a ResNet with as many parameters, in PyTorch (torch_peers.py):
+    the same batches, schedule, optimiser and drop path, as in A1, base and mixing; three seeds. Before that, 50 steps of mvnp
+    and of its PyTorch twin in float64 agree
 
-After A1 the same weights are tested on 2,000 test images that are turned, shifted, covered and noisy: what the ingredients are
+Every row is written down here before it is run. Each optimiser has a learning rate of its own for each batch size, and each
+network of C too: the best of RATES with the base, on the last 5,000 of the training part, with a seed that is not reported.
+What counts is the test part, which is looked at once, after the last step: no epoch is chosen. The curves are of 2,000 of those
+5,000 images. The same seed has the same images, weights and order, so what is reported is the paired difference to the base,
+with its mean and the 95 % interval of Student's t. EMA is looked at on the base's curves: at the end of a cosine it has nothing
+to do.
+
+In A1 the same weights are tested on 2,000 test images that are turned, shifted, covered and noisy: what the ingredients are
 for.
 
-What is done is kept in --work, run by run, and not done again. With --tiny all is as small as can be: to see that it works.
+A run is one process with one thread, and two run together (--jobs). What is done is a line of runs.jsonl in --work, and is not
+done again; a run that was killed goes on from its last checkpoint. Times are measured apart, after the runs of C, while nothing
+else runs, and kept in nets.jsonl. With --tiny all is as small as can be: to see that it works.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
-import math
-import zlib
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-import numpy as np
+import study
 from machine import machine, sentence
+from recipe_run import CHOOSING, TINY, Plan, Row, Run, agreeing, timed, trained
 from results import write_results
+from study import Runs, in_words, markdown, paired
 
-from mvnp import atomic
-from mvnp.backend import to_numpy
-from mvnp.data import BatchLoader, Dataset, load_dataset
-from mvnp.data.augment.warp import rotate, translate_x
-from mvnp.execution.parallel import threads
-from mvnp.layers.softmax import softmax_forward
-from mvnp.training import Trainer, TrainingConfig, evaluate, make_model, open_run, read_log
-from mvnp.training.presets import PRESETS
+from mvnp.errors import MvnpError
 
-PRESET = PRESETS["demo"]
 RATES = {"lamb": (0.005, 0.01, 0.02, 0.04), "adamw": (0.001, 0.002, 0.004, 0.008)}
-CHOOSING = 100  # the seed that rates are chosen with
-STUDENT = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571}  # t of 95 %, by degrees of freedom
+NETS = ("MambaVision", "ConvNeXt", "ViT", "ResNet")
+
+SMOOTHING = {"label_smoothing": 0.1}
 MIXED = {"mixup": 0.8, "cutmix": 1.0}
 RANDAUGMENT = {"randaugment": "rand-m9-mstd0.5-inc1"}
-
-# What differs from the base: settings, augmentation, arguments of the model.
-Row = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
-A1: dict[str, Row] = {
-    "base": ({}, {}, {}),
-    "label smoothing": ({"label_smoothing": 0.1}, {}, {}),
-    "mixup, cutmix, smoothing": ({"label_smoothing": 0.1}, MIXED, {}),
-    "RandAugment": ({}, RANDAUGMENT, {}),
-    "random erasing": ({}, {"erasing": 0.25}, {}),
-    "crops of 0.5 to 1": ({}, {"crop_scale": (0.5, 1.0)}, {}),
-    "no drop path": ({}, {}, {"drop_path_rate": 0.0}),
-    "drop path 0.2": ({}, {}, {"drop_path_rate": 0.2}),
-    "MESA": ({"mesa": 0.5, "ema_decay": 0.98}, {}, {}),
-    "AdamW": ({"optimizer": "adamw"}, {}, {}),
-}
-WHOLE: Row = ({"label_smoothing": 0.1, "mesa": 0.5, "ema_decay": 0.99}, {**MIXED, **RANDAUGMENT, "erasing": 0.25}, {})
-A2: dict[str, Row] = {
-    "base": ({}, {}, {}),
-    "mixup, cutmix, smoothing": A1["mixup, cutmix, smoothing"],
-    "the recipe without crops": WHOLE,
-    "the recipe, crops of 0.5 to 1": (WHOLE[0], {**WHOLE[1], "crop_scale": (0.5, 1.0)}, {}),
-}
+ERASING = {"erasing": 0.25}
+CROPS = {"crop_scale": [0.5, 1.0]}
+EMA = {"ema_decay": "auto"}
+MESA = {"mesa": 0.5, **EMA}
+WHOLE = Row("long", {**SMOOTHING, **MESA}, {**MIXED, **RANDAUGMENT, **ERASING})
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How large the experiments are."""
+class Part:
+    """A table.
 
-    images: int = 1000
-    held_out: int = 5000
-    tested: int | None = None
-    distorted: int = 2000
-    epochs: tuple[int, int] = (40, 160)
-    seeds: tuple[int, int] = (5, 3)
+    rows       by name, in the order of the table
+    against    the row that another is compared with, by its name
+    """
+
+    title: str
+    rows: dict[str, Row]
+    seeds: int
+    against: dict[str, str]
 
 
-TINY = Plan(images=100, held_out=100, tested=100, distorted=20, epochs=(2, 3), seeds=(3, 3))
+def part(title: str, rows: dict[str, Row], seeds: int = 5, base: str | None = None) -> Part:
+    """All rows against one: the first, or `base`."""
+    base = base or next(iter(rows))
+    return Part(title, rows, seeds, {name: base for name in rows if name != base})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=["A1", "A2"], default=["A1", "A2"])
-    parser.add_argument("--work", type=Path, default=Path("build/recipe"))
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--data", default="fashion-mnist")
-    parser.add_argument("--tiny", action="store_true")
-    given = parser.parse_args()
-    study = Study(given.work, given.data, TINY if given.tiny else Plan())
-    found = {part: study.part(part) for part in dict.fromkeys(given.parts)}
-    text = "\n\n".join(table(part, runs, study.plan) for part, runs in found.items())
-    print(text)
-    if given.out:
-        results = {"machine": machine(threads()), "data": given.data, "rates": study.rates(), "parts": found}
-        write_results(given.out, "recipe", results, f"{text}\n\n{sentence(results['machine'])}\n")
+A1 = {
+    "base": Row(settings=EMA),
+    "label smoothing": Row(settings=SMOOTHING),
+    "mixup, cutmix, smoothing": Row(settings=SMOOTHING, augmentation=MIXED),
+    "RandAugment": Row(augmentation=RANDAUGMENT),
+    "random erasing": Row(augmentation=ERASING),
+    "crops of 0.5 to 1": Row(augmentation=CROPS),
+    "no drop path": Row(model={"drop_path_rate": 0.0}),
+    "drop path 0.2": Row(model={"drop_path_rate": 0.2}),
+    "MESA": Row(settings=MESA),
+    "AdamW": Row(settings={"optimizer": "adamw"}),
+}
+
+
+def longer(row: Row, length: str) -> Row:
+    return replace(row, length=length)
+
+
+def without(row: Row, *names: str) -> Row:
+    """A row without some of its settings and augmentation."""
+    kept = [{key: value for key, value in found.items() if key not in names} for found in (row.settings, row.augmentation)]
+    return replace(row, settings=kept[0], augmentation=kept[1])
+
+
+A2 = {
+    "base": longer(A1["base"], "long"),
+    "mixup, cutmix, smoothing": longer(A1["mixup, cutmix, smoothing"], "long"),
+    "the recipe without crops": WHOLE,
+    "the recipe, crops of 0.5 to 1": replace(WHOLE, augmentation={**WHOLE.augmentation, **CROPS}),
+}
+L = {
+    "the recipe without crops": WHOLE,
+    "without label smoothing": without(WHOLE, *SMOOTHING),
+    "without mixup and cutmix": without(WHOLE, *MIXED),
+    "without RandAugment": without(WHOLE, *RANDAUGMENT),
+    "without random erasing": without(WHOLE, *ERASING),
+    "without MESA": without(WHOLE, "mesa"),
+}
+F = {name: longer(A2[name], "full") for name in list(A2)[:3]}
+B = {
+    f"{name}, batches of {batch}": replace(row, batch=batch)
+    for batch in (50, 200, 500)
+    for name, row in (("AdamW", A1["AdamW"]), ("LAMB", A1["base"]))
+}
+C = {
+    f"{net}{recipe}": replace(row, net=net)
+    for recipe, row in (("", A1["base"]), (", mixed", A1["mixup, cutmix, smoothing"]))
+    for net in NETS
+}
+PARTS = {
+    "A1": part("Add one", A1),
+    "A2": part("The recipe, with more time", A2),
+    "L": part("Leave one out", L),
+    "F": part("All images", F),
+    "B": Part("Batch size", B, 3, {name: name.replace("LAMB", "AdamW") for name in B if name.startswith("LAMB")}),
+    "C": Part(
+        "Networks",
+        C,
+        3,
+        {name: "MambaVision" + ", mixed" * name.endswith("mixed") for name in C if not name.startswith("Mamba")},
+    ),
+}
 
 
 class Study:
-    """Runs that are kept in a folder."""
+    """The runs in a folder, and the order in which the rest is run."""
 
-    def __init__(self, work: Path, data: str, plan: Plan) -> None:
-        self.work, self.plan = work, plan
-        work.mkdir(parents=True, exist_ok=True)
-        self.train, self.test = load_dataset(data)
-        if len(self.train) < plan.images + plan.held_out:  # of the shipped subset
-            self.plan = replace(plan, held_out=len(self.train) // 5)
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given, self.plan = given, TINY if given.tiny else Plan()
+        self.runs = Runs(given.work / "runs.jsonl", ("key",))
+        self.nets = Runs(given.work / "nets.jsonl", ("net",))
 
-    def part(self, part: str) -> dict[str, list[dict[str, Any]]]:
-        """{row: what its runs found, by seed} of A1 or A2."""
-        rows, number = (A1, 0) if part == "A1" else (A2, 1)
-        rates = self.rates()
-        return {
-            name: [
-                self.kept(f"{part}-{name}-{seed}", lambda row=row, seed=seed: self.run(row, seed, number, rates))  # type: ignore[misc]
-                for seed in range(self.plan.seeds[number])
-            ]
-            for name, row in rows.items()
-        }
+    def seeds(self, name: str) -> range:
+        return range(self.plan.seeds or PARTS[name].seeds)
 
-    def rates(self) -> dict[str, float]:
-        """The rate of each optimiser, chosen on images that are neither trained on nor tested."""
-        chosen = {}
-        for optimizer, rates in RATES.items():
-            row: Row = ({"optimizer": optimizer}, {}, {})
-            tried = {
-                rate: self.kept(
-                    f"rate-{optimizer}-{rate}",
-                    lambda row=row, rate=rate, optimizer=optimizer: self.run(row, CHOOSING, 0, {optimizer: rate}),  # type: ignore[misc]
-                )
-                for rate in rates
-            }
-            chosen[optimizer] = max(rates, key=lambda rate: tried[rate]["accuracy"])
-        return chosen
+    def found(self, run: Run) -> dict[str, Any] | None:
+        return self.runs.find(run.key(self.plan))
 
-    def kept(self, name: str, find: Any) -> dict[str, Any]:
-        path = self.work / f"{name}.json".replace(" ", "-").replace(",", "")
-        if not path.exists():
-            result = find()
-            print(f"{name}: {result['accuracy']:.2%}", flush=True)
-            atomic.write_bytes(path, json.dumps(result).encode())
-        return json.loads(path.read_text(encoding="utf-8"))
+    def choosing(self, row: Row) -> dict[float, Run]:
+        """The runs that choose the rate of a row, by that rate. Rows that differ in ingredients have those of the base."""
+        settings = {} if row.optimizer == "lamb" else {"optimizer": row.optimizer}
+        base = Row(settings=settings, batch=row.batch, net=row.net)
+        return {rate: Run(base, CHOOSING, rate) for rate in RATES[row.optimizer]}
 
-    def run(self, row: Row, seed: int, number: int, rates: dict[str, float]) -> dict[str, Any]:
-        """One training, and what it comes to."""
-        config = self.config(row, seed, number, rates)
-        train, test = self.drawn(seed), self.held_out() if seed == CHOOSING else self.tested()
-        options: dict[str, Any] = {"image_size": PRESET.image_size, "seed": seed, "crop_padding": 0}
-        train_loader = BatchLoader(train, config.batch_size, train=True, augmentation=config.augmentation, **options)
-        test_loader = BatchLoader(test, 250, train=False, **options)
-        out = self.work / f"run-{zlib.crc32(json.dumps(config.to_dict(), sort_keys=True).encode()):08x}"
-        model = make_model(config, train)
-        with open_run(out, config, resume=(out / "checkpoint.safetensors").exists()) as folder:
-            trainer = Trainer(model, train_loader, test_loader, folder, quiet=True)
-            result = trainer.run()
-        said = evaluate(model, BatchLoader(train, 250, train=False, **options))
-        log = [line for line in read_log(result.log) if line["event"] == "epoch"]
-        found: dict[str, Any] = {"seed": seed, "accuracy": result.accuracy, "train_accuracy": said.accuracy}
-        found |= {"loss": log[-1]["test_loss"], "seconds": result.seconds, "calibration": self.calibration(model, test_loader)}
-        found["curve"] = [
-            [line["epoch"], line["test_accuracy"], line.get("ema_accuracy")] for line in log if line["test_accuracy"]
-        ]
-        if number == 0 and seed != CHOOSING:
-            found["distorted"] = self.distorted(model, options)
-        return found
+    def rate(self, row: Row) -> float | None:
+        """The rate of a row; None as long as its runs are not done."""
+        tried = {rate: self.found(run) for rate, run in self.choosing(row).items()}
+        if None in tried.values():
+            return None
+        return max(tried, key=lambda rate: tried[rate]["accuracy"])  # type: ignore[index]
 
-    def config(self, row: Row, seed: int, number: int, rates: dict[str, float]) -> TrainingConfig:
-        settings, augmentation, model = row
-        optimizer = settings.get("optimizer", "lamb")
-        epochs = self.plan.epochs[number]
-        own = {"optimizer": optimizer, "lr": rates[optimizer], "epochs": epochs, "warmup_epochs": min(3.0, epochs / 2)}
-        own |= {"batch_size": 50, "label_smoothing": 0.0, "seed": seed, "eval_every": max(1, epochs // 10), "workers": 0}
-        loader = {"image_size": PRESET.image_size, "crop_padding": 0}
-        return PRESET.config(
-            **{**own, **settings}, augmentation=augmentation, model={**PRESET.model, **model}, loader_options=loader
-        )
+    def run_part(self, name: str) -> None:
+        """What is still to be run for a table: rates first, then seed by seed."""
+        rows, seeds = PARTS[name].rows, self.seeds(name)
+        if name == "C":
+            self.agree()
+        choosing = {run.key(self.plan): run for row in rows.values() for run in self.choosing(row).values()}
+        self.run_all(f"{name}, rates", list(choosing.values()))
+        rates = {row: self.rate(rows[row]) for row in rows}
+        self.run_all(name, [Run(rows[row], seed, rates[row] or 0.0) for seed in seeds for row in rows])
+        if name == "C":
+            for net in NETS:
+                if self.nets.find(net) is None:
+                    self.nets.add(self.in_process("--time", net, net))
 
-    def drawn(self, seed: int) -> Dataset:
-        """Training images, equally many of each class, without those that rates are chosen on."""
-        count, order = len(self.train) - self.plan.held_out, np.random.default_rng([7, seed])
-        each = self.plan.images // len(self.train.classes)
-        labels = self.train.labels[:count]
-        kept = np.concatenate([order.permutation(np.flatnonzero(labels == label))[:each] for label in np.unique(labels)])
-        return self._some(self.train, kept)
+    def run_all(self, title: str, runs: list[Run]) -> None:
+        todo = [run for run in runs if self.found(run) is None]
+        print(f"{title}: ", end="")
 
-    def held_out(self) -> Dataset:
-        return self._some(self.train, np.arange(len(self.train) - self.plan.held_out, len(self.train)), "test")
+        def keep(run: Run, row: dict[str, Any]) -> str:
+            key = run.key(self.plan)
+            about = " ".join(
+                f"{name} {value}" for name, value in {**run.row.settings, **run.row.augmentation, **run.row.model}.items()
+            )
+            self.runs.add({"key": key, "net": run.row.net, "batch": run.row.batch, "length": run.row.length, **row})
+            shutil.rmtree(self.given.work / f"run-{key}", ignore_errors=True)
+            return f"{run.row.net} {about or 'base'}, seed {run.seed}: {row['accuracy']:.2%} in {in_words(row['seconds'])}"
 
-    def tested(self) -> Dataset:
-        return self._some(self.test, np.arange(self.plan.tested or len(self.test)), "test")
+        def run_one(run: Run) -> dict[str, Any]:
+            return self.in_process("--run", run.to_json(), f"{run.row.net} {run.row.settings}, seed {run.seed}")
 
-    def _some(self, data: Dataset, kept: np.ndarray, part: str | None = None) -> Dataset:
-        return replace(data, images=data.images[kept], labels=data.labels[kept], part=part or data.part)
+        study.side_by_side(todo, self.given.jobs, run_one, keep, len(runs), lambda run: run.images(self.plan))
 
-    def calibration(self, model: Any, loader: BatchLoader) -> float:
-        """The expected calibration error in 15 bins: how far what it is sure of is from what is right."""
-        sure, right = [], []
-        for images, labels in loader.epoch(0):
-            said = to_numpy(softmax_forward(model(images))[0])
-            sure.append(said.max(axis=1))
-            right.append(said.argmax(axis=1) == labels)
-        confidence, correct = np.concatenate(sure), np.concatenate(right)
-        bins = np.minimum((confidence * 15).astype(int), 14)
-        gaps = [
-            abs(confidence[bins == each].mean() - correct[bins == each].mean()) * (bins == each).mean() for each in set(bins)
-        ]
-        return float(sum(gaps))
+    def agree(self) -> None:
+        """SystemExit where mvnp and its PyTorch twin do not."""
+        found = self.nets.find("agreement")
+        if found is None:
+            self.nets.add(found := self.in_process("--agree", "yes", "agreement"))
+        if found["worst"] > 1e-9:
+            raise SystemExit(
+                f"the losses of mvnp and its PyTorch twin differ by {found['worst']:.1e} in {found['steps']} steps"
+            )
 
-    def distorted(self, model: Any, options: dict[str, Any]) -> dict[str, float]:
-        """Accuracies on test images that are turned by 20 degrees, shifted by six pixels, covered by a quarter, noisy."""
-        plain = self._some(self.test, np.arange(min(self.plan.distorted, len(self.test))), "test")
-        rng, found = np.random.default_rng(11), {}
-        side = plain.images.shape[1]
-        signs = rng.choice([-1, 1], len(plain))
-        corners = rng.integers(0, side // 2 + 1, (len(plain), 2))
-        noise = rng.normal(0, 40, plain.images.shape)
+    def in_process(self, option: str, value: str, about: str) -> dict[str, Any]:
+        """`child`, in a process with one thread."""
+        arguments = [option, value, "--work", str(self.given.work), "--data", self.given.data, *["--tiny"] * self.given.tiny]
+        return study.in_process(__file__, arguments, about)
 
-        def covered(image: np.ndarray, top: int, left: int) -> np.ndarray:
-            image = image.copy()
-            image[top : top + side // 2, left : left + side // 2] = 0
-            return image
-
-        images = {
-            "turned": [rotate(image, 20 * sign, (0,)) for image, sign in zip(plain.images, signs, strict=True)],
-            "shifted": [translate_x(image, sign * 6 / side, (0,)) for image, sign in zip(plain.images, signs, strict=True)],
-            "covered": [covered(image, *corner) for image, corner in zip(plain.images, corners, strict=True)],
-            "noisy": np.clip(plain.images + noise, 0, 255).astype(np.uint8),
-        }
-        for name, changed in images.items():
-            data = replace(plain, images=np.stack(list(changed)))
-            found[name] = evaluate(model, BatchLoader(data, 250, train=False, **options)).accuracy
-        return found
+    def results(self, name: str) -> dict[str, list[dict[str, Any]]]:
+        """{row: what its runs found, by seed}, of the rows that are whole; none without what they are compared with."""
+        rows = {}
+        for label, row in PARTS[name].rows.items():
+            rate = self.rate(row)
+            runs = [None if rate is None else self.found(Run(row, seed, rate)) for seed in self.seeds(name)]
+            if None not in runs:
+                rows[label] = runs
+        against = PARTS[name].against
+        return {label: runs for label, runs in rows.items() if against.get(label, label) in rows}  # type: ignore[misc]
 
 
-def paired(row: list[dict[str, Any]], base: list[dict[str, Any]]) -> tuple[float, float]:
-    """Mean difference of the accuracies of equal seeds, and half of its 95 % interval; in points."""
-    differences = [100 * (one["accuracy"] - other["accuracy"]) for one, other in zip(row, base, strict=True)]
-    half = STUDENT[len(differences) - 1] * stdev(differences) / math.sqrt(len(differences))
-    return mean(differences), half
+def child(given: argparse.Namespace) -> dict[str, Any]:
+    """What a process of its own is asked for."""
+    plan = TINY if given.tiny else Plan()
+    if given.agree:
+        return agreeing(plan, given.data)
+    if given.time:
+        return timed(given.time)
+    run = Run.from_json(given.run)
+    return trained(run, plan, given.data, given.work / f"run-{run.key(plan)}")
 
 
-def table(part: str, runs: dict[str, list[dict[str, Any]]], plan: Plan) -> str:
+# The tables
+
+
+def table(name: str, found: dict[str, list[dict[str, Any]]], plan: Plan, nets: Sequence[dict[str, Any]] = ()) -> str:
     """In Markdown."""
-    distorted = list(runs["base"][0].get("distorted", {}))
-    heads = ["", "test", "against the base, points", "train", "loss", "calibration error", *distorted]
-    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
-    for name, row in runs.items():
-        cells = [name, f"{mean(run['accuracy'] for run in row):.1%}"]
-        difference, half = paired(row, runs["base"])
-        cells.append("" if name == "base" else f"{difference:+.1f} ± {half:.1f}")
-        cells += [f"{mean(run['train_accuracy'] for run in row):.0%}", f"{mean(run['loss'] for run in row):.2f}"]
-        cells.append(f"{mean(run['calibration'] for run in row):.1%}")
-        cells += [f"{mean(run['distorted'][each] for run in row):.1%}" for each in distorted]
-        lines.append("| " + " | ".join(cells) + " |")
-    seeds, epochs = len(runs["base"]), plan.epochs[part == "A2"]
+    part, first = PARTS[name], next(iter(found.values()))[0]
+    distorted = list(first.get("distorted", {})) if name == "A1" else []
+    known = {net["net"]: net for net in nets}
+    measured = {"parameters": "{:,}", "step_ms": "{:.2f}", "forward_ms": "{:.2f}", "peak_mb": "{:.0f}"}
+    sizes = ("parameters", "ms an image, step", "ms an image, forward", "peak MB") if name == "C" else ()
+    rates = ("rate",) if name in "BC" else ()
+    fits = ("train",) if first["train_accuracy"] is not None else ()
+    head = [part.title, *rates, "test", "difference, points", "", *fits, "loss", "calibration error", *distorted, *sizes]
+    rows = []
+    for label, runs in found.items():
+        base = part.against.get(label)
+        accuracies = [run["accuracy"] for run in runs]
+        cells = [label, *(f"{runs[0]['rate']:g}" for _ in rates), f"{mean(accuracies):.2%}"]
+        difference = paired(accuracies, [run["accuracy"] for run in found[base]]) if base else None
+        cells += ["", ""] if difference is None else [str(difference), difference.verdict]
+        cells += [f"{mean(run['train_accuracy'] for run in runs):.1%}" for _ in fits]
+        cells += [f"{mean(run['loss'] for run in runs):.3f}", f"{mean(run['calibration'] for run in runs):.1%}"]
+        cells += [f"{mean(run['distorted'][each] for run in runs):.1%}" for each in distorted]
+        net = known.get(runs[0].get("net", ""))
+        cells += [form.format(net[key]) if net else "" for key, form in measured.items() if sizes]
+        rows.append(cells)
+    length = next(iter(part.rows.values())).length
+    images, epochs = plan.images[length], plan.epochs[length]
+    seeds = len(next(iter(found.values())))
+    told = f"{name}: {f'{images:,}' if images else 'all'} images, {epochs} epochs; means of {seeds} seeds, difference"
+    told += " to the first row" if len(set(part.against.values())) == 1 else {"B": " to AdamW", "C": " to MambaVision"}[name]
     return "\n".join(
-        [*lines, "", f"{part}: {plan.images:,} images, {epochs} epochs; means of {seeds} seeds, paired 95 % intervals."]
+        [*markdown(head, rows, left=("",)), "", f"{told}, in pairs, with the 95 % interval of its mean.", *curve(found)]
     )
+
+
+def curve(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The weights of the base and their average, by epoch, on images that are held out: a second table."""
+    curves = [run["curve"] for run in found.get("base", ())]
+    if not curves or not curves[0] or any(averaged is None for _, _, averaged in curves[0]):
+        return []
+    points = list(zip(*curves, strict=True))
+    rows = [
+        [name, *(f"{mean(run[place] for run in point):.1%}" for point in points)]
+        for place, name in ((1, "weights"), (2, "their average"))
+    ]
+    return ["", *markdown(["base, held-out accuracy after epoch", *(str(point[0][0]) for point in points)], rows)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--work", type=Path, default=Path("build/recipe"))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--data", default="fashion-mnist", help="as mvnp train --data")
+    parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    parser.add_argument("--tiny", action="store_true")
+    for option in ("--run", "--time", "--agree"):
+        parser.add_argument(option, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.run or given.time or given.agree:
+        study.end_with_parent()
+        try:
+            print(json.dumps(child(given)))
+        except MvnpError as error:
+            raise SystemExit(str(error)) from error
+        return
+    asked, whole = list(dict.fromkeys(given.parts)) or list(PARTS), Study(given)
+    if "C" in asked and not given.report and importlib.util.find_spec("torch") is None:
+        raise SystemExit("part C needs torch: pip install -e '.[bench]', or name other parts")
+    for name in asked if not given.report else ():
+        whole.run_part(name)
+    found = {name: rows for name in asked if (rows := whole.results(name))}
+    tables = {name: table(name, rows, whole.plan, whole.nets.rows) for name, rows in found.items()}
+    print("\n\n".join(tables.values()))
+    left = [f"{name} has {len(found.get(name, ()))} of {len(PARTS[name].rows)} rows" for name in asked]
+    left = [text for name, text in zip(asked, left, strict=True) if len(found.get(name, ())) < len(PARTS[name].rows)]
+    if left:
+        print(f"\nnot whole: {', '.join(left)}")
+    complete = [name for name in found if len(found[name]) == len(PARTS[name].rows)]
+    if given.out and complete:
+        about = machine(1)
+        results = {
+            "machine": about,
+            "data": given.data,
+            "nets": whole.nets.rows,
+            "parts": {name: found[name] for name in complete},
+        }
+        text = "\n\n".join(f"**{PARTS[name].title}**\n\n{tables[name]}" for name in complete)
+        write_results(given.out, "recipe", results, f"{text}\n\n{sentence(about)}\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Fixtures that any test can ask for, and what holds for all tests: their names, their tiers, and what Hypothesis may try."""
 
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -55,3 +57,16 @@ def strict_cupy() -> Iterator[Recorder]:
     """mvnp on the stand-in for CuPy; the value is the record of waits and uploads. See support/strict_cupy.py."""
     with installed() as recorder:
         yield recorder
+
+
+@pytest.fixture
+def benchmarks_importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The scripts of benchmarks/ import each other by their plain names; afterwards neither path nor modules are left."""
+    folder = Path(__file__).parents[1] / "benchmarks"
+    names = [path.stem for path in folder.glob("*.py")]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)  # a folder of tests can have the same one
+    monkeypatch.syspath_prepend(str(folder))
+    yield
+    for name in names:
+        sys.modules.pop(name, None)

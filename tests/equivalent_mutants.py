@@ -8,6 +8,8 @@ BOTH_NORMS = "there are both norms or neither"
 MLP_AND_NORM = "there is an MLP behind its norm, or neither of them"
 CACHE_IS_Y = "the cache of softplus is its y"
 CHUNKS = "how long the chunks are decides about time alone"
+WHOLE = "the largest part of a picture that has the ratio itself is the whole picture"
+NO_STEP = "an update of length 0 is no step, whatever it is multiplied by"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
     "models/vss_stages": {
@@ -169,6 +171,62 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "loss = -(p * array_module(p).where(p == 0, 0, log_q)).sum() / len(logits)",
             "loss = -(p * array_module(p).where(p == 0, 1, log_q)).sum() / len(logits)",
         ): "any finite number will do where it is multiplied by p = 0",
+    },
+    "training/lamb": {
+        (
+            "LAMB._trust",
+            "drop operand",
+            "r = xp.where((norm_p > 0) & (norm_u > 0), norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+            "r = xp.where(norm_p > 0, norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+        ): NO_STEP,
+        (
+            "LAMB._trust",
+            "comparison",
+            "r = xp.where((norm_p > 0) & (norm_u > 0), norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+            "r = xp.where((norm_p > 0) & (norm_u >= 0), norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+        ): NO_STEP,
+        (
+            "LAMB._trust",
+            "off by one",
+            "r = xp.where((norm_p > 0) & (norm_u > 0), norm_p / xp.where(norm_u > 0, norm_u, 1), 1).astype(p.dtype)",
+            "r = xp.where((norm_p > 0) & (norm_u > 0), norm_p / xp.where(norm_u > 0, norm_u, 2), 1).astype(p.dtype)",
+        ): NO_STEP,
+    },
+    "training/schedule": {
+        (
+            "learning_rate",
+            "off by one",
+            "cycle = max(total_steps - warmup_steps, 1)",
+            "cycle = max(total_steps - warmup_steps, 2)",
+        ): "of a cycle of one step only the beginning is asked for, which is the highest rate however long it is",
+    },
+    "data/augment/crop": {
+        (
+            "whole_crop",
+            "comparison",
+            "if width / height < ratio[0]:",
+            "if width / height <= ratio[0]:",
+        ): WHOLE,
+        (
+            "whole_crop",
+            "comparison",
+            "if width / height > ratio[1]:",
+            "if width / height >= ratio[1]:",
+        ): WHOLE,
+    },
+    "data/augment/mixing": {
+        (
+            "Mixing._one",
+            "change constant",
+            "by_mixup, by_cutmix = (rng.beta(alpha, alpha) if alpha else 1.0 for alpha in (self.mixup, self.cutmix))",
+            "by_mixup, by_cutmix = (rng.beta(alpha, alpha) if alpha else 2.0 for alpha in (self.mixup, self.cutmix))",
+        ): "the share of what is never drawn is not used",
+        (
+            "mixed",
+            "drop term",
+            "own, partner = (images[index], images[len(images) - 1 - index])",
+            "own, partner = (images[index], images[-1 - index])",
+        ): "an index from the end is the same place",
     },
     "layers/mesa": {
         (

@@ -103,7 +103,7 @@ def stages(module: str) -> list[Stage]:
             Stage(composites, "on"),
         ]
     else:
-        found = [Stage(near, "on")]
+        found = [Stage(near, "off" if twins else "on"), Stage(twins, "on")]  # where there is a twin, it is for the book
     return [stage for stage in found if stage.files]
 
 

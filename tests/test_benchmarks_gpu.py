@@ -16,15 +16,7 @@ from support.tolerance import near
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
-def _benchmarks_importable(monkeypatch):
-    names = [path.stem for path in (ROOT / "benchmarks").glob("*.py")]
-    for name in names:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    yield
-    for name in names:
-        sys.modules.pop(name, None)
+pytestmark = pytest.mark.usefixtures("benchmarks_importable")
 
 
 def test_cases():

@@ -65,7 +65,8 @@ def dry_rows(config: TrainingConfig, images: int | None, classes: int | None, pr
     seconds, peak = _measured(config, model, (own, data.channels, *sides_of(size)), classes)
     batches = images // min(config.batch_size, images)
     steps = -(-batches // config.accumulate)
-    total = steps * config.epochs
+    total, seen = steps * config.epochs, batches * min(config.batch_size, images) * config.epochs
+    step, run = (f"{count:,} step{'s' * (count > 1)}" for count in (steps, total))
     copies = {"weights": 1, "gradients": 1, "optimiser": 1 if config.optimizer == "sgd" else 2}
     copies["average"] = int(bool(config.ema_decay))
     weights = sum(param.data.nbytes for _, param in model.named_parameters())
@@ -75,12 +76,15 @@ def dry_rows(config: TrainingConfig, images: int | None, classes: int | None, pr
         *(("data", note) for note in notes),
         ("model", f"{type(model).__name__}, {model.parameter_count:,} parameters"),
         ("a batch", f"{config.batch_size} x {data.channels} x {sides_of(size)[0]} x {sides_of(size)[1]}, {own} a process"),
-        ("an epoch", f"{images:,} images, {steps:,} steps of {config.batch_size * config.accumulate:,} images"),
-        ("the run", f"{config.epochs} epochs, {total:,} steps, {images * config.epochs:,} images"),
+        ("an epoch", f"{images:,} images, {step} of {config.batch_size * config.accumulate:,} images"),
+        ("the run", f"{config.epochs} epoch{'s' * (config.epochs > 1)}, {run}, {seen:,} images"),
         ("learning rate", f"{config.lr:.2e}, warm-up {config.warmup_epochs:g} epochs, cool-down {config.cooldown_epochs:g}"),
         ("memory of a process", f"{peak:,.0f} MB at its peak here, of these {each} MB"),
         ("measured here", f"{own / seconds:,.1f} images a second in one process, {seconds:.2f} s a batch"),
-        ("time", f"{_duration(hours)} with {processes} such process{'es' * (processes > 1)} that wait for nothing"),
+        (
+            "time",
+            f"{_duration(hours)} with {processes} such process{'es that wait' if processes > 1 else ' that waits'} for nothing",
+        ),
     ]
 
 

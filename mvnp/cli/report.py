@@ -36,14 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..atomic import make_folder, write_bytes
     from ..training.tensorboard import event_file
     from ..visualize.pages.report import PAGE
-    from ..visualize.pages.run import read_run, write_run_page
+    from ..visualize.pages.run import names_of, read_run, write_run_page
 
     if len(arguments.runs) > 2:
         raise InputError(f"mvnp report compares two runs, and {len(arguments.runs)} were given")
     runs = [read_run(folder) for folder in arguments.runs]
     if arguments.tensorboard is not None:
-        for one in runs:
-            folder = arguments.tensorboard / one.folder.resolve().name
+        for name, one in zip(names_of(runs), runs, strict=True):
+            folder = arguments.tensorboard / name
             make_folder(folder)
             write_bytes(folder / "events.out.tfevents.0.mvnp", event_file(one.log))
         print(f"tensorboard --logdir {arguments.tensorboard}")

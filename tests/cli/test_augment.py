@@ -7,7 +7,7 @@ from mvnp.cli import main
 from mvnp.data import BatchLoader, Dataset, load_parts
 from mvnp.data.augment import Augmentation
 from mvnp.errors import InputError
-from mvnp.visualize import augmented, augmented_pictures
+from mvnp.visualize import Augmented, augmented, augmented_pictures
 from mvnp.visualize.figures.style import png
 from support.photos import two_classes
 from support.tolerance import assert_close
@@ -45,6 +45,19 @@ def test_any_number_of_bands(channels):
     shown = augmented(dataset(6, channels), Augmentation(mixup=0.8), 12, pictures=4, times=1, crop_padding=0)
     assert shown.seen[0][0].shape == (12, 12, 3)
     assert all(", " in label or label in "abc" for labels in shown.labels for label in labels)
+
+
+def test_what_a_picture_shows_is_no_wider_than_the_picture():
+    """Of two classes a line each; a long name is broken."""
+    names = ["stored", "an astronaut with a very long title 0.53, coffee 0.47", "a, b"]
+    shown = Augmented([np.zeros((4, 4, 3))] * 2, [[np.zeros((4, 4, 3))] * 2] * 2, [names[1:]] * 2)
+    for narrow in (False, True):
+        labels = [axes.get_xlabel() for axes in augmented_pictures(shown, narrow=narrow).get_axes()]
+        assert labels[0] == "stored"
+        assert labels[1].replace("\n", " ") == names[1].replace(", ", " ")
+        assert labels[1].endswith("\ncoffee 0.47")
+        assert labels[2] == "a, b"
+    assert max(map(len, labels[1].splitlines())) < 20
 
 
 def test_shares_are_those_of_the_targets():

@@ -3,6 +3,7 @@
 import csv
 import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mvnp.training import read_log
 from mvnp.training.find_lr import BETA, searched, smoothed
 from mvnp.training.tensorboard import crc32c, event_file
 from mvnp.visualize import Predictions, epoch_table, norms_by_depth
+from mvnp.visualize.pages.run import names_of, read_run
 from support.tolerance import assert_close, near
 
 SMALL = ["--dim", "4", "--in-dim", "3", "--depths", "1", "1", "1", "1", "--heads", "1", "1", "2", "2"]
@@ -59,7 +61,12 @@ def test_the_page(trained, tmp_path, capsys):
 def test_two_runs(trained, tmp_path, capsys):
     shutil.copytree(trained, tmp_path / "second")
     assert main(["report", str(trained), str(tmp_path / "second"), "--out", str(tmp_path / "both")]) == 0
-    assert "<title>first and second" in (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
+    text = (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
+    assert "<title>first and second" in text
+    assert text.count("first: best accuracy") == text.count("second: best accuracy") == 1
+    for heading in ("Gradients by depth", "Confusion", "The worst mistakes"):
+        assert f"<h2>{heading}, first</h2>" in text
+    assert "steps.csv, first." in text
     assert main(["report", *[str(trained)] * 3]) == 2
     assert "compares two runs, and 3 were given" in capsys.readouterr().err
 
@@ -144,6 +151,17 @@ def test_event_files(trained, tmp_path, capsys):
     )
 
 
+def test_runs_whose_folders_have_the_same_name(trained, tmp_path, capsys):
+    """Their event files do not overwrite each other."""
+    for folder in ("a", "b"):
+        shutil.copytree(trained, tmp_path / folder / "first")
+    runs = [str(tmp_path / "a" / "first"), str(tmp_path / "b" / "first")]
+    assert main(["report", *runs, "--tensorboard", str(tmp_path / "logs")]) == 0
+    assert sorted(path.parent.name for path in (tmp_path / "logs").rglob("events*")) == ["first", "first"]
+    assert names_of([read_run(Path(run)) for run in runs]) == ["a/first", "b/first"]
+    assert names_of([read_run(trained)] * 2) == ["first (1)", "first (2)"]
+
+
 # Before a run
 
 
@@ -189,3 +207,13 @@ def test_dry_run_of_data_that_are_there(capsys):
     assert f"{count:,} images, {count // 50} steps of 50 images" in told
     assert "data                 fashion-mnist-small: 7,500 pictures of 10 classes (T-shirt/top 750," in told
     assert "data                 of these, the classes T-shirt/top, Trouser, Pullover alone" in told
+
+
+def test_dry_run_of_a_single_step(capsys):
+    """What a batch leaves over is not trained on."""
+    command = ["train", "--dry-run", *SMALL, "--model", "demo", "--images", "95", "--num-classes", "5", "--image-size", "32"]
+    assert main([*command, "--batch-size", "64", "--epochs", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "95 images, 1 step of 64 images" in told
+    assert "1 epoch, 1 step, 64 images" in told
+    assert "with 1 such process that waits for nothing" in told

@@ -213,3 +213,8 @@ def test_scales_of_the_learning_rate():
 def test_scale_of_a_parameter_that_is_not_there():
     with pytest.raises(InputError, match="lr_scales names wieght, which is no parameter"):
         make(lr_scales={"wieght": 0.5})
+
+
+def test_settings_unless_others_are_given():
+    optimizer = AdamW([])
+    assert (optimizer.betas, optimizer.eps, optimizer.weight_decay) == ((0.9, 0.999), 1e-8, 0.05)

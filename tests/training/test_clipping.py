@@ -83,6 +83,18 @@ def test_by_value_and_by_unit_by_hand():
     assert clipped_by_unit(gradients, {}, 0.1)["a"] is gradients["a"]
 
 
+def test_a_unit_of_zeros_with_a_short_gradient():
+    """It counts as 0.001: at c = 1e-4 its gradient of 1.5e-6 becomes 1e-7."""
+    params, gradients = {"a": Param(np.zeros((1, 1)))}, {"a": np.array([[1.5e-6]])}
+    assert_close(clipped_by_unit(gradients, params, 1e-4)["a"], [[1e-7]])
+
+
+def test_a_unit_whose_gradient_is_as_long_as_it_may_be():
+    """All are powers of two, so that lengths are exact."""
+    params, gradients = {"a": Param(np.array([[2.0**-9]]))}, {"a": np.array([[2.0**-21]])}
+    assert clipped_by_unit(gradients, params, 2.0**-12)["a"] == 2.0**-21
+
+
 def test_no_gradients():
     with pytest.raises(InputError, match="there are no gradients"):
         global_norm({})

@@ -60,6 +60,34 @@ def test_warm_up_of_the_decay(row):
     assert_close([average.decay_of(step) for step in row["step"]], row["value"], terms=16)
 
 
+def test_warm_up_without_further_words():
+    """(2) with γ = 1, p = 2/3, from the first update on: the first takes over, the second has 1 − 2^(−2/3)."""
+    average = EMA(Linear(1, 1), warmup=True)
+    assert_close([average.decay_of(u) for u in (1, 2, 3)], [0.0, 1 - 2 ** (-2 / 3), 1 - 3 ** (-2 / 3)])
+    assert average.decay_of(10**9) == 0.9998
+
+
+def test_the_whole_range_of_decays():
+    """At 1 the average never moves; at 0 it is the weights, whatever it was before."""
+    for decay, want in ((1.0, 2.0), (0.0, 5.0)):
+        model = Linear(1, 1)
+        model.weight.data[:] = 2.0
+        average = EMA(model, decay)
+        if not decay:
+            average.model.weight.data[:] = np.nan
+        model.weight.data[:] = 5.0
+        average.update(model)
+        assert average.model.weight.data == want
+
+
+def test_a_state_is_a_copy():
+    average = EMA(Linear(1, 1))
+    state = average.state_dict()
+    average.model.weight.data += 1.0
+    assert state["weight"] != average.model.weight.data
+    assert np.shares_memory(average.state_dict(copy=False)["weight"], average.model.weight.data)
+
+
 def test_by_hand():
     # θ̄ = 8, d = 3/4; θ = 0, then 4: 6, then 5.5. A counter of 0, then 5 is copied.
     model = BatchNorm(1)

@@ -50,6 +50,25 @@ def test_against_the_reference(case, dtype):
             assert_close(getattr(optimizer, moment)[name], want, terms=terms, dtype=dtype, message=f"{moment} of {name}")
 
 
+def test_settings_unless_others_are_given():
+    optimizer = LAMB([])
+    assert (optimizer.betas, optimizer.eps, optimizer.weight_decay, optimizer.max_grad_norm) == ((0.9, 0.999), 1e-8, 0.05, 1.0)
+    with pytest.raises(InputError, match="LAMB: betas is"):
+        LAMB([], betas=(1.0, 0.9))
+
+
+@pytest.mark.parametrize(("limit", "first"), [(10.0, [0.3, 0.4]), (2.5, [0.15, 0.2])])
+def test_limits_by_hand(limit, first):
+    """A gradient of length 5: within the one limit, cut in half by the other. m = 0.1 g."""
+    optimizer = LAMB([("w", Param(np.ones((1, 2))))], max_grad_norm=limit)
+    optimizer.step({"w": np.array([[3.0, 4.0]])}, lr=0.1)
+    assert_close(optimizer.m["w"], [first])
+
+
+def test_without_parameters_nothing_is_to_do():
+    LAMB([]).step({"w": np.ones(3)}, lr=0.1)
+
+
 def test_what_is_not_decayed_takes_adams_step():
     param = Param(np.array([5.0, 100.0]))
     LAMB([("b", param)], eps=1e-300, max_grad_norm=None).step({"b": np.array([1e-3, -7.0])}, lr=0.01)

@@ -86,6 +86,19 @@ def test_cycles_by_hand():
     assert_close(rates, [1, 0.5, 0.5, (1 + math.sqrt(0.5)) / 4, 0.25, (1 - math.sqrt(0.5)) / 4, 0, 0], terms=16)
 
 
+def test_longer_cycles_by_hand():
+    """Cycles of 2 and 6 steps: a factor of 2 hides where the second begins, for the cosine comes to the same again."""
+    rates = [cosine_rate(t, 2, 1.0, cycles=2, cycle_mul=3.0, cycle_decay=0.5) for t in (0, 1, 2, 4, 5, 6, 8.5)]
+    assert_close(rates, [1, 0.5, 0.5, 0.375, 0.25, 0.125, 0], terms=16)
+
+
+def test_settings_unless_others_are_given():
+    """A warm-up from 0, down to 0; cycles as long, and as high, as the first."""
+    assert [learning_rate(step, 4, 2, lr=1.0) for step in (0, 1, 2, 3, 4)] == [0.0, 0.5, 1.0, near(0.5, terms=1), 0.0]
+    assert cosine_rate(0, 10, 1.0, warmup=2) == 0.0
+    assert [cosine_rate(t, 4, 1.0, cycles=2) for t in (0, 4, 6, 8)] == [1.0, 1.0, near(0.5, terms=1), 0.0]
+
+
 @pytest.mark.parametrize("row", SETTINGS["batch_scaling_of_current_timm"])
 def test_batch_scaling(row):
     assert scaled_rate(row["lr_base"], row["base_batch"], row["global_batch"], row["rule"]) == near(row["lr"])

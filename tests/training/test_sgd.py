@@ -45,3 +45,16 @@ def test_settings_out_of_range():
         SGD([], momentum=1.0)
     with pytest.raises(InputError, match="SGD: nesterov is True, expected a momentum above 0 with it"):
         SGD([], momentum=0.0, nesterov=True)
+
+
+def test_settings_unless_others_are_given():
+    optimizer = SGD([])
+    assert (optimizer.momentum, optimizer.nesterov, optimizer.weight_decay) == (0.9, False, 0.0)
+
+
+def test_without_momentum_it_is_gradient_descent():
+    param = Param(np.array([2.0, 3.0]))
+    optimizer = SGD([("w", param)], momentum=0.0)
+    for _ in range(2):
+        optimizer.step({"w": np.array([1.0, -2.0])}, lr=0.25)
+    np.testing.assert_array_equal(param.data, [1.5, 4.0])

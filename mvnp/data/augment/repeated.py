@@ -24,8 +24,8 @@ def repeated(order: np.ndarray, repeats: float, rank: int = 0, ranks: int = 1, m
     """
     if not repeats >= 1:
         raise InputError(f"repeated: repeats is {repeats!r}, expected at least 1")
-    total = math.ceil(len(order) * repeats / ranks) * ranks
+    total = math.ceil(len(order) / ranks) * ranks
     positions = np.floor(np.arange(math.ceil(len(order) * repeats)) / repeats).astype(np.int64)
     positions = np.resize(positions, total)  # the first ones again, until all ranks have as many
-    seen = len(order) // multiple * multiple // ranks if multiple else math.ceil(len(order) / ranks)
+    seen = len(order) // multiple * multiple // ranks if multiple else None
     return np.asarray(order)[positions[rank::ranks][:seen]]

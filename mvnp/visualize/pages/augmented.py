@@ -30,7 +30,7 @@ def write_augmented(
     classes = sorted({data.classes[label] for label in data.labels})
     alt = f"Rows of pictures. Left the stored one, then {len(shown.seen[0])} versions that training makes of it."
     reading = (
-        "Left each picture as it is stored, and to the right the same as the network is given it in six epochs. Below stands"
+        "Left each picture as it is stored, and to the right the same as the network is given it in some epochs. Below stands"
         " what it is told that the picture shows: where two are mixed, both classes with their shares."
     )
     picture = Picture("augmented", augmented_pictures(shown), augmented_pictures(shown, narrow=True), alt, reading)

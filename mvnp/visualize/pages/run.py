@@ -69,28 +69,57 @@ def write_run_page(out: Path, runs: Sequence[Run]) -> Path:
 
     What is wrong in which pictures is shown of the first run's best weights, where its data are still there.
     """
-    first, names = runs[0], _names(runs)
+    first, names = runs[0], names_of(runs)
     logs = {name: run.log for name, run in zip(names, runs, strict=True)}
+    whose = f", {names[0]}" if len(runs) > 1 else ""  # which of two a section is about
     sections = [_curves(logs)]
     if len(norms_by_depth(first.log)[0]):
-        sections.append(_depths(first.log))
-    sections += _mistakes(first)
-    position, config = first.checkpoint.position, first.checkpoint.config
-    facts = [(f"{position.epoch}", "epochs"), (f"{position.step:,}", "steps"), (f"{position.seconds:,.0f} s", "of training")]
-    if position.best_accuracy is not None:
-        whose = "average of the weights" if position.best_of == "average" else "weights"
-        facts.insert(0, (f"{position.best_accuracy:.1%}", f"best accuracy, after epoch {position.best_epoch}, of the {whose}"))
+        sections.append(_depths(first.log, whose))
+    sections += _mistakes(first, whose)
+    told = [_lead(run) for run in runs]
     page = Page(
         title=" and ".join(names),
-        lead=f"{config.family}, trained on {config.dataset}" + (f" by the recipe {config.recipe}." if config.recipe else "."),
-        facts=facts,
+        lead=told[0] if len(runs) == 1 else " ".join(f"{name}: {text}" for name, text in zip(names, told, strict=True)),
+        facts=_facts(first) if len(runs) == 1 else [_fact(name, run) for name, run in zip(names, runs, strict=True)],
         sections=sections,
-        footer="Made by mvnp report. Beside this page: epochs.csv, steps.csv.",
+        footer=f"Made by mvnp report. Beside this page: epochs.csv, steps.csv{whose}.",
     )
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / "epochs.csv", epochs_csv(first.log))
     write_bytes(out / "steps.csv", steps_csv(first.log))
     return write_page(out, page)
+
+
+def _lead(run: Run) -> str:
+    config = run.checkpoint.config
+    return f"{config.family}, trained on {config.dataset}" + (f" by the recipe {config.recipe}." if config.recipe else ".")
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    """Of the only run."""
+    position = run.checkpoint.position
+    facts = [(f"{position.epoch}", "epochs"), (f"{position.step:,}", "steps"), (f"{position.seconds:,.0f} s", "of training")]
+    if position.best_accuracy is not None:
+        facts.insert(
+            0, (f"{position.best_accuracy:.1%}", f"best accuracy, after epoch {position.best_epoch}, of the {_best_of(run)}")
+        )
+    return facts
+
+
+def _fact(name: str, run: Run) -> tuple[str, str]:
+    """Of one of two."""
+    position = run.checkpoint.position
+    done = f"of {position.epoch} epochs, {position.seconds:,.0f} s of training"
+    if position.best_accuracy is None:
+        return "–", f"{name}: nothing was held out; {done}"
+    return (
+        f"{position.best_accuracy:.1%}",
+        f"{name}: best accuracy, after epoch {position.best_epoch} {done}, of the {_best_of(run)}",
+    )
+
+
+def _best_of(run: Run) -> str:
+    return "average of the weights" if run.checkpoint.position.best_of == "average" else "weights"
 
 
 def epochs_csv(log: Sequence[dict[str, Any]]) -> bytes:
@@ -115,9 +144,14 @@ def _cell(value: float) -> Any:
     return "" if np.isnan(value) else float(value)
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
-    short = [run.folder.resolve().name for run in runs]
-    return short if len(set(short)) == len(short) else [str(run.folder) for run in runs]
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """What runs are called: the names of their folders, or with as many of the folders above as it takes to tell them apart."""
+    paths = [run.folder.resolve().parts for run in runs]
+    for depth in range(1, max(map(len, paths)) + 1):
+        names = ["/".join(parts[-depth:]) for parts in paths]
+        if len(set(names)) == len(names):
+            return names
+    return ["/".join(parts[-1:]) + f" ({number})" for number, parts in enumerate(paths, 1)]  # the same run twice
 
 
 def _both(name: str, figure: Any, alt: str, reading: str, *arguments: Any) -> Picture:
@@ -134,13 +168,13 @@ def _curves(logs: Mapping[str, list[dict[str, Any]]]) -> Section:
     return Section("Curves", pictures=[_both("curves", run_curves, alt, CURVES_READING, logs)])
 
 
-def _depths(log: list[dict[str, Any]]) -> Section:
+def _depths(log: list[dict[str, Any]], whose: str) -> Section:
     depths = norms_by_depth(log)[1].shape[1]
     alt = f"A map of the gradients' norms at {depths} depths, over the epochs."
-    return Section("Gradients by depth", pictures=[_both("depths", gradient_depths, alt, DEPTHS_READING, log)])
+    return Section(f"Gradients by depth{whose}", pictures=[_both("depths", gradient_depths, alt, DEPTHS_READING, log)])
 
 
-def _mistakes(run: Run) -> list[Section]:
+def _mistakes(run: Run, whose: str) -> list[Section]:
     """What the best weights take the held-out pictures for; a word instead where that cannot be found out any more."""
     try:
         model = read_pretrained(str(run.folder / "best.safetensors")).model
@@ -148,13 +182,13 @@ def _mistakes(run: Run) -> list[Section]:
         parts = in_channels_asked(load_parts(config.dataset, **dataset_options(config)), model.in_chans)
         loader = loaders_of(config, parts)[1]
     except (MvnpError, OSError) as error:
-        return [Section("Mistakes", [f"They cannot be shown: {error}"])]
+        return [Section(f"Mistakes{whose}", [f"They cannot be shown: {error}"])]
     if loader is None:
-        return [Section("Mistakes", ["Nothing was held out, so there are none to show."])]
-    return _shown_mistakes(model, loader, predictions(model, loader))
+        return [Section(f"Mistakes{whose}", ["Nothing was held out, so there are none to show."])]
+    return _shown_mistakes(model, loader, predictions(model, loader), whose)
 
 
-def _shown_mistakes(model: Any, loader: BatchLoader, said: Predictions) -> list[Section]:
+def _shown_mistakes(model: Any, loader: BatchLoader, said: Predictions, whose: str) -> list[Section]:
     counts, classes = said.confusion(), loader.dataset.classes
     right = int(np.trace(counts))
     title = f"{right / counts.sum():.1%} of {counts.sum():,} are right"
@@ -164,13 +198,13 @@ def _shown_mistakes(model: Any, loader: BatchLoader, said: Predictions) -> list[
     alt = f"What {counts.sum():,} pictures are, against what they were taken for; {right:,} are right."
     if beside.any():
         alt += f" The commonest mistake: {classes[row]}, taken for {classes[column]}, {beside[row, column]} times."
-    sections = [Section("Confusion", pictures=[Picture("confusion", matrix, matrix, alt, CONFUSION_READING)])]
+    sections = [Section(f"Confusion{whose}", pictures=[Picture("confusion", matrix, matrix, alt, CONFUSION_READING)])]
     worst = said.worst(WORST)
     if len(worst):
         images = from_numpy(loader.prepare(loader.dataset.images[worst]))
         samples = (model, images, loader.dataset.labels[worst], classes)
         alt = f"{len(worst)} pictures that were taken for something else, each with the answer and the truth."
         sections.append(
-            Section("The worst mistakes", pictures=[_both("worst", sample_predictions, alt, WORST_READING, *samples)])
+            Section(f"The worst mistakes{whose}", pictures=[_both("worst", sample_predictions, alt, WORST_READING, *samples)])
         )
     return sections

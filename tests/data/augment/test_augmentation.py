@@ -124,7 +124,7 @@ def test_shifts_and_changes_together():
         ({"erasing": 2}, {}, "probability is 2, expected"),
         ({"erasing": 0.2, "erasing_mode": "noise"}, {}, "unknown mode of erasing"),
         ({"mix_epochs": 1.5}, {}, "mix_epochs is 1.5, expected an integer"),
-        ({"repeats": 0.5}, {}, "repeats is 0.5, expected at least 1"),
+        ({"repeats": 0.5}, {}, "repeats is 0.5, expected a number from 1 to 1000"),
         ({"mixup": "much"}, {}, "mixup is 'much', expected a number"),
         ({"randaugment": 9}, {}, "randaugment is 9, expected such as"),
     ],

@@ -5,7 +5,7 @@ import PIL
 import pytest
 
 from mvnp.data.augment import RandomResizedCrop, resized
-from mvnp.data.augment.crop import crop_size, whole_crop
+from mvnp.data.augment.crop import TRIES, crop_size, whole_crop
 from mvnp.errors import InputError
 from support.recipe_cases import recipe_case
 
@@ -71,3 +71,56 @@ def test_limits_that_cannot_be():
         RandomResizedCrop((8, 8), scale=(0.5, 0.1))
     with pytest.raises(InputError, match="unknown interpolation 'nearest'"):
         RandomResizedCrop((8, 8), interpolation="nearest")
+
+
+def test_what_is_cut_is_what_was_drawn():
+    """Of a picture that is not square: the part, at the size that was asked for."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 33, 3), dtype=np.uint8)
+    crop, ways = RandomResizedCrop((7, 9)), set()
+    for seed in range(30):
+        (top, left, h, w), way = crop.draw(20, 33, np.random.default_rng(seed))
+        ways.add(way)
+        want = resized(image[top : top + h, left : left + w], (7, 9), way)
+        np.testing.assert_array_equal(crop(image, np.random.default_rng(seed)), want)
+    assert ways == {"bilinear", "bicubic"}
+    assert TRIES == 10
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "box"),
+    [
+        (40, 12, (12, 0, 16, 12)),  # too high: 12 / (3/4)
+        (12, 40, (0, 12, 12, 16)),  # too wide: 12 · 4/3
+        (12, 13, (0, 0, 12, 13)),
+        (1200, 1300, (0, 0, 1200, 1300)),
+    ],
+)
+def test_the_whole_of_a_picture_by_hand(height, width, box):
+    assert whole_crop(height, width, (3 / 4, 4 / 3)) == box
+
+
+def test_unknown_ways_and_limits():
+    with pytest.raises(InputError, match="unknown interpolation 'cubic'"):
+        resized(np.zeros((4, 4, 3), np.uint8), (2, 2), "cubic")
+    for scale in ((0.0, 1.0), (0.5, float("inf"))):
+        with pytest.raises(InputError, match="RandomResizedCrop: scale is"):
+            RandomResizedCrop((4, 4), scale)
+    assert RandomResizedCrop((4, 4), (0.5, 0.5)).scale == (0.5, 0.5)
+
+
+class Halves:
+    def random(self, shape):
+        return np.full(shape, 0.5)
+
+
+def test_a_draw_of_a_half_is_bilinear():
+    assert RandomResizedCrop((4, 4)).draw(20, 20, Halves())[1] == "bilinear"
+
+
+def test_a_fourth_band_is_no_transparency():
+    """Where it is 0 the others stay what they are."""
+    picture = np.random.default_rng(0).integers(0, 256, (12, 9, 4), dtype=np.uint8)
+    picture[:, :, 3] = 0
+    got = resized(picture, (7, 5), "bicubic")
+    np.testing.assert_array_equal(got[:, :, :3], resized(picture[:, :, :3], (7, 5), "bicubic"))
+    assert not got[:, :, 3].any()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvnp.data.augment import RandomErasing
-from mvnp.data.augment.erasing import box_size, erase
+from mvnp.data.augment.erasing import TRIES, box_size, erase
 from mvnp.errors import InputError
 from support.recipe_cases import recipe_case
 
@@ -44,6 +44,59 @@ def test_draws():
     areas = (got[changed] != 9).any(axis=1).sum(axis=(1, 2)) / (24 * 20)
     assert 0.015 < areas.min() < areas.max() < 0.36
     assert (images == 9).all()
+
+
+class Says:
+    """A generator that draws what it is told: numbers from 0 to 1 in turn, and of whole numbers the least or the most."""
+
+    def __init__(self, numbers, most=True):
+        self.numbers, self.most = iter(numbers), most
+
+    def random(self, shape=()):
+        found = np.array([next(self.numbers) for _ in range(int(np.prod(shape)))])
+        return found.reshape(shape) if shape else float(found[0])
+
+    def integers(self, low, high):
+        return high - 1 if self.most else low
+
+    def standard_normal(self, shape, dtype):
+        return np.ones(shape, dtype)
+
+
+@pytest.mark.parametrize(("down", "right", "corner"), [(0.0, 0.0, (0, 0)), (0.5, 0.999, (6, 27)), (0.999, 0.5, (11, 14))])
+def test_boxes_lie_anywhere(down, right, corner):
+    """A box of 13 x 13 in a picture of 24 x 40 has 12 places down and 28 across."""
+    assert RandomErasing().draw(24, 40, 1, Says([0.5, 0.5] * 10 + [down, right])) == (*corner, 13, 13)
+
+
+def test_sides_that_are_as_long_as_the_picture_are_refused():
+    """The first try of ten that is smaller both ways is taken; a flat box is too wide, and a high one too high."""
+    flat, high = box_size(20, 20, 1, 1.0, 0.0), box_size(20, 20, 1, 1.0, 1.0)
+    assert flat[1] >= 20 > flat[0]
+    assert high[0] >= 20 > high[1]
+    tries = [1.0, 0.0, 1.0, 1.0, 0.5, 0.5] + [0.0] * 14
+    assert RandomErasing().draw(20, 20, 1, Says([*tries, 0.0, 0.0])) == (0, 0, *box_size(20, 20, 1, 0.5, 0.5))
+    assert RandomErasing().draw(20, 20, 1, Says([1.0, 0.0] * 10 + [0.0, 0.0])) is None
+    exact = next(
+        (height, width)
+        for height in range(2, 40)
+        for width in range(2, 40)
+        if box_size(height, width, 1, 1.0, 0.0)[1] == width and box_size(height, width, 1, 1.0, 0.0)[0] < height
+    )
+    assert RandomErasing().draw(*exact, 1, Says([1.0, 0.0] * 10 + [0.0, 0.0])) is None
+    assert RandomErasing().draw(*exact[::-1], 1, Says([1.0, 1.0] * 10 + [0.0, 0.0])) is None
+
+
+def test_as_many_boxes_as_are_drawn():
+    """From the least to the most; at a gate that equals the probability it is done."""
+    images = np.zeros((1, 1, 30, 30), np.float32)
+    for most, boxes in ((False, 1), (True, 3)):
+        places = [corner for box in range(boxes) for corner in [0.0, 0.5] * 10 + [box / 3, box / 3]]
+        got = RandomErasing(0.25, count=(1, 3))(images, Says([0.25, *places], most))
+        h, w = box_size(30, 30, boxes, 0.0, 0.5)
+        assert got.sum() == boxes * h * w
+    assert RandomErasing(0.0).probability == 0.0
+    assert TRIES == 10
 
 
 @pytest.mark.parametrize(("mode", "values"), [("rand", 2), ("const", 1)])

@@ -26,12 +26,13 @@ def test_draws():
     assert min(value for seed in range(200) for _, value in ColourJitter(3).draw(np.random.default_rng(seed))) >= 0
 
 
-@pytest.mark.parametrize("bands", [1, 3, 4])
+@pytest.mark.parametrize("bands", [1, 3, 4, 2])
 def test_pictures_of_every_kind(bands):
     image = np.random.default_rng(0).integers(0, 256, (6, 7, bands)).astype(np.uint8)
     got = ColourJitter()(image, np.random.default_rng(1))
     assert (got.shape, got.dtype) == (image.shape, np.uint8)
     assert (got != image).any()
+    assert ColourJitter().strength == 0.4
     np.testing.assert_array_equal(ColourJitter(0)(image, np.random.default_rng(1)), image)
 
 

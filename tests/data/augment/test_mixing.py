@@ -66,6 +66,48 @@ def test_draws():
     assert all(mix.box is None for _ in range(50) for mix in Mixing(cutmix=0).draw(4, 8, 8, rng))
 
 
+class Zeros:
+    """A generator whose every draw is the least there is."""
+
+    def random(self, count):
+        return np.zeros(count)
+
+    def beta(self, a, b):
+        return 0.25
+
+    def integers(self, count):
+        return 0
+
+
+def test_what_is_never_done_is_not_done_at_the_least_draw_either():
+    assert Mixing(probability=0).draw(2, 8, 8, Zeros()) == [Mix(1.0)] * 2
+    assert Mixing(switch=0).draw(2, 8, 8, Zeros()) == [Mix(0.25)] * 2
+    assert Mixing().draw(2, 8, 8, Zeros())[0].box is not None
+
+
+def test_settings_unless_others_are_given():
+    assert (Mixing().mixup, Mixing().cutmix) == (0.8, 1.0)
+
+
+def test_boxes_fit_pictures_that_are_not_square():
+    """Of 40 rows and 4 columns: some box begins below row 4."""
+    images, rng = np.zeros((2, 40, 4, 1), np.uint8), np.random.default_rng(0)
+    images[0] = 255
+    rows = [Mixing(mixup=0)(images, np.zeros(2, int), 2, 0.0, rng)[0][0, :, :, 0].min(axis=1) for _ in range(20)]
+    assert min(np.argmin(each) for each in rows if not each.all()) < 4 < max(np.argmin(each) for each in rows)
+
+
+def test_nothing_is_taken_of_the_partner_where_the_share_is_whole():
+    images = np.array([1.0, np.nan]).reshape(2, 1, 1, 1)
+    assert mixed(images, [Mix(1.0)]) == 1.0
+
+
+def test_smoothing_of_targets():
+    assert_close(mixed_targets(np.array([0, 1]), [Mix(1.0)] * 2, 2), np.eye(2), dtype="float32")
+    with pytest.raises(InputError, match="Mixing: smoothing is 2"):
+        mixed_targets(np.array([0, 1]), [Mix(1.0)] * 2, 2, 2.0)
+
+
 @pytest.mark.parametrize("mode", ["batch", "pair", "elem", "half"])
 def test_who_is_mixed_alike(mode):
     mixes = Mixing(mode=mode).draw(6, 32, 32, np.random.default_rng(1))
@@ -91,6 +133,7 @@ def test_pictures_and_targets_belong_together():
     ("options", "message"),
     [
         ({"mixup": 0, "cutmix": 0}, "mixup and cutmix are both 0: nothing would be mixed; leave it out"),
+        ({"cutmix": float("inf")}, "cutmix is inf, expected a number of at least 0"),
         ({"mixup": -1}, "mixup is -1, expected a number of at least 0"),
         ({"probability": 2}, r"probability is 2, expected a number in \[0, 1\]"),
         ({"mode": "pairs"}, "unknown mode of mixing 'pairs' .did you mean 'pair'"),
@@ -101,7 +144,7 @@ def test_settings_out_of_range(options, message):
         Mixing(**options)
 
 
-@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("count", [0, 1, 5])
 def test_batches_that_cannot_be_paired(count):
     with pytest.raises(InputError, match=f"a batch of {count} cannot be paired; expected an even number of pictures"):
         Mixing()(np.zeros((count, 4, 4, 3), np.uint8), np.zeros(count, np.int64), 3, 0.1, np.random.default_rng(0))

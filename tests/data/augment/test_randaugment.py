@@ -163,3 +163,40 @@ def test_operations_that_do_not_exist_or_do_not_suit():
         Use("Equalize")(np.zeros((2, 2, 3), np.float32), [0] * 3)
     with pytest.raises(InputError, match=r"color: the picture has 5 bands, expected 1 .grey. or 3"):
         Use("Color", 0.5)(np.zeros((2, 2, 5), np.uint8), [0] * 5)
+
+
+def test_a_policy_does_what_it_has_drawn():
+    """One use after the other, and what comes in is ImageNet's mean colour."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 16, 3), dtype=np.uint8)
+    policy, changed = RandAugment(), 0
+    for seed in range(20):
+        want = image
+        for each in policy.draw(image, np.random.default_rng(seed)):
+            want = each(want, (124, 116, 104))
+        got = policy(image, np.random.default_rng(seed))
+        np.testing.assert_array_equal(got, want)
+        changed += (got != image).any()
+    assert changed > 5
+
+
+def test_settings_unless_others_are_given():
+    assert parse_policy("rand") == {"m": 10.0, "mstd": 0.0, "mmax": 10.0, "n": 2.0, "p": 0.5, "inc": 0.0}
+    assert RandAugment().fill == (124, 116, 104)
+    assert use("Rotate", 5.0).argument == 15.0
+    image = np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    plain, named = (Use("Rotate", 20.0, way)(image, (0, 0, 0)) for way in (None, "bilinear"))
+    np.testing.assert_array_equal(plain, named)
+
+
+def test_a_deviation_above_100_is_uniform():
+    policy = RandAugment("rand-m8-mstd101")
+    found = [policy._magnitude(np.random.default_rng(seed)) for seed in range(50)]
+    assert 0.0 < min(found) < 1.0
+    assert 7.0 < max(found) < 8.0
+
+
+def test_what_cannot_be():
+    with pytest.raises(InputError, match=r"p is 2, expected a number from 0 to 1"):
+        parse_policy("rand-p2")
+    with pytest.raises(InputError, match=r"unknown operation 'Rotat' .did you mean 'Rotate'"):
+        use("Rotat", 5.0)

@@ -22,6 +22,11 @@ def test_follows_the_order():
     np.testing.assert_array_equal(repeated(np.array([7, 3, 9, 5]), 2), [7, 7, 3, 3])
 
 
+def test_ranks_see_equally_many():
+    """Of five pictures two ranks see three each: the first one comes again at the end."""
+    assert [repeated(np.arange(5), 1, rank, 2).tolist() for rank in (0, 1)] == [[0, 2, 4], [1, 3, 0]]
+
+
 def test_repeats_that_cannot_be():
     with pytest.raises(InputError, match=r"repeats is 0.5, expected at least 1"):
         repeated(np.arange(3), 0.5)

@@ -143,6 +143,7 @@ def test_a_folder_that_cannot_be_written_shows_before_training(tmp_path, monkeyp
 def test_settings_of_the_real_demo():
     config = demo_config(quick=False, seed=3)
     assert (config.seed, config.dataset) == (3, "fashion-mnist-small")
+    assert config.batch_size * config.epochs * (6_000 // config.batch_size) == 48_000
     assert config.differences(demo_config(quick=True, seed=3))
 
 
