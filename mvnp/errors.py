@@ -7,14 +7,19 @@ without a traceback and exits with status 2; in Python each is also the built-in
 
 from __future__ import annotations
 
+import ast
+import builtins
 import difflib
+import functools
+import inspect
 import math
 import numbers
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from signal import Signals
 from types import EllipsisType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -235,7 +240,7 @@ def are_numbers(values: Any, count: int | None = None) -> bool:
 
 def as_pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:
     """(vertical, horizontal) of one integer or a pair. Raises InputError unless both are integers from `least` to MOST_SIDE."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, int) and least <= v <= MOST_SIDE for v in pair):
         raise InputError(
             f"{owner}: {name} is {shown(value)}, expected an integer from {least} to {MOST_SIDE}, or a pair of them"
@@ -252,3 +257,140 @@ def check_dtype(owner: str, dtype: Any) -> np.dtype:
     if known not in DTYPES:
         raise InputError(f"{owner}: dtype is {dtype!r}, expected one of {', '.join(DTYPES)}")
     return np.dtype(dtype)
+
+
+def seeded(owner: str, seed: Any) -> np.random.Generator:
+    """A generator of this seed. Raises InputError where none can be one."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{owner}: seed is {shown(seed)}, expected an integer of at least 0, or several") from error
+
+
+# What a call is refused with that Python or NumPy would refuse in their own words
+
+Called = TypeVar("Called", bound=Callable[..., Any])
+
+STUMBLES = (TypeError, AttributeError, ValueError, LookupError, ArithmeticError)
+WORDS = {
+    "Array": "an array of numbers",
+    "Callable": "a function",
+    "Classifier": "a model (mvnp.create_model, mvnp.load_pretrained)",
+    "Layer": "a model (mvnp.create_model) or a layer",
+    "Mapping": "a dict",
+    "Pair": "a pair of integers",
+    "Path": "a pathlib.Path",
+    "bool": "True or False",
+    "float": "a number",
+    "int": "an integer",
+    "ndarray": "a NumPy array of numbers",
+    "str": "text",
+    "tuple[int, int]": "a pair of integers",
+}
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "Any": lambda value: True,
+    "Array": lambda value: hasattr(value, "shape") and getattr(getattr(value, "dtype", None), "kind", "O") in "fiub",
+    "Callable": callable,
+    "None": lambda value: value is None,
+    "Pair": lambda value: are_numbers(value, 2),
+    "Path": lambda value: isinstance(value, os.PathLike),
+    "bool": lambda value: isinstance(value, bool | np.bool_),
+    "float": lambda value: isinstance(value, numbers.Real) and (is_number(value) or isinstance(value, float | np.floating)),
+    "int": lambda value: isinstance(value, numbers.Integral) and not isinstance(value, bool),
+    "ndarray": lambda value: isinstance(value, np.ndarray) and value.dtype.kind in "fiub",
+}
+
+
+def refusing(function: Called) -> Called:
+    """Decorates a public function: where it stumbles over an argument that is not of the kind that its annotation says, an
+    InputError names the argument, what came and what was expected.
+
+    Arguments are looked at only then: a call that goes well costs nothing, and an error of another cause stays what it is.
+    """
+
+    @functools.wraps(function)
+    def attempt(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except STUMBLES as error:
+            refused = refusal(function, args, kwargs, error)
+            if refused is None:
+                raise
+            raise refused from error
+
+    return attempt  # type: ignore[return-value]
+
+
+def refusal(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> InputError | None:
+    """What `refusing` raises for `error`; None where it is one of ours already, or where no argument explains it."""
+    if isinstance(error, MvnpError) or not isinstance(error, STUMBLES):
+        return None
+    signature = inspect.signature(function)
+    try:
+        arguments = signature.bind(*args, **kwargs).arguments
+    except TypeError:  # Python says which argument is missing, or one too many
+        return None
+    owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+    for name, value in arguments.items():
+        parameter = signature.parameters[name]
+        text = parameter.annotation
+        if name == "cache" or text is parameter.empty or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        kind = ast.parse(text if isinstance(text, str) else inspect.formatannotation(text), mode="eval").body
+        if not _is_of(value, kind, function.__globals__):
+            return InputError(f"{owner}: {name} is {described(value)}, expected {_words(kind)}")
+    if owner.endswith("_backward") and "cache" in arguments:
+        forward = owner.removesuffix("backward") + "forward"
+        return InputError(
+            f"{owner}: cache is {described(arguments['cache'])}, none of {forward}; give what {forward} returned beside y,"
+            " as it was"
+        )
+    options = {name: value for name, value in arguments.items() if not hasattr(value, "shape") and value is not None}
+    if owner.endswith("_forward") and options:
+        given = ", ".join(f"{name} {shown(value)}" for name, value in options.items())
+        return InputError(f"{owner}: cannot be computed with {given}; expected what its docstring says ({shown(str(error))})")
+    return None
+
+
+def described(value: Any) -> str:
+    """What came, for a message: arrays by dtype and shape, also in a tuple, other values by `shown` and their type."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"an array of {value.dtype} and shape {tuple(value.shape)}"
+    if isinstance(value, tuple) and any(hasattr(item, "shape") for item in value):
+        return f"a tuple of {len(value)}: {', '.join(map(described, value))}"
+    return shown(value) if value is None or isinstance(value, bool) else f"{shown(value)} ({type(value).__name__})"
+
+
+def _is_of(value: Any, kind: ast.expr, names: dict[str, Any]) -> bool:
+    """Whether a value is of the kind that an annotation says. True where that cannot be told."""
+    if isinstance(kind, ast.BinOp):
+        return _is_of(value, kind.left, names) or _is_of(value, kind.right, names)
+    if isinstance(kind, ast.Constant):
+        return value is None or kind.value is not None
+    outer, inner = (kind.value, kind.slice) if isinstance(kind, ast.Subscript) else (kind, None)
+    name = ast.unparse(outer).rpartition(".")[2]
+    if name in KINDS:
+        return KINDS[name](value)
+    known = names.get(name, getattr(builtins, name, None))
+    if known is None:  # imported for its annotation alone
+        return any(base.__name__ == name for base in type(value).__mro__)
+    if not isinstance(known, type) or getattr(known, "_is_protocol", False):
+        return True  # another name of a type
+    if not isinstance(value, known) or (isinstance(value, str | bytes) and known not in (str, bytes)):
+        return False
+    if inner is None:
+        return True
+    items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+    if known is tuple and len(items) > 1 and ast.unparse(items[-1]) != "...":
+        return len(value) == len(items) and all(_is_of(item, of, names) for item, of in zip(value, items, strict=True))
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return all(_is_of(item, items[isinstance(value, dict)], names) for item in held)
+
+
+def _words(kind: ast.expr) -> str:
+    """An annotation as a reader of a message is told it."""
+    if isinstance(kind, ast.BinOp):
+        return f"{_words(kind.left)} or {_words(kind.right)}"
+    outer = kind.value if isinstance(kind, ast.Subscript) else kind
+    text = re.sub(r"\w+\.", "", ast.unparse(kind))
+    return WORDS.get(text) or WORDS.get(ast.unparse(outer).rpartition(".")[2], text)

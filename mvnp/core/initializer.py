@@ -15,7 +15,8 @@ import math
 import numpy as np
 
 from ..backend import Array, from_numpy
-from ..errors import check_dtype
+from ..errors import check_dtype, seeded
+from .sizes import check_shape
 
 
 class Initializer:
@@ -28,18 +29,20 @@ class Initializer:
     """
 
     def __init__(self, seed: int = 0, dtype: str = "float32", allocate: bool = True) -> None:
-        self.rng = np.random.default_rng(seed)
+        self.rng = seeded("Initializer", seed)
         self.dtype = check_dtype("Initializer", dtype)
         self.allocate = allocate
 
     def truncated_normal(self, shape: tuple[int, ...], std: float = 0.02) -> Array:
         """Normal with the given standard deviation, cut at ±2 (not at ±2σ: for σ = 0.02 the cut is out of reach)."""
+        check_shape(shape)
         if not self.allocate:
             return self._placeholder(shape)
         return self.array(np.clip(self.rng.normal(0.0, std, shape), -2.0, 2.0))
 
     def uniform(self, shape: tuple[int, ...], fan_in: int) -> Array:
         """Uniform in ±1/√fan_in."""
+        check_shape(shape)
         if not self.allocate:
             return self._placeholder(shape)
         bound = 1.0 / math.sqrt(fan_in)
@@ -47,6 +50,7 @@ class Initializer:
 
     def full(self, shape: tuple[int, ...], value: float) -> Array:
         """Every entry `value`."""
+        check_shape(shape)
         return self.array(np.full(shape, value)) if self.allocate else self._placeholder(shape)
 
     def array(self, host: np.ndarray) -> Array:

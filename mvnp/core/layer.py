@@ -23,7 +23,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..backend import Array, from_numpy, to_numpy
-from ..errors import CheckpointError, InputError, check_dtype
+from ..errors import CheckpointError, InputError, check_dtype, refusing
 from .param import Param
 from .state import listed, mismatches
 from .tape import Tape, TapeError
@@ -46,11 +46,14 @@ class Layer:
     path: str = ""  # where the layer stands in its model, set by `name_paths`
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Every backward that a layer defines leaves the tape as it was if it raises: see `Tape.attempt`."""
+        """Every backward that a layer defines leaves the tape as it was if it raises (`Tape.attempt`), and every `__init__`
+        says which argument it cannot take (`refusing`)."""
         super().__init_subclass__(**options)
         for name, method in list(vars(cls).items()):
             if name.endswith("backward") and not name.startswith("_") and isinstance(method, FunctionType):
                 setattr(cls, name, _undone_if_it_raises(method))
+        if "__init__" in vars(cls):
+            cls.__init__ = refusing(cls.__init__)  # type: ignore[method-assign]
 
     def forward(self, x: Array, tape: Tape | None = None) -> Array:
         raise NotImplementedError

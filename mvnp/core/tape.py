@@ -14,10 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from ..backend import Array
-from ..errors import InputError, MvnpError, shown
+from ..errors import MvnpError, seeded
 from .param import Buffer, Param
 
 if TYPE_CHECKING:
@@ -54,10 +52,7 @@ class Tape:
 
     def __init__(self, training: bool = True, seed: int | list[int] = 0, inputs: bool = True) -> None:
         self.training, self.inputs = training, inputs
-        try:
-            self.rng: Any = np.random.default_rng(seed)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"Tape: seed is {shown(seed)}, expected an integer of at least 0, or several") from error
+        self.rng: Any = seeded("Tape", seed)
         self.entries: list[tuple[Layer, Any]] = []
         self.grads: dict[int, Array] = {}
         self.updates: list[tuple[Buffer, Array]] = []

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import check_choice
+from ..errors import check_choice, refusal, refusing
 from .cpu import explained, unavailable
 
 KERNELS = ("on", "off")
@@ -85,15 +85,16 @@ def twin(function: Function) -> Function:
                 try:
                     result = kernel(*args, **kwargs)
                 except Exception as error:
-                    raise explained(error, f"{stem}.{name}") from error
+                    raise refusal(function, args, kwargs, error) or explained(error, f"{stem}.{name}") from error
                 if result is not NotImplemented:
                     if _calls is not None:
                         _calls.append((name, str(device)))
                     return result
         if _calls is not None:
             _calls.append((name, "book"))
-        return function(*args, **kwargs)
+        return book(*args, **kwargs)
 
+    book = refusing(function)
     dispatch.book = function  # type: ignore[attr-defined]
     return dispatch  # type: ignore[return-value]
 
