@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .errors import InputError, MvnpError
+from .errors import InputError, MvnpError, refusing
 
 MARK = ".mvnp-tmp"
 
 
+@refusing
 def write_bytes(path: str | os.PathLike[str], data: bytes, lasting: bool = True) -> None:
     """Write `data` to `path`, or leave what is there as it was. Not `lasting`: nor is it waited until the disk has it, which
     takes longer than all else; after a power cut the file may then be damaged.
@@ -29,6 +30,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, lasting: bool = True)
     write_with(path, lambda file: file.write(data), lasting)
 
 
+@refusing
 def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any], lasting: bool = True) -> None:
     """Like `write_bytes`, of what `write` puts into the open file that it is given. What it raises goes on to the caller."""
     path = Path(path)
@@ -49,6 +51,7 @@ def write_with(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any], l
         sync_folder(path.parent)
 
 
+@refusing
 def make_folder(path: Path, refuse: type[MvnpError] = InputError) -> None:
     """Make a folder where it is missing. Raises `refuse`, before any work is done, where nothing can be written to it."""
     try:
@@ -66,6 +69,7 @@ def make_folder(path: Path, refuse: type[MvnpError] = InputError) -> None:
 _made: set[Path] = set()  # by `make_folder`
 
 
+@refusing
 def drop_empty_folders(path: Path | None = None) -> None:
     """Remove the folders that `make_folder` made, `path` and those above it or all, as far as nothing has come into them: for
     work that has failed."""
@@ -76,6 +80,7 @@ def drop_empty_folders(path: Path | None = None) -> None:
                 folder.rmdir()
 
 
+@refusing
 def sync_folder(folder: Path) -> None:
     """Bring a folder's entries to the disk, so that a new name outlasts a power cut. Windows has no such call."""
     if hasattr(os, "O_DIRECTORY"):
@@ -86,6 +91,7 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+@refusing
 def remove_stale(path: str | os.PathLike[str]) -> None:
     """Remove the temporary files that killed writes of `path` left beside it."""
     path = Path(path)

@@ -371,7 +371,7 @@ def _is_of(value: Any, kind: ast.expr, names: dict[str, Any]) -> bool:
     name = ast.unparse(outer).rpartition(".")[2]
     if name in KINDS:
         return KINDS[name](value)
-    known = names.get(name, getattr(builtins, name, None))
+    known: Any = names.get(name, getattr(builtins, name, None))
     if known is None:  # imported for its annotation alone
         return any(base.__name__ == name for base in type(value).__mro__)
     if not isinstance(known, type) or getattr(known, "_is_protocol", False):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, overload
 
 from .checkpoint import load_pretrained
-from .errors import InputError, shown
+from .errors import InputError, refusing, shown
 from .models.classifier import Classifier
 from .models.options import ModelOptions
 from .models.variants import VARIANTS, check_name, check_options
@@ -33,6 +33,7 @@ class Answer(NamedTuple):
     probability: float
 
 
+@refusing
 def create_model(name: str, *, pretrained: bool = False, **options: Unpack[ModelOptions]) -> Classifier:
     """A model by its name: a released variant (`list_models` has them) or a preset for training ("demo", "vim_demo").
 
@@ -73,6 +74,7 @@ def classify(
 ) -> list[list[Answer]]: ...
 
 
+@refusing
 def classify(
     pictures: Picture | Iterable[Picture], model: Classifier, top: int = 5, batch_size: int = 16
 ) -> list[Answer] | list[list[Answer]]:

@@ -30,7 +30,7 @@ import numpy as np
 
 from ..backend import Array, from_numpy, to_numpy
 from ..core import Layer, Tape
-from ..errors import InputError, MvnpError, is_number, shown
+from ..errors import InputError, MvnpError, is_number, refusing, shown
 
 JACOBIAN_LIMIT = 20_000  # entries of the Jacobian, up to which it is checked in full unless the caller says otherwise
 LOOKED_AT = 50  # entries of a Jacobian, the worst first, of which one is looked for that is wrong for no other cause
@@ -97,6 +97,7 @@ class Report:
         return "\n".join([header, *rows])
 
 
+@refusing
 def gradcheck(
     forward: Callable[..., tuple[Array, Any]],
     backward: Callable[[Array, Any], Any],
@@ -147,6 +148,7 @@ def gradcheck(
     return report
 
 
+@refusing
 def gradcheck_layer(layer: Layer, x: Any, *, training: bool = True, tape_seed: int = 0, **options: Any) -> Report:
     """`gradcheck` of a Layer object: its input `x` and each of its parameters. `options` are those of `gradcheck`.
 

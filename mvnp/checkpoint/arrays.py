@@ -19,7 +19,7 @@ import numpy as np
 
 from ..atomic import write_with
 from ..backend import Array, to_numpy
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, InputError, refusing
 from .damage import AGAIN, brief
 from .keys import check_keys
 from .safetensors import Read, file_bytes, layout, read_file
@@ -29,6 +29,7 @@ _FORMAT = 2
 _OLDER = (1,)  # formats that are read, but no longer written
 
 
+@refusing
 def save_arrays(
     path: str | os.PathLike[str],
     arrays: Mapping[str, Array],
@@ -58,6 +59,7 @@ def save_arrays(
     write_with(path, write)
 
 
+@refusing
 def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the dict that `save_arrays` wrote.
 

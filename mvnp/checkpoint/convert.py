@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, InputError, check_choice
+from ..errors import CheckpointError, InputError, check_choice, refusing
 from .keys import check_keys
 from .load import read_weights
 from .locate import located_in
@@ -31,6 +31,7 @@ class Converted:
     notes: tuple[str, ...] = ()
 
 
+@refusing
 def convert_checkpoint(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, InputError, check_dtype, check_path
+from ..errors import CheckpointError, InputError, check_dtype, check_path, refusing
 from . import content
 from .arrays import parse_metadata, read_safetensors
 from .npz import METADATA, read_npz
@@ -38,6 +38,7 @@ class Weights:
     notes: tuple[str, ...] = ()
 
 
+@refusing
 def load_checkpoint(
     path: str | os.PathLike[str], *, ema: bool = False, entry: str | None = None, dtype: str | None = None
 ) -> dict[str, np.ndarray]:
@@ -93,6 +94,7 @@ def read_weights(path: str | os.PathLike[str], *, ema: bool = False, entry: str 
     return weights
 
 
+@refusing
 def strip_wrappers(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The weights without the prefixes that all keys share: as many of them as leave the keys of a model that we know."""
     return {bare: weights[key] for bare, key in bare_keys(weights).items()}

@@ -21,7 +21,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest
+from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest, refusing
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
@@ -73,6 +73,7 @@ class Pretrained:
     notes: tuple[str, ...] = ()
 
 
+@refusing
 def load_pretrained(
     source: str | os.PathLike[str],
     *,
@@ -105,6 +106,7 @@ def load_pretrained(
     return pretrained.model
 
 
+@refusing
 def read_pretrained(
     source: str | os.PathLike[str],
     *,
@@ -148,6 +150,7 @@ def read_pretrained(
     return Pretrained(model, plan.variant, classes, plan.images, (*weights.notes, *notes))
 
 
+@refusing
 def save_pretrained(
     path: str | os.PathLike[str],
     model: Classifier | Backbone,

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from ..backend import Array, from_numpy
-from ..errors import check_dtype, seeded
+from ..errors import check_dtype, refusing, seeded
 from .sizes import check_shape
 
 
@@ -28,6 +28,7 @@ class Initializer:
                with the right shape, until `load_state_dict` fills it; for counting, and for loading weights.
     """
 
+    @refusing
     def __init__(self, seed: int = 0, dtype: str = "float32", allocate: bool = True) -> None:
         self.rng = seeded("Initializer", seed)
         self.dtype = check_dtype("Initializer", dtype)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import DataError
+from ..errors import DataError, refusing
 from .bands import NPY_MAGIC, TIFF_MAGICS
 from .draw import drawn_order
 from .image_file import MAX_BYTES, naming
@@ -149,6 +149,7 @@ def damaged_error(broken: dict[int, DataError], paths: tuple[Path, ...]) -> Data
     )
 
 
+@refusing
 def read_image(
     path: Path, image_size: Size, channels: int, value_range: ValueRange = None, max_bytes: int = MAX_BYTES
 ) -> np.ndarray:

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..atomic import write_bytes
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, refusing
 from .regular import open_regular
 
 TYPE_OF_CODE = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -38,6 +38,7 @@ _CHUNK = 2**20
 _AGAIN = "copy or download the file again"
 
 
+@refusing
 def read_idx(
     path: str | os.PathLike[str], *, dtype: Any = None, ndim: int | None = None, max_bytes: int = MAX_BYTES
 ) -> np.ndarray:
@@ -67,6 +68,7 @@ def read_idx(
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+@refusing
 def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     """Write an array as an IDX file, gzipped where the name ends in .gz; whole or not at all.
 

@@ -33,7 +33,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import DataError, DataWarning, MvnpError
+from ..errors import DataError, DataWarning, MvnpError, refusing
 from .regular import open_regular
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ _DEPTHS = {
 _pillow_limit = threading.Lock()
 
 
+@refusing
 def open_image(path: str | os.PathLike[str], *, least: int | None = None, max_bytes: int = MAX_BYTES) -> Image.Image:
     """The picture in a file: turned upright, opaque, of mode "L" or "RGB", 8 bits a channel.
 

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import MOST_SIDE, DataError, InputError, check_choice, check_path, is_number, shown
+from ..errors import MOST_SIDE, DataError, InputError, check_choice, check_path, is_number, refusing, shown
 from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from .folder import ENDINGS_IN_WORDS, is_picture, natural_key
 from .image_file import MAX_BYTES, NeedsRangeError, as_8_bit, naming, open_image
@@ -208,6 +208,7 @@ class ImageTransform:
         return round(w / ratio), round(h / ratio)
 
 
+@refusing
 def image_files(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], passed_over: Counter[str] | None = None
 ) -> list[Path]:

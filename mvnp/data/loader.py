@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, are_numbers, check_choice, shown
+from ..errors import InputError, are_numbers, check_choice, refusing, shown
 from .augment import Augmentation, repeated
 from .augment.mixing import mixed, mixed_targets
 from .dataset import Dataset
@@ -66,6 +66,7 @@ class BatchLoader:
     Raises InputError for an option that cannot be. All is NumPy on the host, whatever the backend.
     """
 
+    @refusing
     def __init__(
         self,
         dataset: Dataset,

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from ..errors import DataWarning, InputError, are_numbers, shown
+from ..errors import DataWarning, InputError, are_numbers, refusing, shown
 from .bands import NPY_MAGIC, TIFF_MAGICS, ZIP_MAGIC, read_numpy, read_tiff, tiff_layout
 from .deep_png import is_deep_png, read_deep_png
 from .image_file import MAX_BYTES, NeedsRangeError, as_8_bit, loaded, opened, other_bands, reading, warn_if_narrow
@@ -64,6 +64,7 @@ def parsed_range(text: str) -> ValueRange:
     return low, high
 
 
+@refusing
 def read_picture(
     path: str | os.PathLike[str],
     channels: int | None,

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, InputError, check_path, is_number, nearest, printable, shown
+from ..errors import DataError, InputError, check_path, is_number, nearest, printable, refusing, shown
 from ..models.variants import IMAGENET_MEAN, IMAGENET_STD
 from . import fashion_mnist
 from .cifar import FOLDERS as CIFAR_FOLDERS
@@ -71,6 +71,7 @@ class DataParts:
         return self.val or self.test
 
 
+@refusing
 def load_dataset(spec: str | os.PathLike[str] = NAMES[0], **options: Any) -> tuple[Dataset, Dataset]:
     """The training and the test part of a data set, or its validation part where it has no other. See `load_parts`."""
     parts = load_parts(spec, **options)
@@ -80,6 +81,7 @@ def load_dataset(spec: str | os.PathLike[str] = NAMES[0], **options: Any) -> tup
     return parts.train, second
 
 
+@refusing
 def load_parts(
     spec: str | os.PathLike[str] = NAMES[0],
     *,

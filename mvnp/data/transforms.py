@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, refusing
 from .folder import Size, sides_of
 
 CROP_FILLS = {"zero": "constant", "reflect": "reflect"}  # our word, and that of np.pad
@@ -36,6 +36,7 @@ def resize_matrix(n_in: int, n_out: int) -> np.ndarray:
     return matrix
 
 
+@refusing
 def resize(x: np.ndarray, image_size: Size) -> np.ndarray:
     """Bilinear resize of float32 (B, C, H, W) to a side, or to (H', W')."""
     height, width = x.shape[-2:]
@@ -47,6 +48,7 @@ def resize(x: np.ndarray, image_size: Size) -> np.ndarray:
     return x
 
 
+@refusing
 def prepare(images: np.ndarray, image_size: Size, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     """Pictures (B, H, W, C) to what a model takes: (image/255 − mean) / std, resized, float32 (B, C, H', W').
 

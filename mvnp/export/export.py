@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, check_choice, check_path
+from ..errors import InputError, check_choice, check_path, refusing
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
@@ -24,6 +24,7 @@ DTYPES = ("float32", "float16")
 ENDING = ".onnx"
 
 
+@refusing
 def export_onnx(
     model: Classifier | Backbone,
     path: str | os.PathLike[str],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, from_numpy, to_numpy
-from ..errors import ExportError, InputError
+from ..errors import ExportError, InputError, refusing
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
 from .extra import needed
@@ -31,6 +31,7 @@ class Agreement:
     error: float
 
 
+@refusing
 def verify_onnx(
     path: str | os.PathLike[str],
     model: Classifier | Backbone,

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.folder import TEST_NAMES, pictures_by_class
-from ..errors import DataError, nearest
+from ..errors import DataError, nearest, refusing
 from .class_names import IMAGENET_CLASSES, wordnet_ids
 
 
@@ -48,6 +48,7 @@ class ClassFolders:
     images: np.ndarray | None = None
 
 
+@refusing
 def find_class_folders(
     root: str | os.PathLike[str], count: int, names: Sequence[str] | None, imagenet: bool = False
 ) -> ClassFolders:

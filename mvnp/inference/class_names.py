@@ -8,12 +8,13 @@ from pathlib import Path
 
 from ..checkpoint import Pretrained
 from ..data.regular import read_regular
-from ..errors import InputError
+from ..errors import InputError, refusing
 
 IMAGENET_CLASSES = 1000
 MOST_BYTES = 2**28  # of a file of names
 
 
+@refusing
 def class_names(pretrained: Pretrained, file: str | os.PathLike[str] | None = None) -> tuple[str, ...] | None:
     """A name for each logit: from `file`, one a line; else the weights' own; else, of a thousand, ImageNet's; else None.
 

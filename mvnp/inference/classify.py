@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, refusing
 from ..models.arguments import check_integer
 from ..models.classifier import Classifier
 from .class_names import IMAGENET_CLASSES, imagenet_names
@@ -29,6 +29,7 @@ class Prediction:
     error: DataError | None = None
 
 
+@refusing
 def classify(
     model: Classifier,
     files: Sequence[Path],

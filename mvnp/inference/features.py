@@ -28,7 +28,7 @@ from ..atomic import write_with
 from ..backend import from_numpy, to_numpy
 from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
-from ..errors import DataError, InputError, check_choice
+from ..errors import DataError, InputError, check_choice, refusing
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
 from .pictures import OnBroken, PictureBatch, check_finite, picture_batches
@@ -38,6 +38,7 @@ ARRAYS = ("pooled", "stage0", "stage1", "stage2", "stage3")
 _PIECE = 2**22
 
 
+@refusing
 def write_features(
     model: Classifier | Backbone,
     files: Sequence[Path],

@@ -7,12 +7,13 @@ from dataclasses import replace
 from ..checkpoint import Pretrained
 from ..data import ImageTransform
 from ..data.picture import ValueRange
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, InputError, refusing
 
 # The means over ImageNet's three channels, for grey models that say nothing of theirs.
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)
 
 
+@refusing
 def transform_of(
     pretrained: Pretrained, size: int | tuple[int, int] | None = None, value_range: ValueRange = None
 ) -> ImageTransform:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..data import ImageTransform
 from ..data.image_file import MAX_BYTES
-from ..errors import DataError, MvnpError
+from ..errors import DataError, MvnpError, refusing
 from ..execution.stopping import StopRequest
 from ..models.classifier import Classifier
 from .class_folders import ClassFolders
@@ -101,6 +101,7 @@ class Validation:
         }
 
 
+@refusing
 def validate(
     model: Classifier,
     found: ClassFolders,

@@ -20,10 +20,11 @@ from ..backend import Array, array_module, from_numpy
 from ..core import Buffer, Initializer, Layer, Param, Tape, sum_rows
 from ..core.moments import Moments, merged
 from ..core.tape import AllGather, alone
-from ..errors import InputError, check_array, check_arrays
+from ..errors import InputError, check_array, check_arrays, refusing
 from ..kernels import twin
 
 
+@refusing
 def batchnorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5,
                       all_gather: AllGather = alone) -> tuple[Array, tuple]:  # fmt: skip
     """y of (1) in training; the cache (x, weight, mean, rstd, variance, n) has the statistics.
@@ -40,6 +41,7 @@ def batchnorm_forward(x: Array, weight: Array, bias: Array, eps: float = 1e-5,
     return y, (*cache, squares / n, n)
 
 
+@refusing
 def batchnorm_backward(dy: Array, cache: tuple,
                        all_gather: AllGather = alone) -> tuple[Array, Array, Array]:  # fmt: skip
     """dx, dweight, dbias of (2) and (3). Of a share, dweight and dbias are its part of the sums."""

@@ -9,8 +9,7 @@ b·l·n·d numbers. This one cuts time into blocks of K tokens and keeps h befor
                 its gradients, from  c = exp(Δ_(t+1) A) g_(t+1), t the block's last     (3)
                 c for the block before it                                               (4)
 
-c is what the future wants of the last state of a block. In memory are l/K states that are kept,
-and K of one block: fewest for K = √l.
+c is what the future wants of a block's last state. l/K + K states are kept: fewest for K = √l.
 
 A block is a recurrence with a start, linear_recurrence.py, eq. 1, and (3) and (4) are its backward:
 c is a part of the gradient of its last state, and the next c the gradient of its start.
@@ -21,12 +20,13 @@ import math
 
 from ..backend import Array, array_module
 from ..core import sum_rows
-from ..errors import InputError, check_array
+from ..errors import InputError, check_array, refusing
 from .linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
 from .selective_scan import ScanCache, check_inputs, decays
 from .softplus import softplus_backward, softplus_forward
 
 
+@refusing
 def checkpointed_scan_forward(x: Array, dt: Array, A: Array, B: Array, C: Array, D: Array,
                               dt_bias: Array | None = None, *, softplus: bool = True,
                               keep_every: int | None = None,
@@ -56,6 +56,7 @@ def checkpointed_scan_forward(x: Array, dt: Array, A: Array, B: Array, C: Array,
     return y, (scan, kept, K, method)
 
 
+@refusing
 def checkpointed_scan_backward(dy: Array, cache: tuple) -> tuple[Array, ...]:
     """dx, ddt, dA, dB, dC, dD, ddt_bias; the last is None where there was no bias."""
     scan, kept, K, method = cache

@@ -43,8 +43,7 @@ def cross_entropy_backward(dloss: Array | float, cache: tuple) -> Array:
     """dlogits of (3)."""
     log_q, p = cache
     check_scalar("CrossEntropy", "dloss", dloss)
-    # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c and summed over c this is q_k Σ p − p_k;
-    # Σ p is 1 for a distribution.
+    # ∂ log q_c / ∂z_k = δ_ck − q_k. Weighted by −p_c, summed over c, q_k Σ p − p_k; Σ p is 1.
     q = array_module(log_q).exp(log_q)
     return dloss / len(p) * (q * p.sum(axis=1, keepdims=True) - p)  # (3)
 

@@ -9,8 +9,7 @@
 with p = ⌊(Kh − 1)/2⌋ and q = ⌊(Kw − 1)/2⌋, and x = 0 outside of the map.
 
 This is conv1d.py with a second axis: (3) is also summed over the batch, the kernel is turned by
-180° in dx and not in y, and of an even kernel's padding the extra zeros stand at the bottom and on
-the right.
+180° in dx and not in y, and of an even kernel's padding the extra zeros stand at bottom and right.
 
 A convolution that mixes channels, conv2d.py, does D times the work for each pixel. Here a channel
 looks at its own neighbours only, and the linear layers around it mix.
@@ -28,8 +27,7 @@ from ..kernels import twin
 @twin
 def depthwise_conv2d_forward(x: Array, weight: Array,
                              bias: Array | None = None) -> tuple[Array, tuple]:  # fmt: skip
-    """y of (1), and the cache for `depthwise_conv2d_backward`. Raises InputError unless x is
-    (B, H, W, D)."""
+    """y of (1), and the cache for the backward. Raises InputError unless x is (B, H, W, D)."""
     kernel = (weight, ("D", 1, "Kh", "Kw"))
     check_arrays("DepthwiseConv2d", "bias", weight=kernel, x=(x, "BHWD"), bias=(bias, "D"))
     array_module(x, weight, bias)

@@ -15,8 +15,7 @@ decay of the step after: whatever solves the one solves the other.
     cumulative     S_t = Σ_(s≤t) log a_s:   h_t = exp(S_t) (h_(−1) + Σ_(s≤t) exp(−S_s) u_s)      (6)
 
 h' of (4) is (1) started from 0 in every chunk, all chunks at once. The cumulative way needs a ≥ 0,
-and breaks where the decays of one of its blocks multiply up to more than the number format holds;
-the others take any decay.
+and breaks where the decays of a block multiply up to more than floats hold; others take any decay.
 
 Blelloch: Prefix Sums and Their Applications (1990), sections 1.2 to 1.4. Martin, Cundy:
 Parallelizing Linear Recurrent Neural Nets, arXiv:1709.04057, section 2. Heinsen: Efficient

@@ -9,7 +9,7 @@ Lin, Chen, Yan: Network In Network, arXiv:1312.4400, section 3.2."""
 
 from ..backend import Array, array_module
 from ..core import Function
-from ..errors import check_array
+from ..errors import check_array, refusing
 from ..kernels import twin
 
 
@@ -21,6 +21,7 @@ def pool_forward(x: Array) -> tuple[Array, tuple]:
     return y, (y, tuple(x.shape))
 
 
+@refusing
 def pool_backward(dy: Array, cache: tuple) -> Array:
     """dx of (2): every pixel had the same share in the mean."""
     y, (B, H, W, C) = cache

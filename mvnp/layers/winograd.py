@@ -72,8 +72,7 @@ def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | No
     dU = V.swapaxes(1, 2) @ dY
     dw = G.T @ dU.reshape(PATCH**2, -1)
     dweight = dw.reshape(TAPS, TAPS, I, O).transpose(3, 2, 0, 1)
-    # (4): y_h = Σ_i w_i x_(h + i − p) gives dx_s = Σ_i w_i dy_(s − i + p): a convolution with the
-    # taps in reverse order.
+    # (4): y_h = Σ_i w_i x_(h + i − p) gives dx_s = Σ_i w_i dy_(s − i + p): taps in reverse order.
     turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
     around = (TAPS - 1 - padding[0], TAPS - 1 - padding[1])
     dx = winograd_forward(dy, turned, None, around)[0]
@@ -81,8 +80,7 @@ def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | No
 
 
 def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A (6, 4), G (6, 3) and T (6, 6): of one dimension, four outputs y = Aᵀ [(G g) (T d)] of six
-    inputs d and a kernel g.
+    """A (6, 4), G (6, 3), T (6, 6): in one dimension y = Aᵀ [(G g) (T d)] of six d, a kernel g.
 
     Polynomials of degrees 2 and 3 are multiplied by evaluating both at six points (G and A),
     multiplying the values, and interpolating (Tᵀ). A correlation is the transpose of such a product

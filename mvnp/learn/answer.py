@@ -24,7 +24,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, refusing
 from .examine import Finding, differs, findings_of
 from .exercise import Exercise, Inputs, Part, Setting
 from .source import shortcut
@@ -66,6 +66,7 @@ class Failed(Exception):
     """The file could not be examined."""
 
 
+@refusing
 def check_answer(file: Path, exercise: Exercise, seconds: float = SECONDS, grace: float = GRACE) -> Outcome:
     """Check the file of an exercise. Raises InputError where it is not there."""
     if not file.is_file():
@@ -87,6 +88,7 @@ def check_answer(file: Path, exercise: Exercise, seconds: float = SECONDS, grace
     return outcome
 
 
+@refusing
 def check_text(text: str, exercise: Exercise) -> Outcome:
     """Check an answer in this process, where none other can be started, as in a browser. What it prints is printed."""
     if reached := shortcut(text, exercise):

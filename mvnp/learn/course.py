@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import check_choice
+from ..errors import check_choice, refusing
 from .exercise import Exercise
 from .formulas.convolutions import CONV1D, CONV2D, DEPTHWISE_CONV2D, WINOGRAD
 from .formulas.dense import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LINEAR, MESA, POOL, SOFTMAX
@@ -22,6 +22,7 @@ CHAPTERS: dict[str, tuple[Exercise, ...]] = {
 EXERCISES: tuple[Exercise, ...] = tuple(exercise for chapter in CHAPTERS.values() for exercise in chapter)
 
 
+@refusing
 def find_exercise(stem: str) -> Exercise:
     """The exercise of a layer. Raises InputError for an unknown name, with the nearest one."""
     by_stem = {exercise.stem: exercise for exercise in EXERCISES}

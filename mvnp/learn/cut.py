@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..errors import refusing
 from .course import EXERCISES, number
 from .docstring import hidden_equations, without_answer
 from .exercise import Exercise, Part
@@ -31,6 +32,7 @@ class _Piece:
     node: ast.stmt
 
 
+@refusing
 def exercise_text(exercise: Exercise) -> str:
     """The file that the reader works in."""
     return _file(exercise, solved=False)
@@ -41,6 +43,7 @@ def solved_text(exercise: Exercise) -> str:
     return _file(exercise, solved=True)
 
 
+@refusing
 def solution(exercise: Exercise) -> str:
     """The layer's own answer: what the exercise leaves out, equations and functions."""
     source = _Source(exercise)
@@ -200,8 +203,8 @@ class _Source:
 
 
 def _plain(text: str) -> str:
-    """Without the decorator for kernels: the reader's own function is to run, and no twin of it."""
-    return text.replace("@twin\n", "")
+    """Without its decorators: the reader's own function is to run, and no twin of it."""
+    return text.replace("@twin\n", "").replace("@refusing\n", "")
 
 
 def _pieces(text: str) -> Iterator[_Piece]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..check.gradcheck import GradientError, gradcheck
+from ..errors import refusing
 from . import moves, structure
 from .exercise import Exercise, Part, Setting
 from .form import form_hints, shape_error_hints
@@ -84,6 +85,7 @@ class Finding:
         return cls(**{**data, "hints": [Hint(**hint) for hint in data["hints"]]})
 
 
+@refusing
 def examine(module: ModuleType, exercise: Exercise, file: str = "") -> list[Finding]:
     """The findings for every backward of an exercise, at each setting until one fails. `file`: whose lines are told."""
     return findings_of(Local(module, file), exercise)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
 from typing import Any
 
-from ..errors import InputError, check_choice, nearest, shown
+from ..errors import InputError, check_choice, nearest, refusing, shown
 from .mambavision import MambaVision
 from .vim import Vim
 from .vmamba import VMamba
@@ -148,6 +148,7 @@ ELSEWHERE = {
 }
 
 
+@refusing
 def list_models(pattern: str = "*") -> list[str]:
     """The names of the released variants that fit a pattern, such as "*21k*"; `*` and `?` stand for
     letters, whose case does not matter."""
@@ -158,6 +159,7 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in VARIANTS if fnmatch(name.lower(), pattern.lower())]
 
 
+@refusing
 def create_model(name: str, **overrides: Any) -> Any:
     """A network of the named variant, with freshly drawn parameters; `overrides` are any arguments
     of its family's class.

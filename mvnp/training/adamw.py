@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 
 from ..backend import Array, array_module
 from ..core import Layer, Param
+from ..errors import refusing
 from ..kernels import twin
 from .optimizer import Optimizer
 
@@ -47,6 +48,7 @@ class AdamW(Optimizer):
     m: dict[str, Array]
     v: dict[str, Array]
 
+    @refusing
     def __init__(
         self,
         parameters: Layer | Iterable[tuple[str, Param]],

@@ -18,9 +18,10 @@ from collections.abc import Mapping
 
 from ..backend import Array, array_module
 from ..core import Param
-from ..errors import InputError
+from ..errors import InputError, refusing
 
 
+@refusing
 def global_norm(gradients: Mapping[str, Array]) -> Array:
     """n, a 0-d float64 array where the gradients are: nothing waits for a GPU until somebody reads it."""
     if not gradients:
@@ -31,6 +32,7 @@ def global_norm(gradients: Mapping[str, Array]) -> Array:
     return xp.sqrt(xp.stack(squares).astype("float64").sum())
 
 
+@refusing
 def clipped(gradients: Mapping[str, Array], norm: float, max_norm: float | None) -> Mapping[str, Array]:
     """(1), of gradients with that norm n, at c = max_norm. Nothing is changed in place; None: no limit."""
     if max_norm is None or norm + 1e-6 <= max_norm:
@@ -39,11 +41,13 @@ def clipped(gradients: Mapping[str, Array], norm: float, max_norm: float | None)
     return {name: gradient * factor for name, gradient in gradients.items()}
 
 
+@refusing
 def clipped_by_value(gradients: Mapping[str, Array], limit: float) -> dict[str, Array]:
     """(2), at c = limit."""
     return {name: gradient.clip(-limit, limit) for name, gradient in gradients.items()}
 
 
+@refusing
 def clipped_by_unit(gradients: Mapping[str, Array], parameters: Mapping[str, Param], limit: float) -> dict[str, Array]:
     """(3), at c = limit. A gradient whose parameter is not among `parameters` is given back as it is."""
     return {name: _unit_clipped(g, parameters[name].data, limit) if name in parameters else g for name, g in gradients.items()}

@@ -24,13 +24,14 @@ from typing import Any
 
 from ..data.augment import Augmentation
 from ..data.regular import open_regular
-from ..errors import InputError, nearest
+from ..errors import InputError, nearest, refusing
 from .config import DICTS, TrainingConfig
 
 PRESET, NONE = "preset", "none"
 _HEADER = "# The settings of a run of mvnp {version}: mvnp train --config FILE begins another one with them.\n"
 
 
+@refusing
 def to_toml(config: TrainingConfig, version: str) -> str:
     """All settings, as `read_config` reads them."""
     settings = config.to_dict()
@@ -71,6 +72,7 @@ def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+@refusing
 def read_config(path: str | Path) -> dict[str, Any]:
     """The settings in a file, and `preset` where it is there; what is not in it is not given.
 

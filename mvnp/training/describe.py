@@ -7,8 +7,10 @@ from typing import Any
 
 from ..core import Layer
 from ..data import BatchLoader, ImageTransform
+from ..errors import refusing
 
 
+@refusing
 def describe(model: Layer, loader: BatchLoader) -> dict[str, Any]:
     """The model's class and arguments, the classes, and how images are prepared; of a model of your own, without a config, the
     last two."""

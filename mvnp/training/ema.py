@@ -26,7 +26,7 @@ import numpy as np
 
 from ..backend import Array, to_numpy
 from ..core import Layer, Param
-from ..errors import CheckpointError, InputError, check_choice, check_positive, is_number, shown
+from ..errors import CheckpointError, InputError, check_choice, check_positive, is_number, refusing, shown
 
 BUFFERS = ("average", "copy", "average all")
 
@@ -44,6 +44,7 @@ class EMA:
     Raises InputError for a setting out of range, and from `update` for another model than that it was made with.
     """
 
+    @refusing
     def __init__(
         self,
         model: Layer,

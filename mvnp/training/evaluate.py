@@ -10,7 +10,7 @@ import numpy as np
 from ..backend import Array, array_module, from_numpy, to_numpy
 from ..core import Layer
 from ..data import BatchLoader
-from ..errors import InputError
+from ..errors import InputError, refusing
 from ..execution.fixed import fixed_weights
 from ..layers.cross_entropy import cross_entropy_forward
 from .distributed import Ranks
@@ -30,6 +30,7 @@ class Evaluation:
     mean_accuracy: float
 
 
+@refusing
 def evaluate(
     model: Layer, loader: BatchLoader, on_batch: Callable[[int], None] | None = None, ranks: Ranks | None = None
 ) -> Evaluation:

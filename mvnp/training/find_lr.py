@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data import load_parts
-from ..errors import InputError
+from ..errors import InputError, refusing
 from .class_weights import class_weights
 from .config import TrainingConfig
 from .ingredients import make_optimizer
@@ -39,6 +39,7 @@ class RateSearch:
     suggestion: float
 
 
+@refusing
 def find_lr(config: TrainingConfig, steps: int = 100, least: float = 1e-6, most: float = 1.0) -> RateSearch:
     """(1) with the model, data, optimiser and augmentation of `config`. Raises InputError where no rate lets the loss fall."""
     parts = in_channels_asked(load_parts(config.dataset, **dataset_options(config)), config.dataset_options.get("channels"))

@@ -21,7 +21,7 @@ from ..backend import to_numpy
 from ..checkpoint import Pretrained, read_pretrained, save_pretrained
 from ..core import Layer
 from ..data import load_parts
-from ..errors import CheckpointError, InputError, TrainingError
+from ..errors import CheckpointError, InputError, TrainingError, refusing
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
 from ..models.variants import FAMILIES
@@ -38,6 +38,7 @@ from .run_folder import RunFolder, TrainingResult, open_run
 from .trainer import Trainer
 
 
+@refusing
 def finetune(
     config: TrainingConfig | None,
     out: str | Path,
@@ -109,6 +110,7 @@ def _finetune_in(folder: RunFolder, model: Classifier, about: dict[str, Any], qu
     ).run()
 
 
+@refusing
 def completed(config: TrainingConfig, pretrained: Pretrained) -> TrainingConfig:
     """The settings with what they leave open as the weights have it: channels, image size, mean, deviation and range.
 

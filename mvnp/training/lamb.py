@@ -33,7 +33,7 @@ from collections.abc import Iterable, Mapping
 
 from ..backend import Array, array_module
 from ..core import Layer, Param
-from ..errors import is_number
+from ..errors import is_number, refusing
 from .clipping import global_norm
 from .optimizer import Optimizer
 
@@ -52,6 +52,7 @@ class LAMB(Optimizer):
     m: dict[str, Array]
     v: dict[str, Array]
 
+    @refusing
     def __init__(
         self,
         parameters: Layer | Iterable[tuple[str, Param]],

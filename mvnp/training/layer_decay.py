@@ -13,10 +13,12 @@ mvnp/models/classifier.py has d, for each family (`depth_of`).
 
 from __future__ import annotations
 
+from ..errors import refusing
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
 
 
+@refusing
 def learning_rate_scales(model: Classifier | Backbone, decay: float) -> dict[str, float]:
     """γ^(n + 1 − d) of every parameter, by its key: 1 for the head, γ^(n + 1) for the stem."""
     top = model.depth_of("head.weight")

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..data.regular import open_regular
-from ..errors import TrainingError
+from ..errors import TrainingError, refusing
 
 # By event, what is a number in every line, and what may be null as well.
 FIELDS = {"step": (("step", "loss", "lr"), ("grad_norm",)), "epoch": (("step", "epoch"), ("test_loss", "test_accuracy"))}
@@ -93,6 +93,7 @@ class NoLog(RunLog):
         pass
 
 
+@refusing
 def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The lines of a log. A last line that is not whole, of a run that is still writing or was killed, is left out.
 

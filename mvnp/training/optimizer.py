@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import Array, array_module, from_numpy, to_numpy
 from ..core import Layer, Param, mismatches
-from ..errors import CheckpointError, InputError, are_numbers, is_number, shown
+from ..errors import CheckpointError, InputError, are_numbers, is_number, refusing, shown
 
 
 def is_decayed(name: str, param: Param) -> bool:
@@ -31,6 +31,7 @@ class Optimizer:
 
     moments: ClassVar[tuple[str, ...]]  # names of the attributes that hold running moments by parameter, zero at first
 
+    @refusing
     def __init__(
         self,
         parameters: Layer | Iterable[tuple[str, Param]],

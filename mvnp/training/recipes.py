@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import check_choice
+from ..errors import check_choice, refusing
 from .schedule import scaled_rate
 
 
@@ -111,6 +111,7 @@ RECIPES = {
 }
 
 
+@refusing
 def recipe_settings(name: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a recipe for a model, by the name of its variant or preset, with what was given besides.
 

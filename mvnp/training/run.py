@@ -19,7 +19,7 @@ from ..data import BatchLoader, DataParts, Dataset, load_parts
 from ..data.arrays import NAME as ARRAYS
 from ..data.arrays import Arrays, of_arrays
 from ..data.dataset import in_channels
-from ..errors import DataError, InputError, TrainingError
+from ..errors import DataError, InputError, TrainingError, refusing
 from ..models.classifier import Classifier
 from ..models.variants import FAMILIES, check_options
 from .config import TrainingConfig
@@ -65,6 +65,7 @@ def train(
 ) -> TrainingResult: ...
 
 
+@refusing
 def train(
     first: Any = None,
     second: Any = None,
@@ -207,6 +208,7 @@ def loaders_of(config: TrainingConfig, parts: DataParts) -> tuple[BatchLoader, B
     )
 
 
+@refusing
 def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) -> tuple[BatchLoader, BatchLoader]:
     """The training and the test batches of a run."""
 
@@ -217,6 +219,7 @@ def make_loaders(config: TrainingConfig, train_set: Dataset, test_set: Dataset) 
     return loader(train_set, True), loader(test_set, False)
 
 
+@refusing
 def make_model(config: TrainingConfig, data: Dataset) -> Classifier:
     """The model of a run, with its initial weights. Raises InputError where it does not fit the data."""
     family = FAMILIES[config.family]

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..backend import Array, to_numpy
 from ..checkpoint import load_arrays, save_arrays
-from ..errors import CheckpointError, InputError, TrainingError
+from ..errors import CheckpointError, InputError, TrainingError, refusing
 from .config import TrainingConfig
 from .loss_scale import FIRST
 
@@ -95,6 +95,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     save_arrays(path, arrays, metadata)
 
 
+@refusing
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """The checkpoint at `path`, or CheckpointError: it is damaged, or not of a training run."""
     arrays, metadata = load_arrays(path)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from ..atomic import drop_empty_folders, make_folder, remove_stale
 from ..data.held_out import BEST, CHECKPOINT, HELD_OUT, LOG
-from ..errors import CheckpointError, InputError, TrainingError
+from ..errors import CheckpointError, InputError, TrainingError, refusing
 from .config import TrainingConfig
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
 from .run_lock import RunLock, hold
@@ -128,6 +128,7 @@ class RunFolder:
         )
 
 
+@refusing
 def open_run(out: str | Path, config: TrainingConfig | None = None, resume: bool = False) -> RunFolder:
     """Make the folder of a new run, or open that of an earlier one to go on with it.
 

@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import math
 
-from ..errors import InputError, check_choice, check_positive, is_number, shown
+from ..errors import InputError, check_choice, check_positive, is_number, refusing, shown
 
 
+@refusing
 def cosine_rate(
     t: float,
     cycle: float,
@@ -66,6 +67,7 @@ def cosine_rate(
     return min_lr + (highest - min_lr) * (1.0 + math.cos(math.pi * share)) / 2.0  # (2)
 
 
+@refusing
 def learning_rate(
     step: int, total_steps: int, warmup_steps: int, lr: float, min_lr: float = 0.0, warmup_lr: float = 0.0
 ) -> float:
@@ -77,6 +79,7 @@ def learning_rate(
     return cosine_rate(step, cycle, lr, min_lr, warmup=warmup_steps, warmup_lr=warmup_lr, warmup_prefix=True)
 
 
+@refusing
 def scaled_rate(lr: float, base_batch: int, batch: int, rule: str = "sqrt") -> float:
     """The rate for another batch size than that which `lr` was found for: lr (batch/base_batch)^½, which suits LAMB and AdamW,
     or, by the rule "linear", lr batch/base_batch, which suits SGD (Goyal et al.)."""

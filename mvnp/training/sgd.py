@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 
 from ..backend import Array
 from ..core import Layer, Param
+from ..errors import refusing
 from .optimizer import Optimizer
 
 
@@ -33,6 +34,7 @@ class SGD(Optimizer):
     moments = ("velocity",)
     velocity: dict[str, Array]
 
+    @refusing
     def __init__(
         self,
         parameters: Layer | Iterable[tuple[str, Param]],

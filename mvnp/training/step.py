@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backend import Array, from_numpy
 from ..core import Layer, Tape
-from ..errors import InputError, TrainingError
+from ..errors import InputError, TrainingError, refusing
 from ..execution.half import HalfTape
 from ..execution.share import ShareTape
 from .clipping import global_norm
@@ -53,6 +53,7 @@ class HalfOverflowError(NonFiniteError):
         self.loss = loss
 
 
+@refusing
 def train_step(
     model: Layer,
     optimizer: Optimizer,

@@ -24,7 +24,7 @@ from ..data import BatchLoader
 from ..data.fingerprint import fingerprint
 from ..data.held_out import held_out_table
 from ..data.prefetch import Prefetch, WorkerError, workers_for
-from ..errors import InputError, TrainingError, TrainingInterrupted
+from ..errors import InputError, TrainingError, TrainingInterrupted, refusing
 from ..execution.stopping import StopRequest
 from ..version import __version__
 from .class_weights import class_weights
@@ -64,6 +64,7 @@ class Trainer:
     ranks        the processes that train together (ranks.py), of which the first writes and shows all there is; None: this one
     """
 
+    @refusing
     def __init__(
         self,
         model: Layer,

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ...errors import InputError, check_choice
+from ...errors import InputError, check_choice, refusing
 from .warp import INTERPOLATIONS
 
 TRIES = 10
@@ -37,6 +37,7 @@ class RandomResizedCrop:
     interpolation    "bilinear", "bicubic", or "random": one of both for each picture
     """
 
+    @refusing
     def __init__(
         self,
         size: tuple[int, int],
@@ -85,6 +86,7 @@ def whole_crop(height: int, width: int, ratio: tuple[float, float]) -> Box:
     return (height - h) // 2, (width - w) // 2, h, w
 
 
+@refusing
 def resized(image: np.ndarray, size: Sequence[int], interpolation: str = "bilinear") -> np.ndarray:
     """The picture (H, W, C) at (height, width) = size, in its dtype; each band by itself, so there may be any number."""
     check_choice("interpolation", interpolation, INTERPOLATIONS)

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from ...errors import InputError, check_choice
+from ...errors import InputError, check_choice, refusing
 
 TRIES = 10
 AREA, RATIO = (0.02, 1 / 3), (0.3, 1 / 0.3)
@@ -34,6 +34,7 @@ class RandomErasing:
     clean          share of the batch, from its beginning, that is left as it is
     """
 
+    @refusing
     def __init__(
         self, probability: float = 0.25, mode: str = "pixel", count: int | tuple[int, int] = 1, clean: float = 0.0
     ) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, refusing
 from .colour import brightness, color, contrast
 
 JITTERED = {"brightness": brightness, "contrast": contrast, "saturation": color}
@@ -24,6 +24,7 @@ JITTERED = {"brightness": brightness, "contrast": contrast, "saturation": color}
 class ColourJitter:
     """Factors within 1 ± `strength`, for a picture (H, W, C)."""
 
+    @refusing
     def __init__(self, strength: float = 0.4) -> None:
         if not strength >= 0:
             raise InputError(f"ColourJitter: strength is {strength!r}, expected at least 0")

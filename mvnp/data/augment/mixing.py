@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...errors import InputError, check_choice, check_rate
+from ...errors import InputError, check_choice, check_rate, refusing
 
 MODES = ("batch", "pair", "elem", "half")
 
@@ -52,6 +52,7 @@ class Mixing:
     Raises InputError for a setting out of range, and for a batch that cannot be paired.
     """
 
+    @refusing
     def __init__(
         self,
         mixup: float = 0.8,

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import InputError, check_choice
+from ...errors import InputError, check_choice, refusing
 from .colour import (
     auto_contrast,
     brightness,
@@ -138,6 +138,7 @@ class RandAugment:
     Raises InputError for a policy that does not exist, with the setting that is wrong.
     """
 
+    @refusing
     def __init__(
         self, policy: str = "rand-m9-mstd0.5-inc1", fill: Sequence[float] = (124, 116, 104), interpolation: str = "random"
     ) -> None:

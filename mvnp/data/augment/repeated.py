@@ -13,9 +13,10 @@ import math
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, refusing
 
 
+@refusing
 def repeated(order: np.ndarray, repeats: float, rank: int = 0, ranks: int = 1, multiple: int = 0) -> np.ndarray:
     """What `rank` of `ranks` sees of an epoch in that order, int64.
 

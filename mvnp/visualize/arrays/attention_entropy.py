@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...errors import refusing
 from .records import AttentionRecord
 
 
+@refusing
 def entropy(weights: np.ndarray) -> np.ndarray:
     """−Σ_s p_s ln p_s over the last axis, in nats: 0 where all is taken from one token, ln L where each of L has a share alike.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...data import BatchLoader, Dataset, ImageFiles
 from ...data.augment import Augmentation
-from ...errors import InputError
+from ...errors import InputError, refusing
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Augmented:
     labels: list[list[str]]
 
 
+@refusing
 def augmented(
     data: Dataset,
     augmentation: Augmentation,

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...errors import InputError, check_array
+from ...errors import InputError, check_array, refusing
 from .records import ScanRecord
 from .remember import remembered
 
@@ -38,6 +38,7 @@ Scans = ScanRecord | Sequence[ScanRecord]
 AT_ONCE = 500_000  # numbers of α that are worked on at a time: they stay near the processor
 
 
+@refusing
 def hidden_attention(delta: np.ndarray, A: np.ndarray, B: np.ndarray, C: np.ndarray) -> np.ndarray:
     """α of (2), float64 (nW, D, L, L): `alpha[w, d, t, s]` is what token t takes from token s in channel d of window w.
 
@@ -60,12 +61,14 @@ def hidden_attention(delta: np.ndarray, A: np.ndarray, B: np.ndarray, C: np.ndar
     return np.tril(alpha) * step[..., None, :]
 
 
+@refusing
 def hidden_attention_of(scan: Scans, windows: slice = slice(None)) -> np.ndarray:
     """α of a recorded scan, (nW, D, L, L), of all its windows or some of them. Of several scans of a mixer, a sequence of
     records: Σ w α' of (4), in the tokens' own order."""
     return _sum(_alphas(scan, windows, slice(None)))
 
 
+@refusing
 def mean_hidden_attention(
     scan: Scans, *, signed: bool = False, channels: Sequence[int] | np.ndarray | None = None
 ) -> np.ndarray:
@@ -107,6 +110,7 @@ def seen(scan: Scans) -> np.ndarray:
     return np.any([_in_tokens_order(seen(each), each) for each in scan], axis=0)
 
 
+@refusing
 def channel_groups(scan: Scans, count: int = 4) -> list[np.ndarray]:
     """The channels in `count` groups of equal size, give or take one: from those that forget fastest to the slowest.
 

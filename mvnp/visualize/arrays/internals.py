@@ -18,7 +18,7 @@ from typing import Any
 
 from ...backend import Array, to_numpy
 from ...core import Layer, Tape
-from ...errors import InputError, check_array, check_choice
+from ...errors import InputError, check_array, check_choice, refusing
 from ...layers.attention import AttentionCache
 from ...layers.selective_scan import selective_scan_states
 from ...models.attention import MultiHeadAttention
@@ -30,6 +30,7 @@ from .remember import recall, remembered
 from .scan_paths import RULES, scans_of
 
 
+@refusing
 def internals(model: Classifier, image: Array, blocks: Iterable[str] | None = None) -> Internals:
     """Run `model` on one image (1, C, H, W), and collect what its scans and attention layers recorded.
 

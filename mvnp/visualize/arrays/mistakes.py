@@ -9,6 +9,7 @@ import numpy as np
 from ...backend import from_numpy, to_numpy
 from ...core import Layer
 from ...data import BatchLoader
+from ...errors import refusing
 from ...layers.softmax import softmax_forward
 
 
@@ -33,6 +34,7 @@ class Predictions:
         return wrong[np.argsort(true[wrong], kind="stable")][:most]
 
 
+@refusing
 def predictions(model: Layer, loader: BatchLoader) -> Predictions:
     """Of all pictures of a loader that does not augment."""
     rows, labels = [], []

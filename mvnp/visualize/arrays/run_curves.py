@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, refusing
 
 # What a row of the table by epoch has, besides its number. NaN stands for what was not measured.
 COLUMNS = (
@@ -16,6 +16,7 @@ COLUMNS = (
 )
 
 
+@refusing
 def epoch_table(records: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     """{"epoch" and each of COLUMNS: (epochs,)}: of the steps the mean over each epoch, the rate at its end."""
     epochs = [line for line in records if line.get("event") == "epoch"]
@@ -36,6 +37,7 @@ def _of_steps(records: Sequence[dict[str, Any]], epoch: int, name: str) -> float
     return float(values[-1] if name == "lr" else np.mean(values))
 
 
+@refusing
 def norms_by_depth(records: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """Epochs (n,) and the norms of the gradients of their last step, (n, depths): from the stem to the head."""
     lines = [line for line in records if line.get("grad_norm_by_depth")]

@@ -29,7 +29,7 @@ import numpy as np
 
 from ...backend import Array, to_numpy
 from ...core import Layer, Tape
-from ...errors import InputError, check_array, check_choice
+from ...errors import InputError, check_array, check_choice, refusing
 from ...layers.selective_scan import ScanCache
 from ...models.classifier import Classifier
 from .hidden_attention import hidden_attention
@@ -95,6 +95,7 @@ def scans_of(records: list[Any]) -> list[ScanCache]:
     return [record for record in records if isinstance(record, ScanCache)]
 
 
+@refusing
 def scan_paths(model: Classifier, image: Array, block: str | None = None) -> list[ScanPath]:
     """The paths of one mixer, as `model` runs on one image (1, in_chans, H, W).
 

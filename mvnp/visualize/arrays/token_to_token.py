@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ...errors import InputError, check_array
+from ...errors import InputError, check_array, refusing
 from .geometry import Geometry
 from .hidden_attention import Scans, mean_hidden_attention, seen
 from .internals import numbers_of
@@ -33,6 +33,7 @@ Mixing = tuple[ScanRecord, ...] | AttentionRecord  # a block: all scans of its m
 Record = Scans | AttentionRecord
 
 
+@refusing
 def token_matrix(record: Record, *, signed: bool = False) -> np.ndarray:
     """M of one block, float64 (nW, L, L). `signed` averages α itself; attention's weights have no signs to keep."""
     if isinstance(record, AttentionRecord):
@@ -65,11 +66,13 @@ def blocks_of_level(records: Internals, level: str) -> dict[str, Mixing]:
     return {path: found[path] for path in sorted(found, key=numbers_of)}
 
 
+@refusing
 def level_matrices(records: Internals, level: str, *, signed: bool = False) -> dict[str, np.ndarray]:
     """M of every recorded block of a level, by path, from the first to the last."""
     return {path: token_matrix(record, signed=signed) for path, record in blocks_of_level(records, level).items()}
 
 
+@refusing
 def rollout(matrices: Iterable[np.ndarray]) -> np.ndarray:
     """R_1, R_2, … of (1), (blocks, nW, L, L), from the M of a level's blocks, first to last.
 
@@ -95,6 +98,7 @@ def row_normalised(M: np.ndarray) -> np.ndarray:
     return np.divide(M, sums, out=np.zeros(M.shape), where=sums > 0)
 
 
+@refusing
 def block_diagonal(M: np.ndarray) -> np.ndarray:
     """(nW, L, L) to (nW·L, nW·L): all tokens of the map, windows one after the other; 0 between windows."""
     nW, L, _ = M.shape

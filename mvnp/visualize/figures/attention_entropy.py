@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ...backend import Array
+from ...errors import refusing
 from ...models.classifier import Classifier
 from ..arrays.attention_entropy import query_spread
 from ..arrays.internals import record_attention
@@ -17,6 +18,7 @@ from .panels import image_panels, title_of
 from .style import add_colorbar, set_title
 
 
+@refusing
 def attention_entropy(model: Classifier, image: Array, *, block: str | None = None, narrow: bool = False) -> Figure:
     """Whether the tokens of an image (1, C, H, W) attend to few tokens or to all, in each head of an attention block.
 

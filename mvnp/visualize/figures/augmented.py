@@ -8,7 +8,7 @@ from textwrap import wrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...errors import printable
+from ...errors import printable, refusing
 from ..arrays.augmented import Augmented
 from .style import INK, MUTED, NARROW, WIDE, new_figure, plain
 
@@ -16,6 +16,7 @@ LETTER = 0.06  # inches, of the labels
 SHARE = re.compile(r"(?<=\d\.\d\d), ")  # between two classes with their shares
 
 
+@refusing
 def augmented_pictures(shown: Augmented, *, narrow: bool = False) -> Figure:
     """A row for each picture of `mvnp.visualize.augmented`: as it is stored, and as the network sees it.
 

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...backend import Array, to_numpy
-from ...errors import InputError
+from ...errors import InputError, refusing
 from ...models.classifier import Classifier
 from ..arrays.class_evidence import check_image, choose_target, class_label, grad_cam_of, gradient_times_input_map
 from ..arrays.families.family import family_of, offset_of
@@ -26,6 +26,7 @@ from .pixel_maps import around_zero, height_of, show_cells, show_plain, show_sig
 from .style import MUTED, NARROW, WIDE, add_colorbar, new_figure, plain, set_title
 
 
+@refusing
 def gradient_times_input(
     model: Classifier,
     image: Array,
@@ -56,6 +57,7 @@ def gradient_times_input(
     return _signed_maps("Gradient × input", image, values, label, note, "share of the logit", narrow)
 
 
+@refusing
 def mamba_lrp(
     model: Classifier,
     image: Array,
@@ -87,6 +89,7 @@ def mamba_lrp(
     return _signed_maps("MambaLRP", image, found.map, label, note, "relevance", narrow)
 
 
+@refusing
 def grad_cam(
     model: Classifier,
     image: Array,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from ...backend import Array, to_numpy
-from ...errors import InputError
+from ...errors import InputError, refusing
 from ...models.classifier import Classifier
 from ..arrays.class_evidence import check_image
 from ..arrays.feature_maps import strongest_channels
@@ -16,6 +16,7 @@ from .style import MUTED, NARROW, WIDE, add_colorbar, new_figure, set_title
 WIDE_COUNT, NARROW_COUNT = 7, 4
 
 
+@refusing
 def feature_maps(model: Classifier, image: Array, *, count: int | None = None, narrow: bool = False) -> Figure:
     """The strongest channels of each stage for an image (1, C, H, W), each with its number.
 

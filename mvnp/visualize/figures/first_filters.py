@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...backend import Array
-from ...errors import InputError
+from ...errors import InputError, refusing
 from ...models.classifier import Classifier
 from ..arrays.class_evidence import check_image
 from ..arrays.feature_maps import strongest_channels
@@ -18,6 +18,7 @@ from .pixel_maps import around_zero, bare, height_of
 from .style import DIVERGING, NARROW, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_title
 
 
+@refusing
 def first_filters(model: Classifier, image: Array, *, count: int = 16, narrow: bool = False) -> Figure:
     """The kernels of the first convolution, and their answers to an image (1, C, H, W), with what follows it in a MambaVision:
     BatchNorm and ReLU.

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...backend import Array
+from ...errors import refusing
 from ...models.classifier import Classifier
 from ..arrays.gradient_flow import BlockGradient, as_series, gradients_by_block
 from ..arrays.internals import numbers_of
@@ -25,6 +26,7 @@ MARKS = {
 }
 
 
+@refusing
 def gradient_flow(model: Classifier, image: Array, *, target: int | None = None, narrow: bool = False) -> Figure:
     """The norm of the gradient of a class's logit at each block, for an image (1, C, H, W).
 

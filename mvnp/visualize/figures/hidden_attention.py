@@ -7,6 +7,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...backend import Array
+from ...errors import refusing
 from ...models.classifier import Classifier
 from ..arrays.hidden_attention import channel_groups, mean_hidden_attention, seen
 from ..arrays.internals import record_scans
@@ -23,6 +24,7 @@ PACE = {1: ("all",), 2: ("fast half", "slow half"), 3: ("fast third", "middle", 
 PACE[4] = ("fastest quarter", "second", "third", "slowest quarter")
 
 
+@refusing
 def hidden_attention_matrix(
     model: Classifier,
     image: Array,
@@ -66,6 +68,7 @@ def hidden_attention_matrix(
     return figure
 
 
+@refusing
 def hidden_attention_map(
     model: Classifier,
     image: Array,
@@ -135,6 +138,7 @@ def hidden_attention_map(
     return figure
 
 
+@refusing
 def hidden_attention_groups(
     model: Classifier,
     image: Array,

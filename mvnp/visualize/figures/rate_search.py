@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from ...errors import refusing
 from ...training.find_lr import RateSearch
 from .style import BLUE, FAINT, INK, ORANGE, WIDE, new_figure, set_labels
 
 
+@refusing
 def rate_search(search: RateSearch) -> Figure:
     """The loss of each step (thin) and smoothed (thick) against its learning rate, and the rate that is suggested.
 

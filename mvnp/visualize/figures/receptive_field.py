@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...backend import Array
-from ...errors import check_array, check_choice
+from ...errors import check_array, check_choice, refusing
 from ...models.classifier import Classifier
 from ..arrays.class_evidence import check_finite
 from ..arrays.families.family import family_of, offset_of
@@ -21,6 +21,7 @@ DECADES = 4  # of the logarithmic scale
 SCALES = ("log", "power")
 
 
+@refusing
 def receptive_field(
     model: Classifier, image: Array, *, scale: str = "log", channels: int | None = 16, narrow: bool = False
 ) -> Figure:

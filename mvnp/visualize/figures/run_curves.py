@@ -9,12 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ...errors import refusing
 from ..arrays.run_curves import epoch_table, norms_by_depth
 from .style import BLUE, FAINT, GREEN, INK, NARROW, ORANGE, SEQUENTIAL, WIDE, add_colorbar, new_figure, plain, set_labels
 
 COLOURS = (BLUE, ORANGE, GREEN)
 
 
+@refusing
 def run_curves(runs: Mapping[str, Sequence[dict[str, Any]]], *, narrow: bool = False) -> Figure:
     """Losses, accuracies, learning rate and the gradients' norm of runs, {name: the lines of its log}.
 
@@ -51,6 +53,7 @@ def run_curves(runs: Mapping[str, Sequence[dict[str, Any]]], *, narrow: bool = F
     return figure
 
 
+@refusing
 def gradient_depths(records: Sequence[dict[str, Any]], *, narrow: bool = False) -> Figure:
     """The norm of the gradients at each depth, from stem to head, in the last step of each epoch.
 

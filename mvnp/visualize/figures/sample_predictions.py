@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...backend import Array
-from ...errors import InputError, printable
+from ...errors import InputError, printable, refusing
 from ...models.classifier import Classifier
 from ..arrays.picture import as_picture
 from ..arrays.sample_predictions import predict
@@ -20,6 +20,7 @@ from .style import INK, NARROW, ORANGE, WIDE, new_figure
 _SIDE, _CELL = 0.92, 1.48  # of an image, and of an image with its text, where columns are 1 apart
 
 
+@refusing
 def sample_predictions(
     model: Classifier, images: Array, labels: np.ndarray, classes: Sequence[str], *, narrow: bool = False
 ) -> Figure:

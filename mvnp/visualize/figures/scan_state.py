@@ -7,6 +7,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...backend import Array
+from ...errors import refusing
 from ...models.classifier import Classifier
 from ..arrays.internals import record_scan
 from ..arrays.picture import as_picture
@@ -16,6 +17,7 @@ from .scan_panels import around_the_middle, draw_map, draw_path, draw_states
 from .style import NARROW, WIDE, new_figure, set_title
 
 
+@refusing
 def scan_state(
     model: Classifier, image: Array, *, block: str | None = None, route: str | None = None, narrow: bool = False
 ) -> Figure:
@@ -54,6 +56,7 @@ def scan_state(
     return figure
 
 
+@refusing
 def scan_path(
     model: Classifier, image: Array, *, block: str | None = None, route: str | None = None, narrow: bool = False
 ) -> Figure:
@@ -74,6 +77,7 @@ def scan_path(
     return figure
 
 
+@refusing
 def state_map(
     model: Classifier, image: Array, *, block: str | None = None, route: str | None = None, narrow: bool = False
 ) -> Figure:
@@ -96,6 +100,7 @@ def state_map(
     return figure
 
 
+@refusing
 def step_map(
     model: Classifier, image: Array, *, block: str | None = None, route: str | None = None, narrow: bool = False
 ) -> Figure:
@@ -118,6 +123,7 @@ def step_map(
     return figure
 
 
+@refusing
 def state_heat_map(
     model: Classifier, image: Array, *, block: str | None = None, route: str | None = None, narrow: bool = False
 ) -> Figure:

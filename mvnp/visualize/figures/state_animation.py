@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...atomic import write_bytes
 from ...backend import Array
-from ...errors import InputError
+from ...errors import InputError, refusing
 from ...models.classifier import Classifier
 from ..arrays.geometry import WindowGeometry
 from ..arrays.internals import record_scan
@@ -30,6 +30,7 @@ SECONDS = 9.0  # of the whole, at least; short scans have slower frames
 HOLD = 1500  # milliseconds that the last frame stays
 
 
+@refusing
 def state_animation(
     model: Classifier,
     image: Array,

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ...errors import printable
+from ...errors import printable, refusing
 
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
@@ -79,6 +79,7 @@ def _is_wide(figure: Figure) -> bool:
     return bool(figure.get_figwidth() > (WIDE + NARROW) / 2)
 
 
+@refusing
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file; the same figure gives the same bytes."""
     buffer = io.BytesIO()

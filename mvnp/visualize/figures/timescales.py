@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ...backend import Array
+from ...errors import refusing
 from ...models.classifier import Classifier
 from ..arrays.geometry import WindowGeometry
 from ..arrays.internals import record_scan
@@ -16,6 +17,7 @@ from .panels import title_of
 from .style import BLUE, FAINT, INK, MUTED, NARROW, ORANGE, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_labels
 
 
+@refusing
 def timescales(
     model: Classifier, image: Array, *, block: str | None = None, route: str | None = None, narrow: bool = False
 ) -> Figure:

@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...backend import Array
-from ...errors import check_choice
+from ...errors import check_choice, refusing
 from ...models.classifier import Classifier
 from ..arrays.geometry import Geometry
 from ..arrays.internals import block_of, choose_block, internals, mixing_paths, numbers_of
@@ -22,6 +22,7 @@ from .panels import columns_of, image_panels
 from .style import DIVERGING, NARROW, SEQUENTIAL, WIDE, add_colorbar, new_figure, set_labels, set_title
 
 
+@refusing
 def token_to_token(
     model: Classifier,
     image: Array,
@@ -81,6 +82,7 @@ def token_to_token(
     return figure
 
 
+@refusing
 def attention_rollout(
     model: Classifier,
     image: Array,

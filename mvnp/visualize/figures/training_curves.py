@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ...errors import refusing
 from ..arrays.training_curves import evaluation_series, running_mean, step_series
 from .style import BLUE, FAINT, GREEN, INK, NARROW, ORANGE, WIDE, new_figure, set_labels
 
 
+@refusing
 def training_curves(records: Sequence[dict[str, Any]], *, narrow: bool = False) -> Figure:
     """Loss, test accuracy and learning rate, from the lines of a run's log (`mvnp.training.read_log`).
 

@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ...backend import Array
+from ...errors import refusing
 from ...models.classifier import Classifier
 from ..arrays.internals import record_attention
 from ..arrays.picture import as_picture
@@ -18,6 +19,7 @@ from .panels import title_of
 from .style import INK, NARROW, WIDE, add_colorbar, new_figure, set_title
 
 
+@refusing
 def window_attention(
     model: Classifier,
     image: Array,

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...backend import Array
-from ...errors import InputError, check_choice
+from ...errors import InputError, check_choice, refusing
 from ...models.classifier import Classifier
 from ..arrays.geometry import WindowGeometry
 from ..arrays.internals import internals
@@ -17,6 +17,7 @@ from .panels import image_panels
 from .style import INK, ORANGE, set_title
 
 
+@refusing
 def window_grid(
     model: Classifier,
     image: Array,

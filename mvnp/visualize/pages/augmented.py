@@ -7,11 +7,13 @@ from pathlib import Path
 
 from ...data import Dataset
 from ...data.augment import Augmentation
+from ...errors import refusing
 from ..arrays.augmented import augmented
 from ..figures.augmented import augmented_pictures
 from .report import Page, Picture, Section, write_page
 
 
+@refusing
 def write_augmented(
     folder: Path,
     data: Dataset,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...backend import from_numpy
 from ...data import Dataset, load_dataset
-from ...errors import TrainingError
+from ...errors import TrainingError, refusing
 from ...models.mambavision import MambaVision
 from ...training import (
     RunFolder,
@@ -38,6 +38,7 @@ QUICK_SETTINGS = {"epochs": 2, "batch_size": 16, "warmup_epochs": 0.5}
 QUICK_IMAGE_SIZE, QUICK_IMAGES = 80, 32
 
 
+@refusing
 def run_demo(out: str | Path, *, quick: bool = False, seed: int = 0, quiet: bool = False) -> Path:
     """Train the preset "demo" on the shipped part of Fashion-MNIST, and write a page about it; its path.
 

@@ -15,7 +15,7 @@ from string import Template
 from matplotlib.figure import Figure
 
 from ...atomic import remove_stale, write_bytes
-from ...errors import printable
+from ...errors import printable, refusing
 from ..figures.style import png
 
 PAGE, PICTURES = "index.html", "pictures"
@@ -65,6 +65,7 @@ class Page:
     footer: str
 
 
+@refusing
 def write_page(folder: Path, page: Page) -> Path:
     """Write index.html and the pictures into `folder`, which is made where it is missing; the page's path.
 

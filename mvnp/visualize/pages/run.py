@@ -13,7 +13,7 @@ from ...atomic import write_bytes
 from ...backend import from_numpy
 from ...checkpoint import read_pretrained
 from ...data import BatchLoader, load_parts
-from ...errors import MvnpError, TrainingError
+from ...errors import MvnpError, TrainingError, refusing
 from ...inference.csv_row import csv_row
 from ...training import Checkpoint, read_checkpoint, read_log
 from ...training.run import dataset_options, in_channels_asked, loaders_of
@@ -64,6 +64,7 @@ def read_run(folder: Path) -> Run:
     return run
 
 
+@refusing
 def write_run_page(out: Path, runs: Sequence[Run]) -> Path:
     """Write index.html, its pictures, and epochs.csv and steps.csv of the first run into `out`; the page's path.
 

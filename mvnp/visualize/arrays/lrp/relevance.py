@@ -24,7 +24,7 @@ import numpy as np
 
 from ....backend import Array, array_module, to_numpy
 from ....core import Layer, Tape
-from ....errors import InputError
+from ....errors import InputError, refusing
 from ....layers.batchnorm import BatchNorm
 from ....layers.conv1d import Conv1d
 from ....layers.conv2d import Conv2d
@@ -107,6 +107,7 @@ def linearised(model: AnyClassifier, gamma: float = 0.0) -> AnyClassifier:
     return replace_layers(model, {**RULES, **{kind: gamma_convolution(kind, gamma) for kind in (Conv2d, FirstConv2d)}})
 
 
+@refusing
 @remembered
 def relevance(model: Classifier, image: Array, target: int | None = None, gamma: float = 0.0) -> Relevance:
     """The relevance of an image (1, C, H, W) for a class; None: the one with the largest logit.

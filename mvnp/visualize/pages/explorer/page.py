@@ -17,7 +17,7 @@ import numpy as np
 
 from ....atomic import make_folder, remove_stale, write_bytes
 from ....backend import Array, backend_name
-from ....errors import InputError, printable
+from ....errors import InputError, printable, refusing
 from ....layers.softmax import softmax_forward
 from ....models.classifier import Classifier
 from ....version import __version__
@@ -57,6 +57,7 @@ class Subject:
         family_of(self.model)
 
 
+@refusing
 def write_explorer(
     folder: Path,
     subjects: Sequence[Subject],
