@@ -96,7 +96,7 @@ def array_module(*arrays: Array | None) -> ModuleType:
 
 def to_numpy(x: Array) -> np.ndarray:
     """The array as a NumPy array: itself, or a copy brought from the GPU (which waits for the GPU)."""
-    return x if isinstance(x, np.ndarray) else np.asarray(x.get() if hasattr(x, "get") else x)
+    return x if isinstance(x, np.ndarray) else np.asarray(x.get() if hasattr(x, "get") and hasattr(x, "shape") else x)
 
 
 def from_numpy(x: np.ndarray) -> Array:

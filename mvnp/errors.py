@@ -16,6 +16,7 @@ import math
 import numbers
 import os
 import re
+import types
 from collections.abc import Callable, Iterable
 from signal import Signals
 from types import EllipsisType
@@ -281,8 +282,8 @@ WORDS = {
     "Pair": "a pair of integers",
     "Path": "a pathlib.Path",
     "bool": "True or False",
-    "float": "a number",
-    "int": "an integer",
+    "float": "a finite number",
+    "int": "an integer of at most 64 bits",
     "ndarray": "a NumPy array of numbers",
     "str": "text",
     "tuple[int, int]": "a pair of integers",
@@ -295,8 +296,8 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "Pair": lambda value: are_numbers(value, 2),
     "Path": lambda value: isinstance(value, os.PathLike),
     "bool": lambda value: isinstance(value, bool | np.bool_),
-    "float": lambda value: isinstance(value, numbers.Real) and (is_number(value) or isinstance(value, float | np.floating)),
-    "int": lambda value: isinstance(value, numbers.Integral) and not isinstance(value, bool),
+    "float": is_number,
+    "int": lambda value: isinstance(value, numbers.Integral) and is_number(value) and abs(value) < 2**63,
     "ndarray": lambda value: isinstance(value, np.ndarray) and value.dtype.kind in "fiub",
 }
 
@@ -330,19 +331,20 @@ def refusal(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         arguments = signature.bind(*args, **kwargs).arguments
     except TypeError:  # Python says which argument is missing, or one too many
         return None
+    cache = list(arguments)[1] if function.__name__.endswith("_backward") and len(arguments) > 1 else ""
     owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
     for name, value in arguments.items():
         parameter = signature.parameters[name]
-        text = parameter.annotation
-        if name == "cache" or text is parameter.empty or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if several or name == cache or parameter.annotation is parameter.empty:
             continue
-        kind = ast.parse(text if isinstance(text, str) else inspect.formatannotation(text), mode="eval").body
+        kind = _parsed(parameter.annotation)
         if not _is_of(value, kind, function.__globals__):
-            return InputError(f"{owner}: {name} is {described(value)}, expected {_words(kind)}")
-    if owner.endswith("_backward") and "cache" in arguments:
+            return InputError(f"{owner}: {name} is {described(value)}, expected {_words(kind, function.__globals__)}")
+    if cache:
         forward = owner.removesuffix("backward") + "forward"
         return InputError(
-            f"{owner}: cache is {described(arguments['cache'])}, none of {forward}; give what {forward} returned beside y,"
+            f"{owner}: {cache} is {described(arguments[cache])}, none of {forward}; give what {forward} returned beside y,"
             " as it was"
         )
     options = {name: value for name, value in arguments.items() if not hasattr(value, "shape") and value is not None}
@@ -374,8 +376,10 @@ def _is_of(value: Any, kind: ast.expr, names: dict[str, Any]) -> bool:
     known: Any = names.get(name, getattr(builtins, name, None))
     if known is None:  # imported for its annotation alone
         return any(base.__name__ == name for base in type(value).__mro__)
+    if isinstance(known, types.UnionType | types.GenericAlias):  # another name of it
+        return _is_of(value, _parsed(known), names)
     if not isinstance(known, type) or getattr(known, "_is_protocol", False):
-        return True  # another name of a type
+        return True
     if not isinstance(value, known) or (isinstance(value, str | bytes) and known not in (str, bytes)):
         return False
     if inner is None:
@@ -387,10 +391,17 @@ def _is_of(value: Any, kind: ast.expr, names: dict[str, Any]) -> bool:
     return all(_is_of(item, items[isinstance(value, dict)], names) for item in held)
 
 
-def _words(kind: ast.expr) -> str:
+def _parsed(annotation: Any) -> ast.expr:
+    return ast.parse(annotation if isinstance(annotation, str) else inspect.formatannotation(annotation), mode="eval").body
+
+
+def _words(kind: ast.expr, names: dict[str, Any]) -> str:
     """An annotation as a reader of a message is told it."""
     if isinstance(kind, ast.BinOp):
-        return f"{_words(kind.left)} or {_words(kind.right)}"
+        return f"{_words(kind.left, names)} or {_words(kind.right, names)}"
+    known = names.get(ast.unparse(kind))
+    if isinstance(known, types.UnionType):
+        return _words(_parsed(known), names)
     outer = kind.value if isinstance(kind, ast.Subscript) else kind
     text = re.sub(r"\w+\.", "", ast.unparse(kind))
     return WORDS.get(text) or WORDS.get(ast.unparse(outer).rpartition(".")[2], text)

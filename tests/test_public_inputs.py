@@ -1,5 +1,9 @@
 """What the public functions, data sets and switches say to what they cannot take: an error of ours, never another."""
 
+import importlib
+import inspect
+import itertools
+
 import numpy as np
 import pytest
 
@@ -140,3 +144,63 @@ def test_values_of_a_picture_without_a_range():
         ImageTransform(8)(np.array([[[0.0, 1.0, 9.0]]]))
     with pytest.raises(MvnpError, match=r"from 0 to 9, expected 0 to 1; say which are black and white, with value_range"):
         ImageTransform(8, channels=4, mean=(0,) * 4, std=(1,) * 4)(np.array([[[0.0, 1.0, 9.0, 2.0]]]))
+
+
+# Every public name, so that a new one is asked too
+
+ROOMS = ("mvnp", *(f"mvnp.{room}" for room in ("checkpoint", "check", "export", "inference", "layers", "models", "training")))
+ROOMS += ("mvnp.visualize.arrays", "mvnp.visualize.figures", "mvnp.visualize.pages")
+JUNK = {"None": None, "text": "x", "below 0": -3, "huge": 10**400, "NaN": float("nan"), "a dict": {}, "an object": object()}
+JUNK |= {"no number": np.zeros(0), "text in an array": np.array(["a"])}
+# Those that run for long with any argument (VMamba and Vim build their whole size: asked above), what changes a switch of the
+# process, and what layers hand to each other.
+LEFT_OUT = {"VMamba", "Vim", "run_demo", "use_backend", "Optimizer", "window_mask", "selective_scan_states"}
+MODEL = tiny(in_chans=1, num_classes=3)
+FINE = {  # what the other arguments are
+    "image": np.random.default_rng(0).random((1, 32, 32), np.float32),
+    "channels": 8,
+    "inputs": 8,
+    "outputs": 4,
+    "hidden": 8,
+    "name": "demo",
+    "heads": 2,
+    "num_heads": 2,
+    "kernel_size": 3,
+    "labels": np.array([0, 1]),
+    "path": "x.npz",
+    "out": "o",
+}
+
+
+def public() -> dict[str, object]:
+    """{name: function or class} of all public names that take something."""
+    found: dict[int, tuple[str, object]] = {}
+    for room in map(importlib.import_module, ROOMS):
+        for name in getattr(room, "__all__", vars(room)):
+            what = getattr(room, name)
+            ours = str(getattr(what, "__module__", "")).startswith("mvnp.") and callable(what)
+            error = isinstance(what, type) and issubclass(what, BaseException)
+            if ours and not error and not name.startswith("_") and name not in LEFT_OUT:
+                found.setdefault(id(what), (name, what))
+    return dict(found.values())
+
+
+PUBLIC = public()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_refuses_junk_in_our_words(name, tmp_path, monkeypatch):
+    """Each argument in turn is one thing that it cannot be; the call goes well, or an error of ours says why it does not."""
+    monkeypatch.chdir(tmp_path)
+    parameters = inspect.signature(PUBLIC[name]).parameters.values()
+    asked = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    for wrong, (label, junk) in itertools.product(asked, JUNK.items()):
+        needed = [p for p in asked if p is wrong or p.default is p.empty]
+        values = {p.name: junk if p is wrong else FINE.get(p.name, MODEL if p.name == "model" else junk) for p in needed}
+        before = [values.pop(p.name) for p in needed if p.kind is p.POSITIONAL_ONLY]
+        try:
+            PUBLIC[name](*before, **values)
+        except (MvnpError, FileNotFoundError):
+            continue
+        except Exception as error:
+            pytest.fail(f"{name}({wrong.name}={label}) raises {type(error).__name__}: {error}")

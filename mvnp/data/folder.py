@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..errors import DataError, refusing
+from ..errors import DataError, InputError, refusing, shown
 from .bands import NPY_MAGIC, TIFF_MAGICS
 from .draw import drawn_order
 from .image_file import MAX_BYTES, naming
@@ -46,8 +46,11 @@ Size = int | tuple[int, int]
 
 
 def sides_of(size: Any) -> tuple[int, int]:
-    """(H, W) of a side, or of two."""
-    return (int(size[0]), int(size[1])) if isinstance(size, tuple | list) else (int(size), int(size))
+    """(H, W) of a side, or of two. Raises InputError for what is neither."""
+    try:
+        return (int(size[0]), int(size[1])) if isinstance(size, tuple | list) else (int(size), int(size))
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        raise InputError(f"image size is {shown(size)}, expected a side in pixels, or (height, width)") from error
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, from_numpy, to_numpy
-from ..errors import ExportError, InputError, refusing
+from ..errors import ExportError, InputError, check_path, refusing
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
 from .extra import needed
@@ -51,6 +51,7 @@ def verify_onnx(
     run the file; MissingPackageError without onnxruntime; OSError where there is no file.
     """
     runtime, checker = needed("onnxruntime", "running an ONNX file"), needed("onnx.checker", "checking an ONNX file")
+    check_path("verify_onnx", path, "the name of an ONNX file")
     os.stat(path)  # a file that is missing is no fault of it
     try:
         checker.check_model(os.fspath(path), full_check=True)

@@ -33,7 +33,7 @@ from ..execution.shares import in_shares
 from ..layers.batchnorm import BatchNorm
 from ..layers.layernorm import LayerNorm
 from .classifier import Classifier, channel_first, channel_last
-from .variants import FAMILIES, VARIANTS, check_name, check_options
+from .variants import FAMILIES, VARIANTS, check_name, check_options, defaults_of, options_of
 
 NORMS: dict[str, type[LayerNorm | BatchNorm] | None] = {
     "layer": LayerNorm,
@@ -69,7 +69,7 @@ class Backbone(Layer):
         **arguments: Any,
     ) -> None:
         if name is not None:
-            check_name(name, VARIANTS)
+            _check_variant(name)
             family = VARIANTS[name].family
             arguments = {**VARIANTS[name].arguments(), **arguments}
         check_choice("family", family, FAMILIES)
@@ -81,6 +81,12 @@ class Backbone(Layer):
                     " leave it out"
                 )
         check_options(family, arguments, " of a Backbone")
+        given = {*arguments, *defaults_of(family), "num_classes"}
+        if missing := [option for option in options_of(family) if option not in given]:
+            raise InputError(
+                f"Backbone: without a name, {family} needs {', '.join(missing)}; give them, or the"
+                " name of a variant, as in Backbone('mamba_vision_T')"
+            )
         check_choice("out_norm", out_norm, NORMS)
         self.trunk: Any = FAMILIES[family](**arguments, num_classes=0, allocate=allocate)
         indices = _checked_indices(out_indices, len(self.trunk.channels))
@@ -221,3 +227,13 @@ def _checked_indices(indices: Any, stages: int) -> list[int]:
             f" {', '.join(map(str, known))}, ascending"
         )
     return [int(index) for index in chosen]
+
+
+def _check_variant(name: Any) -> None:
+    """Raise InputError unless it names a variant, and say how the others are had."""
+    try:
+        check_name(name, VARIANTS)
+    except InputError as error:
+        raise InputError(
+            f"{error}; of a model to be trained, Backbone.of(mvnp.create_model('demo')) is one"
+        ) from error

@@ -41,7 +41,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape
-from ..errors import InputError, check_array, check_choice
+from ..errors import InputError, check_array, check_choice, check_positive
 from ..layers.conv1d import Conv1d
 from ..layers.gate import gate_backward, gate_forward
 from ..layers.linear import Linear
@@ -93,6 +93,7 @@ class MambaVisionMixer(Layer):
         mixer: str = "concat",
     ) -> None:
         check_choice("mixer", mixer, MIXERS)
+        check_positive("MambaVisionMixer", d_state=d_state, d_conv=d_conv)
         if channels < 2 or channels % 2:
             raise InputError(
                 f"MambaVisionMixer: channels is {channels}, expected an even number: two"

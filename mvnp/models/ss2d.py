@@ -32,7 +32,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape
-from ..errors import check_array
+from ..errors import check_array, check_choice
 from ..layers.cross_scan import ROUTES, cross_merge, cross_scan
 from ..layers.depthwise_conv2d import DepthwiseConv2d
 from ..layers.gelu import GELU
@@ -87,6 +87,7 @@ class SS2D(Layer):
         elif out_norm == "dwconv3":  # a list: the official key is `out_norm.1.weight`
             self.out_norm = [None, DepthwiseConv2d(E, 3, bias=False, init=init)]
         self.in_proj = Linear(channels, E if gate == "none" else 2 * E, bias=False, init=init)
+        check_choice("activation of an SS2D", activation, ACTIVATIONS)
         self.act = ACTIVATIONS[activation]()
         self.gate_act = ACTIVATIONS[activation]() if gate == "activated" else None
         self.conv2d = DepthwiseConv2d(E, conv, bias=conv_bias, init=init) if conv else None

@@ -33,7 +33,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape
-from ..errors import check_array, check_choice
+from ..errors import check_array, check_choice, check_positive
 from ..layers.conv1d import Conv1d
 from ..layers.gate import gate_backward, gate_forward
 from ..layers.layer_scale import LayerScale
@@ -79,6 +79,7 @@ class VimMixer(Layer):
     ) -> None:
         check_choice("directions", directions, DIRECTIONS)
         init = init or Initializer()
+        check_positive("VimMixer", channels=channels, d_state=d_state, depth=depth)
         E, self.d_state, self.rank = 2 * channels, d_state, math.ceil(channels / 16)
         self.directions, self.halve = directions, halve and directions == "both"
         self.A_log, self.D = self._rates(E, init), Param(init.full((E,), 1.0))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...backend import Array, to_numpy
-from ...errors import InputError
+from ...errors import InputError, check_array
 
 _shown: tuple[int, ...] | None = None
 
@@ -36,6 +36,7 @@ def as_picture(image: Array) -> np.ndarray:
     Three channels are taken for red, green and blue; any other number is averaged to grey. `showing` says otherwise.
     Raises InputError for values that are not finite, and for bands that the image does not have.
     """
+    check_array("a picture to draw", "image", image, "BCHW")
     pixels = to_numpy(image)[0].astype(np.float64)
     if not np.isfinite(pixels).all():
         raise InputError("the image has values that are not finite (NaN or infinity): there is nothing to draw")
