@@ -297,7 +297,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "Path": lambda value: isinstance(value, os.PathLike),
     "bool": lambda value: isinstance(value, bool | np.bool_),
     "float": is_number,
-    "int": lambda value: isinstance(value, numbers.Integral) and is_number(value) and abs(value) < 2**63,
+    "int": lambda value: isinstance(value, int | np.integer) and is_number(value) and abs(value) < 2**63,
     "ndarray": lambda value: isinstance(value, np.ndarray) and value.dtype.kind in "fiub",
 }
 
@@ -382,13 +382,15 @@ def _is_of(value: Any, kind: ast.expr, names: dict[str, Any]) -> bool:
         return True
     if not isinstance(value, known) or (isinstance(value, str | bytes) and known not in (str, bytes)):
         return False
-    if inner is None:
+    if inner is None or not isinstance(value, list | tuple | dict):
         return True
     items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-    if known is tuple and len(items) > 1 and ast.unparse(items[-1]) != "...":
+    if known is tuple and ast.unparse(items[-1]) != "...":
         return len(value) == len(items) and all(_is_of(item, of, names) for item, of in zip(value, items, strict=True))
-    held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return all(_is_of(item, items[isinstance(value, dict)], names) for item in held)
+    in_dict = isinstance(value, dict) and len(items) > 1
+    return all(
+        _is_of(item, items[in_dict], names) for item in (value.values() if isinstance(value, dict) and in_dict else value)
+    )
 
 
 def _parsed(annotation: Any) -> ast.expr:

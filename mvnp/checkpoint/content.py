@@ -70,6 +70,8 @@ def _stranger(begin: bytes, path: Path) -> str | None:
             "is a web page, and no weights: the download gave the page in their place. Open the link in a browser, sign in if"
             " it asks for it, and take the link of the download itself (on the Hugging Face hub it has /resolve/, not /blob/)"
         )
+    if begin[:1] == b"\x08" and begin[1:2] < b"\x20" and begin[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x3a", b"\x42"):
+        return "is an ONNX file, a graph with its weights, which is not read: give the weights that it was exported from"
     if begin[257:262] == b"ustar":
         return f"is a tar archive: {_PACKED} (tar xf {path.name})"
     if len(begin) >= 64 and not begin.strip(b"\0"):
@@ -96,6 +98,8 @@ def _kind_of_zip(path: Path) -> str:
         )
     if "data.pkl" in last:
         return TORCH
+    if any(name.endswith((".h5", ".keras")) for name in last):
+        raise CheckpointError(f"{path} is an archive of Keras, whose weights are HDF5, and no weights of PyTorch's kind")
     inside = [name for name in last if name.lower().endswith((".pth", ".pt", ".tar", ".ckpt", ".bin", ".safetensors", ".npz"))]
     if inside:
         raise CheckpointError(f"{path} is a zip archive with {', '.join(map(repr, inside[:3]))} in it: {_PACKED}")

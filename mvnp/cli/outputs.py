@@ -18,14 +18,23 @@ def _begins(*beginnings: bytes) -> Test:
 
 
 def _is_weights(path: Path, begin: bytes) -> bool:
-    from ..checkpoint.content import INDEX, kind_of
+    from ..checkpoint.content import INDEX, NPZ, kind_of
     from ..errors import CheckpointError
 
     try:
         kind = kind_of(path)
     except CheckpointError:
         return False
-    return kind not in (None, INDEX) and not _is_features(path, begin)
+    return kind not in (None, INDEX) and (kind != NPZ or _has_keys_of_layers(path))
+
+
+def _has_keys_of_layers(path: Path) -> bool:
+    """Whether an .npz has arrays of layers, as `head.weight`; images, labels or features have no such names."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("." in name.removesuffix(".npy") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 def _is_features(path: Path, begin: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _chosen(arguments: argparse.Namespace) -> Iterator[tuple[str, Classifier | Backbone, int | tuple[int, int]]]:
     """The name of each, the model, and the size of its pictures."""
-    from ..models.variants import check_options
+    from ..models.variants import VARIANTS, check_options
     from ..training.presets import PRESETS, find_preset
 
     changes = {name: getattr(arguments, name) for name in ("mixer", "pattern") if getattr(arguments, name) is not None}
@@ -97,6 +98,9 @@ def _chosen(arguments: argparse.Namespace) -> Iterator[tuple[str, Classifier | B
     if given := [option for name, option in more.items() if getattr(arguments, name)]:
         raise InputError(f"{given[0]} says more about --weights, and none are given")
     asked = {"in_chans": arguments.in_chans, "num_classes": arguments.num_classes}
+    for name in arguments.models:
+        if os.path.exists(name) and name not in (*PRESETS, *VARIANTS):
+            raise InputError(f"{name} is a file or folder, and no model's name; --weights {name} counts the model in it")
     for name in chosen_models(arguments.models or [DEFAULT_MODEL]):
         preset = find_preset(name)
         check_options(preset.family, changes, f" of {name}")

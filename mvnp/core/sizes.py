@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
+
+import numpy as np
 
 from ..errors import InputError, shown
 
@@ -14,7 +15,7 @@ MOST_OF_ONE = 10**11  # numbers of one parameter: 400 GB in float32
 
 def check_shape(shape: tuple[Any, ...]) -> None:
     """Raise InputError unless a parameter can have this shape: integers of at least 1, and not more than a machine holds."""
-    if not all(isinstance(size, numbers.Integral) and not isinstance(size, bool) and size >= 1 for size in shape):
+    if not all(isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 1 for size in shape):
         raise InputError(f"a parameter cannot have shape {shown(shape)}; give sizes that are integers of at least 1")
     if math.prod(map(int, shape)) > MOST_OF_ONE:
         raise InputError(f"a parameter of shape {shown(shape)} has over {MOST_OF_ONE:.0e} numbers; give fewer channels")

@@ -27,7 +27,7 @@ def of_arrays(
 ) -> tuple[Dataset, Dataset]:
     """The training and the test part.
 
-    images      uint8 (n, H, W), (n, H, W, C) or (n, C, H, W), with C of 1 or 3
+    images      uint8, or floating from 0 to 1: (n, H, W), (n, H, W, C) or (n, C, H, W), with C bands
     labels      (n,), integers from 0, or names
     test        images and labels of the test part; None: `held_out` of each class, chosen by `seed`, is kept for it
     classes     the names of the integers; None: the names themselves in their order, or "0", "1", …
@@ -68,17 +68,26 @@ def of_arrays(
 
 def _pictures(what: str, images: Any) -> np.ndarray:
     images = np.asarray(images)
-    if images.dtype != np.uint8:
-        hint = "; scale floating ones to 0 … 255 and take .astype('uint8')" if images.dtype.kind == "f" else ""
-        raise InputError(f"{what} have dtype {images.dtype}, expected uint8, 0 to 255{hint}")
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise InputError(
+            f"{what} have dtype {images.dtype}, expected uint8, 0 to 255, or floating, 0 to 1; divide by the largest value"
+            f" that can be, for example {np.iinfo(images.dtype).max if images.dtype.kind in 'iu' else 255}"
+        )
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim == 4 and images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
+    if images.ndim != 4 or 0 in images.shape:
+        raise InputError(f"{what} have shape {images.shape}, expected (n, H, W), (n, H, W, C) or (n, C, H, W), with C bands")
+    _, first, height, last = images.shape
+    if last not in (1, 3) and (first in (1, 3) or first < min(height, last)):
         images = images.transpose(0, 2, 3, 1)
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
-        raise InputError(
-            f"{what} have shape {images.shape}, expected (n, H, W), (n, H, W, C) or (n, C, H, W), with C of 1 or 3"
-        )
+    if images.dtype.kind == "f":
+        least, most = float(images.min()), float(images.max())
+        if not 0.0 <= least <= most <= 1.0:  # NaN too
+            raise InputError(
+                f"{what} have values from {least:g} to {most:g}, expected 0 to 1, fractions of full brightness; bring them"
+                " there with (images - low) / (high - low), of the lowest and highest value that can be"
+            )
+        images = images.astype(np.float32)
     return np.ascontiguousarray(images)
 
 

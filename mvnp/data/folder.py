@@ -252,6 +252,9 @@ def labelled_parts(
     return classes, {part: _listed(found, classes) for part, found in parts.items()}
 
 
+INNER, LOOSE = "folder inside class folders", "picture beside class folders"  # what else is passed over
+
+
 def natural_key(name: str) -> tuple[list[int | str], str]:
     """Sorts as people do: class2 before class10, and small letters beside capitals."""
     parts = re.split(r"([0-9]+)", name)
@@ -279,13 +282,16 @@ def is_picture(entry: Path, passed_over: Counter[str] | None = None) -> bool:
 
 
 def in_words(passed_over: Counter[str]) -> str:
-    """`4 files that are no pictures (.txt 3, .mov 1)`, or nothing where there are none."""
-    count = passed_over.total()
-    if not count:
-        return ""
-    listed = ", ".join(f"{ending} {number}" for ending, number in passed_over.most_common(5))
-    more = ", …" if len(passed_over) > 5 else ""
-    return f"{count} file{'s' * (count > 1)} that {'are no pictures' if count > 1 else 'is no picture'} ({listed}{more})"
+    """`4 files that are no pictures (.txt 3, .mov 1), 1 folder inside class folders`, or nothing where there are none."""
+    files = Counter({ending: number for ending, number in passed_over.items() if ending not in (INNER, LOOSE)})
+    count = files.total()
+    listed = ", ".join(f"{ending} {number}" for ending, number in files.most_common(5))
+    more = ", …" if len(files) > 5 else ""
+    what = f"file{'s' * (count > 1)} that {'are no pictures' if count > 1 else 'is no picture'} ({listed}{more})"
+    counts = {what: count}
+    for other in (INNER, LOOSE):
+        counts[other if passed_over[other] == 1 else other.replace(" ", "s ", 1)] = passed_over[other]
+    return ", ".join(f"{number} {words}" for words, number in counts.items() if number)
 
 
 def _has_magic(entry: Path) -> bool:
@@ -312,13 +318,17 @@ def pictures_by_class(folder: Path, empty: bool = False, passed_over: Counter[st
     found: dict[str, list[Path]] = {}
     for entry in sorted(_folders(folder), key=lambda entry: natural_key(_readable(entry.name))):
         name, pictures = _readable(entry.name), _pictures(entry, passed_over)
+        if passed_over is not None and (inner := len(_folders(entry))):
+            passed_over[INNER] += inner
         if name in found:
             raise DataError(f"{folder}: two class folders have names that read the same, {name!r}; rename or merge them")
         if not pictures and not empty:
             raise DataError(f"{entry}: no pictures in this class folder; expected files such as 1.png or 1.jpg, or remove it")
         found[name] = pictures
+    loose = len(_pictures(folder))
+    if passed_over is not None and found and loose:
+        passed_over[LOOSE] += loose
     if not found:
-        loose = len(_pictures(folder))
         what = f"{loose} pictures but no class folders" if loose else "no class folders"
         raise DataError(f"{folder}: {what}; expected a folder for each class with its pictures inside, such as cat/1.png")
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from ..checkpoint.load import AVERAGE
 from ..core import Layer
 from ..data.fingerprint import changes
-from ..errors import CheckpointError, TrainingError
+from ..errors import CheckpointError, TrainingError, shown
 from .ema import EMA
 from .optimizer import Optimizer
 from .run_checkpoint import Checkpoint
@@ -55,7 +55,10 @@ def _check_data(folder: RunFolder, before: Any, now: dict[str, dict[str, Any]]) 
     if before is None:  # of a version that noted nothing
         return
     if not isinstance(before, dict) or not all(isinstance(part, dict) for part in before.values()):
-        raise CheckpointError(f"{folder.checkpoint} is damaged: what it says of the data is {type(before).__name__}")
+        raise CheckpointError(
+            f"{folder.checkpoint} is damaged: what it says of the data is {shown(before)}, expected sizes and digests of each"
+            " part. Bring the file back from a copy, or start anew in another folder"
+        )
     said = [f"there were {part} pictures, and there are none" for part in before if part not in now]
     said += [f"there are {part} pictures, and there were none" for part in now if part not in before]
     said += [each for part in now if part in before for each in changes(part, now[part], before[part])]

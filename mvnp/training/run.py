@@ -90,7 +90,7 @@ def train(
 
     `train(images, labels, out=…)`: the same on arrays. `mvnp.load_pretrained(result.best)` is the model.
 
-    images, labels    uint8 (n, H, W), (n, H, W, C) or (n, C, H, W), and integers or names (n,)
+    images, labels    uint8, or floating from 0 to 1, (n, H, W), (n, H, W, C) or (n, C, H, W); and integers or names (n,)
     test              (images, labels) to test on; None: `held_out` of each class
     classes           names of the integers
     model             a preset or variant ("demo"), or arguments of MambaVision, or with `family` of another

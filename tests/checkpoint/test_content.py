@@ -75,6 +75,8 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
         (in_zip("m/constants.pkl", "m/data.pkl", "m/code/x.py"), "is a TorchScript archive"),
         (in_zip("m/archive_format", "m/models/model.json"), "is an archive of torch.export"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
+        (in_zip("config.json", "model.weights.h5"), "is an archive of Keras, whose weights are HDF5"),
+        (b"\x08\x07\x12\x07pytorch", "is an ONNX file, .*: give the weights that it was exported from"),
         (b"GGUF\3\0\0\0", "is a GGUF file"),
         (b"\x93NUMPY\1\0", "is a single array of NumPy"),
         (bytes(100), "begins with nothing but zeros: the download was broken off"),

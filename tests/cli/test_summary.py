@@ -123,6 +123,7 @@ def test_refused(call, tmp_path):
     for arguments, parts in (
         (["mamba_vision_TT"], ["unknown model 'mamba_vision_TT' (did you mean 'mamba_vision_T'?)"]),
         (["demo", "--weights", tmp_path / "w.safetensors"], ["give a model (demo) or --weights, and not both"]),
+        ([tmp_path], ["is a file or folder, and no model's name; --weights", "counts the model in it"]),
         (["--variant", "mamba_vision_T"], ["--variant says more about --weights, and none are given"]),
         (["--mixer", "mambo"], ["unknown mixer 'mambo' (did you mean 'mamba'?)"]),
         (["vim_tiny", "--pattern", "all"], ["unknown option 'pattern' of vim_tiny"]),

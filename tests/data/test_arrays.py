@@ -51,12 +51,35 @@ def test_shapes(shape):
     assert train_set.images.shape == (40, 8, 6, 3 if 3 in shape else 1)
 
 
+@pytest.mark.parametrize("shape", [(40, 8, 6, 5), (40, 5, 8, 6)])
+def test_bands_and_fractions(shape):
+    """Bands are the last axis or, where it is the shortest, the one before height and width; fractions stay what they are."""
+    bytes_, fractions = RNG.integers(0, 256, shape).astype(np.uint8), RNG.random(shape)
+    last = shape[3] == 5
+    for images, dtype in ((bytes_, np.uint8), (fractions, np.float32)):
+        train_set, _ = of_arrays(images, LABELS, test=(images, LABELS))
+        np.testing.assert_array_equal(train_set.images, (images if last else images.transpose(0, 2, 3, 1)).astype(dtype))
+    np.testing.assert_allclose(train_set.mean, fractions.mean(axis=(0, 1, 2) if last else (0, 2, 3)), rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "options", "message"),
     [
-        (IMAGES / 255, LABELS, {}, r"images have dtype float64, expected uint8, 0 to 255; scale floating ones"),
+        (
+            IMAGES / 1.0,
+            LABELS,
+            {},
+            r"images have values from 0 to 2.., expected 0 to 1, .* bring them there with \(images - low",
+        ),
+        (IMAGES * np.nan, LABELS, {}, r"images have values from nan to nan, expected 0 to 1"),
+        (
+            IMAGES.astype(np.uint16),
+            LABELS,
+            {},
+            r"images have dtype uint16, .* or floating, 0 to 1; divide .* for example 65535",
+        ),
         (IMAGES[0], LABELS, {}, r"images have shape \(8, 6\), expected \(n, H, W\)"),
-        (np.zeros((40, 8, 6, 4), np.uint8), LABELS, {}, r"images have shape \(40, 8, 6, 4\), expected .* with C of 1 or 3"),
+        (np.zeros((40, 8, 6, 0), np.uint8), LABELS, {}, r"images have shape \(40, 8, 6, 0\), expected .* with C bands"),
         (IMAGES, LABELS[:5], {}, "there are 40 images and 5 labels, expected as many of each"),
         (IMAGES, LABELS / 2, {}, r"labels are float64 \(40,\), expected integers or names \(n,\)"),
         (

@@ -425,5 +425,10 @@ def test_pipes_and_broken_links_are_counted(tmp_path):
     os.mkfifo(tmp_path / "a" / "pipe.png")
     (tmp_path / "b" / "link.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "b" / "folder").mkdir()
+    for number in range(2):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{number}.png")
     notes = load_parts(tmp_path, image_size=4).notes
-    assert "passed over: 2 files that are no pictures (a pipe or a device 1, a broken link 1)" in notes
+    assert (
+        "passed over: 2 files that are no pictures (a pipe or a device 1, a broken link 1), 1 folder inside class folders,"
+        " 2 pictures beside class folders"
+    ) in notes

@@ -122,7 +122,10 @@ def test_places_that_no_run_comes_to_are_refused(whole, tmp_path):
         read_checkpoint(path)
     save_arrays(path, arrays, {**metadata, "about": {**metadata["about"], "data": "other"}})
     (tmp_path / "log.jsonl").write_bytes((whole / "log.jsonl").read_bytes())
-    with pytest.raises(CheckpointError, match="what it says of the data is str"):
+    with pytest.raises(
+        CheckpointError,
+        match="what it says of the data is 'other', expected sizes .* Bring the file back from a copy, or start anew",
+    ):
         toy_run(tmp_path, resume=True)
 
 

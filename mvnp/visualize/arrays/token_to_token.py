@@ -101,7 +101,8 @@ def row_normalised(M: np.ndarray) -> np.ndarray:
 @refusing
 def block_diagonal(M: np.ndarray) -> np.ndarray:
     """(nW, L, L) to (nW·L, nW·L): all tokens of the map, windows one after the other; 0 between windows."""
-    check_array("block_diagonal", "M", M, ("nW", "L", "L"))
+    if M.ndim != 3:
+        raise InputError(f"block_diagonal: M has shape {M.shape}, expected (nW, L, L)")
     nW, L, _ = M.shape
     whole = np.zeros((nW, L, nW, L), M.dtype)
     window = np.arange(nW)
