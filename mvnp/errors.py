@@ -297,7 +297,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "Path": lambda value: isinstance(value, os.PathLike),
     "bool": lambda value: isinstance(value, bool | np.bool_),
     "float": is_number,
-    "int": lambda value: isinstance(value, int | np.integer) and is_number(value) and abs(value) < 2**63,
+    "int": lambda value: isinstance(value, int | np.integer) and is_number(value) and abs(int(value)) < 2**63,
     "ndarray": lambda value: isinstance(value, np.ndarray) and value.dtype.kind in "fiub",
 }
 

@@ -124,7 +124,7 @@ def test_places_that_no_run_comes_to_are_refused(whole, tmp_path):
     (tmp_path / "log.jsonl").write_bytes((whole / "log.jsonl").read_bytes())
     with pytest.raises(
         CheckpointError,
-        match="what it says of the data is 'other', expected sizes .* Bring the file back from a copy, or start anew",
+        match=r"what it says of the data is 'other', expected sizes .* Bring the file back from a copy, or start anew",
     ):
         toy_run(tmp_path, resume=True)
 
