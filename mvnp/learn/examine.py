@@ -112,22 +112,23 @@ def differs(theirs: Theirs, exercise: Exercise, seed: int) -> Finding | None:
     For an answer that was right, in a process that has not seen it yet.
     """
     real = importlib.import_module(f"mvnp.layers.{exercise.stem}")
-    for part in reversed(exercise.parts):
-        for setting in reversed(part.settings):
-            probe, finding = Probe(part, setting, theirs, real, seed=seed), Finding(part.backward, setting.what)
-            try:
-                with np.errstate(all="ignore"):
-                    finding.raised = _forward_problem(probe)
-                    hints = [] if finding.raised else _hints(probe)
-            except Raised as raised:
-                if part.help and raised.unwritten:
-                    continue
-                finding.raised, hints = raised.described, []
-            if hints:
-                where = ", ".join(dict.fromkeys(hint.where for hint in hints if hint.where))
-                finding.hints = [Hint("other inputs", where, OTHER_INPUTS)]
-            if not finding.ok:
-                return finding
+    places = [(part, setting) for part in exercise.parts for setting in part.settings]
+    for place in np.random.default_rng(seed).permutation(len(places)):
+        part, setting = places[place]
+        probe, finding = Probe(part, setting, theirs, real, seed=seed), Finding(part.backward, setting.what)
+        try:
+            with np.errstate(all="ignore"):
+                finding.raised = _forward_problem(probe)
+                hints = [] if finding.raised else _hints(probe)
+        except Raised as raised:
+            if part.help and raised.unwritten:
+                continue
+            finding.raised, hints = raised.described, []
+        if hints:
+            where = ", ".join(dict.fromkeys(hint.where for hint in hints if hint.where))
+            finding.hints = [Hint("other inputs", where, OTHER_INPUTS)]
+        if not finding.ok:
+            return finding
     return None
 
 

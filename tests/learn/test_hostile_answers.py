@@ -4,13 +4,16 @@ import io
 import os
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
 
+from mvnp.layers import relu_forward
 from mvnp.learn import EXERCISES, check_answer, exercise_text, find_exercise
 from mvnp.learn.answer import DISTURBED, MARK, _marked
 from mvnp.learn.cut import solved_text
+from mvnp.learn.examine import examine
 from mvnp.learn.source import shortcut
 from mvnp.learn.wire import MOST_BYTES, Strange, WireError, packed, receive, send, unpacked
 from support.patience import HANGS
@@ -116,6 +119,18 @@ def test_a_forward_that_changes_with_the_calls_leads_nobody_astray(tmp_path):
     body = "\nforward, calls = relu_forward, []\ndef relu_forward(x):\n    calls.append(1)\n    y, c = forward(x)\n"
     body += "    return (y if len(calls) < 3 else x.copy()), c\n" + WRONG.format("pass")
     assert not checked(tmp_path, body).right
+
+
+@pytest.mark.parametrize("right", ["n <= ASKED", "n > ASKED", "n % 7"])
+def test_an_answer_that_counts_its_calls(tmp_path, right):
+    """Right for as many calls as an examination makes, and wrong after them, or the other way round."""
+    module = types.ModuleType("answer")
+    module.relu_forward, calls = relu_forward, []
+    module.relu_backward = lambda dy, y: calls.append(1) or dy * (y > 0)
+    assert all(finding.ok for finding in examine(module, RELU))
+    assert len(calls) >= 3
+    body = f"\nASKED, calls = {len(calls)}, []\ndef relu_backward(dy, y):\n    calls.append(1)\n    n = len(calls)\n"
+    assert not checked(tmp_path, body + f"    return dy * (y > 0) if {right} else dy\n").right
 
 
 def test_memory_is_bounded(tmp_path):
