@@ -347,10 +347,6 @@ def refusal(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
             f"{owner}: {cache} is {described(arguments[cache])}, none of {forward}; give what {forward} returned beside y,"
             " as it was"
         )
-    options = {name: value for name, value in arguments.items() if not hasattr(value, "shape") and value is not None}
-    if owner.endswith("_forward") and options:
-        given = ", ".join(f"{name} {shown(value)}" for name, value in options.items())
-        return InputError(f"{owner}: cannot be computed with {given}; expected what its docstring says ({shown(str(error))})")
     return None
 
 

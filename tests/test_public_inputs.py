@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mvnp
-from mvnp import data, kernels, training
+from mvnp import data, inference, kernels, layers, training, visualize
 from mvnp.data import BatchLoader, Dataset, ImageTransform
 from mvnp.errors import MvnpError
 from mvnp.execution import parallel
@@ -155,6 +155,7 @@ JUNK |= {"no number": np.zeros(0), "text in an array": np.array(["a"])}
 # Those that run for long with any argument (VMamba and Vim build their whole size: asked above), what changes a switch of the
 # process, and what layers hand to each other.
 LEFT_OUT = {"VMamba", "Vim", "run_demo", "use_backend", "Optimizer", "window_mask", "selective_scan_states"}
+MODEL_OF_SET = tiny(in_chans=1, num_classes=2)
 MODEL = tiny(in_chans=1, num_classes=3)
 FINE = {  # what the other arguments are
     "image": np.random.default_rng(0).random((1, 32, 32), np.float32),
@@ -204,3 +205,73 @@ def test_every_public_name_refuses_junk_in_our_words(name, tmp_path, monkeypatch
             continue
         except Exception as error:
             pytest.fail(f"{name}({wrong.name}={label}) raises {type(error).__name__}: {error}")
+
+
+LOADER = BatchLoader(Dataset(**SET), 2, train=False)
+X, W = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: layers.Linear("a", 3),
+            r"a parameter cannot have shape \(3, 'a'\); give sizes that are integers of at least 1",
+        ),
+        (lambda: layers.LayerNorm(-1), r"a parameter cannot have shape \(-1,\)"),
+        (lambda: layers.Linear(10**7, 10**7), r"a parameter of shape \(10000000, 10000000\) has over 1e\+11 numbers"),
+        (lambda: layers.Conv2d(None, 3, 3), "Conv2d: inputs is None, expected an integer"),
+        (lambda: layers.Linear(3, 3, init=7), r"Linear: init is 7 \(int\), expected Initializer or None"),
+        (lambda: layers.LayerNorm(3, eps="x")(X), r"layernorm_forward: eps is 'x' \(str\), expected a finite number"),
+        (
+            lambda: layers.linear_backward(X, (X, W)),
+            r"linear_backward: cache is a tuple of 2: an array .*, none of linear_forward; g",
+        ),
+        (
+            lambda: layers.linear_backward(X, None),
+            "linear_backward: cache is None, none of linear_forward; give what linear_for",
+        ),
+        (
+            lambda: layers.relu_backward(X, "x"),
+            r"relu_backward: y is 'x' \(str\), none of relu_forward; give what relu_forward",
+        ),
+        (lambda: layers.Conv2d(1, 1, 3, stride=0), "Conv2d: stride is 0, expected an integer from 1"),
+        (
+            lambda: layers.conv2d_forward(np.ones((1, 4, 4, 1)), np.ones((1, 1, 3, 3)), None, (0, 0)),
+            r"Conv2d: stride is \(0, 0\), padding \(0, 0\), expected at least 1, and at least 0",
+        ),
+        (
+            lambda: training.evaluate(None, LOADER),
+            r"evaluate: model is None, expected a model \(mvnp.create_model\) or a layer",
+        ),
+        (
+            lambda: training.train_step("m", None, X, [0, 1], lr=0.1),
+            r"train_step: model is 'm' \(str\), expected a model",
+        ),
+        (
+            lambda: visualize.grad_cam(3, X),
+            r"grad_cam: model is 3 \(int\), expected a model \(mvnp.create_model, mvnp.load_pretr",
+        ),
+        (lambda: inference.transform_of(None), "transform_of: pretrained is None, expected"),
+        (lambda: mvnp.Backbone("demo"), r"unknown model 'demo'; .*Backbone.of\(mvnp.create_model\('demo'\)\) is one"),
+        (
+            lambda: mvnp.Backbone(dim=8),
+            "Backbone: without a name, MambaVision needs in_dim, depths, num_heads, window_size; give",
+        ),
+    ],
+)
+def test_what_it_says(call, message):
+    with pytest.raises(MvnpError, match=message):
+        call()
+
+
+def test_an_error_of_another_cause_stays_what_it_is():
+    """That of a caller's own function, and a call that lacks an argument, which Python names."""
+
+    def on_batch(number):
+        raise ZeroDivisionError("of the caller")
+
+    with pytest.raises(ZeroDivisionError, match="of the caller"):
+        training.evaluate(MODEL_OF_SET, LOADER, on_batch)
+    with pytest.raises(TypeError, match="missing"):
+        layers.Linear(3)

@@ -26,8 +26,10 @@ def output_size(
 ) -> tuple[int, ...]:
     """What a convolution makes of x (B, H, W, I) with a kernel (O, I, Kh, Kw): (B, H', W', O), H' = ⌊(H + 2p − Kh)/s⌋ + 1.
 
-    Raises InputError where the kernel is larger than the padded x; `owner` says in the message whose it is.
+    Raises InputError for a stride below 1 and a kernel larger than the padded x; `owner` says in the message whose it is.
     """
+    if min(stride) < 1 or min(padding) < 0:
+        raise InputError(f"{owner}: stride is {stride}, padding {padding}, expected at least 1, and at least 0")
     size = [(x[a + 1] + 2 * padding[a] - weight[a + 2]) // stride[a] + 1 for a in (0, 1)]
     if min(size) < 1:
         raise InputError(

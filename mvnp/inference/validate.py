@@ -132,7 +132,7 @@ def validate(
     if state_file is not None:
         of = fingerprint(model, transform, found)
         if state_file.exists():
-            state = ValidationState.load(state_file, of, len(found.files))
+            state = ValidationState.load(state_file, of, len(found.files), model.num_classes)
     if on_start is not None:
         on_start(state.done)
 

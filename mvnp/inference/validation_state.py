@@ -79,7 +79,7 @@ class ValidationState:
         save_arrays(path, {"best": self.best, "rank": self.rank}, metadata)
 
     @classmethod
-    def load(cls, path: Path, of: dict[str, str], count: int) -> ValidationState:
+    def load(cls, path: Path, of: dict[str, str], count: int, classes: int) -> ValidationState:
         """Raises CheckpointError for a file that is damaged, or of something else than `of`."""
         try:
             arrays, metadata = load_arrays(path)
@@ -98,7 +98,7 @@ class ValidationState:
                 " give --restart to begin anew, or choose another --out"
             )
         done, broken = metadata.get("done"), metadata.get("broken", {})
-        if not (_fits(arrays, count) and type(done) is int and 0 <= done <= count and _is_broken(broken, count)):
+        if not (_fits(arrays, count, classes) and type(done) is int and 0 <= done <= count and _is_broken(broken, count)):
             raise CheckpointError(f"{path} holds no such state; give --restart to begin anew, or choose another --out")
         state = cls(count)
         state.done, state.best, state.rank = done, arrays["best"], arrays["rank"]
@@ -116,13 +116,15 @@ def _of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return of if isinstance(of, dict) else {}
 
 
-def _fits(arrays: Mapping[str, np.ndarray], count: int) -> bool:
-    return arrays.keys() == {"best", "rank"} and all(a.shape == (count,) and a.dtype == np.int64 for a in arrays.values())
+def _fits(arrays: Mapping[str, np.ndarray], count: int, classes: int) -> bool:
+    return arrays.keys() == {"best", "rank"} and all(
+        a.shape == (count,) and a.dtype == np.int64 and ((a >= -1) & (a < classes)).all() for a in arrays.values()
+    )
 
 
 def _is_broken(broken: Any, count: int) -> bool:
     return isinstance(broken, dict) and all(
-        isinstance(why, str) and position.isascii() and position.isdigit() and int(position[:20]) < count
+        isinstance(why, str) and position.isascii() and position.isdigit() and len(position) < 20 and int(position) < count
         for position, why in broken.items()
     )
 

@@ -91,6 +91,8 @@ def test_a_state_of_another_structure_is_refused(changed, call, weights, photos,
     save_arrays(state_file, arrays, {**metadata, **changed})
     what = "since then" if "of" in changed else "holds no such state; give --restart to begin anew"
     assert_refused(call("validate", photos, "--weights", weights, "--quiet"), what)
+    save_arrays(state_file, {"best": arrays["best"] + 10**6, "rank": arrays["rank"]}, metadata)
+    assert_refused(call("validate", photos, "--weights", weights, "--quiet"), "holds no such state")
     save_arrays(state_file, {"best": arrays["best"][:3], "rank": arrays["rank"]}, metadata)
     assert_refused(call("validate", photos, "--weights", weights, "--quiet"), "holds no such state")
 

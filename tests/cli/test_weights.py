@@ -113,6 +113,16 @@ def test_convert_does_not_overwrite_what_it_reads(call, tmp_path):
     assert (tmp_path / "w.safetensors").read_bytes() == before
 
 
+def test_convert_keeps_an_npz_that_holds_no_weights(call, tmp_path):
+    save_small(tmp_path / "w.safetensors")
+    np.savez(tmp_path / "data.npz", train_images=np.zeros((2, 4, 4)), train_labels=np.zeros(2))
+    before = (tmp_path / "data.npz").read_bytes()
+    assert_refused(call("convert", "w.safetensors", "data.npz"), "data.npz is there already, and is not a file of weights")
+    assert (tmp_path / "data.npz").read_bytes() == before
+    for _ in range(2):  # what it has written itself it may replace
+        assert call("convert", "w.safetensors", "w.npz")[0] == 0
+
+
 def test_convert_names_what_it_passed_over(call):
     save_file({"a.weight": np.ones(2), "a.total_ops": np.ones(1)}, "w.safetensors")
     status, _, err = call("convert", "w.safetensors", "w.npz")
