@@ -286,7 +286,7 @@ def tiny(tmp_path, monkeypatch):
     return main
 
 
-@pytest.mark.slow  # eighteen trainings, each in a process of its own
+@pytest.mark.slow(reason="eighteen trainings, each in a process of its own")
 def test_parts_are_run_once_and_share_their_runs(tiny, tmp_path, capsys):
     seeds = rates = 2
     assert len(tiny("A1")) == 2 * rates + 2 * seeds
