@@ -78,9 +78,15 @@ def _taps(numbers: Any, y: Any, x: Any, weight: Any, offset: Any, p: int, q: int
             for d in range(D):
                 v[d] = offset[d]
             for i in range(max(0, p - h), min(Kh, H + p - h)):
-                for j in range(max(0, q - w), min(Kw, W + q - w)):
+                above, left = h + i - p, w - q
+                if Kw == 3 and left >= 0 and left + 3 <= W:  # y is read and written once for three taps
                     for d in range(D):
-                        v[d] += weight[i, j, d] * x[b, h + i - p, w + j - q, d]
+                        three = weight[i, 0, d] * x[b, above, left, d] + weight[i, 1, d] * x[b, above, left + 1, d]
+                        v[d] += three + weight[i, 2, d] * x[b, above, left + 2, d]
+                else:
+                    for j in range(max(0, -left), min(Kw, W - left)):
+                        for d in range(D):
+                            v[d] += weight[i, j, d] * x[b, above, left + j, d]
 
 
 @kernel
