@@ -1,7 +1,8 @@
 """The search: the page that is about a thing comes first, and every result has an excerpt, also where the site is a folder.
 
 What a page is about is its title, the functions and classes of its layer, and what the glossary sends its readers to it for:
-the first link of a term's explanation. Further words are in ABOUT. docs/_search/scorer.js ranks by it. A browser lets no page
+the first link of a term's explanation. Further words are in ABOUT; they are the keywords of their page, so that it is found by
+words that it does not have. docs/_search/scorer.js ranks by all this. A browser lets no page
 read others where they are files, so their text, without code, is written as a script, _static/search_pages.js, which the
 search's page alone loads.
 """
@@ -144,6 +145,13 @@ def _text(node: nodes.Node) -> str:
     return ("" if together else " ").join(_text(child) for child in node.children)
 
 
+def add_keywords(app: Sphinx, document: nodes.document) -> None:
+    """The words of ABOUT to the page that is about them."""
+    words = sorted({word for phrase, pages in ABOUT.items() if app.env.docname in pages for word in phrase.split()})
+    if words:
+        document += nodes.meta("", name="keywords", content=", ".join(words))
+
+
 def write(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
@@ -154,5 +162,6 @@ def write(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("doctree-read", add_keywords)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True}

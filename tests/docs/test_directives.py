@@ -314,6 +314,7 @@ def test_search_knows_what_pages_are_about(build, tmp_path):
     (tmp_path / "docs" / "glossary.md").write_text(glossary, encoding="utf-8")
     conf = CONF.replace('"run_at_build", ', '"run_at_build", "search_pages", ')
     text = "Some *words*.\n\n## Further\n\nMore & `code`.\n\n" + fence("example", "hidden = 1")
+    conf += '\nimport search_pages\nsearch_pages.ABOUT = {**search_pages.ABOUT, "zebra stripes": ("index",)}\n'
     build(text + "\n" + fence("toctree", "\nglossary"), conf=conf)
     written = (tmp_path / "html" / "_static" / "search_pages.js").read_text(encoding="utf-8")
     about, pages = (json.loads(re.search(rf"^const {name} = (.*);$", written, re.MULTILINE)[1]) for name in ("ABOUT", "PAGES"))
@@ -322,5 +323,9 @@ def test_search_knows_what_pages_are_about(build, tmp_path):
     assert about["glossary"] == "glossary"
     assert "loose" not in about
     assert "gpu" not in about  # there is no such page here
+    assert about["zebra stripes"] == "index"
+    index = (tmp_path / "html" / "searchindex.js").read_text(encoding="utf-8")
+    assert "zebra" in index  # a page is found by words that it does not have
+    assert "gpu" not in index
     assert ["term-loose", "loose No link."] in pages["glossary"]
     assert pages["index"] == [["page", "Page Some words."], ["further", "Further More & code."]]
