@@ -59,7 +59,7 @@ def test_what_it_leaves_to_the_book():
 def test_arrays_in_other_layouts():
     settings = 3, 0.01, 0.05, (0.9, 0.999), 1e-8
     by_rows = arrays((4, 5), 1, "float32")
-    adamw_update(*by_rows, *settings)
+    twin_function(adamw_update)(*by_rows, *settings)
     for layout in (np.asfortranarray, lambda array: np.repeat(array, 2, axis=1)[:, ::2]):
         elsewhere = [layout(array) for array in arrays((4, 5), 1, "float32")]
         assert twin_function(adamw_update)(*elsewhere, *settings) is None
