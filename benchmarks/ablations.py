@@ -31,7 +31,6 @@ median, in a process of one thread while nothing else runs. It is kept in times.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import resource
 import shutil
@@ -48,7 +47,6 @@ from results import write_results
 from study import Difference, Runs, in_words, markdown, paired
 
 from mvnp.costs.cost import model_cost
-from mvnp.errors import MvnpError
 from mvnp.models import FAMILIES
 from mvnp.training import TrainingConfig
 
@@ -327,11 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--time", metavar="ARM", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.run or given.time:
-        study.end_with_parent()
-        try:
-            print(json.dumps(child(given)))
-        except MvnpError as error:
-            raise SystemExit(str(error)) from error
+        study.answer(lambda: child(given))
         return
     names, runs, times = chosen(given.only), Runs(given.work / "runs.jsonl"), Runs(given.work / "times.jsonl", ("arm",))
     if not given.report:

@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,8 +47,6 @@ from machine import machine, sentence
 from recipe_run import CHOOSING, TINY, Plan, Row, Run, agreeing, timed, trained
 from results import write_results
 from study import Runs, in_words, markdown, paired
-
-from mvnp.errors import MvnpError
 
 RATES = {"lamb": (0.005, 0.01, 0.02, 0.04), "adamw": (0.001, 0.002, 0.004, 0.008)}
 NETS = ("MambaVision", "ConvNeXt", "ViT", "ResNet")
@@ -307,11 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument(option, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.run or given.time or given.agree:
-        study.end_with_parent()
-        try:
-            print(json.dumps(child(given)))
-        except MvnpError as error:
-            raise SystemExit(str(error)) from error
+        study.answer(lambda: child(given))
         return
     asked, whole = list(dict.fromkeys(given.parts)) or list(PARTS), Study(given)
     if "C" in asked and not given.report and importlib.util.find_spec("torch") is None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mvnp import atomic
+from mvnp.errors import MvnpError
 
 Row = dict[str, Any]
 Task = TypeVar("Task")
@@ -82,7 +83,7 @@ class Runs:
 
 
 def in_process(script: str, arguments: Sequence[str], about: str) -> Row:
-    """What a script of this folder prints as its last line, from a process with one thread that calls `end_with_parent`.
+    """What a script of this folder prints as its last line, from a process with one thread that calls `answer`.
 
     SystemExit says what went wrong."""
     read, write = os.pipe()
@@ -95,6 +96,15 @@ def in_process(script: str, arguments: Sequence[str], about: str) -> Row:
     if done.returncode:
         raise SystemExit(f"{about}: {done.stderr.strip() or done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def answer(find: Callable[[], Row]) -> None:
+    """A child's whole work: the row that it was asked for, printed as JSON, or a line that says why there is none."""
+    end_with_parent()
+    try:
+        print(json.dumps(find()))
+    except MvnpError as error:
+        raise SystemExit(str(error)) from error
 
 
 def end_with_parent() -> None:

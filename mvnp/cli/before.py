@@ -49,7 +49,8 @@ def dry_rows(config: TrainingConfig, images: int | None, classes: int | None, pr
     from ..training import make_model
     from ..training.run import dataset_options, in_channels_asked
 
-    size, notes = config.loader_options.get("image_size", 224), [""] * 0
+    size = config.loader_options.get("image_size", 224)
+    notes: list[str] = []
     if images is None or classes is None:
         parts = in_channels_asked(load_parts(config.dataset, **dataset_options(config)), config.dataset_options.get("channels"))
         data, notes = parts.train, list(parts.notes)
