@@ -67,7 +67,8 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, y:
     whole = 0 if M < FEW else M - M % lanes if M % lanes <= SINGLE else M
     if whole <= MOST_COLUMNS:
         columns = np.empty((K, -(-whole // lanes) * lanes), x.dtype)
-        over_rows(_turned, (np.arange(0, K, SQUARES),), x[:whole], columns, cost=0.2 * SQUARES * whole)
+        if whole:
+            over_rows(_turned, (np.arange(0, K, SQUARES),), x[:whole], columns, cost=0.2 * SQUARES * whole)
         jobs = np.arange(-(-N // WIDE))
         over_rows(_by_columns, (jobs,), columns, x, weight, offset, y, cost=WIDE * K * (0.1 * (M - whole) + 0.01 * whole))
         return y
