@@ -5,6 +5,7 @@ import pytest
 
 from mvnp import Tape
 from mvnp.core import Initializer
+from mvnp.errors import BackendError
 from mvnp.layers.batchnorm import BatchNorm
 from mvnp.layers.conv2d import Conv2d
 from mvnp.models.folding import conv_norm
@@ -41,3 +42,9 @@ def test_nothing_is_changed_and_training_is_not_folded():
     y = conv_norm(conv, norm, x, tape)
     assert [layer for layer, _ in tape.entries] == [conv, norm]
     assert relative(y, norm(conv(x))) > 0.01, "the statistics of the batch count"
+
+
+def test_arrays_of_two_libraries_are_refused(strict_cupy):
+    conv, norm = layers(True)
+    with pytest.raises(BackendError, match="a NumPy array met a CuPy array"):
+        conv_norm(conv, norm, normal((2, 5, 6, 3), seed=1), None)
