@@ -32,9 +32,15 @@ MOST_THREADS = 1024
 
 _chosen: int | None = None
 _turn = threading.Lock()  # held while tasks run side by side
-_inside = threading.local()  # `.task` is true in a thread that runs one of them
 _workers: list[_Worker] = []
 _limits: list[Any] = []  # those of the matrix library that hold now
+
+
+class _Inside(threading.local):
+    task = False  # whether this thread runs one of the tasks; what a class has is found sooner than what is missing
+
+
+_inside = _Inside()
 
 
 class ThreadGroup:
@@ -79,7 +85,7 @@ def use_threads(number: int) -> None:
 
 def threads() -> int:
     """How many threads work on the shares of a batch; 1 within a share, which is not cut again."""
-    if getattr(_inside, "task", False):
+    if _inside.task:
         return 1
     return _default_threads() if _chosen is None else _chosen
 
@@ -111,16 +117,18 @@ def run(tasks: Sequence[Callable[[], T]], group: ThreadGroup | None = None) -> l
         return _side_by_side(tasks, number, group)
 
 
-@contextlib.contextmanager
-def cores_taken() -> Iterator[bool]:
-    """Whether the cores are the caller's until the end of the block, for threads of its own: not within a task, and not while
-    anyone else has them."""
-    ours = threads() > 1 and _turn.acquire(blocking=False)
-    try:
-        yield ours
-    finally:
-        if ours:
-            _turn.release()
+class cores_taken:
+    """`with cores_taken() as ours`: whether the cores are the caller's until the end of the block, for threads of its own: not
+    within a task, and not while anyone else has them. A class, as a generator would take a microsecond more, at each kernel."""
+
+    def __enter__(self) -> bool:
+        self._turn = _turn
+        self._ours = threads() > 1 and self._turn.acquire(blocking=False)
+        return self._ours
+
+    def __exit__(self, *of_an_error: object) -> None:
+        if self._ours:
+            self._turn.release()
 
 
 def _side_by_side(tasks: Sequence[Callable[[], T]], number: int, group: ThreadGroup | None = None) -> list[T]:

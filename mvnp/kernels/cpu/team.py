@@ -56,13 +56,14 @@ def in_parts(body: Any, cuts: tuple[int, ...], units: int, cost: float, *argumen
     cost     nanoseconds that all of it takes on one core, roughly
     """
     together = _together(body, cuts)
-    if cost < LEAST or units < 2 or threads() < 2:
+    cores = 1 if cost < LEAST or units < 2 else threads()
+    if cores < 2:
         failed = together(_board(), 1, units, *arguments)
     else:
         with cores_taken() as ours:
             if ours:
-                _wake(threads() - 1)
-            failed = together(_shared if ours else _board(), min(units, PARTS * threads()) if ours else 1, units, *arguments)
+                _wake(cores - 1)
+            failed = together(_shared if ours else _board(), min(units, PARTS * cores) if ours else 1, units, *arguments)
     if failed:
         raise KernelError(f"the CPU kernel {body.__name__} failed, perhaps for want of memory")
 
