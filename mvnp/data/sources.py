@@ -188,16 +188,12 @@ def _load(
     if not folder.is_dir():
         if folder.suffix.lower() == ".npz" and is_regular(folder):
             return _arrays(folder.stem, read_npz_set(folder))
-        table = folder.suffix.lower() in (".csv", ".tsv", ".txt") and labels is None
-        told = f"give the folder of the pictures, and as the table of their labels --labels {folder} (labels in Python)"
-        packed = (
-            told
-            if table
-            else "unpack it, and give the folder"
-            if folder.name.endswith((".tar.gz", ".tgz", ".zip", ".tar"))
-            else ""
-        )
-        raise DataError(f"{folder} is a file; {packed or 'give the folder that it is in'}")
+        advice = "give the folder that it is in"
+        if folder.suffix.lower() in (".csv", ".tsv", ".txt") and labels is None:
+            advice = f"give the folder of the pictures, and as the table of their labels --labels {folder} (labels in Python)"
+        elif folder.name.endswith((".tar.gz", ".tgz", ".zip", ".tar")):
+            advice = "unpack it, and give the folder"
+        raise DataError(f"{folder} is a file; {advice}")
     if labels is not None:
         found = labelled_parts(folder, read_labels(Path(labels).expanduser(), folder, columns), held_out, seed)
         return _load_pictures(folder, *found, size, reading, Counter())
