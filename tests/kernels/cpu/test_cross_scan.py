@@ -6,8 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp.execution import parallel
-from mvnp.kernels.cpu import cross_scan as twins
-from mvnp.kernels.cpu import team
 from mvnp.layers.cross_scan import ROUTES, cross_merge, cross_scan
 from support.checks import normal
 from support.twins import needs_numba, refused, twin_function
@@ -40,6 +38,8 @@ def test_numbers(B, H, W, C, dtype):
 
 
 def test_the_same_routes_as_in_the_book():
+    from mvnp.kernels.cpu import cross_scan as twins
+
     assert twins.ROUTES == ROUTES
     check(normal((2, 3, 5, 4), 1))
     check(normal((2, 3, 5, 4), 1), list(ROUTES))
@@ -53,7 +53,7 @@ def test_any_layout():
 
 
 def test_on_several_cores(monkeypatch):
-    monkeypatch.setattr(team, "LEAST", 0.0)
+    monkeypatch.setattr("mvnp.kernels.cpu.team.LEAST", 0.0)
     monkeypatch.setattr(parallel, "_chosen", 3)
     check(normal((2, 7, 5, 6), 1))
 

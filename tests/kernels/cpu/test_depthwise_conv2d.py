@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvnp.execution import parallel
-from mvnp.kernels.cpu import team
 from mvnp.layers.depthwise_conv2d import depthwise_conv2d_backward, depthwise_conv2d_forward
 from support.checks import normal
 from support.twins import check_edges, check_layouts, check_twins, needs_numba, refused, twin_function
@@ -39,7 +38,7 @@ def test_more_pixels_than_are_summed_in_one_go():
 
 def test_on_several_cores(monkeypatch):
     """The rows of one map go to several cores, and the sums are the same."""
-    monkeypatch.setattr(team, "LEAST", 0.0)
+    monkeypatch.setattr("mvnp.kernels.cpu.team.LEAST", 0.0)
     monkeypatch.setattr(parallel, "_chosen", 3)
     check_twins(*PAIR, inputs(2, 37, 5, 6, 3, 3))
 

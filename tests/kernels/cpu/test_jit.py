@@ -424,3 +424,19 @@ def test_a_kernel_that_is_in_no_module_is_compiled_each_time(tmp_path):
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
     assert not [path for path in tmp_path.rglob("*.kernel") if "double" in path.name]
+
+
+def test_no_test_needs_numba_to_be_read():
+    """What skips itself where there is no Numba has to be imported before it can."""
+    imports = re.compile(
+        r"^(?:import numba|from numba|import mvnp\.kernels\.cpu\.|from mvnp\.kernels\.cpu[. ].*)", re.MULTILINE
+    )
+    allowed = re.compile(r"from mvnp\.kernels\.cpu import (KernelError|explained|unavailable|, )+")
+    program = re.compile('""".*?"""', re.DOTALL)  # or a text that a test runs
+    found = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line in imports.findall(program.sub("", path.read_text(encoding="utf-8")))
+        if not allowed.fullmatch(line)
+    ]
+    assert found == []
