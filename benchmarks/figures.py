@@ -140,21 +140,3 @@ def finish(axes: Axes, names: list[str], label: str, remark: str) -> None:
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xlabel(f"{label}\n({remark})" if narrow else f"{label} ({remark})")
     axes.margins(y=0.02)
-
-
-def ablations(result: dict[str, Any]) -> Figure:
-    """A dot for each arm: its difference to the released one in points with its interval, and the paper's as a diamond."""
-    rows = [row for row in result["rows"] if row["verdict"]]
-    figure = Figure(figsize=(9, 0.32 * len(rows) + 1.2), layout="constrained")
-    axes = figure.subplots()
-    for place, row in enumerate(rows):
-        colour = "#999999" if row["verdict"] == "within the noise" else COLOUR["mvnp"]
-        half = 0.0 if row["half"] != row["half"] else row["half"]
-        axes.errorbar(row["difference"], place, xerr=half, fmt="o", color=colour, capsize=3)
-        if row["paper"] is not None:
-            axes.plot(row["paper"], place, "D", color=COLOUR["torch"], fillstyle="none")
-    axes.axvline(0.0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [row["arm"] for row in rows])
-    axes.invert_yaxis()
-    axes.set_xlabel("accuracy less that of the released arm, points; grey: within the noise; diamonds: the paper, on ImageNet")
-    return figure

@@ -564,16 +564,6 @@ def test_ablations_run_in_a_process_of_their_own(tmp_path):
         ablations.in_process("gated", 0, given)
 
 
-def test_ablations_figure():
-    import figures
-    from ablations import summary
-
-    figure = figures.ablations({"rows": summary(ablation_rows(), [], 2, [0, 1])})
-    (axes,) = figure.axes
-    assert len(axes.get_yticklabels()) == 16
-    assert axes.get_yticklabels()[0].get_text() == "gated"
-
-
 def test_load_table():
     from load import table
 
