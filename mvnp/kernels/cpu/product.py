@@ -64,7 +64,7 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, y:
     offset = np.zeros(N, x.dtype) if bias is None else bias
     y = np.empty((M, N), x.dtype) if y is None else y
     lanes = VECTOR // x.itemsize
-    whole = 0 if M < FEW else M - M % lanes if M % lanes <= SINGLE else M
+    whole = rows_turned(M, lanes)
     if whole <= MOST_COLUMNS:
         columns = np.empty((K, -(-whole // lanes) * lanes), x.dtype)
         if whole:
@@ -72,12 +72,24 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, y:
         jobs = np.arange(-(-N // WIDE))
         over_rows(_by_columns, (jobs,), columns, x, weight, offset, y, cost=WIDE * K * (0.1 * (M - whole) + 0.01 * whole))
         return y
-    blocks = -(-M // MOST)
-    rows = -(-M // (blocks * ROWS)) * ROWS
-    wide = VECTORS * VECTOR // x.itemsize
+    rows, wide = rows_of_panel(M), VECTORS * lanes
     jobs = np.arange(-(-M // rows) * -(-N // wide))
     over_rows(_linear, (jobs,), x, weight, offset, y, rows, cost=wide * K * (0.1 + 0.01 * min(M, rows)))
     return y
+
+
+def rows_turned(M: int, lanes: int) -> int:
+    """How many of the M rows of x, from the first, are turned into columns: those that fill vectors of `lanes` numbers, and what
+    is left where it is worth a vector of its own; none of few."""
+    if M < FEW:
+        return 0
+    return M - M % lanes if M % lanes <= SINGLE else M
+
+
+def rows_of_panel(M: int) -> int:
+    """How many of M rows a panel is made for: as many for each, in whole tiles, and MOST at most."""
+    panels = -(-M // MOST)
+    return -(-M // (panels * ROWS)) * ROWS
 
 
 @kernel

@@ -101,3 +101,45 @@ def test_settings_of_numba_that_change_in_between(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     for changed in (["changed"], []):
         subprocess.run([sys.executable, "-c", program, *changed], check=True, env=environment)
+
+
+def test_how_rows_are_cut():
+    """Panels are of whole tiles, as few as can be, and alike; what is turned into columns fills vectors."""
+    from mvnp.kernels.cpu.product import FEW, MOST, ROWS, SINGLE, rows_of_panel, rows_turned
+
+    for M in range(1, 3 * MOST + 2):
+        rows = rows_of_panel(M)
+        panels = -(-M // rows)
+        assert (rows % ROWS, panels) == (0, -(-M // MOST)), M
+        assert rows - ROWS < M / panels <= rows <= MOST, M
+    for lanes in (4, 8, 16):
+        single = [M for M in range(FEW, 60) if M % lanes <= SINGLE]
+        assert {M - rows_turned(M, lanes) for M in single} == set(range(SINGLE + 1))
+        assert all(rows_turned(M, lanes) % lanes == 0 for M in single)
+        assert all(rows_turned(M, lanes) == M for M in range(FEW, 60) if M not in single)
+        assert [rows_turned(M, lanes) for M in range(1, FEW)] == [0] * (FEW - 1)
+
+
+def test_which_way_is_taken_and_in_how_many_jobs(monkeypatch):
+    from mvnp.kernels.cpu import product
+
+    calls = []
+
+    def noted(kernel, rows, *whole, cost):
+        calls.append((kernel.__name__, len(rows[0])))
+        return over_rows(kernel, rows, *whole, cost=cost)
+
+    over_rows = product.over_rows
+    monkeypatch.setattr(product, "over_rows", noted)
+    K, N = 130, 100
+    squares, by_columns = -(-K // product.SQUARES), -(-N // product.WIDE)
+    check_linear(product.FEW - 1, K, N)
+    assert calls == 2 * [("_by_columns", by_columns)]  # in both dtypes
+    calls.clear()
+    check_linear(product.MOST_COLUMNS, K, N)
+    assert calls == 2 * [("_turned", squares), ("_by_columns", by_columns)]
+    calls.clear()
+    M = product.MOST + 1
+    check_linear(M, K, N)
+    wide = {dtype: product.VECTORS * product.VECTOR // np.dtype(dtype).itemsize for dtype in DTYPES}
+    assert calls == [("_linear", 2 * -(-N // wide[dtype])) for dtype in DTYPES]
