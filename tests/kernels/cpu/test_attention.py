@@ -144,3 +144,35 @@ def test_what_it_does_not_take():
     o, cache = twin_function(attention_forward)(q, k, v)
     for wrong in (o[:, :, :3], o.astype(np.float32)):
         assert twin_function(attention_backward)(wrong, cache) is NotImplemented
+
+
+@pytest.mark.parametrize(
+    ("B", "h", "L", "cores", "cut"),
+    [
+        (1, 8, 16, 1, [(1, 8)]),
+        (1, 8, 100, 2, [(1, 4)] * 2),
+        (1, 6, 100, 4, [(1, 2)] * 3),
+        (1, 8, 192, 2, [(1, 2)] * 4),  # three at a time would fit, and leave one core with two
+        (1, 8, 256, 2, [(1, 2)] * 4),
+        (1, 3, 400, 2, [(1, 1)] * 3),
+        (4, 8, 100, 2, [(1, 8)] * 4),
+        (4, 2, 100, 2, [(2, 2)] * 2),
+        (5, 2, 100, 2, [(3, 2), (2, 2)]),
+        (6, 1, 100, 1, [(6, 1)]),
+    ],
+)
+def test_how_heads_are_shared(B, h, L, cores, cut, monkeypatch):
+    """Samples and heads of each task: every head once, as many as stay in a core's cache, and as much for each core."""
+    from mvnp.kernels.cpu import attention
+
+    monkeypatch.setattr(attention, "threads", lambda: cores)
+    monkeypatch.setattr(attention, "run", lambda tasks: [task() for task in tasks])
+    done, sizes = np.zeros((B, h), int), []
+
+    def work(heads):
+        done[heads] += 1
+        sizes.append(done[heads].shape)
+
+    attention._over_heads(work, np.empty((B, h, L, 4)))
+    assert sizes == cut
+    assert (done == 1).all()

@@ -119,6 +119,8 @@ def test_how_many_cores_there_are_does_not_show(monkeypatch):
 def test_what_they_leave_to_the_book():
     x, (a, b, c, d, e) = normal((4, 5), 1), of_channels(5, 5)
     refused(moments, x.astype(np.float16))
+    refused(moments, np.array(3.0))
+    refused(batchnorm_eval_forward, *map(np.array, (3.0, 1.0, 2.0, 0.5, 1.5)))
     refused(batchnorm_eval_forward, x, a, b, c, d[:4])
     refused(batchnorm_eval_forward, x, a, b, c, d.astype(np.float32))
     refused(input_gradient, x[:3], x, a, b, c, d, e)

@@ -100,9 +100,21 @@ def test_what_it_does_not_take(silu):
         (x[..., :2], weight),
         (x[:, :0], weight),
         (x, weight[:, 0]),
+        (x, weight[..., 0]),
         (x, weight, np.zeros(2, np.float32)),
         (x, weight, np.zeros(3)),
     ):
         assert forward(*wrong) is NotImplemented
     for dy in (y.astype("float64"), y[:, 1:]):
         assert backward(dy, cache) is NotImplemented
+
+
+@pytest.mark.parametrize("view", [np.s_[:], np.s_[1:, 2:], np.s_[:, ::2, 1:], np.s_[..., ::2]])
+def test_a_view_ends_with_its_last_number(view):
+    from mvnp.kernels.cpu.conv1d import _memory
+
+    x = normal((3, 6, 5), 1)[view]
+    memory, samples, tokens = _memory(x)
+    B, L, D = x.shape
+    assert memory.size == (B - 1) * samples + (L - 1) * tokens + D
+    np.testing.assert_array_equal(memory[[0, (B - 1) * samples, -1]], [x[0, 0, 0], x[-1, 0, 0], x[-1, -1, -1]])
