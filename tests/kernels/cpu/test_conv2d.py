@@ -159,3 +159,36 @@ def test_what_it_does_not_take():
         assert forward(*wrong) is NotImplemented
     for dy in (y.astype("float64"), y[:, 1:]):
         assert backward(dy, cache) is NotImplemented
+
+
+def test_how_lines_are_cut():
+    from mvnp.kernels.cpu import conv2d
+
+    def geometry(B, H, W, I, O, kernel=(3, 3)):
+        return conv2d._Geometry(np.empty((B, H, W, I), np.float32), (B, H, W, O), kernel, (1, 1), (1, 1))
+
+    found = geometry(3, 7, 5, 4, 8)
+    assert (found.taps, found.patch, len(found)) == (9, 36, 21)
+    line = 5 * 36 * 4  # bytes of the patches of a line
+    assert found.blocks(line) == [slice(n, n + 1) for n in range(21)]
+    assert found.blocks(line // 2) == found.blocks(line), "a line stays whole"
+    assert found.blocks(10 * line) == [slice(0, 7), slice(7, 14), slice(14, 21)], "as much for each"
+    assert found.blocks(21 * line) == [slice(0, 21)]
+    assert [geometry(1, 2, 5, 4, O).few for O in (19, 20, 21)] == [False, True, True]
+    assert [geometry(2, 5, 1, 4, O).few for O in (19, 20)] == [False, True]
+    kilobytes = {size: conv2d._block_bytes(np.empty(size * 1024, np.uint8)) >> 10 for size in (1, 63, 64, 65, 1024, 2000)}
+    assert kilobytes == {1: 32, 63: 32 * 63, 64: 2048, 65: 2048, 1024: 2048, 2000: 4000}
+
+
+@pytest.mark.parametrize(("O", "I", "short"), [(16, 1, True), (32, 3, True), (17, 1, False), (16, 9, False)])
+def test_patches_that_are_short(O, I, short, monkeypatch):
+    """Of an image's few channels, where no gradient of the image is asked for, and channels fill vectors."""
+    from mvnp.kernels.cpu import conv2d
+
+    calls, gradient = [], conv2d._gradient_of_short_patches
+    monkeypatch.setattr(conv2d, "_gradient_of_short_patches", lambda *given: calls.append(1) or gradient(*given))
+    x, weight = normal((2, 9, 9, I), 1).astype(np.float32), normal((O, I, 3, 3), 2).astype(np.float32)
+    y, cache = twin_function(conv2d_forward)(x, weight, None, (2, 2), (1, 1))
+    for inputs in (True, False):
+        twin_function(conv2d_backward)(y, cache, inputs)
+    assert len(calls) == short

@@ -129,3 +129,20 @@ def test_what_it_does_not_take():
         assert forward(*wrong) is NotImplemented
     for dy in (y.astype("float64"), y[:, 1:]):
         assert backward(dy, cache) is NotImplemented
+
+
+def test_how_tiles_are_cut(monkeypatch):
+    """Blocks whose patches stay within so many bytes for each core; of many tiles in whole tiles of the products."""
+    from mvnp.kernels.cpu import winograd
+
+    y = np.empty((3, 9, 21, 5), np.float32)
+    grid = -(-9 // winograd.TILE), -(-21 // winograd.TILE)
+    assert winograd._grid(y) == grid
+    tiles, of_tile = 3 * grid[0] * grid[1], winograd.PATCH**2 * 7 * 4
+    for cores, most in ((1, 5), (2, 5), (1, winograd.FEW), (1, tiles), (1, 0)):
+        monkeypatch.setattr(winograd, "threads", lambda cores=cores: cores)
+        monkeypatch.setattr(winograd, "BLOCK_BYTES", most * of_tile)
+        blocks = winograd._blocks(y, 7)
+        step = max(1, cores * most)
+        step = step if step < winograd.FEW else step // winograd.FEW * winograd.FEW
+        assert blocks == [(first, min(step, tiles - first)) for first in range(0, tiles, step)]
