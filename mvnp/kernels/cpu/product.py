@@ -79,8 +79,8 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, y:
 
 
 def rows_turned(M: int, lanes: int) -> int:
-    """How many of the M rows of x, from the first, are turned into columns: those that fill vectors of `lanes` numbers, and what
-    is left where it is worth a vector of its own; none of few."""
+    """How many of M rows, from the first, are turned into columns: those that fill vectors of `lanes` numbers, and what is left
+    where it is worth a vector of its own; none of few."""
     if M < FEW:
         return 0
     return M - M % lanes if M % lanes <= SINGLE else M
