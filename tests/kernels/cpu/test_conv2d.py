@@ -180,14 +180,16 @@ def test_how_lines_are_cut():
     assert kilobytes == {1: 32, 63: 32 * 63, 64: 2048, 65: 2048, 1024: 2048, 2000: 4000}
 
 
-@pytest.mark.parametrize(("O", "I", "short"), [(16, 1, True), (32, 3, True), (17, 1, False), (16, 9, False)])
-def test_patches_that_are_short(O, I, short, monkeypatch):
+@pytest.mark.parametrize(
+    ("O", "I", "K", "short"), [(16, 1, 3, True), (32, 3, 3, True), (16, 3, 4, True), (17, 1, 3, False), (16, 1, 7, False)]
+)
+def test_patches_that_are_short(O, I, K, short, monkeypatch):
     """Of an image's few channels, where no gradient of the image is asked for, and channels fill vectors."""
     from mvnp.kernels.cpu import conv2d
 
     calls, gradient = [], conv2d._gradient_of_short_patches
     monkeypatch.setattr(conv2d, "_gradient_of_short_patches", lambda *given: calls.append(1) or gradient(*given))
-    x, weight = normal((2, 9, 9, I), 1).astype(np.float32), normal((O, I, 3, 3), 2).astype(np.float32)
+    x, weight = normal((2, 9, 9, I), 1).astype(np.float32), normal((O, I, K, K), 2).astype(np.float32)
     y, cache = twin_function(conv2d_forward)(x, weight, None, (2, 2), (1, 1))
     for inputs in (True, False):
         twin_function(conv2d_backward)(y, cache, inputs)
