@@ -253,7 +253,8 @@ class _Serving:
         os.environ["MVNP_KERNELS"] = "off" if self.stage.kernels == "off" else "on"
         if self.as_python:
             sys.meta_path.insert(0, _AsPython("mvnp.kernels.cpu.jit", str(PACKAGE / "kernels" / "cpu" / "jit.py")))
-        signal.signal(signal.SIGTERM, self._stop)
+        # Python would run a handler of its own after the read that it waits in, where the signal came just before that: never.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.planted = planted is not None
         if planted is not None:
             os.environ[PLANTED] = str(planted)
@@ -306,11 +307,13 @@ class _Serving:
                 continue
             written = (self.folder / "log").stat().st_size
             sys.stdout.flush()
+            signal.signal(signal.SIGTERM, self._stop)
             self.child = os.fork()
             if self.child == 0:
                 self._begin(session, functions, codes, seconds)
                 return
             _, status, usage = os.wait4(self.child, 0)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.child, signal.SIGKILL)  # what it may have left
             self.child = 0
