@@ -6,11 +6,11 @@ the same with docs/counted_numbers.py, which runs the code, or reads its tables.
 
 So a sentence changes with the measurement, or the code. An unknown name, or something that is not there, is a warning.
 
-    ```{measured_table} ablations
+    ```{measured_table} recipe
     What stands here until it has been measured.
     ```
 
-includes docs/measured/ablations.md, or its own text as long as there is no such file.
+includes docs/measured/recipe.md, or its own text as long as there is no such file.
 """
 
 from __future__ import annotations

@@ -253,7 +253,8 @@ class _Serving:
         os.environ["MVNP_KERNELS"] = "off" if self.stage.kernels == "off" else "on"
         if self.as_python:
             sys.meta_path.insert(0, _AsPython("mvnp.kernels.cpu.jit", str(PACKAGE / "kernels" / "cpu" / "jit.py")))
-        # Python would run a handler of its own after the read that it waits in, where the signal came just before that: never.
+        # Python runs its own handlers between its steps: for a signal that comes just before a read, once the read has ended. A
+        # server waits in one that may never end.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.planted = planted is not None
         if planted is not None:
