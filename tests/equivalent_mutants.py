@@ -7,8 +7,8 @@ LONGER = "of zeros behind the end only as many are read as are needed"
 BOTH_NORMS = "there are both norms or neither"
 MLP_AND_NORM = "there is an MLP behind its norm, or neither of them"
 CACHE_IS_Y = "the cache of softplus is its y"
-CHUNKS = "how long the chunks are decides about time alone"
 WHOLE = "the largest part of a picture that has the ratio itself is the whole picture"
+SPARE = "memory for one more than is used"
 NO_STEP = "an update of length 0 is no step, whatever it is multiplied by"
 
 EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
@@ -264,32 +264,6 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "FAR = 101",
         ): "tanh is 1 to the last digit from far below it, and the cube of either is finite",
     },
-    "layers/linear_recurrence": {
-        (
-            "_chunked",
-            "drop term",
-            "size = math.isqrt(k - 1) + 1",
-            "size = 1",
-        ): CHUNKS,
-        (
-            "_chunked",
-            "drop term",
-            "size = math.isqrt(k - 1) + 1",
-            "size = math.isqrt(k) + 1",
-        ): CHUNKS,
-        (
-            "_chunked",
-            "flip sign",
-            "size = math.isqrt(k - 1) + 1",
-            "size = math.isqrt(k + 1) + 1",
-        ): CHUNKS,
-        (
-            "_chunked",
-            "off by one",
-            "size = math.isqrt(k - 1) + 1",
-            "size = math.isqrt(k - 1) + 2",
-        ): CHUNKS,
-    },
     "layers/selective_scan": {
         (
             "selective_scan_forward",
@@ -390,5 +364,13 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "return window_partition(array_module(like).ones((B, H, W, 1)), P)[..., 0] > 0",
             "return window_partition(array_module(like).ones((B, H, W, 2)), P)[..., 0] > 0",
         ): "of the channels, which are all alike, the first is taken",
+    },
+    "kernels/cpu/selective_scan": {
+        (
+            "_backward",
+            "off by one",
+            "total = np.empty((n + 2, d), x.dtype)",
+            "total = np.empty((n + 3, d), x.dtype)",
+        ): SPARE,
     },
 }

@@ -4,7 +4,7 @@ from .function import Function
 from .initializer import Initializer
 from .layer import Layer
 from .param import Buffer, Param
-from .sizes import Pair, output_size, padded_size
+from .sizes import Pair, ceil_sqrt, output_size, padded_size
 from .state import mismatches
 from .sums import sum_rows
 from .tape import Tape, TapeError
@@ -18,6 +18,7 @@ __all__ = [
     "Param",
     "Tape",
     "TapeError",
+    "ceil_sqrt",
     "mismatches",
     "output_size",
     "padded_size",

@@ -1,4 +1,4 @@
-"""Sizes of maps, for the layers that change them and for whoever counts what they cost."""
+"""Sizes of maps and blocks, for the layers that cut them and for whoever counts what they cost."""
 
 from __future__ import annotations
 
@@ -44,3 +44,8 @@ def padded_size(H: int, W: int, P: int) -> Pair:
     if P < 1:
         raise InputError(f"window: the window size is {P}, expected at least 1")
     return -(-H // P) * P, -(-W // P) * P
+
+
+def ceil_sqrt(n: int) -> int:
+    """⌈√n⌉ of n of at least 1, exactly. Of n steps in blocks of K, n/K + K are fewest for K = √n."""
+    return math.isqrt(n - 1) + 1

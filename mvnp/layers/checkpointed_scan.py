@@ -16,10 +16,8 @@ c is a part of the gradient of its last state, and the next c the gradient of it
 
 Chen et al.: Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174."""
 
-import math
-
 from ..backend import Array, array_module
-from ..core import sum_rows
+from ..core import ceil_sqrt, sum_rows
 from ..errors import InputError, check_array, refusing
 from .linear_recurrence import linear_recurrence_backward, linear_recurrence_forward
 from .selective_scan import ScanCache, check_inputs, decays
@@ -42,7 +40,7 @@ def checkpointed_scan_forward(x: Array, dt: Array, A: Array, B: Array, C: Array,
     xp, (b, l, d), n = array_module(x), x.shape, A.shape[1]
     if keep_every is not None and keep_every < 1:
         raise InputError(f"checkpointed_scan: keep_every is {keep_every}, expected at least 1")
-    K = keep_every or math.isqrt(l - 1) + 1
+    K = keep_every or ceil_sqrt(l)
     delta = dt if dt_bias is None else dt + dt_bias
     delta = softplus_forward(delta)[0] if softplus else delta
     scan = ScanCache(x, delta, A, B, C, D, softplus, dt_bias is not None)

@@ -22,11 +22,10 @@ Parallelizing Linear Recurrent Neural Nets, arXiv:1709.04057, section 2. Heinsen
 Parallelization of a Ubiquitous Sequential Computation, arXiv:2311.06281. Gu, Dao: Mamba,
 arXiv:2312.00752, section 3.3.2, for the scan of a GPU."""
 
-import math
-
 import numpy as np
 
 from ..backend import Array, array_module
+from ..core import ceil_sqrt
 from ..errors import check_array, check_arrays, check_choice
 from ..kernels import twin
 
@@ -73,7 +72,7 @@ def _chunked(a: Array, u: Array, h: Array) -> Array:
 
     The last chunk is filled up with steps that change nothing, a = 1 and u = 0."""
     xp, k = array_module(u), len(u)
-    size = math.isqrt(k - 1) + 1
+    size = ceil_sqrt(k)
     fill = -k % size
     a = xp.concatenate([a, xp.ones_like(a[:fill])]).reshape(-1, size, *a.shape[1:])
     u = xp.concatenate([u, xp.zeros_like(u[:fill])]).reshape(a.shape)

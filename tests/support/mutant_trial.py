@@ -77,6 +77,7 @@ LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"
 AS_PYTHON_SECONDS = 3.0  # of processor time, for each test
 MEMORY = 12 << 30  # of a child's addresses
 WAITS_FOR_EVER = 900  # seconds by the clock, for what uses no processor time
+_JIT, _TEAM, _JIT_FILE = "mvnp.kernels.cpu.jit", "mvnp.kernels.cpu.team", PACKAGE / "kernels" / "cpu" / "jit.py"
 PLANTED = "MVNP_PLANTED_FAULT"  # in the environment of a trial with a fault
 OPTIONS = [
     "-c",
@@ -252,7 +253,7 @@ class _Serving:
 
         os.environ["MVNP_KERNELS"] = "off" if self.stage.kernels == "off" else "on"
         if self.as_python:
-            sys.meta_path.insert(0, _AsPython("mvnp.kernels.cpu.jit", str(PACKAGE / "kernels" / "cpu" / "jit.py")))
+            sys.meta_path[:0] = [_AsPython(_JIT, str(_JIT_FILE)), _PartsInTurn(_TEAM, str(_JIT_FILE.with_name("team.py")))]
         # Python runs its own handlers between its steps: for a signal that comes just before a read, once the read has ended. A
         # server waits in one that may never end.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -294,7 +295,7 @@ class _Serving:
         with contextlib.suppress(Exception):  # a twin is imported when it is first called; where it cannot be, tests say so
             importlib.import_module(".".join(["mvnp", *self.module.split("/")]))
         functions = _functions(self.module)
-        if "mvnp.kernels.cpu.jit" in sys.modules and not self.as_python:
+        if _JIT in sys.modules and not self.as_python:
             self.callers = _callers_of_kernels()
         gc.collect()
         gc.freeze()
@@ -373,7 +374,7 @@ class _Serving:
 
                 kernel._cache = NullCache()
         # What several cores share is made of a kernel when that is first called, with one of the same function on the disk.
-        if (team := sys.modules.get("mvnp.kernels.cpu.team")) is not None:
+        if (team := sys.modules.get(_TEAM)) is not None:
             kept, anew = team.on_disk, {getattr(each, "py_func", each) for each in found}
 
             def on_disk(compiled: Any, function: Any, *about: Any) -> Any:
@@ -504,12 +505,26 @@ class _AsPython(_Loader):
         module.by_type = lambda _: lambda function: function  # type: ignore[attr-defined]
 
 
+class _PartsInTurn(_Loader):
+    """What several cores would share is done by one, in Python, part by part."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+
+        def in_parts(body: Any, cuts: tuple[int, ...], units: int, cost: float, *arguments: Any) -> None:
+            for first, last in ((0, units // 2), (units // 2, units)):
+                cut = [array[first * unit : last * unit] for array, unit in zip(arguments, cuts, strict=False)]
+                body(*cut, *arguments[len(cuts) :])
+
+        module.in_parts = in_parts  # type: ignore[attr-defined]
+
+
 class _CompilesAnew(_Loader):
     """Kernels of these modules neither come from the folder of compiled ones nor go there: it knows them by the text of their
     files, which have no fault."""
 
     def __init__(self, modules: frozenset[str]) -> None:
-        super().__init__("mvnp.kernels.cpu.jit", str(PACKAGE / "kernels" / "cpu" / "jit.py"))
+        super().__init__(_JIT, str(_JIT_FILE))
         self.modules = modules
 
     def exec_module(self, module: ModuleType) -> None:

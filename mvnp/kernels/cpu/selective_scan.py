@@ -13,12 +13,12 @@ A number in brackets is an equation of the layer.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ...backend import Array
+from ...core import ceil_sqrt
 from ...layers.selective_scan import ScanCache, check_inputs
 from .jit import inline, kernel
 from .mathematics import exp, expm1, softplus
@@ -63,7 +63,7 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     AT, skip = np.ascontiguousarray(A.T), np.ascontiguousarray(D)
     dx, ddt, dB, dC = np.empty_like(x), np.empty_like(x), np.empty_like(B), np.empty_like(C)
     sums = np.empty((b, n + 2, d))  # dA, dD and the bias's gradient of each sample
-    K = math.isqrt(l - 1) + 1
+    K = ceil_sqrt(l)
     arrays = (dy, x, delta, B, C, dx, ddt, dB, dC, sums)
     over_rows(_backward, arrays, AT, skip, softplus, K, cost=BACKWARD * l * n * d)
     sums = sums.sum(axis=0).astype(dtype)

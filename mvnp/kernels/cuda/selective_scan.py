@@ -13,12 +13,12 @@ second look at x and dt, or dy and Δ, and twice the exponentials, for l/K times
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ...backend import Array, array_module
+from ...core import ceil_sqrt
 from ...errors import InputError
 from ...layers.selective_scan import ScanCache, check_inputs
 from .columns import add_chunks
@@ -43,7 +43,7 @@ def _in_parallel(warps: int, tokens: int) -> bool:
 
 def _distance(tokens: int, n: int, real: np.dtype) -> int:
     """K, the distance of kept states: the square root of the number of tokens, but no more than the backward has room for."""
-    return min(math.isqrt(tokens - 1) + 1, _room(n, real))
+    return min(ceil_sqrt(tokens), _room(n, real))
 
 
 def selective_scan_forward(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from ...core import ceil_sqrt
 from ..exercise import Exercise, Ingredients, Inputs, Mistake, Pair, Part, Setting, Step
 
 
@@ -170,7 +170,7 @@ def _scan_mistakes(have: Ingredients) -> list[Mistake]:
 
 def _checkpointed_mistakes(have: Ingredients) -> list[Mistake]:
     decay, dh = have["decay"], have["C"] * have["dy"]
-    K = math.isqrt(len(dh) - 1) + 1
+    K = ceil_sqrt(len(dh))
     border = (np.arange(len(dh)) % K == K - 1)[:, None, None, None]
     no_carry = _adjoint(np.where(border, 0.0, _later(decay)), dh)
     return [
