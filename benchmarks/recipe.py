@@ -37,7 +37,7 @@ import argparse
 import importlib.util
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -46,7 +46,7 @@ import study
 from machine import machine, sentence
 from recipe_run import CHOOSING, TINY, Plan, Row, Run, agreeing, timed, trained
 from results import write_results
-from study import Runs, in_words, markdown, paired
+from study import Difference, Runs, in_words, markdown, paired
 
 RATES = {"lamb": (0.005, 0.01, 0.02, 0.04), "adamw": (0.001, 0.002, 0.004, 0.008)}
 NETS = ("MambaVision", "ConvNeXt", "ViT", "ResNet")
@@ -245,37 +245,72 @@ def child(given: argparse.Namespace) -> dict[str, Any]:
 # The tables
 
 
+NO_BREAK = "\N{NO-BREAK SPACE}"  # so that the columns stay on a page
+SIZES = {"parameters": "{:,}", "step_ms": "{:.2f}", "forward_ms": "{:.2f}", "peak_mb": "{:.0f}"}
+
+
+def differences(name: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Difference]:
+    """Of each row's accuracies to those of the row that it is compared with."""
+    against = PARTS[name].against
+    return {
+        label: paired([run["accuracy"] for run in runs], [run["accuracy"] for run in found[against[label]]])
+        for label, runs in found.items()
+        if label in against
+    }
+
+
 def table(name: str, found: dict[str, list[dict[str, Any]]], plan: Plan, nets: Sequence[dict[str, Any]] = ()) -> str:
     """In Markdown."""
     part, first = PARTS[name], next(iter(found.values()))[0]
-    distorted = list(first.get("distorted", {})) if name == "A1" else []
-    known = {net["net"]: net for net in nets}
-    measured = {"parameters": "{:,}", "step_ms": "{:.2f}", "forward_ms": "{:.2f}", "peak_mb": "{:.0f}"}
-    sizes = ("parameters", "ms an image, step", "ms an image, forward", "peak MB") if name == "C" else ()
+    known, compared = {net["net"]: net for net in nets}, differences(name, found)
     rates = ("rate",) if name in "BC" else ()
-    fits = ("train",) if first["train_accuracy"] is not None else ()
-    head = [part.title, *rates, "test", "difference, points", "", *fits, "loss", "calibration error", *distorted, *sizes]
+    fits = ("train, %",) if first["train_accuracy"] is not None else ()
+    sizes = ("parameters", "ms an image, step", "ms an image, forward", "peak MB") if name == "C" else ()
+    head = [part.title, *rates, "test, %", "difference, points", "", *fits, "loss", "calibration error, %", *sizes]
     rows = []
     for label, runs in found.items():
-        base = part.against.get(label)
-        accuracies = [run["accuracy"] for run in runs]
-        cells = [label, *(f"{runs[0]['rate']:g}" for _ in rates), f"{mean(accuracies):.2%}"]
-        difference = paired(accuracies, [run["accuracy"] for run in found[base]]) if base else None
-        cells += ["", ""] if difference is None else [str(difference), difference.verdict]
-        cells += [f"{mean(run['train_accuracy'] for run in runs):.1%}" for _ in fits]
-        cells += [f"{mean(run['loss'] for run in runs):.3f}", f"{mean(run['calibration'] for run in runs):.1%}"]
-        cells += [f"{mean(run['distorted'][each] for run in runs):.1%}" for each in distorted]
+        cells = [label, *(f"{runs[0]['rate']:g}" for _ in rates), f"{of(runs, 'accuracy'):.2f}"]
+        cells += told(compared.get(label))
+        cells += [f"{of(runs, 'train_accuracy'):.1f}" for _ in fits]
+        cells += [f"{of(runs, 'loss') / 100:.3f}", f"{of(runs, 'calibration'):.1f}"]
         net = known.get(runs[0].get("net", ""))
-        cells += [form.format(net[key]) if net else "" for key, form in measured.items() if sizes]
+        cells += [form.format(net[key]) if net else "" for key, form in SIZES.items() if sizes]
         rows.append(cells)
     length = next(iter(part.rows.values())).length
     images, epochs = plan.images[length], plan.epochs[length]
     seeds = len(next(iter(found.values())))
-    told = f"{name}: {f'{images:,}' if images else 'all'} images, {epochs} epochs; means of {seeds} seeds, difference"
-    told += " to the first row" if len(set(part.against.values())) == 1 else {"B": " to AdamW", "C": " to MambaVision"}[name]
+    about = f"{name}: {f'{images:,}' if images else 'all'} images, {epochs} epochs; means of {seeds} seeds, difference"
+    about += " to the first row" if len(set(part.against.values())) == 1 else {"B": " to AdamW", "C": " to MambaVision"}[name]
+    about += ", in pairs, with the 95 % interval of its mean; noise: zero lies in it."
     return "\n".join(
-        [*markdown(head, rows, left=("",)), "", f"{told}, in pairs, with the 95 % interval of its mean.", *curve(found)]
+        [*markdown(head, rows, left=("",)), "", about, *(distortions(found) if name == "A1" else ()), *curve(found)]
     )
+
+
+def of(runs: Sequence[dict[str, Any]], *keys: str) -> float:
+    """A hundred times the mean of what the runs found."""
+    values: Sequence[Any] = runs
+    for key in keys:
+        values = [value[key] for value in values]
+    return 100 * mean(values)
+
+
+def told(difference: Difference | None) -> list[str]:
+    """A difference and what it says, for two columns."""
+    if difference is None:
+        return ["", ""]
+    return [str(difference).replace(" ", NO_BREAK), difference.verdict.removeprefix("within the ")]
+
+
+def distortions(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """How the same weights do on test images that are distorted: a second table."""
+    label, base = next(iter(found.items()))
+    kinds = list(base[0]["distorted"])
+    rows = [[f"{label}, %", *(f"{of(base, 'distorted', kind):.1f}" for kind in kinds)]]
+    for label, runs in list(found.items())[1:]:
+        pairs = [paired(*([run["distorted"][kind] for run in these] for these in (runs, base))) for kind in kinds]
+        rows.append([label, *(" ".join(told(pair)) for pair in pairs)])
+    return ["", *markdown(["on distorted test images", *kinds], rows)]
 
 
 def curve(found: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -285,10 +320,10 @@ def curve(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         return []
     points = list(zip(*curves, strict=True))
     rows = [
-        [name, *(f"{mean(run[place] for run in point):.1%}" for point in points)]
+        [name, *(f"{100 * mean(run[place] for run in point):.1f}" for point in points)]
         for place, name in ((1, "weights"), (2, "their average"))
     ]
-    return ["", *markdown(["base, held-out accuracy after epoch", *(str(point[0][0]) for point in points)], rows)]
+    return ["", *markdown(["base, held-out accuracy in % after epoch", *(str(point[0][0]) for point in points)], rows)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -326,6 +361,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "data": given.data,
             "nets": whole.nets.rows,
             "parts": {name: found[name] for name in complete},
+            "differences": {
+                name: {
+                    label: {**asdict(each), "verdict": each.verdict} for label, each in differences(name, found[name]).items()
+                }
+                for name in complete
+            },
         }
         text = "\n\n".join(f"**{PARTS[name].title}**\n\n{tables[name]}" for name in complete)
         write_results(given.out, "recipe", results, f"{text}\n\n{sentence(about)}\n")

@@ -212,16 +212,23 @@ def runs_of(accuracies, rate=0.01, **more):
     return [{"seed": seed, "accuracy": accuracy, "rate": rate, **made, **more} for seed, accuracy in enumerate(accuracies)]
 
 
+def spaced(difference):
+    """As it stands in a table, where it is not broken over two lines."""
+    return difference.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def test_table_of_ingredients():
     from recipe import table
     from recipe_run import TINY
 
-    text = table("A1", {"base": runs_of([0.5, 0.6, 0.7]), "MESA": runs_of([0.51, 0.62, 0.73])}, TINY)
-    assert "| base | 60.00% |  |  | 90.0% | 0.500 | 5.0% | 40.0% |" in text
-    assert "| MESA | 62.00% | +2.00 ± 2.48 | within the noise | 90.0% | 0.500 | 5.0% | 40.0% |" in text
+    turned = {"distorted": {"turned": 0.425}}
+    text = table("A1", {"base": runs_of([0.5, 0.6, 0.7]), "MESA": runs_of([0.51, 0.62, 0.73], **turned)}, TINY)
+    assert "| base | 60.00 |  |  | 90.0 | 0.500 | 5.0 |" in text
+    assert f"| MESA | 62.00 | {spaced('+2.00 ± 2.48')} | noise | 90.0 | 0.500 | 5.0 |" in text
     assert "A1: 100 images, 2 epochs; means of 3 seeds, difference to the first row, in pairs" in text
-    assert "| base, held-out accuracy after epoch | 1 | 2 |" in text
-    assert "| weights | 30.0% | 50.0% |\n| their average | 20.0% | 60.0% |" in text
+    assert f"| base, % | 40.0 |\n| MESA | {spaced('+2.50 ± 0.00')} better |" in text
+    assert "| base, held-out accuracy in % after epoch | 1 | 2 |" in text
+    assert "| weights | 30.0 | 50.0 |\n| their average | 20.0 | 60.0 |" in text
 
 
 def test_table_of_all_images_has_no_curve():
@@ -229,7 +236,7 @@ def test_table_of_all_images_has_no_curve():
     from recipe_run import Plan
 
     text = table("F", {"base": runs_of([0.5, 0.6], train_accuracy=None, curve=[])}, Plan())
-    assert "| All images | test | difference, points |  | loss | calibration error |" in text
+    assert "| All images | test, % | difference, points |  | loss | calibration error, % |" in text
     assert "F: all images, 3 epochs; means of 2 seeds" in text
     assert "average" not in text
 
@@ -241,8 +248,10 @@ def test_table_of_networks():
     found = {"MambaVision": runs_of([0.5, 0.6]), "ViT": runs_of([0.4, 0.5], rate=0.02, net="ViT")}
     nets = [{"net": "ViT", "parameters": 1234, "step_ms": 1.234, "forward_ms": 0.5, "peak_mb": 99.6}]
     text = table("C", found, Plan(), nets)
-    assert "| MambaVision | 0.01 | 55.00% |  |  | 90.0% | 0.500 | 5.0% |  |  |  |  |" in text
-    assert "| ViT | 0.02 | 45.00% | -10.00 ± 0.00 | worse | 90.0% | 0.500 | 5.0% | 1,234 | 1.23 | 0.50 | 100 |" in text
+    assert "| MambaVision | 0.01 | 55.00 |  |  | 90.0 | 0.500 | 5.0 |  |  |  |  |" in text
+    assert (
+        f"| ViT | 0.02 | 45.00 | {spaced('-10.00 ± 0.00')} | worse | 90.0 | 0.500 | 5.0 | 1,234 | 1.23 | 0.50 | 100 |" in text
+    )
     assert "difference to MambaVision" in text
 
 
@@ -309,6 +318,9 @@ def test_parts_are_run_once_and_share_their_runs(tiny, tmp_path, capsys):
     assert "not whole" not in told
     results = json.loads((tmp_path / "out" / "recipe.json").read_text())
     assert list(results["parts"]) == ["A1", "A2", "L", "F", "B"]
+    pair = [[run["accuracy"] for run in results["parts"]["F"][label]] for label in ("the recipe without crops", "base")]
+    [(label, difference)] = results["differences"]["F"].items()
+    assert (label, difference["mean"]) == ("the recipe without crops", pytest.approx(100 * np.subtract(*pair).mean()))
     assert "**Leave one out**" in (tmp_path / "out" / "recipe.md").read_text()
 
 
