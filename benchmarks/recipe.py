@@ -27,28 +27,31 @@ In A1 the same weights are tested on 2,000 test images that are turned, shifted,
 for.
 
 A run is one process with one thread, and two run together (--jobs). What is done is a line of runs.jsonl in --work, and is not
-done again; a run that was killed goes on from its last checkpoint. Times are measured apart, after the runs of C, while nothing
-else runs, and kept in nets.jsonl. With --tiny all is as small as can be: to see that it works.
+done again; a run that was killed goes on from its last checkpoint. Times are measured last, one by one, while nothing else
+runs: costs.jsonl has what an image takes in training, nets.jsonl the networks of C. With --tiny all is as small as can be: to
+see that it works.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import study
 from machine import machine, sentence
-from recipe_run import CHOOSING, TINY, Plan, Row, Run, agreeing, timed, trained
+from recipe_run import CHOOSING, TINY, Plan, Row, Run, agreeing, cost, timed, trained
+from recipe_tables import Part, differences, table
 from results import write_results
-from study import Difference, Runs, in_words, markdown, paired
+from study import Difference, Runs, in_words
 
 RATES = {"lamb": (0.005, 0.01, 0.02, 0.04), "adamw": (0.001, 0.002, 0.004, 0.008)}
+COSTS = ("A1", "A2", "L")  # the parts whose rows differ in what an image takes
 NETS = ("MambaVision", "ConvNeXt", "ViT", "ResNet")
 
 SMOOTHING = {"label_smoothing": 0.1}
@@ -59,20 +62,6 @@ CROPS = {"crop_scale": [0.5, 1.0]}
 EMA = {"ema_decay": "auto"}
 MESA = {"mesa": 0.5, **EMA}
 WHOLE = Row("long", {**SMOOTHING, **MESA}, {**MIXED, **RANDAUGMENT, **ERASING})
-
-
-@dataclass(frozen=True)
-class Part:
-    """A table.
-
-    rows       by name, in the order of the table
-    against    the row that another is compared with, by its name
-    """
-
-    title: str
-    rows: dict[str, Row]
-    seeds: int
-    against: dict[str, str]
 
 
 def part(title: str, rows: dict[str, Row], seeds: int = 5, base: str | None = None) -> Part:
@@ -152,6 +141,7 @@ class Study:
         self.given, self.plan = given, TINY if given.tiny else Plan()
         self.runs = Runs(given.work / "runs.jsonl", ("key",))
         self.nets = Runs(given.work / "nets.jsonl", ("net",))
+        self.costs = Runs(given.work / "costs.jsonl", ("row",))
 
     def seeds(self, name: str) -> range:
         return range(self.plan.seeds or PARTS[name].seeds)
@@ -181,10 +171,19 @@ class Study:
         self.run_all(f"{name}, rates", list(choosing.values()))
         rates = {row: self.rate(rows[row]) for row in rows}
         self.run_all(name, [Run(rows[row], seed, rates[row] or 0.0) for seed in seeds for row in rows])
-        if name == "C":
-            for net in NETS:
-                if self.nets.find(net) is None:
-                    self.nets.add(self.in_process("--time", net, net))
+
+    def time_all(self, names: Sequence[str]) -> None:
+        """What is still to be timed for these parts."""
+        for net in NETS if "C" in names else ():
+            if self.nets.find(net) is None:
+                self.nets.add(self.in_process("--time", net, net))
+        for row in (row for name in COSTS if name in names for row in PARTS[name].rows.values()):
+            if self.costs.find(key := untimed(row)) is None:
+                self.costs.add({"row": key, **self.in_process("--cost", key, f"the time of {key}")})
+
+    def cost(self, row: Row) -> float | None:
+        found = self.costs.find(untimed(row))
+        return None if found is None else found["ms"]
 
     def run_all(self, title: str, runs: list[Run]) -> None:
         todo = [run for run in runs if self.found(run) is None]
@@ -231,6 +230,11 @@ class Study:
         return {label: runs for label, runs in rows.items() if against.get(label, label) in rows}  # type: ignore[misc]
 
 
+def untimed(row: Row) -> str:
+    """A row without its length, of which an image's time does not depend: as JSON."""
+    return json.dumps(asdict(replace(row, length="short")), sort_keys=True)
+
+
 def child(given: argparse.Namespace) -> dict[str, Any]:
     """What a process of its own is asked for."""
     plan = TINY if given.tiny else Plan()
@@ -238,92 +242,14 @@ def child(given: argparse.Namespace) -> dict[str, Any]:
         return agreeing(plan, given.data)
     if given.time:
         return timed(given.time)
+    if given.cost:
+        return cost(Row(**json.loads(given.cost)), plan, given.data)
     run = Run.from_json(given.run)
     return trained(run, plan, given.data, given.work / f"run-{run.key(plan)}")
 
 
-# The tables
-
-
-NO_BREAK = "\N{NO-BREAK SPACE}"  # so that the columns stay on a page
-SIZES = {"parameters": "{:,}", "step_ms": "{:.2f}", "forward_ms": "{:.2f}", "peak_mb": "{:.0f}"}
-
-
-def differences(name: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Difference]:
-    """Of each row's accuracies to those of the row that it is compared with."""
-    against = PARTS[name].against
-    return {
-        label: paired([run["accuracy"] for run in runs], [run["accuracy"] for run in found[against[label]]])
-        for label, runs in found.items()
-        if label in against
-    }
-
-
-def table(name: str, found: dict[str, list[dict[str, Any]]], plan: Plan, nets: Sequence[dict[str, Any]] = ()) -> str:
-    """In Markdown."""
-    part, first = PARTS[name], next(iter(found.values()))[0]
-    known, compared = {net["net"]: net for net in nets}, differences(name, found)
-    rates = ("rate",) if name in "BC" else ()
-    fits = ("train, %",) if first["train_accuracy"] is not None else ()
-    sizes = ("parameters", "ms an image, step", "ms an image, forward", "peak MB") if name == "C" else ()
-    head = [part.title, *rates, "test, %", "difference, points", "", *fits, "loss", "calibration error, %", *sizes]
-    rows = []
-    for label, runs in found.items():
-        cells = [label, *(f"{runs[0]['rate']:g}" for _ in rates), f"{of(runs, 'accuracy'):.2f}"]
-        cells += told(compared.get(label))
-        cells += [f"{of(runs, 'train_accuracy'):.1f}" for _ in fits]
-        cells += [f"{of(runs, 'loss') / 100:.3f}", f"{of(runs, 'calibration'):.1f}"]
-        net = known.get(runs[0].get("net", ""))
-        cells += [form.format(net[key]) if net else "" for key, form in SIZES.items() if sizes]
-        rows.append(cells)
-    length = next(iter(part.rows.values())).length
-    images, epochs = plan.images[length], plan.epochs[length]
-    seeds = len(next(iter(found.values())))
-    about = f"{name}: {f'{images:,}' if images else 'all'} images, {epochs} epochs; means of {seeds} seeds, difference"
-    about += " to the first row" if len(set(part.against.values())) == 1 else {"B": " to AdamW", "C": " to MambaVision"}[name]
-    about += ", in pairs, with the 95 % interval of its mean; noise: zero lies in it."
-    return "\n".join(
-        [*markdown(head, rows, left=("",)), "", about, *(distortions(found) if name == "A1" else ()), *curve(found)]
-    )
-
-
-def of(runs: Sequence[dict[str, Any]], *keys: str) -> float:
-    """A hundred times the mean of what the runs found."""
-    values: Sequence[Any] = runs
-    for key in keys:
-        values = [value[key] for value in values]
-    return 100 * mean(values)
-
-
-def told(difference: Difference | None) -> list[str]:
-    """A difference and what it says, for two columns."""
-    if difference is None:
-        return ["", ""]
-    return [str(difference).replace(" ", NO_BREAK), difference.verdict.removeprefix("within the ")]
-
-
-def distortions(found: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """How the same weights do on test images that are distorted: a second table."""
-    label, base = next(iter(found.items()))
-    kinds = list(base[0]["distorted"])
-    rows = [[f"{label}, %", *(f"{of(base, 'distorted', kind):.1f}" for kind in kinds)]]
-    for label, runs in list(found.items())[1:]:
-        pairs = [paired(*([run["distorted"][kind] for run in these] for these in (runs, base))) for kind in kinds]
-        rows.append([label, *(" ".join(told(pair)) for pair in pairs)])
-    return ["", *markdown(["on distorted test images", *kinds], rows)]
-
-
-def curve(found: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The weights of the base and their average, by epoch, on images that are held out: a second table."""
-    curves = [run["curve"] for run in found.get("base", ())]
-    if not curves or not curves[0] or any(averaged is None for _, _, averaged in curves[0]):
-        return []
-    points = list(zip(*curves, strict=True))
-    rows = [
-        [name, *(f"{100 * mean(run[place] for run in point):.1f}" for point in points)]
-        for place, name in ((1, "weights"), (2, "their average"))
-    ]
-    return ["", *markdown(["base, held-out accuracy in % after epoch", *(str(point[0][0]) for point in points)], rows)]
+def in_json(compared: dict[str, Difference]) -> dict[str, dict[str, Any]]:
+    return {label: {**asdict(each), "verdict": each.verdict} for label, each in compared.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -335,10 +261,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--tiny", action="store_true")
-    for option in ("--run", "--time", "--agree"):
+    for option in ("--run", "--time", "--cost", "--agree"):
         parser.add_argument(option, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    if given.run or given.time or given.agree:
+    if given.run or given.time or given.cost or given.agree:
         study.answer(lambda: child(given))
         return
     asked, whole = list(dict.fromkeys(given.parts)) or list(PARTS), Study(given)
@@ -346,8 +272,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit("part C needs torch: pip install -e '.[bench]', or name other parts")
     for name in asked if not given.report else ():
         whole.run_part(name)
+    if not given.report:
+        whole.time_all(asked)
     found = {name: rows for name in asked if (rows := whole.results(name))}
-    tables = {name: table(name, rows, whole.plan, whole.nets.rows) for name, rows in found.items()}
+    costs = {name: {label: whole.cost(row) for label, row in PARTS[name].rows.items()} for name in COSTS}
+    tables = {
+        name: table(name, PARTS[name], rows, whole.plan, whole.nets.rows, costs.get(name, {})) for name, rows in found.items()
+    }
     print("\n\n".join(tables.values()))
     left = [f"{name} has {len(found.get(name, ()))} of {len(PARTS[name].rows)} rows" for name in asked]
     left = [text for name, text in zip(asked, left, strict=True) if len(found.get(name, ())) < len(PARTS[name].rows)]
@@ -360,13 +291,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "machine": about,
             "data": given.data,
             "nets": whole.nets.rows,
+            "costs": costs,
             "parts": {name: found[name] for name in complete},
-            "differences": {
-                name: {
-                    label: {**asdict(each), "verdict": each.verdict} for label, each in differences(name, found[name]).items()
-                }
-                for name in complete
-            },
+            "differences": {name: in_json(differences(PARTS[name], found[name])) for name in complete},
         }
         text = "\n\n".join(f"**{PARTS[name].title}**\n\n{tables[name]}" for name in complete)
         write_results(given.out, "recipe", results, f"{text}\n\n{sentence(about)}\n")

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,11 +219,12 @@ def spaced(difference):
 
 
 def test_table_of_ingredients():
-    from recipe import table
+    from recipe import PARTS
     from recipe_run import TINY
+    from recipe_tables import table
 
     turned = {"distorted": {"turned": 0.425}}
-    text = table("A1", {"base": runs_of([0.5, 0.6, 0.7]), "MESA": runs_of([0.51, 0.62, 0.73], **turned)}, TINY)
+    text = table("A1", PARTS["A1"], {"base": runs_of([0.5, 0.6, 0.7]), "MESA": runs_of([0.51, 0.62, 0.73], **turned)}, TINY)
     assert "| base | 60.00 |  |  | 90.0 | 0.500 | 5.0 |" in text
     assert f"| MESA | 62.00 | {spaced('+2.00 ± 2.48')} | noise | 90.0 | 0.500 | 5.0 |" in text
     assert "A1: 100 images, 2 epochs; means of 3 seeds, difference to the first row, in pairs" in text
@@ -232,22 +234,24 @@ def test_table_of_ingredients():
 
 
 def test_table_of_all_images_has_no_curve():
-    from recipe import table
+    from recipe import PARTS
     from recipe_run import Plan
+    from recipe_tables import table
 
-    text = table("F", {"base": runs_of([0.5, 0.6], train_accuracy=None, curve=[])}, Plan())
+    text = table("F", PARTS["F"], {"base": runs_of([0.5, 0.6], train_accuracy=None, curve=[])}, Plan())
     assert "| All images | test, % | difference, points |  | loss | calibration error, % |" in text
     assert "F: all images, 3 epochs; means of 2 seeds" in text
     assert "average" not in text
 
 
 def test_table_of_networks():
-    from recipe import table
+    from recipe import PARTS
     from recipe_run import Plan
+    from recipe_tables import table
 
     found = {"MambaVision": runs_of([0.5, 0.6]), "ViT": runs_of([0.4, 0.5], rate=0.02, net="ViT")}
     nets = [{"net": "ViT", "parameters": 1234, "step_ms": 1.234, "forward_ms": 0.5, "peak_mb": 99.6}]
-    text = table("C", found, Plan(), nets)
+    text = table("C", PARTS["C"], found, Plan(), nets)
     assert "| MambaVision | 0.01 | 55.00 |  |  | 90.0 | 0.500 | 5.0 |  |  |  |  |" in text
     assert (
         f"| ViT | 0.02 | 45.00 | {spaced('-10.00 ± 0.00')} | worse | 90.0 | 0.500 | 5.0 | 1,234 | 1.23 | 0.50 | 100 |" in text
@@ -281,7 +285,7 @@ def tiny(tmp_path, monkeypatch):
 
     def in_process(self, option, value, about):
         calls.append(option)
-        given = {"run": None, "time": None, "agree": None, option[2:]: value}
+        given = {"run": None, "time": None, "cost": None, "agree": None, option[2:]: value}
         return recipe.child(type(self.given)(**{**vars(self.given), **given}))
 
     monkeypatch.setattr(recipe.Study, "in_process", in_process)
@@ -298,10 +302,10 @@ def tiny(tmp_path, monkeypatch):
 @pytest.mark.slow(reason="eighteen trainings, each in a process of its own")
 def test_parts_are_run_once_and_share_their_runs(tiny, tmp_path, capsys):
     seeds = rates = 2
-    assert len(tiny("A1")) == 2 * rates + 2 * seeds
+    assert Counter(tiny("A1")) == {"--run": 2 * rates + 2 * seeds, "--cost": 2}
     assert "8 of 8" not in capsys.readouterr().out  # rates and rows are counted apart
-    assert len(tiny("A2")) == 2 * seeds
-    assert len(tiny("L")) == seeds  # the whole recipe is A2's
+    assert Counter(tiny("A2")) == {"--run": 2 * seeds, "--cost": 1}  # the base is A1's
+    assert Counter(tiny("L")) == {"--run": seeds, "--cost": 1}  # the whole recipe is A2's
     assert len(tiny("F")) == 2 * seeds
     assert tiny("B") == []  # of 50 images A1 has both
     lines = [json.loads(line) for line in (tmp_path / "work" / "runs.jsonl").read_text().splitlines()]
@@ -309,7 +313,7 @@ def test_parts_are_run_once_and_share_their_runs(tiny, tmp_path, capsys):
     assert all(0 <= line["accuracy"] <= 1 and line["loss"] > 0 for line in lines)
     assert {line["length"] for line in lines} == {"short", "long", "full"}
     assert [len(line["curve"]) for line in lines if line["seed"] == 100] == [0] * 4  # nothing is looked at on the way
-    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["runs.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["costs.jsonl", "runs.jsonl"]
     capsys.readouterr()
 
     assert tiny("A1", "A2", "L", "F", "B", "--report", "--out", str(tmp_path / "out")) == []
@@ -333,7 +337,7 @@ def test_what_is_not_whole_is_not_written(tiny, tmp_path, capsys):
 def test_networks_are_compared_after_the_twin_agrees(tiny, tmp_path, capsys, monkeypatch):
     pytest.importorskip("torch")
     called = tiny("C", "--out", str(tmp_path / "out"))
-    assert called == ["--agree", *["--run"] * 4, *["--run"] * 4, "--time", "--time"]
+    assert called == ["--agree", *["--run"] * 8, "--time", "--time"]
     nets = json.loads((tmp_path / "out" / "recipe.json").read_text())["nets"]
     assert [net["net"] for net in nets] == ["agreement", "MambaVision", "ViT"]
     assert nets[0]["worst"] < 1e-9
