@@ -229,6 +229,22 @@ def test_a_fault_in_what_shared_kernels_call_is_caught():
 
 
 @NEEDS_FORK
+def test_what_cores_share_is_done_in_python_too(tmp_path):
+    """The first stage of a kernel's faults compiles nothing, and is of use where the kernel's rows are shared out."""
+    pytest.importorskip("numba")
+    near = tmp_path / "test_near.py"
+    near.write_text(
+        "import numpy as np\nfrom mvnp.kernels.cpu.silu import silu_forward\n\ndef test_near():\n"
+        "    x = np.linspace(-3, 3, 26).reshape(2, 13)\n    y, _ = silu_forward(x)\n"
+        "    np.testing.assert_allclose(y, x / (1 + np.exp(-x)), rtol=1e-12)\n"
+    )
+    line = next(mutant.line for mutant in mutants("kernels/cpu/silu") if mutant.before.startswith("y[i] ="))
+    result = run(f"kernels/cpu/silu:{line}", "--jobs", "1", "--tests", str(near))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert counts(result.stdout) == (3, 3, 0, 0)
+
+
+@NEEDS_FORK
 def test_a_fault_that_nothing_notices_is_missed(tmp_path):
     """A test that uses the layer and asks nothing."""
     blind = tmp_path / "test_blind.py"
