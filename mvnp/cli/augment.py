@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..atomic import make_folder
     from ..data import load_parts
     from ..data.augment import Augmentation
+    from ..data.sources import check_outside
     from ..training.recipes import recipe_settings
     from ..visualize.pages.augmented import write_augmented
     from ..visualize.pages.report import PAGE
@@ -62,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(size, int):
         raise InputError(f"augment: image_size is {size}, expected one side; give --image-size")
     check_output("--out", arguments.out / PAGE, [], "page")
+    check_outside(arguments.data, arguments.out)
     make_folder(arguments.out)
     whole_pictures = augmentation.crop_scale is not None
     data = load_parts(arguments.data, image_size=size, whole=whole_pictures).train

@@ -20,11 +20,13 @@ MEASURED = 3  # steps that are timed, after one that is not
 def search_rate(config: TrainingConfig, out: Path) -> int:
     """`--find-lr`: find-lr.png and find-lr.csv in the folder, and a word."""
     from ..atomic import make_folder, write_bytes
+    from ..data.sources import check_outside
     from ..inference.csv_row import csv_row
     from ..training.find_lr import find_lr, in_words
     from ..visualize.figures.rate_search import rate_search
     from ..visualize.figures.style import png
 
+    check_outside(config.dataset, out, config.dataset_options.get("labels"))
     make_folder(out)
     search = find_lr(config)
     rows = [csv_row(["lr", "loss", "smoothed"])]

@@ -34,6 +34,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..atomic import make_folder, write_bytes
+    from ..data.sources import check_outside
     from ..training.tensorboard import event_file
     from ..visualize.pages.report import PAGE
     from ..visualize.pages.run import names_of, read_run, write_run_page
@@ -50,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     out = arguments.out or arguments.runs[0] / "report"
     check_output("--out", out / PAGE, [], "page")
+    for one in runs:
+        check_outside(one.checkpoint.config.dataset, out, one.checkpoint.config.dataset_options.get("labels"))
     make_folder(out)
     print(f"open {write_run_page(out, runs)} in a browser")
     return 0

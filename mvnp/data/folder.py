@@ -313,6 +313,11 @@ def _has_classes(folder: Path) -> bool:
     return folder.is_dir() and bool(_folders(folder)) and not _pictures(folder)
 
 
+def has_pictures_by_class(folder: Path) -> bool:
+    """Whether a folder that there may be has one with pictures right in it."""
+    return folder.is_dir() and any(map(_pictures, _folders(folder)))
+
+
 def pictures_by_class(folder: Path, empty: bool = False, passed_over: Counter[str] | None = None) -> dict[str, list[Path]]:
     """{class name: its pictures}, in natural order. What is no picture is counted in `passed_over`."""
     found: dict[str, list[Path]] = {}

@@ -31,7 +31,18 @@ from . import fashion_mnist
 from .cifar import FOLDERS as CIFAR_FOLDERS
 from .cifar import is_cifar, read_cifar
 from .dataset import Dataset, chosen_classes, statistics
-from .folder import ALL_ALIKE, Found, ImageFiles, Size, damaged_error, find_parts, in_words, labelled_parts, sides_of
+from .folder import (
+    ALL_ALIKE,
+    Found,
+    ImageFiles,
+    Size,
+    damaged_error,
+    find_parts,
+    has_pictures_by_class,
+    in_words,
+    labelled_parts,
+    sides_of,
+)
 from .idx import read_idx
 from .image_file import MAX_BYTES
 from .labels_csv import read_labels
@@ -144,6 +155,20 @@ def load_parts(
     some = {part.part: chosen_classes(part, numbers) for part in parts}
     chosen = ", ".join(map(printable, some["train"].classes))
     return replace(parts, **some, notes=(*parts.notes, f"of these, the classes {chosen} alone"))
+
+
+def check_outside(spec: str, out: Path, labels: str | None = None) -> None:
+    """Raise InputError for a folder to write into that would be taken for a class of a data set of pictures: it lies among
+    the folders of its classes, or in one. With a table of `labels` folders are no classes."""
+    folder, out_ = Path(os.path.expanduser(spec)).resolve(), out.resolve()
+    of_arrays = _idx_files(folder) or any(is_cifar(folder / inner) for inner in ("", *CIFAR_FOLDERS))
+    if spec in NAMES or labels is not None or of_arrays:
+        return
+    if any((above == folder or folder in above.parents) and has_pictures_by_class(above) for above in (out_, *out_.parents)):
+        raise InputError(
+            f"--out {printable(out)} lies among the pictures of {printable(spec)}, where it would be taken for one of their"
+            " classes; choose a folder outside of it"
+        )
 
 
 def _class_numbers(dataset: Dataset, classes: Sequence[str | int]) -> list[int]:

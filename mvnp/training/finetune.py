@@ -66,7 +66,7 @@ def _finetune(config: TrainingConfig | None, out: str | Path, resume: bool, quie
         assert folder.resumed is not None
         config = folder.config
         if config.weights is None:
-            raise TrainingError(f"the run in {out} was started from scratch; go on with mvnp train --resume")
+            raise TrainingError(f"the run in {out} was started from scratch; go on with mvnp train --resume --out {out}")
         model, about = _model_of_run(folder.resumed)
     else:
         if config is None or config.weights is None:

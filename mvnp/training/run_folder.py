@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from ..atomic import drop_empty_folders, make_folder, remove_stale
 from ..data.held_out import BEST, CHECKPOINT, HELD_OUT, LOG
+from ..data.sources import check_outside
 from ..errors import CheckpointError, InputError, TrainingError, refusing
 from .config import TrainingConfig
 from .run_checkpoint import Checkpoint, Position, read_checkpoint
@@ -142,6 +143,7 @@ def open_run(out: str | Path, config: TrainingConfig | None = None, resume: bool
         return _reopen(path, config)
     if config is None:
         raise InputError("open_run: a new run needs a config")
+    check_outside(config.dataset, path, config.dataset_options.get("labels"))
     make_folder(path, TrainingError)
     folder = RunFolder(path, config, lock=hold(path))
     present = [path / name for name in (CHECKPOINT, BEST, LOG, HELD_OUT) if (path / name).exists()]

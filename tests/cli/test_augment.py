@@ -131,3 +131,19 @@ def test_a_page_of_others_stays(tmp_path, capsys):
     assert main(["augment", "fashion-mnist-small", "--image-size", "32", "--out", str(tmp_path)]) == 2
     assert "index.html is there already, and is not a page of mvnp; choose another name" in capsys.readouterr().err
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == "<html>mine"
+
+
+@pytest.mark.parametrize("inner", ["", "seen", "cat", "cat/seen"])
+@pytest.mark.parametrize("part", ["", "train"])
+def test_no_page_among_the_pictures(photos, tmp_path, capsys, inner, part):
+    """Its pictures would be a class of the data set from then on."""
+    if part:
+        photos.rename(tmp_path / "train")
+        photos.mkdir()
+        (tmp_path / "train").rename(photos / "train")
+    out = photos / part / inner
+    before = sorted(photos.rglob("*"))
+    assert main(["augment", str(photos), "--out", str(out), "--image-size", "16", "--pictures", "2"]) == 2
+    told = capsys.readouterr().err
+    assert f"--out {out} lies among the pictures of {photos}, where it would be taken for one of their classes" in told
+    assert sorted(photos.rglob("*")) == before

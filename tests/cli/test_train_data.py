@@ -1,14 +1,18 @@
 """The options of `mvnp train` and `mvnp finetune` that say what is learnt from, as a user gives them."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mvnp.checkpoint import read_pretrained
+from mvnp.data.fashion_mnist import SUBSET
+from mvnp.data.sources import check_outside
 from mvnp.training import read_checkpoint
 from support.command_line import assert_refused
+from support.photos import two_classes
 
 TINY = ["--dim", 2, "--in-dim", 2, "--depths", 1, 1, 1, 1, "--heads", 1, 1, 1, 1, "--windows", 8, 8, 2, 1, "--epochs", 1]
 RNG = np.random.default_rng(5)
@@ -138,3 +142,17 @@ def test_a_warning_is_one_line(call, tmp_path):
     assert all(line.startswith("mvnp: warning: ") for line in lines)
     assert lines[-1] == "mvnp: warning: and so it is with more pictures"
     assert call(*command[:3], "--out", tmp_path / "other", *command[5:], "--quiet", "--range", "0:4095")[2] == ""
+
+
+def test_no_run_among_the_pictures(call, tmp_path, monkeypatch):
+    """Its folder would be a class without pictures when the run is resumed."""
+    photos = two_classes(tmp_path / "photos", 4, (20, 20))
+    digits = tmp_path / "digits"
+    monkeypatch.chdir(photos)
+    for options in ([], ["--find-lr"], ["--out", photos / "cat" / "run"]):
+        assert_refused(call("train", "--data", ".", "--image-size", 32, *TINY, *options), "lies among the pictures of")
+    assert sorted(path.name for path in photos.iterdir()) == ["cat", "dog"]
+    shutil.copytree(SUBSET, digits)
+    check_outside(str(digits), digits / "run")
+    check_outside(str(photos), photos / "run", labels="labels.csv")
+    check_outside(str(photos), tmp_path / "run")
