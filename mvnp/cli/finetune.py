@@ -100,6 +100,10 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     given = vars(arguments)
     out = given.get("out", DEFAULT_OUT)
     file = read_file(given)
+    if "preset" in file:
+        raise InputError(
+            f"{given['config']}: preset is {file['preset']!r}, and finetune has its model from the weights; leave it out"
+        )
     own = merged(file, _given(given))
     if arguments.resume:
         refuse_recipe(given)

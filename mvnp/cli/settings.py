@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import shown
 from .arguments import number, whole
+from .data_options import located
 
 if TYPE_CHECKING:
     from ..training import TrainingConfig
@@ -145,17 +146,26 @@ def base_settings(preset: dict[str, Any], model: str, given: dict[str, Any], rec
     """The settings of a new run: those of the model's preset, then the recipe, then what was given."""
     from ..training.recipes import recipe_settings
 
-    settings = merged(preset, given) if recipe is None else merged(preset, recipe_settings(recipe, model, given), given)
+    if recipe is not None:
+        given = {**given, "recipe": recipe}  # that of the command line, where a file has another
+        preset = merged(preset, recipe_settings(recipe, model, given))
+    settings = merged(preset, given)
     if settings["augmentation"].get("crop_scale") and "crop_padding" not in given.get("loader_options", {}):
         settings = merged(settings, {"loader_options": {"crop_padding": 0}})  # a crop takes the place of the preset's shifts
     return settings
 
 
 def read_file(given: dict[str, Any]) -> dict[str, Any]:
-    """The settings in the file that --config names, none without one."""
+    """The settings in the file that --config names, none without one; files and folders in it by their absolute paths."""
     from ..training.config_file import read_config
 
-    return read_config(given["config"]) if "config" in given else {}
+    settings = read_config(given["config"]) if "config" in given else {}
+    for name, absolute in (("dataset", located), ("weights", located_file), ("teacher", located_file)):
+        if settings.get(name) is not None:
+            settings[name] = absolute(settings[name])
+    if "labels" in (options := settings.get("dataset_options", {})):
+        options["labels"] = os.path.abspath(os.path.expanduser(options["labels"]))
+    return settings
 
 
 def print_config(config: TrainingConfig) -> int:

@@ -31,6 +31,11 @@ TEXTS = ("dataset", "precision", "optimizer", "cosine_from", "loss", "best_by")
 FLAGS = ("frozen", "nesterov", "ema_warmup")
 FILES = ("weights", "teacher", "recipe")
 
+
+class Contradiction(InputError):
+    """Settings that exclude each other; none of them is wrong by itself."""
+
+
 # Arguments that are settings themselves.
 _OWN = ("spec", "dataset", "batch_size", "train", "augmentation", "whole")
 
@@ -108,12 +113,18 @@ def _check_ranges(config: TrainingConfig) -> None:
 
 def _check_options(config: TrainingConfig) -> None:
     """Names in the dicts that are arguments of something else."""
-    for name, of in (("dataset_options", load_parts), ("loader_options", BatchLoader)):
-        known = [each for each in inspect.signature(of).parameters if each not in _OWN]
+    for name in ("dataset_options", "loader_options"):
+        known = options_in(name)
         for option in getattr(config, name):
             if option not in known:
                 raise InputError(f"training: unknown option {option!r} in {name}{nearest(option, known)}")
     Augmentation.of(config.augmentation)
+
+
+def options_in(name: str) -> list[str]:
+    """What may stand in `dataset_options` or `loader_options`."""
+    of = {"dataset_options": load_parts, "loader_options": BatchLoader}[name]
+    return [each for each in inspect.signature(of).parameters if each not in _OWN]
 
 
 def _check_together(config: TrainingConfig) -> None:
@@ -164,7 +175,7 @@ def _check_together(config: TrainingConfig) -> None:
     ]
     for excluded, why in excluding:
         if excluded:
-            raise InputError(f"training: {why}")
+            raise Contradiction(f"training: {why}")
 
 
 def _require(fits: bool, name: str, value: Any, expected: str) -> None:

@@ -24,11 +24,27 @@ from typing import Any
 
 from ..data.augment import Augmentation
 from ..data.regular import open_regular
-from ..errors import InputError, nearest, refusing
+from ..errors import InputError, check_choice, nearest, refusing
+from ..models.variants import FAMILIES, options_of
 from .config import DICTS, TrainingConfig
+from .config_checks import MOST_RATE, Contradiction, options_in
+from .presets import find_preset
+from .recipes import RECIPES
 
 PRESET, NONE = "preset", "none"
-_HEADER = "# The settings of a run of mvnp {version}: mvnp train --config FILE begins another one with them.\n"
+_TABLES = {
+    "augmentation": [setting.name for setting in fields(Augmentation)],
+    "loader_options": options_in("loader_options"),
+    "dataset_options": options_in("dataset_options"),
+    "model": sorted({option for family in FAMILIES for option in options_of(family)}),
+}
+# Options of the commands whose settings have other names.
+_OPTIONS = {"data": "dataset", "heads": "num_heads", "windows": "window_size", "drop_path": "drop_path_rate"}
+_OPTIONS |= {"dropout": "drop_rate", "range": "value_range", "picture_limit": "max_bytes"}
+_OPTIONS |= {"no_flip": "flip", "freeze": "frozen"}
+# What leaves all other settings free.
+_WIDEST = {"epochs": 10**6, "lr": MOST_RATE, "min_lr": 0.0, "warmup_lr": 0.0, "warmup_epochs": 0.0}
+_HEADER = "# The settings of a run of mvnp {version}: mvnp {command} --config FILE begins another one with them.\n"
 
 
 @refusing
@@ -36,7 +52,7 @@ def to_toml(config: TrainingConfig, version: str) -> str:
     """All settings, as `read_config` reads them."""
     settings = config.to_dict()
     tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
-    lines = [_HEADER.format(version=version)]
+    lines = [_HEADER.format(version=version, command="train" if config.weights is None else "finetune")]
     lines += [f"{name} = {_value(value)}" for name, value in settings.items() if name not in tables]
     for name, table in tables.items():
         lines += _table(name, table) if table else []
@@ -91,35 +107,59 @@ def read_config(path: str | Path) -> dict[str, Any]:
     settings = {name: _read(value) for name, value in settings.items()}
     known = [PRESET, *(setting.name for setting in fields(TrainingConfig))]
     for name, value in settings.items():
+        where = f"{path}, line {line_of(text, name)}"
         if name not in known:
-            raise InputError(f"{path}, line {line_of(text, name)}: unknown setting {name!r}{nearest(name, known)}")
+            raise InputError(f"{where}: unknown setting {name!r}{_its_place(name) or nearest(name, known)}")
         if name in DICTS and not isinstance(value, dict):
-            raise InputError(f"{path}, line {line_of(text, name)}: {name} is {value!r}, expected a table: [{name}]")
+            raise InputError(f"{where}: {name} is {value!r}, expected a table: [{name}]")
         if isinstance(value, dict) and name not in (*DICTS, "class_weights"):
-            raise InputError(f"{path}, line {line_of(text, name)}: {name} is a table, expected a value")
-    for name in settings.get("augmentation", {}):
-        inner = [setting.name for setting in fields(Augmentation)]
-        if name not in inner:
-            line = line_of(text, name, "augmentation")
-            raise InputError(f"{path}, line {line}: augmentation has no setting {name!r}{nearest(name, inner)}")
+            raise InputError(f"{where}: {name} is a table, expected a value")
+    for table, inner in _TABLES.items():
+        for name in settings.get(table, {}):
+            if name not in inner:
+                line = line_of(text, name, table)
+                hint = f"; here it is {_OPTIONS[name]}" if _OPTIONS.get(name) in inner else nearest(name, inner)
+                raise InputError(f"{path}, line {line}: {table} has no setting {name!r}{hint}")
     _check_each(path, text, settings)
     return settings
 
 
+def _its_place(name: str) -> str:
+    """Where a setting stands that there is, though not at the top and, as an option of a command, by another name perhaps."""
+    called = _OPTIONS.get(name, name)
+    tables = [f"[{table}]" for table, inner in _TABLES.items() if called in inner]
+    words = "" if called == name else f"; here it is {called}"
+    if not tables:
+        return words
+    return f"{words or '; it stands'} in the table {' and in '.join(tables)}"
+
+
 def _check_each(path: Path, text: str, settings: Mapping[str, Any]) -> None:
     """Try each setting by itself, so that the line of a bad one can be said; what they say together, the run checks."""
-    alone = {name: value for name, value in settings.items() if name not in (PRESET, *DICTS)}
-    whole = {name: value for name, value in settings.items() if name != PRESET}
-    try:
-        TrainingConfig.from_dict({"model": {}, **whole})
-    except InputError as error:
-        said = str(error)
-        guilty = next((name for name in alone if f" {name} " in said or said.startswith(f"{name} ")), None)
-        inner = next((name for name in settings.get("augmentation", {}) if f" {name} " in said), None)
-        if guilty is not None and "expected" in said:
-            raise InputError(f"{path}, line {line_of(text, guilty)}: {said}") from error
-        if inner is not None and said.startswith("augmentation: "):
-            raise InputError(f"{path}, line {line_of(text, inner, 'augmentation')}: {said}") from error
+    for name, value in settings.items():
+        for key in value if isinstance(value, dict) and name in DICTS else (None,):
+            try:
+                _try_alone(name, value if key is None else {key: value[key]})
+            except Contradiction:
+                continue
+            except InputError as error:
+                line = line_of(text, name) if key is None else line_of(text, key, name)
+                raise InputError(f"{path}, line {line}: {_in_toml(str(error))}") from error
+
+
+def _try_alone(name: str, value: Any) -> None:
+    if name == PRESET:
+        find_preset(value)
+    elif name == "recipe" and value is not None:
+        check_choice("recipe", value, RECIPES)
+    else:
+        TrainingConfig.from_dict({"model": {}, **_WIDEST, name: value})
+
+
+def _in_toml(message: str) -> str:
+    """A message with the values of Python that it expects as this file has them."""
+    said, expected, rest = message.partition("expected ")
+    return said + expected + rest.replace("True or False", "true or false").replace("None", f'"{NONE}"')
 
 
 def line_of(text: str, key: str, table: str | None = None) -> int:

@@ -43,6 +43,30 @@ def test_preset_recipe_file_option(tmp_path, capsys):
     assert (both["epochs"], both["warmup_epochs"], both["augmentation"]["erasing"]) == (20, 1.0, 0.0)
 
 
+def test_a_recipe_takes_the_place_of_that_of_a_file(tmp_path, capsys):
+    (tmp_path / "c.toml").write_text('recipe = "none"\nepochs = 7\n')
+    found = printed(capsys, "train", "--config", str(tmp_path / "c.toml"), "--recipe", "light")
+    assert (found["recipe"], found["epochs"], found["augmentation"]["mixup"]) == ("light", 7, 0.8)
+    assert printed(capsys, "train", "--config", str(tmp_path / "c.toml"))["recipe"] == "none"
+
+
+def test_paths_in_a_file_mean_the_same_from_anywhere(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "w.npz", "t.npz", "labels.csv"):
+        (tmp_path / name).mkdir()
+    text = 'dataset = "photos"\nweights = "w.npz"\nteacher = "t.npz"\n[dataset_options]\nlabels = "labels.csv"\n'
+    (tmp_path / "c.toml").write_text(text)
+    found = printed(capsys, "finetune", "--config", "c.toml")
+    paths = [found["dataset"], found["weights"], found["teacher"], found["dataset_options"]["labels"]]
+    assert paths == [str(tmp_path / name) for name in ("photos", "w.npz", "t.npz", "labels.csv")]
+
+
+def test_a_fine_tuning_has_no_preset(tmp_path, capsys):
+    (tmp_path / "c.toml").write_text('preset = "demo"\n')
+    assert main(["finetune", "photos", "--weights", "w.npz", "--config", str(tmp_path / "c.toml"), "--print-config"]) == 2
+    assert "preset is 'demo', and finetune has its model from the weights; leave it out" in capsys.readouterr().err
+
+
 def test_a_printed_config_is_read_back(tmp_path, capsys):
     for command in (
         ["train", "--recipe", "official", "--model", "mamba_vision_B"],

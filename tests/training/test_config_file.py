@@ -56,6 +56,23 @@ def test_only_what_is_given(tmp_path):
         ("epochs = 2\n[augmentation]\ncutmix = 1\nmixup = -1\n", "line 4: augmentation: mixup is -1, expected a number"),
         ("epochs = 2\n[lr]\nx = 1\n", "line 2: lr is a table, expected a value"),
         ("model = 3\n", "line 1: model is 3, expected a table: [model]"),
+        ("epochs = 2\nmixup = 1\n", "line 2: unknown setting 'mixup'; it stands in the table [augmentation]"),
+        ("image_size = 8\n", "'image_size'; it stands in the table [loader_options] and in [dataset_options]"),
+        ("heads = [1, 2, 4, 8]\n", "line 1: unknown setting 'heads'; here it is num_heads in the table [model]"),
+        ("[model]\nheads = [1, 2, 4, 8]\n", "line 2: model has no setting 'heads'; here it is num_heads"),
+        ("[model]\ndim = 8\ndetphs = [1]\n", "line 3: model has no setting 'detphs' (did you mean 'depths'?)"),
+        ('data = "photos"\n', "line 1: unknown setting 'data'; here it is dataset"),
+        ("[loader_options]\nflp = true\n", "line 2: loader_options has no setting 'flp' (did you mean 'flip'?)"),
+        ("[dataset_options]\n\nheld_uot = 0\n", "line 3: dataset_options has no setting 'held_uot' (did you mean"),
+        ('epochs = 3\nrecipe = "lihgt"\n', "line 2: unknown recipe 'lihgt' (did you mean 'light'?)"),
+        ('epochs = 3\npreset = "dem"\n', "line 2: unknown model 'dem' (did you mean 'demo'?)"),
+        ('family = "MambaVison"\n', "line 1: unknown family 'MambaVison' (did you mean 'MambaVision'?)"),
+        ('[augmentation]\nmixup = 1\nrandaugment = "rand-x1"\n', "line 3: policy 'rand-x1': 'x1' is no setting"),
+        (
+            'epochs = 3\nclip_norm = "nonee"\n',
+            """line 2: training: clip_norm is 'nonee', expected a number above 0, or "none\"""",
+        ),
+        ("mesa = 1\nseed = -1\n", "line 2: training: seed is -1, expected an integer of at least 0"),
         ('seed = 1\noptimizer = "lam"\n', "line 2: training: optimizer is 'lam', expected one of adamw, lamb, sgd"),
     ],
 )
@@ -65,6 +82,28 @@ def test_mistakes_with_their_line(tmp_path, text, told):
         read_config(tmp_path / "c.toml")
     assert str(caught.value).startswith(str(tmp_path / "c.toml"))
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'recipe = "official"\nwarmup_epochs = 30.0\n',
+        'preset = "demo"\nmin_lr = 0.003\n',
+        "mesa = 1.0\n",
+        "nesterov = true\n",
+        "bce_threshold = 0.2\n",
+        "cooldown_epochs = 12.0\nwarmup_lr = 0.01\n",
+    ],
+)
+def test_what_other_settings_make_right_is_no_mistake(tmp_path, text):
+    """Those of the recipe, the preset and the command line are not in the file."""
+    (tmp_path / "c.toml").write_text(text, encoding="utf-8")
+    assert read_config(tmp_path / "c.toml") == tomllib.loads(text)
+
+
+def test_the_command_that_a_file_is_for():
+    assert "mvnp train --config FILE begins" in to_toml(toy_config(), "1")
+    assert "mvnp finetune --config FILE begins" in to_toml(toy_config(weights="w.npz"), "1")
 
 
 def test_files_that_are_none(tmp_path):
