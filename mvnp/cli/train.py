@@ -130,6 +130,7 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
     from ..training.presets import find_preset
 
     given = vars(arguments)
+    _check_modes(given)
     out = given.get("out", DEFAULT_OUT)
     file = read_file(given)
     model = given.get("model", file.pop("preset", DEFAULT_MODEL))
@@ -155,6 +156,16 @@ def _run(arguments: argparse.Namespace, ranks: Ranks) -> int:
         return 0
     report(result)
     return 0
+
+
+def _check_modes(given: dict[str, Any]) -> None:
+    """Raise InputError for two things to do in place of the training, and for what one of them needs without it."""
+    modes = [f"--{name.replace('_', '-')}" for name in ("print_config", "find_lr", "dry_run") if name in given]
+    if len(modes) > 1:
+        raise InputError(f"{' and '.join(modes)}: each is done in place of the training; give one of them")
+    for name in ("images", "num_classes", "processes"):
+        if name in given and "dry_run" not in given:
+            raise InputError(f"--{name.replace('_', '-')} is for --dry-run; give that too, or leave it out")
 
 
 def refuse_recipe(given: dict[str, Any]) -> None:

@@ -126,6 +126,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 def _its_place(name: str) -> str:
     """Where a setting stands that there is, though not at the top and, as an option of a command, by another name perhaps."""
+    name = name.replace("-", "_")
     called = _OPTIONS.get(name, name)
     tables = [f"[{table}]" for table, inner in _TABLES.items() if called in inner]
     words = "" if called == name else f"; here it is {called}"

@@ -159,6 +159,11 @@ def _train_in(
     if config.weights is not None:
         how = f"go on with mvnp finetune --resume --out {out}" if resume else "use finetune, which begins from weights"
         raise TrainingError(f"these settings are those of a fine-tuning from {config.weights}; {how}")
+    if config.frozen:
+        raise TrainingError(
+            "frozen is True: the head alone would be trained, on features of random weights; use finetune, which begins from"
+            " trained ones, or leave frozen out"
+        )
     if data is None and config.dataset == ARRAYS:
         raise DataError(
             f"the run in {out} was trained on arrays, which it does not keep; go on with them in Python:"

@@ -251,11 +251,10 @@ class Trainer:
             waiting=self._speed.waiting(),
             seconds=position.seconds,
         )
-        best = " (best so far)" if improved and tested is not None and epoch > 1 else ""
-        told = found.in_words(self._called)
+        told = found.in_words(self._called, found.chosen(self.config.best_by) if improved and epoch > 1 else None)
         rest = position.seconds / epoch * (self.config.epochs - epoch)
         left = "" if last else f", {duration(rest)} left"
-        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{told}{best}{self._speed}{left}")
+        self.progress.say(f"epoch {epoch}/{self.config.epochs}: loss {train_loss:.3f}{told}{self._speed}{left}")
         if improved:
             self._save_best()
         self._save(self.folder.checkpoint)

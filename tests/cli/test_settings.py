@@ -147,6 +147,11 @@ def test_a_run_teaches_another(tmp_path, capsys):
         (["--randaugment", "rand-x3"], "'x3' is no setting"),
         (["--config", "missing.toml"], "missing.toml"),
         (["--teacher", "missing.npz"], "missing.npz"),
+        (["--find-lr", "--dry-run"], "--find-lr and --dry-run: each is done in place of the training; give one of them"),
+        (["--print-config", "--find-lr"], "--print-config and --find-lr: each is done"),
+        (["--images", "100"], "--images is for --dry-run; give that too, or leave it out"),
+        (["--num-classes", "4"], "--num-classes is for --dry-run"),
+        (["--processes", "2"], "--processes is for --dry-run"),
     ],
 )
 def test_mistakes(tmp_path, capsys, options, told):

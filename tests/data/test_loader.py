@@ -195,6 +195,7 @@ def test_the_data_set_is_not_changed():
         ({"seed": 2**32}, r"seed is 4294967296, expected less than 2\*\*32"),
         ({"image_size": 0}, "image_size is 0"),
         ({"crop_padding": -1}, "crop_padding is -1"),
+        ({"flip": 3}, "flip is 3, expected True or False"),
         ({"crop_padding": 6, "crop_fill": "reflect"}, "crop_padding 6 cannot be reflected in 6x6 images"),
         ({"crop_fill": "reflct"}, r"unknown crop_fill 'reflct' \(did you mean 'reflect'\?\); choose one of zero, reflect"),
         ({"mean": (0.5, 0.5, 0.5)}, "mean has 3 numbers, but toy has 1 channels"),

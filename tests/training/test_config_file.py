@@ -61,6 +61,7 @@ def test_only_what_is_given(tmp_path):
         ("heads = [1, 2, 4, 8]\n", "line 1: unknown setting 'heads'; here it is num_heads in the table [model]"),
         ("[model]\nheads = [1, 2, 4, 8]\n", "line 2: model has no setting 'heads'; here it is num_heads"),
         ("[model]\ndim = 8\ndetphs = [1]\n", "line 3: model has no setting 'detphs' (did you mean 'depths'?)"),
+        ("no-flip = true\n", "line 1: unknown setting 'no-flip'; here it is flip in the table [loader_options]"),
         ('data = "photos"\n', "line 1: unknown setting 'data'; here it is dataset"),
         ("[loader_options]\nflp = true\n", "line 2: loader_options has no setting 'flp' (did you mean 'flip'?)"),
         ("[dataset_options]\n\nheld_uot = 0\n", "line 3: dataset_options has no setting 'held_uot' (did you mean"),

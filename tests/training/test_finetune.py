@@ -265,7 +265,7 @@ def test_each_kind_of_run_is_resumed_by_its_own_command(config, data, tmp_path):
     model = {name: value for name, value in tiny().config.items() if name not in ("in_chans", "num_classes")}
     settings = TrainingConfig(model=model, dataset=data, loader_options={"image_size": 16}, epochs=1, batch_size=8)
     train(settings, tmp_path / "scratch", quiet=True)
-    with pytest.raises(TrainingError, match="started from scratch; go on with mvnp train --resume"):
+    with pytest.raises(TrainingError, match=r"started from scratch; go on with mvnp train --resume --out \S+"):
         finetune(None, tmp_path / "scratch", resume=True)
 
 

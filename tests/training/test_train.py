@@ -5,7 +5,7 @@ import pytest
 
 from mvnp.checkpoint import load_checkpoint
 from mvnp.data import DataParts, Dataset
-from mvnp.errors import DataError, InputError
+from mvnp.errors import DataError, InputError, TrainingError
 from mvnp.models.mambavision import MambaVision
 from mvnp.training import TrainingConfig, read_checkpoint, run, train
 from mvnp.training import trainer as trainer_module
@@ -42,6 +42,12 @@ def data(monkeypatch):
 def config(**changes):
     settings = {"epochs": 2, "batch_size": 4, "warmup_epochs": 0.5, "checkpoint_every": 1, **changes}
     return TrainingConfig(**{"model": MODEL, "dataset": "twelve", **settings})
+
+
+def test_a_frozen_trunk_is_of_a_fine_tuning(data, tmp_path):
+    with pytest.raises(TrainingError, match="on features of random weights; use finetune, which begins from trained ones"):
+        train(config(frozen=True), tmp_path / "run", quiet=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_resumed_equals_uninterrupted(data, tmp_path, monkeypatch):

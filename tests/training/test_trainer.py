@@ -9,6 +9,7 @@ from mvnp.checkpoint import load_checkpoint
 from mvnp.errors import InputError, TrainingError
 from mvnp.training import Evaluation, Trainer, open_run, read_checkpoint, read_log
 from mvnp.training import trainer as trainer_module
+from mvnp.training.epoch_result import EpochResult
 from mvnp.training.words import duration
 from support.tolerance import near
 from support.toy_training import ToyModel, assert_same_outcome, toy_config, toy_loaders, toy_run, toy_trainer
@@ -42,6 +43,17 @@ def test_of_equals_the_first_is_the_best(tmp_path, monkeypatch):
     result = toy_run(tmp_path)
     assert result.best_epoch == 1
     assert read_checkpoint(result.best).position.step == 5
+
+
+def test_the_better_of_both_is_called_the_best():
+    tested, averaged = (Evaluation(accuracy=share, loss=1.5, count=8, mean_accuracy=share) for share in (0.5, 0.25))
+    both = EpochResult(tested, averaged)
+    told = ", test loss 1.500, test accuracy 50.00%{}, of the average 25.00%{}"
+    assert both.in_words("test") == told.format("", "")
+    assert both.in_words("test", tested) == told.format(" (best so far)", "")
+    assert both.in_words("test", averaged) == told.format("", " (best so far)")
+    assert EpochResult(tested).in_words("val", tested) == ", val loss 1.500, val accuracy 50.00% (best so far)"
+    assert EpochResult(None).in_words("test") == ""
 
 
 def test_checkpoint_gives_the_trained_model(whole):
