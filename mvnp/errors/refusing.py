@@ -25,6 +25,7 @@ WORDS = {
     "Array": "an array of numbers",
     "Callable": "a function",
     "Classifier": "a model (mvnp.create_model, mvnp.load_pretrained)",
+    "Generator": "a generator such as numpy.random.default_rng(0)",
     "Layer": "a model (mvnp.create_model) or a layer",
     "Mapping": "a dict",
     "Pair": "a pair of integers",
@@ -80,7 +81,7 @@ def refusal(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     except TypeError:  # Python says which argument is missing, or one too many
         return None
     cache = list(arguments)[1] if function.__name__.endswith("_backward") and len(arguments) > 1 else ""
-    owner = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+    owner = type(args[0]).__name__ if function.__name__ in ("__init__", "__call__") else function.__name__
     for name, value in arguments.items():
         parameter = signature.parameters[name]
         several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)

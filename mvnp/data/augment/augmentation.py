@@ -105,6 +105,8 @@ class Augmentation:
         if isinstance(settings, Augmentation):
             return settings
         known = [each.name for each in fields(cls)]
+        if not isinstance(settings, Mapping | None):
+            raise InputError(f"augmentation: {shown(settings)} is no dict of settings; expected such as {{'mixup': 0.2}}")
         for name in settings or {}:
             if name not in known:
                 raise InputError(f"augmentation: unknown setting {name!r}{nearest(name, known)}; there are {', '.join(known)}")
@@ -117,7 +119,8 @@ class Augmentation:
 
     def maker(self, sides: tuple[int, int], mean: Sequence[float], dtype: np.dtype) -> Maker:
         """What does all that, for a network that sees (H, W) = sides, and pictures of that mean, as fractions of white."""
-        fill = [round(255 * value) for value in mean] if dtype == np.uint8 else list(mean)
+        fill = np.clip(mean, 0, 1).tolist()
+        fill = [round(255 * value) for value in fill] if dtype == np.uint8 else fill
         return Maker(
             crop=None
             if self.crop_scale is None

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, shown
 
 
 def auto_contrast(image: np.ndarray) -> np.ndarray:
@@ -58,7 +58,9 @@ def invert(image: np.ndarray) -> np.ndarray:
 def posterize(image: np.ndarray, bits: int) -> np.ndarray:
     """(4) for uint8: k = bits, of 8; with none the picture is black."""
     _check_levels("posterize", image)
-    return image & np.uint8(256 - (1 << (8 - bits)))
+    if bits not in range(9):
+        raise InputError(f"posterize: bits is {shown(bits)}, expected an integer from 0 to 8")
+    return image & np.uint8(256 - (1 << (8 - int(bits))))
 
 
 def solarize(image: np.ndarray, threshold: float) -> np.ndarray:

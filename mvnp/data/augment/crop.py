@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import InputError, check_choice, refusing
+from .checks import check_picture, checked_size
 from .warp import INTERPOLATIONS
 
 TRIES = 10
@@ -49,7 +50,8 @@ class RandomResizedCrop:
         for name, (least, most) in (("scale", scale), ("ratio", ratio)):
             if not 0 < least <= most < math.inf:
                 raise InputError(f"RandomResizedCrop: {name} is {(least, most)}, expected two numbers above 0 in order")
-        self.size, self.scale, self.ratio, self.interpolation = size, scale, ratio, interpolation
+        self.size, self.scale, self.ratio = checked_size("RandomResizedCrop", size), scale, ratio
+        self.interpolation = interpolation
 
     def draw(self, height: int, width: int, rng: np.random.Generator) -> tuple[Box, str]:
         """The part to cut, and how it is resized."""
@@ -61,8 +63,10 @@ class RandomResizedCrop:
                 return (int(down * (height - h + 1)), int(right * (width - w + 1)), h, w), way
         return whole_crop(height, width, self.ratio), way
 
+    @refusing
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A part of the picture (H, W, C), uint8 or floating, at `size`."""
+        check_picture("RandomResizedCrop", image)
         (top, left, h, w), way = self.draw(image.shape[0], image.shape[1], rng)
         return resized(image[top : top + h, left : left + w], self.size, way)
 
@@ -90,7 +94,8 @@ def whole_crop(height: int, width: int, ratio: tuple[float, float]) -> Box:
 def resized(image: np.ndarray, size: Sequence[int], interpolation: str = "bilinear") -> np.ndarray:
     """The picture (H, W, C) at (height, width) = size, in its dtype; each band by itself, so there may be any number."""
     check_choice("interpolation", interpolation, INTERPOLATIONS)
-    height, width = size
+    check_picture("resized", image)
+    height, width = checked_size("resized", size)
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((width, height), _PILLOW[interpolation]))
     bands = [band if band.dtype == np.uint8 else band.astype(np.float32) for band in np.moveaxis(image, 2, 0)]

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from ...errors import InputError, check_choice, refusing
+from ...errors import InputError, check_array, check_choice, refusing
 
 TRIES = 10
 AREA, RATIO = (0.02, 1 / 3), (0.3, 1 / 0.3)
@@ -48,8 +48,10 @@ class RandomErasing:
         check_choice("mode of erasing", mode, MODES)
         self.probability, self.mode, self.count, self.clean = probability, mode, (least, most), clean
 
+    @refusing
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The batch with its boxes, as a copy."""
+        check_array("RandomErasing", "images", images, ("B", "C", "H", "W"))
         images = images.copy()
         total, bands, height, width = images.shape
         for index in range(total):

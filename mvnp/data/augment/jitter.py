@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...errors import InputError, refusing
+from .checks import check_picture
 from .colour import brightness, color, contrast
 
 JITTERED = {"brightness": brightness, "contrast": contrast, "saturation": color}
@@ -36,7 +37,9 @@ class ColourJitter:
         names = list(JITTERED)
         return [(names[index], float(factors[index])) for index in rng.permutation(len(names))]
 
+    @refusing
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        check_picture("ColourJitter", image)
         return jittered(image, self.draw(rng))
 
 

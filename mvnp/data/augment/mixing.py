@@ -74,6 +74,7 @@ class Mixing:
         self.mixup, self.cutmix, self.probability, self.switch = mixup, cutmix, probability, switch
         self.mode, self.correct = mode, correct
 
+    @refusing
     def draw(self, count: int, height: int, width: int, rng: np.random.Generator) -> list[Mix]:
         """A Mix for each picture of a batch of `count`."""
         if count < 2 or count % 2:
@@ -87,6 +88,7 @@ class Mixing:
             return mixes
         return mixes if self.mode == "half" else mixes + mixes[::-1]
 
+    @refusing
     def __call__(
         self, images: np.ndarray, labels: np.ndarray, classes: int, smoothing: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:

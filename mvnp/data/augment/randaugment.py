@@ -28,7 +28,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import InputError, check_choice, refusing
+from ...errors import InputError, check_choice, is_number, refusing, shown
+from .checks import check_picture, checked_fill
 from .colour import (
     auto_contrast,
     brightness,
@@ -42,6 +43,8 @@ from .colour import (
     solarize_add,
 )
 from .warp import INTERPOLATIONS, rotate, shear_x, shear_y, translate_x, translate_y
+
+MEAN_COLOUR = (124.0, 116.0, 104.0)  # of ImageNet, in 255ths
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,12 @@ class Use:
     def __call__(self, image: np.ndarray, fill: Sequence[float]) -> np.ndarray:
         """The picture (H, W, C) after it. Raises InputError for an unknown name, with the nearest."""
         check_choice("operation", self.name, OPERATIONS)
+        check_picture(self.name, image)
         operation = OPERATIONS[self.name]
+        if self.argument is not None and operation.argument is None:
+            raise InputError(f"{self.name} takes no argument, and {shown(self.argument)} was given; leave it out")
+        if operation.argument is not None and not is_number(self.argument):
+            raise InputError(f"{self.name}: its argument is {shown(self.argument)}, expected a number")
         arguments = [] if self.argument is None else [self.argument]
         if operation.moves:
             return operation.apply(image, *arguments, fill, self.interpolation or "bilinear")
@@ -132,7 +140,8 @@ class Use:
 class RandAugment:
     """A policy by its name.
 
-    fill             what comes in where a picture was moved, a number for each band
+    fill             what comes in where a picture was moved: a number for each band, or one for all, from 0 to 255, or to 1
+                     of floating pictures; None: the mean colour of ImageNet, of other than three bands its mean
     interpolation    "bilinear", "bicubic", or "random": one of both for each use
 
     Raises InputError for a policy that does not exist, with the setting that is wrong.
@@ -140,11 +149,11 @@ class RandAugment:
 
     @refusing
     def __init__(
-        self, policy: str = "rand-m9-mstd0.5-inc1", fill: Sequence[float] = (124, 116, 104), interpolation: str = "random"
+        self, policy: str = "rand-m9-mstd0.5-inc1", fill: Sequence[float] | None = None, interpolation: str = "random"
     ) -> None:
         check_choice("interpolation", interpolation, (*INTERPOLATIONS, "random"))
         settings = parse_policy(policy)
-        self.policy, self.fill, self.interpolation = policy, tuple(fill), interpolation
+        self.policy, self.fill, self.interpolation = policy, None if fill is None else tuple(fill), interpolation
         self.magnitude, self.deviation, self.most = settings["m"], settings["mstd"], settings["mmax"]
         self.count, self.probability, self.increasing = int(settings["n"]), settings["p"], bool(settings["inc"])
 
@@ -153,8 +162,10 @@ class RandAugment:
         """The fifteen operations of the policy."""
         return [*_SINGLE, *(f"{name}Increasing" if self.increasing else name for name in _FORMS)]
 
+    @refusing
     def draw(self, image: np.ndarray, rng: np.random.Generator) -> list[Use]:
         """What to do to a picture: among operations that suit its dtype and bands."""
+        check_picture("RandAugment", image)
         names = [name for name in self.names if OPERATIONS[name].suits(image)]
         uses = []
         for index in rng.integers(len(names), size=self.count):
@@ -167,14 +178,22 @@ class RandAugment:
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A picture (H, W, C) after what is drawn for it."""
-        for each in self.draw(image, rng):
-            image = each(image, self.fill)
+        uses = self.draw(image, rng)
+        fill = checked_fill("RandAugment", mean_colour(image) if self.fill is None else self.fill, image)
+        for each in uses:
+            image = each(image, fill)
         return image
 
     def _magnitude(self, rng: np.random.Generator) -> float:
         normal, uniform = rng.standard_normal(), rng.random()
         drawn = uniform * self.magnitude if self.deviation > 100 else self.magnitude + self.deviation * normal
         return float(min(max(drawn, 0.0), self.most))
+
+
+def mean_colour(image: np.ndarray) -> tuple[float, ...]:
+    """That of ImageNet, as a picture like this one has it; where there are not three bands, the mean of it for all."""
+    colour = MEAN_COLOUR if image.shape[2] == 3 else (round(sum(MEAN_COLOUR) / 3),)
+    return colour if image.dtype == np.uint8 else tuple(value / 255 for value in colour)
 
 
 def use(name: str, magnitude: float, negative: bool = False, interpolation: str | None = None) -> Use:

@@ -25,6 +25,10 @@ def repeated(order: np.ndarray, repeats: float, rank: int = 0, ranks: int = 1, m
     """
     if not repeats >= 1:
         raise InputError(f"repeated: repeats is {repeats!r}, expected at least 1")
+    if not 0 <= rank < ranks:
+        raise InputError(f"repeated: rank is {rank} of {ranks} ranks, expected from 0 to one less than they are")
+    if multiple < 0:
+        raise InputError(f"repeated: multiple is {multiple}, expected at least 0")
     total = math.ceil(len(order) / ranks) * ranks
     positions = np.floor(np.arange(math.ceil(len(order) * repeats)) / repeats).astype(np.int64)
     positions = np.resize(positions, total)  # the first ones again, until all ranks have as many

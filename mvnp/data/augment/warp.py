@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import check_choice
+from .checks import checked_fill
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 
@@ -36,7 +37,8 @@ Matrix = tuple[float, float, float, float, float, float]  # a, b, c, d, e, f of 
 
 
 def rotate(image: np.ndarray, degrees: float, fill: Sequence[float], interpolation: str = "bilinear") -> np.ndarray:
-    """Turned counter-clockwise about its centre; what comes in at the corners is `fill`, a number for each band."""
+    """Turned counter-clockwise about its centre; what comes in at the corners is `fill`, a number for each band,
+    or one for all."""
     if degrees % 360 == 0:
         return image.copy()
     angle = math.radians(degrees)
@@ -69,6 +71,7 @@ def translate_y(image: np.ndarray, share: float, fill: Sequence[float], interpol
 def warp(image: np.ndarray, matrix: Matrix, fill: Sequence[float], interpolation: str = "bilinear") -> np.ndarray:
     """The picture (H, W, C) read at the sources (1) of its pixels."""
     check_choice("interpolation", interpolation, INTERPOLATIONS)
+    fill = checked_fill("warp", fill, image)
     if image.dtype == np.uint8:
         return warp_by_pillow(image, matrix, fill, interpolation)
     return warp_by_formula(image, matrix, fill, interpolation)

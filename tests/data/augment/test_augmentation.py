@@ -126,6 +126,7 @@ def test_shifts_and_changes_together():
         ({"mix_epochs": 1.5}, {}, "mix_epochs is 1.5, expected an integer"),
         ({"repeats": 0.5}, {}, "repeats is 0.5, expected a number from 1 to 1000"),
         ({"mixup": "much"}, {}, "mixup is 'much', expected a number"),
+        ("official", {}, "augmentation: 'official' is no dict of settings; expected such as {'mixup': 0.2}"),
         ({"randaugment": 9}, {}, "randaugment is 9, expected such as"),
     ],
 )

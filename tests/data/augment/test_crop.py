@@ -124,3 +124,24 @@ def test_a_fourth_band_is_no_transparency():
     got = resized(picture, (7, 5), "bicubic")
     np.testing.assert_array_equal(got[:, :, :3], resized(picture[:, :, :3], (7, 5), "bicubic"))
     assert not got[:, :, 3].any()
+
+
+@pytest.mark.parametrize("size", [4, (4,), (4, 4, 4), (0, 4), (4.5, 4), "ab", (100_000, 4), None])
+def test_sizes_that_cannot_be(size):
+    with pytest.raises(InputError, match=r"RandomResizedCrop: size is .*, expected \(height, width\), integers from 1"):
+        RandomResizedCrop(size)
+    with pytest.raises(InputError, match=r"resized: size is .*, expected \(height, width\), integers from 1"):
+        resized(np.zeros((4, 4, 3), np.uint8), size)
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((4, 4, 0), np.uint8), np.zeros((4, 4, 3), int), None])
+def test_what_is_no_picture(image):
+    with pytest.raises(InputError, match="RandomResizedCrop: the picture "):
+        RandomResizedCrop((4, 4))(image, np.random.default_rng(0))
+    with pytest.raises(InputError, match="resized: the picture "):
+        resized(image, (4, 4))
+
+
+def test_no_generator():
+    with pytest.raises(InputError, match="RandomResizedCrop: rng is None, expected a generator such as"):
+        RandomResizedCrop((4, 4))(np.zeros((4, 4, 3), np.uint8), None)

@@ -128,3 +128,16 @@ def test_pictures_too_small_for_a_box_stay():
 def test_settings_out_of_range(options, message):
     with pytest.raises(InputError, match=message):
         RandomErasing(**options)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((3, 8, 8), np.float32), r"images has shape \(3, 8, 8\), expected \(B, C, H, W\)"),
+        (np.zeros((2, 3, 8, 8), np.uint8), "images has dtype uint8, expected a floating one"),
+        (None, "images is a NoneType, expected an array"),
+    ],
+)
+def test_what_is_no_batch(images, message):
+    with pytest.raises(InputError, match=f"RandomErasing: {message}"):
+        RandomErasing(1.0)(images, np.random.default_rng(0))

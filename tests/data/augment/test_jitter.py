@@ -39,3 +39,9 @@ def test_pictures_of_every_kind(bands):
 def test_a_strength_that_cannot_be():
     with pytest.raises(InputError, match=r"ColourJitter: strength is -0.1, expected at least 0"):
         ColourJitter(-0.1)
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3), int), None])
+def test_what_is_no_picture(image):
+    with pytest.raises(InputError, match="ColourJitter: the picture "):
+        ColourJitter(0.4)(image, np.random.default_rng(0))

@@ -148,3 +148,10 @@ def test_settings_out_of_range(options, message):
 def test_batches_that_cannot_be_paired(count):
     with pytest.raises(InputError, match=f"a batch of {count} cannot be paired; expected an even number of pictures"):
         Mixing()(np.zeros((count, 4, 4, 3), np.uint8), np.zeros(count, np.int64), 3, 0.1, np.random.default_rng(0))
+
+
+def test_what_is_no_count():
+    with pytest.raises(InputError, match=r"draw: count is 4.0 \(float\), expected an integer"):
+        Mixing().draw(4.0, 8, 8, np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"Mixing: images is None, expected a NumPy array"):
+        Mixing()(None, np.arange(2), 2, 0.0, np.random.default_rng(0))

@@ -181,7 +181,6 @@ def test_a_policy_does_what_it_has_drawn():
 
 def test_settings_unless_others_are_given():
     assert parse_policy("rand") == {"m": 10.0, "mstd": 0.0, "mmax": 10.0, "n": 2.0, "p": 0.5, "inc": 0.0}
-    assert RandAugment().fill == (124, 116, 104)
     assert use("Rotate", 5.0).argument == 15.0
     image = np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8)
     plain, named = (Use("Rotate", 20.0, way)(image, (0, 0, 0)) for way in (None, "bilinear"))
@@ -200,3 +199,59 @@ def test_what_cannot_be():
         parse_policy("rand-p2")
     with pytest.raises(InputError, match=r"unknown operation 'Rotat' .did you mean 'Rotate'"):
         use("Rotat", 5.0)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 13])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_what_comes_in_unless_it_is_given(bands, dtype):
+    """The mean colour, in the picture's units; one number stands for all bands."""
+    image = np.zeros((8, 8, bands), dtype)
+    want = np.array((124, 116, 104) if bands == 3 else (115,), np.float64)
+    want = want.astype(np.uint8) if dtype == np.uint8 else (want / 255).astype(dtype)
+    policy = RandAugment("rand-m10-n1-p1")
+    moved = [seed for seed in range(40) if policy.draw(image, np.random.default_rng(seed))[0].name.startswith("Translate")]
+    for seed in moved:
+        found = policy(image, np.random.default_rng(seed))
+        np.testing.assert_array_equal(found[found.any(axis=2)], np.broadcast_to(want, (found.any(axis=2).sum(), bands)))
+        np.testing.assert_array_equal(RandAugment(policy.policy, want[:1])(image, np.random.default_rng(seed)) != 0, found != 0)
+    assert len(moved) > 3
+
+
+@pytest.mark.parametrize(
+    ("image", "fill", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), None, r"shape \(4, 4\), expected \(height, width, bands\).*image\[..., None\]"),
+        (np.zeros((2, 4, 4, 3), np.uint8), None, r"shape \(2, 4, 4, 3\), expected"),
+        (np.zeros((0, 4, 3), np.uint8), None, r"shape \(0, 4, 3\), expected .*, none of them 0"),
+        (np.zeros((4, 4, 3), np.uint16), None, "is uint16, expected uint8, or floating from 0 to 1; convert it first"),
+        ([[[1]]], None, r"is a list, expected a NumPy array"),
+        (np.zeros((4, 4, 3), np.uint8), (1, 2), "fill has 2 numbers, and the picture 3 bands; expected one for each, or one"),
+        (np.zeros((4, 4, 1), np.uint8), (1, 2), "fill has 2 numbers, and the picture 1 band; expected"),
+        (np.zeros((4, 4, 3), np.uint8), (1, 2, 300), r"fill is \(1, 2, 300\), expected from 0 to 255"),
+        (np.zeros((4, 4, 3), np.float32), (124, 116, 104), r"expected from 0 to 1, as a picture of float32 has values"),
+    ],
+)
+def test_what_is_no_picture_and_no_colour(image, fill, message):
+    with pytest.raises(InputError, match=f"RandAugment: .*{message}"):
+        RandAugment(fill=fill)(image, np.random.default_rng(0))
+    if fill is not None:
+        with pytest.raises(InputError, match=message):
+            Use("Rotate", 3.0)(image, fill)
+
+
+def test_uses_with_arguments_that_cannot_be():
+    image = np.zeros((4, 4, 3), np.uint8)
+    for each, message in (
+        (Use("Invert", 3), "Invert takes no argument, and 3 was given; leave it out"),
+        (Use("Rotate"), "Rotate: its argument is None, expected a number"),
+        (Use("Rotate", "3"), "Rotate: its argument is '3', expected a number"),
+        (Use("Contrast", float("nan")), "Contrast: its argument is nan, expected a number"),
+        (Use("Posterize", 9), "posterize: bits is 9, expected an integer from 0 to 8"),
+        (Use("Posterize", 3.5), "posterize: bits is 3.5, expected an integer from 0 to 8"),
+    ):
+        with pytest.raises(InputError, match=message):
+            each(image, (0,))
+    with pytest.raises(InputError, match="Invert: the picture has shape"):
+        Use("Invert")(image[0], (0,))
+    with pytest.raises(InputError, match=r"draw: rng is 3 \(int\), expected a generator such as numpy.random.default_rng"):
+        RandAugment().draw(image, 3)

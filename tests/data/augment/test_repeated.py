@@ -30,3 +30,11 @@ def test_ranks_see_equally_many():
 def test_repeats_that_cannot_be():
     with pytest.raises(InputError, match=r"repeats is 0.5, expected at least 1"):
         repeated(np.arange(3), 0.5)
+
+
+def test_ranks_that_there_are_not():
+    for rank, ranks in ((2, 2), (-1, 2), (0, 0)):
+        with pytest.raises(InputError, match=f"repeated: rank is {rank} of {ranks} ranks"):
+            repeated(np.arange(6), 2, rank, ranks)
+    with pytest.raises(InputError, match="repeated: multiple is -1, expected at least 0"):
+        repeated(np.arange(6), 2, multiple=-1)
