@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 from ..backend import Array, array_module
 from ..core import Param
-from ..errors import InputError, refusing
+from ..errors import InputError, check_positive, refusing
 
 
 @refusing
@@ -35,7 +35,10 @@ def global_norm(gradients: Mapping[str, Array]) -> Array:
 @refusing
 def clipped(gradients: Mapping[str, Array], norm: float, max_norm: float | None) -> Mapping[str, Array]:
     """(1), of gradients with that norm n, at c = max_norm. Nothing is changed in place; None: no limit."""
-    if max_norm is None or norm + 1e-6 <= max_norm:
+    if max_norm is None:
+        return gradients
+    check_positive("clipped", max_norm=max_norm)
+    if norm + 1e-6 <= max_norm:
         return gradients
     factor = max_norm / (norm + 1e-6)
     return {name: gradient * factor for name, gradient in gradients.items()}
@@ -44,12 +47,14 @@ def clipped(gradients: Mapping[str, Array], norm: float, max_norm: float | None)
 @refusing
 def clipped_by_value(gradients: Mapping[str, Array], limit: float) -> dict[str, Array]:
     """(2), at c = limit."""
+    check_positive("clipped_by_value", limit=limit)
     return {name: gradient.clip(-limit, limit) for name, gradient in gradients.items()}
 
 
 @refusing
 def clipped_by_unit(gradients: Mapping[str, Array], parameters: Mapping[str, Param], limit: float) -> dict[str, Array]:
     """(3), at c = limit. A gradient whose parameter is not among `parameters` is given back as it is."""
+    check_positive("clipped_by_unit", limit=limit)
     return {name: _unit_clipped(g, parameters[name].data, limit) if name in parameters else g for name, g in gradients.items()}
 
 

@@ -60,6 +60,8 @@ class EMA:
         for name, value in (("decay", decay), ("min_decay", min_decay)):
             if not is_number(value) or not 0.0 <= value <= 1.0:
                 raise InputError(f"EMA: {name} is {shown(value)}, expected a number in [0, 1]")
+        if not isinstance(model, Layer):
+            raise InputError(f"EMA: model is {shown(model)}, expected a model or a layer, whose weights are averaged")
         check_positive("EMA", gamma=gamma, power=power)
         if after is not None and (not is_number(after) or after < 0):
             raise InputError(f"EMA: after is {shown(after)}, expected at least 0, or None")
@@ -80,6 +82,7 @@ class EMA:
             return self.decay
         return min(self.decay, max(self.min_decay, 1 - (1 + s / self.gamma) ** -self.power))
 
+    @refusing
     def update(self, model: Layer) -> None:
         """(1) for the whole state of the model, in place."""
         averages, state = dict(self.model.named_state()), dict(model.named_state())
@@ -103,5 +106,8 @@ class EMA:
         """Take over what `state_dict` gave. Raises CheckpointError that lists all that does not fit, and then takes none."""
         if "updates" not in state:
             raise CheckpointError("this state holds no average of weights: it has no entry 'updates'")
+        updates = np.asarray(to_numpy(state["updates"]))
+        if updates.shape or updates.dtype.kind not in "iu" or updates < 0:
+            raise CheckpointError("this average of weights is damaged: 'updates' is no integer of at least 0")
         self.model.load_state_dict({key: array for key, array in state.items() if key != "updates"})
-        self.updates = int(to_numpy(state["updates"]))
+        self.updates = int(updates)

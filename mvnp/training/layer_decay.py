@@ -13,7 +13,7 @@ mvnp/models/classifier.py has d, for each family (`depth_of`).
 
 from __future__ import annotations
 
-from ..errors import refusing
+from ..errors import InputError, is_number, refusing
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
 
@@ -21,5 +21,7 @@ from ..models.classifier import Classifier
 @refusing
 def learning_rate_scales(model: Classifier | Backbone, decay: float) -> dict[str, float]:
     """γ^(n + 1 − d) of every parameter, by its key: 1 for the head, γ^(n + 1) for the stem."""
+    if is_number(decay) and not 0 < decay <= 1:
+        raise InputError(f"learning_rate_scales: decay is {decay!r}, expected a number above 0 and at most 1")
     top = model.depth_of("head.weight")
     return {key: decay ** (top - model.depth_of(key)) for key, _ in model.named_parameters()}

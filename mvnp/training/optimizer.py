@@ -41,8 +41,9 @@ class Optimizer:
         self.parameters = _named(type(self).__name__, parameters)
         self.weight_decay = weight_decay
         self.check(is_number(weight_decay) and weight_decay >= 0.0, "weight_decay", weight_decay, "a number of at least 0")
-        named = lr_scales is None or (isinstance(lr_scales, Mapping) and are_numbers(list(lr_scales.values())))
-        self.check(named, "lr_scales", lr_scales, "a dict of numbers by name")
+        values = list(lr_scales.values()) if isinstance(lr_scales, Mapping) else None
+        named = lr_scales is None or (are_numbers(values) and all(value >= 0 for value in values or ()))
+        self.check(named, "lr_scales", lr_scales, "a dict of numbers of at least 0 by name")
         self.lr_scales = dict(lr_scales or {})
         strangers = [name for name in self.lr_scales if name not in self.parameters]
         if strangers:
@@ -63,8 +64,9 @@ class Optimizer:
     def step(self, gradients: Mapping[str, Array], lr: float) -> None:
         """One step at learning rate `lr`. `gradients` has one for each parameter; others are passed over.
 
-        Raises InputError, before anything is changed, where a gradient is missing or misshapen.
+        Raises InputError, before anything is changed, where a gradient is missing or misshapen, and for a rate that is none.
         """
+        self.check(is_number(lr) and lr >= 0, "lr", lr, "a number of at least 0")
         fitting = self.fitting(gradients)
         self.steps += 1
         self.update(fitting, lr)
@@ -72,13 +74,14 @@ class Optimizer:
     def fitting(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
         """The gradients of this optimiser's parameters, in their order. Raises InputError where one is missing or misshapen."""
         who = type(self).__name__
+        self.check(isinstance(gradients, Mapping), "gradients", gradients, "a dict of arrays, such as model.gradients(tape)")
         for name, param in self.parameters.items():
             if name not in gradients:
                 raise InputError(f"{who}: no gradient for {name}; run the backward of the whole model before the step")
-            if tuple(gradients[name].shape) != param.shape:
-                raise InputError(
-                    f"{who}: the gradient of {name} has shape {tuple(gradients[name].shape)}, expected {param.shape}"
-                )
+            shape = tuple(getattr(gradients[name], "shape", ("none",)))
+            if shape != param.shape:
+                came = f"is {shown(gradients[name])}" if shape == ("none",) else f"has shape {shape}"
+                raise InputError(f"{who}: the gradient of {name} {came}, expected {param.shape}")
         return {name: gradients[name] for name in self.parameters}
 
     def update(self, gradients: dict[str, Array], lr: float) -> None:

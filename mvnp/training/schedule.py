@@ -58,6 +58,8 @@ def cosine_rate(
     if cycle_mul == 1:
         number = math.floor(t / cycle)
         start, length = number * cycle, cycle
+    elif t * (1 - cycle_mul) >= cycle:  # shrinking cycles never come to T / (1 − a)
+        return min_lr
     else:  # cycles 0 to i − 1 take T (1 − aⁱ) / (1 − a) together
         number = math.floor(math.log(1 - t / cycle * (1 - cycle_mul), cycle_mul))
         start, length = cycle * (1 - cycle_mul**number) / (1 - cycle_mul), cycle * cycle_mul**number
@@ -91,5 +93,5 @@ def scaled_rate(lr: float, base_batch: int, batch: int, rule: str = "sqrt") -> f
 
 def _check(owner: str, **settings: float) -> None:
     for name, value in settings.items():
-        if not is_number(value):
-            raise InputError(f"{owner}: {name} is {shown(value)}, expected a number")
+        if not is_number(value) or value < 0:
+            raise InputError(f"{owner}: {name} is {shown(value)}, expected a number of at least 0")

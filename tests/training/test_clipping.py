@@ -98,3 +98,16 @@ def test_a_unit_whose_gradient_is_as_long_as_it_may_be():
 def test_no_gradients():
     with pytest.raises(InputError, match="there are no gradients"):
         global_norm({})
+
+
+@pytest.mark.parametrize("limit", [-1, 0, float("nan"), "a"])
+def test_limits_that_cannot_be(limit):
+    """A negative one would turn the gradients round."""
+    gradients = {"a": np.ones(3)}
+    for clip, name in (
+        (lambda: clipped(gradients, 3.0, limit), "clipped: max_norm"),
+        (lambda: clipped_by_value(gradients, limit), "clipped_by_value: limit"),
+        (lambda: clipped_by_unit(gradients, {}, limit), "clipped_by_unit: limit"),
+    ):
+        with pytest.raises(InputError, match=f"{name} is {limit!r}, expected a number above 0"):
+            clip()

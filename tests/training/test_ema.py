@@ -139,3 +139,23 @@ def test_settings_out_of_range(options, message):
 def test_of_another_model():
     with pytest.raises(InputError, match="EMA: this Linear has other parameters than the model that is averaged"):
         EMA(Linear(3, 4)).update(Linear(4, 3))
+
+
+@pytest.mark.parametrize("model", [None, 3, "demo", {}])
+def test_of_what_is_no_model(model):
+    with pytest.raises(InputError, match=f"EMA: model is {model!r}, expected a model or a layer"):
+        EMA(model)
+    with pytest.raises(InputError, match=r"update: model is .*, expected a model"):
+        EMA(Linear(1, 1)).update(model)
+
+
+@pytest.mark.parametrize("updates", [np.array(-1), np.zeros(3, np.int64), np.array(1.5)])
+def test_updates_that_cannot_be(updates):
+    """Nothing is taken then."""
+    average, other = EMA(Linear(2, 2)), EMA(Linear(2, 2))
+    before = average.state_dict()
+    state = {**{key: array + 1 for key, array in other.state_dict().items()}, "updates": updates}
+    with pytest.raises(CheckpointError, match="'updates' is no integer of at least 0"):
+        average.load_state_dict(state)
+    for key, array in average.state_dict().items():
+        np.testing.assert_array_equal(array, before[key])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mvnp.errors import InputError
 from mvnp.models.backbone import Backbone
 from mvnp.models.variants import create_model
 from mvnp.training import learning_rate_scales
@@ -77,3 +78,9 @@ def test_a_decay_of_one_is_the_release():
     """The release's own switch finds no blocks, and gives all parameters the factor one."""
     assert recipe_case("layer_decay")[0]["mamba_vision_T"]["official"]["factors"] == [1.0]
     assert set(learning_rate_scales(tiny(), 1.0).values()) == {1.0}
+
+
+@pytest.mark.parametrize("decay", [0, 2, -0.5])
+def test_decays_that_cannot_be(decay):
+    with pytest.raises(InputError, match=f"learning_rate_scales: decay is {decay}, expected a number above 0 and at most 1"):
+        learning_rate_scales(tiny(), decay)

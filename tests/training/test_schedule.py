@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mvnp.errors import InputError
 from mvnp.training import cosine_rate, learning_rate, scaled_rate
 from support.recipe_cases import recipe_case
 from support.tolerance import assert_close, near
@@ -106,3 +107,18 @@ def test_batch_scaling(row):
 
 def test_a_run_of_warm_up_alone():
     assert [learning_rate(step, 3, 3, lr=1.0, min_lr=0.1, warmup_lr=0.25) for step in range(4)] == [0.25, 0.5, 0.75, 0.1]
+
+
+def test_after_the_last_of_shrinking_cycles():
+    """Of 10, 5, 2.5 … steps: all of them together never come to 20."""
+    rates = [cosine_rate(t, 10, 1.0, 0.1, cycles=5, cycle_mul=0.5) for t in (10, 15, 19.5, 20, 25)]
+    assert_close(rates, [1.0, 1.0, 0.1, 0.1, 0.1], terms=16)
+
+
+@pytest.mark.parametrize("options", [{"t": -1}, {"warmup": -2}, {"lr": -0.1}, {"cycles": -1}, {"min_lr": "a"}])
+def test_what_no_schedule_has(options):
+    (name,) = options
+    with pytest.raises(InputError, match=f"cosine_rate: {name} is {options[name]!r}, expected a number of at least 0"):
+        cosine_rate(**{"t": 1, "cycle": 10, "lr": 1.0, **options})
+    with pytest.raises(InputError, match="learning_rate: step is -1, expected a number of at least 0"):
+        learning_rate(-1, 10, 2, 1.0)

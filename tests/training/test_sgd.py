@@ -5,7 +5,7 @@ import pytest
 
 from mvnp.core import Param
 from mvnp.errors import InputError
-from mvnp.training import SGD
+from mvnp.training import LAMB, SGD, AdamW
 from support.checks import normal
 from support.tolerance import assert_close
 
@@ -58,3 +58,23 @@ def test_without_momentum_it_is_gradient_descent():
     for _ in range(2):
         optimizer.step({"w": np.array([1.0, -2.0])}, lr=0.25)
     np.testing.assert_array_equal(param.data, [1.5, 4.0])
+
+
+@pytest.mark.parametrize("optimizer", [SGD, AdamW, LAMB])
+def test_steps_that_cannot_be(optimizer):
+    """Nothing is changed, whatever comes."""
+    param, gradient = Param(np.ones((2, 2))), np.ones((2, 2))
+    made, name = optimizer([("w", param)]), optimizer.__name__
+    for lr in (-1, float("nan"), float("inf"), "a", None):
+        with pytest.raises(InputError, match=f"{name}: lr is {lr!r}, expected a number of at least 0"):
+            made.step({"w": gradient}, lr)
+    for gradients in (None, [gradient], 3):
+        with pytest.raises(InputError, match=f"{name}: gradients is .*, expected a dict of arrays"):
+            made.step(gradients, 0.1)
+    for wrong in (None, "a", 3.0):
+        with pytest.raises(InputError, match=rf"{name}: the gradient of w is {wrong!r}, expected \(2, 2\)"):
+            made.step({"w": wrong}, 0.1)
+    np.testing.assert_array_equal(param.data, np.ones((2, 2)))
+    assert made.steps == 0
+    with pytest.raises(InputError, match=f"{name}: lr_scales is .*, expected a dict of numbers of at least 0 by name"):
+        optimizer([("w", param)], lr_scales={"w": -1.0})

@@ -83,7 +83,7 @@ def write_run_page(out: Path, runs: Sequence[Run]) -> Path:
         lead=told[0] if len(runs) == 1 else " ".join(f"{name}: {text}" for name, text in zip(names, told, strict=True)),
         facts=_facts(first) if len(runs) == 1 else [_fact(name, run) for name, run in zip(names, runs, strict=True)],
         sections=sections,
-        footer=f"Made by mvnp report. Beside this page: epochs.csv, steps.csv{whose}.",
+        footer=f"Made by mvnp report. Beside this page: epochs.csv and steps.csv{f' of {names[0]}' if len(runs) > 1 else ''}.",
     )
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / "epochs.csv", epochs_csv(first.log))
