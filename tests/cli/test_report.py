@@ -66,7 +66,7 @@ def test_two_runs(trained, tmp_path, capsys):
     assert text.count("first: best accuracy") == text.count("second: best accuracy") == 1
     for heading in ("Gradients by depth", "Confusion", "The worst mistakes"):
         assert f"<h2>{heading}, first</h2>" in text
-    assert "steps.csv, first." in text
+    assert "and steps.csv of first." in text
     assert main(["report", *[str(trained)] * 3]) == 2
     assert "compares two runs, and 3 were given" in capsys.readouterr().err
 
