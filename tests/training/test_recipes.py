@@ -1,5 +1,7 @@
 """Recipes by name: mvnp/training/recipes.py."""
 
+import tomllib
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,70 @@ from mvnp.errors import InputError
 from mvnp.training import TrainingConfig, read_checkpoint, train
 from mvnp.training.recipes import RECIPES, recipe_settings
 from support.tolerance import near
+
+WRITTEN_OUT = tomllib.loads("""
+[official]
+epochs = 320
+batch_size = 4096
+optimizer = "lamb"
+lr = 5e-3
+min_lr = 5e-6
+warmup_lr = 1e-6
+warmup_epochs = 20
+cooldown_epochs = 10
+cosine_from = "start"
+weight_decay = 0.05
+clip_norm = 5
+label_smoothing = 0.1
+ema_decay = "auto"
+mesa = 0.5
+mesa_start = 0.25
+[official.augmentation]
+crop_scale = [0.08, 1.0]
+randaugment = "rand-m9-mstd0.5-inc1"
+mixup = 0.8
+cutmix = 1
+erasing = 0.25
+
+[light]
+epochs = 100
+batch_size = 64
+optimizer = "adamw"
+lr = 3e-3
+min_lr = 1e-5
+warmup_lr = 1e-6
+warmup_epochs = 5
+cooldown_epochs = 0
+weight_decay = 0.05
+clip_norm = 5
+label_smoothing = 0.1
+ema_decay = "auto"
+[light.augmentation]
+randaugment = "rand-m7-mstd0.5-inc1"
+mixup = 0.8
+cutmix = 1
+erasing = 0.1
+
+[finetune]
+epochs = 30
+batch_size = 64
+optimizer = "adamw"
+lr = 1e-3
+min_lr = 1e-6
+warmup_lr = 1e-6
+warmup_epochs = 2
+cooldown_epochs = 0
+weight_decay = 0.05
+layer_decay = 0.8
+clip_norm = 5
+label_smoothing = 0.1
+ema_decay = "auto"
+patience = 0
+[finetune.augmentation]
+crop_scale = [0.35, 1.0]
+randaugment = "rand-m7-mstd0.5-inc1"
+erasing = 0.1
+""")
 
 
 def config(name, model="", **given):
@@ -31,6 +97,16 @@ def test_the_release():
     for variant, want in weights.items():
         made = config("official", f"mamba_vision_{variant}")
         assert (made.weight_decay, made.mesa) == want
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_setting(name):
+    """With as many images in a step as the recipe was made for. Who asks for it again is to get the same."""
+    want = WRITTEN_OUT[name]
+    made = recipe_settings(name, "", {"batch_size": want["batch_size"]})
+    made["augmentation"] = {key: list(v) if isinstance(v, tuple) else v for key, v in made["augmentation"].items()}
+    assert made == {**want, "recipe": name}
+    assert recipe_settings(name, "", {})["batch_size"] == (128 if name == "official" else 64)
 
 
 def test_the_rate_follows_the_batch():

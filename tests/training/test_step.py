@@ -8,14 +8,14 @@ import pytest
 from mvnp.core import Layer, Tape
 from mvnp.errors import InputError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from mvnp.training import AdamW, evaluate, train_step
+from mvnp.training import SGD, AdamW, evaluate, train_step
 from mvnp.training.step import NonFiniteError
 from support.tolerance import adamw_noise, assert_close, near
 from support.toy_training import CLASSES, SIDE, ToyModel, toy_config, toy_data, toy_loaders
 
 
-def batch(dtype=np.float64):
-    rng = np.random.default_rng(5)
+def batch(dtype=np.float64, seed=5):
+    rng = np.random.default_rng(seed)
     return rng.standard_normal((6, 1, SIDE, SIDE)).astype(dtype), np.arange(6) % CLASSES
 
 
@@ -50,6 +50,43 @@ def test_is_what_its_parts_are():
         # The bias in front of the norm is noise, and the running mean takes it up.
         assert_close(array, twin.state_dict()[key], noise=noise, message=key)
     assert not np.array_equal(model.norm.running_mean.data, np.zeros(8))
+
+
+@pytest.mark.parametrize(("seed", "seeds"), [(3, (3, [3, 1], [3, 2])), ([3, 7], ([3, 7], [3, 7, 1], [3, 7, 2]))])
+def test_gradients_of_more_batches_are_their_mean(seed, seeds):
+    """Each has draws of its own, and the running statistics go from one to the next."""
+    batches = [batch(seed=number) for number in range(3)]
+    model, twin = ToyModel(dtype="float64"), ToyModel(dtype="float64")
+    before = model.state_dict()
+    first, *more = [(images, labels, None) for images, labels in batches]
+    result = train_step(model, SGD(model, momentum=0.0), *first[:2], lr=1.0, seed=seed, more=more)
+    losses, sums = [], {}
+    for own, (images, labels) in zip(seeds, batches, strict=True):
+        tape = Tape(training=True, seed=own)
+        loss, cache = cross_entropy_forward(twin(images, tape), labels)
+        twin.backward(cross_entropy_backward(1 / 3, cache), tape)
+        tape.commit()
+        losses.append(loss)
+        sums = {name: sums.get(name, 0) + gradient for name, gradient in twin.gradients(tape).items()}
+    assert result.loss == near(np.mean(losses))
+    for name, array in model.state_dict().items():
+        want = before[name] - sums[name] if name in sums else twin.state_dict()[name]
+        assert_close(array, want, scale=1.0, message=name)
+
+
+def test_norms_at_each_depth():
+    depths = {"outer": 0, "norm": 1, "inner": 4}
+    model, twin, (images, labels) = ToyModel(dtype="float64"), ToyModel(dtype="float64"), batch()
+    result = train_step(model, SGD(model), images, labels, lr=0.0, depth_of=lambda key: depths[key.split(".")[0]])
+    tape = Tape(training=True, seed=0)
+    _, cache = cross_entropy_forward(twin(images, tape), labels)
+    twin.backward(cross_entropy_backward(1.0, cache), tape)
+    squares = {name: (gradient**2).sum() for name, gradient in twin.gradients(tape).items()}
+    want = {d: np.sqrt(squares[f"{layer}.weight"] + squares[f"{layer}.bias"]) for layer, d in depths.items()}
+    assert list(result.by_depth) == [0, 1, 4]
+    for depth, norm in result.by_depth.items():
+        assert norm == near(want[depth])
+    assert train_step(model, SGD(model), images, labels, lr=0.0).by_depth is None
 
 
 def test_learns():
