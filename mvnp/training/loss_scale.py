@@ -3,10 +3,10 @@
     loss        S ℓ instead of ℓ: every gradient is S times as large, and what would have been rounded to 0 is not
     step        g = float32(g₁₆) / S
     overflow    a gradient that is not finite: the step is skipped, and S ← S / 2
-    growth      after 2000 steps without one: S ← 2 S
+    growth      after 2000 steps without one: S ← 2 S, up to 2²⁴
 
-S is a power of two, so scaling itself rounds nothing. It is looked for while training, because the best one changes: just below
-the largest that does not overflow.
+S is a power of two, 2¹⁶ at first, so scaling itself rounds nothing. It is looked for while training, because the best one
+changes: just below the largest that does not overflow.
 
 Micikevicius et al.: Mixed Precision Training, arXiv:1710.03740, section 3.2.
 """

@@ -6,7 +6,8 @@ import pytest
 from mvnp.errors import InputError, TrainingError
 from mvnp.training import AdamW, TrainingConfig, read_checkpoint, read_log, train_step
 from mvnp.training import trainer as trainer_module
-from mvnp.training.loss_scale import LARGEST, PATIENCE, adapted
+from mvnp.training.loss_scale import FIRST, adapted
+from mvnp.training.run_checkpoint import Position
 from mvnp.training.step import HalfOverflowError
 from support.strict_cupy import installed
 from support.tolerance import near
@@ -15,11 +16,18 @@ from support.toy_training import ToyModel, assert_same_outcome, toy_config, toy_
 
 def test_the_scale_adapts():
     assert adapted(1024.0, 7, overflowed=True) == (512.0, 0)
+    assert adapted(2.0, 7, overflowed=True) == (1.0, 0)
     assert adapted(1024.0, 7, overflowed=False) == (1024.0, 8)
-    assert adapted(1024.0, PATIENCE - 1, overflowed=False) == (2048.0, 0)
-    assert adapted(LARGEST, PATIENCE - 1, overflowed=False) == (LARGEST, 0)
+    assert adapted(1024.0, 1998, overflowed=False) == (1024.0, 1999)
+    assert adapted(1024.0, 1999, overflowed=False) == (2048.0, 0)
+    assert adapted(2.0**23, 1999, overflowed=False) == (2.0**24, 0)
+    assert adapted(2.0**24, 1999, overflowed=False) == (2.0**24, 0)
     with pytest.raises(TrainingError, match="overflow float16 at a loss scale of 1"):
         adapted(1.0, 0, overflowed=True)
+
+
+def test_a_run_begins_with_a_scale_of_65536():
+    assert Position().loss_scale == FIRST == 65536
 
 
 def steps(count, **options):
