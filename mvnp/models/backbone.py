@@ -97,9 +97,8 @@ class Backbone(Layer):
         self.trunk.cut_after(indices[-1])
         kind = NORMS[out_norm]
         if kind is not None:
-            constants = Initializer(
-                dtype=self.config["dtype"]
-            )  # with memory in any case: a classifier's weights lack them
+            # With memory in any case: a classifier's weights lack them.
+            constants = Initializer(dtype=self.config["dtype"])
             for index in indices:
                 vars(self)[f"outnorm{index}"] = kind(self._width(index), init=constants)
         self.name_paths()
@@ -219,9 +218,9 @@ def _checked_indices(indices: Any, stages: int) -> list[int]:
     known = range(stages)
     if isinstance(indices, str) and indices == "all":
         return list(known)
-    is_list = isinstance(indices, Sequence) and not isinstance(indices, str)
-    chosen = [i for i in indices if i in known and not isinstance(i, bool)] if is_list else []
-    if not chosen or chosen != list(indices) or chosen != sorted(set(chosen)):
+    listed = indices if isinstance(indices, Sequence) else ()
+    chosen = [i for i in listed if i in known and not isinstance(i, bool)]
+    if not chosen or chosen != list(listed) or chosen != sorted(set(chosen)):
         raise InputError(
             f"Backbone: out_indices is {indices!r}, expected some of the stages"
             f" {', '.join(map(str, known))}, ascending"

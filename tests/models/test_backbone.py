@@ -44,11 +44,35 @@ def test_stages_of_the_classifier():
         np.testing.assert_array_equal(got, want)
 
 
+def test_by_name():
+    """A variant's arguments, and others in their place; no head, and what only a head needs is not among them."""
+    backbone = Backbone("mamba_vision_T", drop_path_rate=0.4, allocate=False)
+    whole = mvnp.create_model("mamba_vision_T", drop_path_rate=0.4, allocate=False)
+    ours = {"family": "MambaVision", "out_indices": [0, 1, 2, 3], "out_norm": "layer"}
+    headless = {name: value for name, value in whole.config.items() if name not in ("num_classes", "head_norm")}
+    assert backbone.config == {**headless, **ours}
+    assert (backbone.head, backbone.num_classes) == (None, 0)
+    assert (backbone.channels, backbone.strides) == (whole.channels, whole.strides)
+
+
+def test_weights_are_drawn_as_those_of_a_classifier():
+    state = MambaVision(**TINY, seed=5).state_dict()
+    for key, array in Backbone(**TRUNK, seed=5, out_norm="none").state_dict().items():
+        np.testing.assert_array_equal(array, state[key])
+
+
+def test_what_is_known_of_the_pictures():
+    model = tiny()
+    model.know(preparation=np.asarray)
+    assert Backbone.of(model).preparation is np.asarray
+
+
 def test_each_output_has_a_norm_of_its_own():
     model = tiny()
     backbone = Backbone.of(model, out_indices=(1, 3))
     keys = set(backbone.state_dict()) - set(model.state_dict())
     assert keys == {f"outnorm{index}.{name}" for index in (1, 3) for name in ("weight", "bias")}
+    assert (backbone.outnorm3.path, backbone.levels[1].path) == ("outnorm3", "levels.1")
     randomised(backbone, seed=3)
     backbone.load_trunk(model.state_dict())  # the norms stay as they are
     state = backbone.state_dict()
@@ -132,7 +156,7 @@ def test_image_sizes():
         assert shapes == [(-(-height // s), -(-width // s)) for s in (4, 8, 16, 32)]
 
 
-@pytest.mark.parametrize("indices", [(), (4,), (1, 0), (1, 1), "01", 2, (True,), (0.5,), None])
+@pytest.mark.parametrize("indices", [(), (4,), (1, 4), (1, 0), (1, 1), "01", 2, (True,), (0.5,), np.arange(4), None])
 def test_wrong_out_indices(indices):
     with pytest.raises(InputError, match=r"out_indices is .*, expected some of the stages 0, 1, 2, 3, ascending"):
         Backbone(**TRUNK, out_indices=indices)
@@ -151,6 +175,20 @@ def test_wrong_arguments():
         backbone.backward(maps[:3], tape)
     with pytest.raises(InputError, match="the gradient of stage 1 has shape"):
         backbone.backward([maps[0], maps[2], maps[2], maps[3]], tape)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "mamba_vision_X"}, r"unknown model 'mamba_vision_X' .*; of a model to be trained, Backbone\.of\("),
+        ({"family": "Mamba"}, r"unknown family 'Mamba'.*; choose one of MambaVision, Vim, VMamba"),
+        ({"window": (8, 8, 2, 2)}, r"unknown option 'window' of a Backbone \(did you mean 'window_size'\?\)"),
+        ({"dim": 8, "in_dim": 4}, "without a name, MambaVision needs depths, num_heads, window_size; give them, or"),
+    ],
+)
+def test_what_it_is_made_of(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Backbone(**arguments)
 
 
 def test_weights_of_another_variant():

@@ -28,6 +28,11 @@ def test_by_name(pattern, of_t, odd, one):
     assert kinds(pattern, (2, 2, 1, 2)) == one
 
 
+@pytest.mark.parametrize("pattern", PLACES)
+def test_places_are_those_of_blocks(pattern):
+    assert all(place in range(n) for n in range(1, 9) for place in PLACES[pattern](n))
+
+
 def test_every_name_is_tried():
     assert PATTERNS == ("last_half", "last_quarter", "first_half", "interleaved_sm", "interleaved_ms", "none", "all", "random")
     assert list(PLACES) == list(PATTERNS[:-1])
