@@ -167,7 +167,7 @@ class Trials:
         self.chosen, self.jobs, self.folder, self.seconds = chosen, jobs, folder, seconds
         self.stages = {module: stages(module) for module in dict.fromkeys(mutant.module for mutant in chosen)}
         if tests:
-            self.stages = {module: [Stage(tests, found[0].kernels)] for module, found in self.stages.items()}
+            self.stages = {module: [Stage(tests, found[0].kernels if found else "on")] for module, found in self.stages.items()}
         self.untested: list[Mutant] = []
         self.limits: dict[Stage, int] = {}  # seconds of processor time
         self.durations: dict[Stage, dict[str, float]] = {}

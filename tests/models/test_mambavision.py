@@ -318,6 +318,38 @@ def test_threads_share_a_model():
 # Making one
 
 
+def test_settings_unless_others_are_given():
+    needed = {"dim": 4, "in_dim": 2, "depths": [1, 1, 2, 2], "num_heads": [1, 1, 2, 2], "window_size": [8, 8, 2, 2]}
+    model = MambaVision(**needed)
+    assert model.config == {
+        **needed,
+        "mlp_ratio": 4.0,
+        "drop_path_rate": 0.0,
+        "in_chans": 3,
+        "num_classes": 1000,
+        "qkv_bias": True,
+        "qk_scale": None,
+        "drop_rate": 0.0,
+        "attn_drop_rate": 0.0,
+        "layer_scale": None,
+        "layer_scale_conv": None,
+        "d_state": 8,
+        "d_conv": 3,
+        "mixer": "concat",
+        "pattern": "last_half",
+        "pattern_seed": 0,
+        "quirks": "official",
+        "dt_bias": None,
+        "dt_init": None,
+        "head_norm": None,
+        "padding": None,
+        "dtype": "float32",
+        "seed": 0,
+    }
+    assert (model.channels, model.strides, model.image_size) == ((4, 8, 16, 32), (4, 8, 16, 32), None)
+    assert model.head_takes_pooled
+
+
 def test_the_seed_tells_the_parameters():
     first, same, other = (MambaVision(**TINY, seed=seed).state_dict() for seed in (5, 5, 6))
     for key, value in first.items():
@@ -505,5 +537,19 @@ def test_a_new_head():
     np.testing.assert_array_equal(model.state_dict()["head.weight"], weight)
     model.reset_head(0)
     np.testing.assert_array_equal(model(x), pooled)
-    with pytest.raises(InputError, match="num_classes is -1"):
+    with pytest.raises(InputError, match="reset_head: num_classes is -1, expected an integer of at least 0"):
         model.reset_head(-1)
+
+
+def test_a_new_head_is_drawn_from_seed_0_unless_another_is_given():
+    heads = [tiny() for _ in range(2)]
+    heads[0].reset_head(7)
+    heads[1].reset_head(7, seed=0)
+    np.testing.assert_array_equal(*(model.head.weight.data for model in heads))
+
+
+def test_a_new_head_has_other_classes_and_the_same_pictures():
+    model = tiny()
+    model.know(classes=["a", "b", "c"], preparation=np.asarray)
+    model.reset_head(2)
+    assert (model.classes, model.preparation) == (None, np.asarray)

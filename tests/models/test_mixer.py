@@ -329,6 +329,12 @@ def test_an_unknown_mixer():
         MambaVisionMixer(8, mixer="gate")
 
 
+@pytest.mark.parametrize("name", ["d_state", "d_conv"])
+def test_sizes_above_zero(name):
+    with pytest.raises(InputError, match=f"MambaVisionMixer: {name} is 0, expected a number above 0"):
+        MambaVisionMixer(8, **{name: 0})
+
+
 @pytest.mark.parametrize("channels", [-2, 0, 1, 7])
 def test_a_width_that_cannot_be_shared(channels):
     expected = f"MambaVisionMixer: channels is {channels}, expected an even number: two branches share them"

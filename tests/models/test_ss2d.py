@@ -224,6 +224,8 @@ def test_other_starts():
 
 
 def test_wrong_shape():
+    with pytest.raises(InputError, match=r"unknown activation of an SS2D 'tanh'.*; choose one of silu, relu, gelu"):
+        SS2D(8, activation="tanh")
     with pytest.raises(InputError, match=r"SS2D: x has shape \(2, 5, 8\), expected \(B, H, W, 8\)"):
         SS2D(8)(np.zeros((2, 5, 8), np.float32))
     with pytest.raises(InputError, match=r"SS2D: x has shape \(2, 5, 5, 9\), expected \(B, H, W, 8\)"):

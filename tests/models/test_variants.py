@@ -9,7 +9,7 @@ import pytest
 
 from mvnp import MambaVision, create_model, list_models
 from mvnp.errors import InputError
-from mvnp.models.variants import IMAGENET_MEAN, IMAGENET_STD, VARIANTS
+from mvnp.models.variants import IMAGENET_MEAN, IMAGENET_STD, VARIANTS, check_name
 from support.tolerance import near
 
 SHAPES = json.loads((Path(__file__).parent.parent / "reference" / "state_dict_shapes.json").read_text(encoding="utf-8"))
@@ -153,6 +153,48 @@ def test_heads(name):
     assert mixers == list(VARIANTS[name].options["num_heads"][2:])
 
 
+@pytest.mark.parametrize(
+    ("name", "embed_dim", "stride", "rate", "parameters"),
+    [
+        ("vim_tiny", 192, 16, 0.0, 7_148_008),
+        ("vim_tiny_stride8", 192, 8, 0.0, 7_250_344),
+        ("vim_small", 384, 16, 0.05, 25_796_584),
+        ("vim_small_stride8", 384, 8, 0.0, 26_001_256),
+        ("vim_base", 768, 16, 0.0, 97_598_440),
+    ],
+)
+def test_vims(name, embed_dim, stride, rate, parameters):
+    """arXiv:2401.09417, table 1; by patches of 16 of images of 224."""
+    variant, model = VARIANTS[name], create_model(name, allocate=False)
+    assert (model.width, model.config["depth"], model.config["drop_path_rate"]) == (embed_dim, 24, rate)
+    assert (model.image_size, model.config["patch_size"], model.config["stride"]) == ((224, 224), 16, stride)
+    assert model.parameter_count == variant.parameters == parameters
+    assert (variant.family, variant.input_size, variant.crop_pct, variant.crop_mode) == ("Vim", 224, 0.875, "center")
+
+
+@pytest.mark.parametrize(
+    ("name", "dim", "third", "ratio", "rate", "parameters"),
+    [
+        ("vmamba_tiny_s1l8", 96, 8, 1.0, 0.2, 30_249_064),
+        ("vmamba_small_s2l15", 96, 15, 2.0, 0.3, 50_147_752),
+        ("vmamba_base_s2l15", 128, 15, 2.0, 0.6, 88_557_800),
+        ("vmamba_tiny_s2l5", 96, 5, 2.0, 0.2, 30_705_832),
+        ("vmamba_small_s1l20", 96, 20, 1.0, 0.3, 49_012_840),
+        ("vmamba_base_s1l20", 128, 20, 1.0, 0.5, 86_614_504),
+        ("vanilla_vmamba_tiny", 96, 9, 2.0, 0.2, 22_893_448),
+        ("vanilla_vmamba_small", 96, 27, 2.0, 0.3, 44_417_416),
+        ("vanilla_vmamba_base", 128, 27, 2.0, 0.6, 76_254_056),
+    ],
+)
+def test_vmambas(name, dim, third, ratio, rate, parameters):
+    """arXiv:2401.10166, table 1 and appendix."""
+    variant, model = VARIANTS[name], create_model(name, allocate=False)
+    assert (model.channels, model.config["depths"]) == ((dim, 2 * dim, 4 * dim, 8 * dim), [2, 2, third, 2])
+    assert (model.config["ssm_ratio"], model.config["drop_path_rate"]) == (ratio, rate)
+    assert model.parameter_count == variant.parameters == parameters
+    assert (variant.family, variant.input_size, variant.crop_pct, variant.crop_mode) == ("VMamba", 224, 0.875, "center")
+
+
 def test_overrides():
     model = create_model("mamba_vision_T", num_classes=10, in_chans=1, window_size=(8, 8, 4, 2), allocate=False)
     assert model.head.weight.shape == (10, 640)
@@ -191,7 +233,34 @@ def test_name_that_is_like_nothing():
         create_model(None)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("w.npz", "'w.npz' is no name of a model; of a file or a repository, load_pretrained gives the model with its weights"),
+        ("nvidia/MambaVision-T-1K", "'nvidia/MambaVision-T-1K' is no name of a model; of a file or a repository"),
+        ("mamba_vision_t", r"unknown model 'mamba_vision_t' \(did you mean 'mamba_vision_T'\?\)"),
+        (None, "unknown model None; choose one of"),
+    ],
+)
+def test_what_is_no_name(name, message):
+    with pytest.raises(InputError, match=message):
+        check_name(name, VARIANTS)
+
+
+def test_a_name_may_look_like_that_of_a_file():
+    check_name("v2.1/small", ["v2.1/small"])
+
+
+def test_names_by_a_pattern():
+    assert list_models("*_L2*") == ["mamba_vision_L2", "mamba_vision_L2_512_21k"]
+    assert list_models("VIM_SMALL*") == ["vim_small", "vim_small_stride8"]
+    with pytest.raises(InputError, match=r"list_models: the pattern is 3, expected text such as '\*21k\*'"):
+        list_models(3)
+
+
 def test_unknown_option():
+    with pytest.raises(InputError, match=r"unknown option 'img_size' of mamba_vision_T \(images may have any size"):
+        create_model("mamba_vision_T", img_size=256)
     with pytest.raises(InputError) as caught:
         create_model("mamba_vision_T", drop_path=0.1)
     message = str(caught.value)

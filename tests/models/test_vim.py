@@ -169,6 +169,31 @@ def test_where_the_tokens_are():
     assert places == {"middle": [4], "head": [0], "double": [0, 10]}
     assert create_model("vim_tiny", allocate=False).class_places == [98]
     assert create_model("vim_tiny_stride8", allocate=False).class_places == [364]
+    runs = {name: Vim(**{**TINY_VIM, "class_token": name}, allocate=False).patch_runs for name in places}
+    assert runs == {"middle": [slice(0, 4), slice(5, 10)], "head": [slice(1, 10)], "double": [slice(1, 10)]}
+
+
+@pytest.mark.parametrize(
+    ("options", "feature"),
+    [
+        ({"class_token": "middle"}, lambda n: n[:, 4]),
+        ({"class_token": "double"}, lambda n: (n[:, 0] + n[:, 10]) / 2),
+        ({"class_token": None, "pool": "mean"}, lambda n: n.mean(axis=1)),
+        ({"class_token": None, "pool": "last"}, lambda n: n[:, -1]),
+        ({"class_token": None, "pool": "max"}, lambda n: n.max(axis=1)),
+    ],
+    ids=str,
+)
+def test_what_the_feature_is(options, feature):
+    """Of all tokens behind the last norm. Where each token has logits of its own, they are not those of the feature."""
+    model = tiny_vim(**options)
+    assert_close(model.pooled(X), feature(model._encode(X, None)))
+    assert model.head_takes_pooled == (options.get("pool") != "max")
+    assert model.strides == (3, 3)
+    features, pooled = model.features_and_pooled(X)
+    np.testing.assert_array_equal(pooled, model.pooled(X))
+    for got, want in zip(features, model.features(X), strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 def test_the_class_token_is_the_feature_whatever_pool_says():
@@ -323,12 +348,14 @@ def test_depths_for_layer_decay():
         ({"img_size": (12, 12, 12)}, r"img_size is \[12, 12, 12\], expected one number, or \(height, width\)"),
         ({"patch_size": 0}, r"patch_size is 0, expected an integer of at least 1"),
         ({"stride": 0}, r"stride is 0, expected an integer of at least 1"),
-        ({"embed_dim": 0}, r"embed_dim is 0"),
-        ({"depth": 0}, r"depth is 0"),
-        ({"in_chans": 0}, r"in_chans is 0"),
-        ({"num_classes": -1}, r"num_classes is -1"),
-        ({"d_state": 0}, r"d_state is 0"),
-        ({"seed": -1}, r"seed is -1"),
+        ({"embed_dim": 0}, r"embed_dim is 0, expected an integer of at least 1"),
+        ({"depth": 0}, r"depth is 0, expected an integer of at least 1"),
+        ({"in_chans": 0}, r"in_chans is 0, expected an integer of at least 1"),
+        ({"num_classes": -1}, r"num_classes is -1, expected an integer of at least 0"),
+        ({"d_state": 0}, r"d_state is 0, expected an integer of at least 1"),
+        ({"seed": -1}, r"seed is -1, expected an integer of at least 0"),
+        ({"embed_dim": 10**6}, r"embed_dim 1000000, depth 2 and what else was given make about \de\+\d+ parameters"),
+        ({"depth": 10**5}, r"embed_dim 6, depth 100000: 100,000 blocks, expected at most 10,000"),
         ({"halve": 1}, r"halve is 1, expected True or False"),
         ({"directions": "paired", "depth": 3}, r"depth is 3, and directions='paired' takes blocks two by two"),
         ({"drop_path_rate": 1.0}, r"drop_path_rate is 1\.0, expected a probability"),

@@ -115,5 +115,8 @@ def test_initial_values():
 def test_wrong_inputs():
     with pytest.raises(InputError, match=r"unknown directions 'three'.*choose one of both, one, shared"):
         VimMixer(4, directions="three")
+    for name, sizes in (("channels", {"channels": 0}), ("d_state", {"channels": 4, "d_state": 0})):
+        with pytest.raises(InputError, match=f"VimMixer: {name} is 0, expected a number above 0"):
+            VimMixer(**sizes)
     with pytest.raises(InputError, match=r"VimMixer: x .*\(B, L, 4\)"):
         VimMixer(4)(np.zeros((2, 3, 5), "float32"))

@@ -14,7 +14,7 @@ from mvnp.execution.share import ShareTape
 from mvnp.layers.gelu import GELU
 from mvnp.models.ss2d import Cascade
 from mvnp.models.variants import VARIANTS
-from mvnp.models.vmamba import parsed
+from mvnp.models.vmamba import checked, parsed
 from support.checks import normal
 from support.randomise import randomised
 from support.tolerance import DEEP, assert_close
@@ -269,6 +269,9 @@ def test_reset_head():
         ({"mlp_ratio": math.inf}, r"VMamba: mlp_ratio is inf, expected a number"),
         ({"drop_path_rate": 1.0}, r"VMamba: drop_path_rate is 1\.0, expected a probability in \[0, 1\)"),
         ({"drop_path_rate": "a"}, r"VMamba: drop_path_rate is 'a', expected a number"),
+        ({"mlp_ratio": 2**20 + 1}, r"VMamba: mlp_ratio is 1048577, expected at most 1048576"),
+        ({"dims": 10**5}, r"VMamba: dims \[100000, .*\], depths \[1, 1, 2, 1\] and .* make about \de\+\d+ parameters"),
+        ({"depths": (1, 1, 9999, 1)}, r"VMamba: dims .*, depths \[1, 1, 9999, 1\]: 10,002 blocks, expected at most 10,000"),
         ({"patch_size": 8}, r"VMamba: patch_size is 8 and dims\[0\] 8, expected 4 and at least 2"),
         ({"dims": 1}, r"VMamba: patch_size is 4 and dims\[0\] 1, expected 4 and at least 2"),
         ({"posembed": True, "img": 30}, r"VMamba: img is 30, expected a multiple of patch_size, 4"),
@@ -295,6 +298,14 @@ def test_the_least_that_is_taken():
     assert model.strides[0] == 1
     assert [level.blocks[0].op.in_proj.weight.shape[0] for level in model.levels] == [4, 3, 3, 5]
     assert model(image(1, 3, 8, 8)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["ssm_ratio", "mlp_ratio", "in_chans", "num_classes", "d_state", "img"])
+def test_the_most_that_is_taken(name):
+    config = VMamba(**SMALL, allocate=False).config
+    assert checked({**config, name: 2**20})[name] == 2**20
+    with pytest.raises(InputError, match=f"VMamba: {name} is 1048577, expected at most 1048576"):
+        checked({**config, name: 2**20 + 1})
 
 
 def test_wrong_images():

@@ -124,10 +124,12 @@ def test_state_goes_on_bit_for_bit():
     ("options", "message"),
     [
         ({"decay": 1.5}, r"EMA: decay is 1.5, expected a number in \[0, 1\]"),
+        ({"decay": "0.9"}, r"EMA: decay is '0.9', expected a number in \[0, 1\]"),
         ({"min_decay": -0.1}, "EMA: min_decay is -0.1"),
         ({"gamma": 0.0}, "EMA: gamma is 0.0, expected a number above 0"),
         ({"power": float("nan")}, "EMA: power is nan"),
         ({"after": -1}, "EMA: after is -1, expected at least 0, or None"),
+        ({"after": "ten"}, "EMA: after is 'ten', expected at least 0, or None"),
         ({"buffers": "coppy"}, "unknown treatment of buffers 'coppy' .did you mean 'copy'"),
     ],
 )

@@ -122,3 +122,20 @@ def test_what_no_schedule_has(options):
         cosine_rate(**{"t": 1, "cycle": 10, "lr": 1.0, **options})
     with pytest.raises(InputError, match="learning_rate: step is -1, expected a number of at least 0"):
         learning_rate(-1, 10, 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cosine_rate("3", 10, 1.0), "cosine_rate: t is '3', expected a number"),
+        (lambda: cosine_rate(3, 10, 1.0, warmup_lr=math.nan), "cosine_rate: warmup_lr is nan, expected a number"),
+        (lambda: cosine_rate(3, 0, 1.0), "cosine_rate: cycle is 0, expected a number above 0"),
+        (lambda: cosine_rate(3, 10, 1.0, k_decay=-1.0), r"cosine_rate: k_decay is -1\.0, expected a number above 0"),
+        (lambda: learning_rate(3, 10, None, 1.0), "learning_rate: warmup_steps is None, expected a number"),
+        (lambda: scaled_rate(1.0, 256, 0), "scaled_rate: batch is 0, expected a number above 0"),
+        (lambda: scaled_rate(1.0, 256, 64, "square"), r"unknown rule 'square' .*; choose one of sqrt, linear"),
+    ],
+)
+def test_what_has_no_rate(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
