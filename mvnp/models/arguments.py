@@ -99,11 +99,13 @@ def check_number(owner: str, name: str, value: Any, instead: str = "") -> None:
 def _check_size(config: dict[str, Any]) -> None:
     """Raise InputError for a model that no machine holds, before anything is drawn. What is counted
     are the matrices of its blocks, roughly."""
-    total = config["num_classes"] * 8 * config["dim"] + 9 * config["in_chans"] * config["in_dim"]
+    dim, in_dim = config["dim"], config["in_dim"]
+    total = config["num_classes"] * 8 * dim + 9 * in_dim * (config["in_chans"] + dim)
     for level, depth in enumerate(config["depths"]):
-        width = config["dim"] * 2**level
+        width = dim * 2**level
         block = 18 if level < 2 else 3 + 2 * config["mlp_ratio"]
-        total += width * (depth * (block * width + config["d_state"]) + 18 * width)
+        downsample = 18 if level < 3 else 0
+        total += width * (depth * (block * width + config["d_state"]) + downsample * width)
     given = f"dim {config['dim']}, depths {config['depths']}"
     check_count("MambaVision", given, sum(config["depths"]), total)
 

@@ -474,9 +474,10 @@ def _check_arguments(config: dict[str, Any]) -> None:
     for side in sides:
         check_integer("Vim", "a side of img_size", side, config["patch_size"], MOST_SIDE)
     width, depth = config["embed_dim"], config["depth"]
-    patches = config["in_chans"] * config["patch_size"] ** 2 + config["num_classes"]
-    each = width * (6 * width + 6 * config["d_state"])  # of a block, roughly
-    check_count("Vim", f"embed_dim {width}, depth {depth}", depth, width * patches + depth * each)
+    tokens = math.prod((side - config["patch_size"]) // config["stride"] + 1 for side in sides)
+    ends = config["in_chans"] * config["patch_size"] ** 2 + tokens + config["num_classes"]
+    each = width * (6.5 * width + 12 * config["d_state"])  # of a block, roughly
+    check_count("Vim", f"embed_dim {width}, depth {depth}", depth, width * ends + depth * each)
     if config["class_token"] is not None:
         check_choice("class_token", config["class_token"], CLASS_TOKENS)
     choices = {"pool": POOLS, "directions": DIRECTIONS, "norm": NORMS}

@@ -342,7 +342,8 @@ def _check_sizes(config: dict[str, Any]) -> None:
             )
     wide = 4 * config["ssm_ratio"] + 2 * config["mlp_ratio"]  # of a block's matrices, roughly
     levels = zip(config["depths"], config["dims"], strict=True)
-    total = sum(depth * dim * (wide * dim + 1) for depth, dim in levels)
+    total = sum(depth * wide * dim**2 for depth, dim in levels)
+    total += config["num_classes"] * config["dims"][-1]
     given = f"dims {config['dims']}, depths {config['depths']}"
     check_count("VMamba", given, sum(config["depths"]), total)
     patch, first = config["patch_size"], config["dims"][0]

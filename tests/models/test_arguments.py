@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from mvnp import MambaVision
+from mvnp import MambaVision, Vim, VMamba
 from mvnp.errors import InputError
+from mvnp.models.arguments import check_arguments, check_count, check_integer
 from support.tiny import TINY
 
 
@@ -85,3 +86,92 @@ def test_the_least_of_each_will_do():
 def test_true_is_no_number(options):
     with pytest.raises(InputError, match=r"True.*, expected"):
         MambaVision(**{**TINY, **options})
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("in_chans", 2**20),
+        ("d_state", 2**20),
+        ("d_conv", 2**20),
+        ("mlp_ratio", 2**20),
+        ("num_classes", 2**24),
+        ("seed", 2**64 - 1),
+        ("pattern_seed", 2**64 - 1),
+    ],
+)
+def test_the_most_of_each(name, most):
+    config = MambaVision(**TINY, allocate=False).config
+    check_arguments({**config, name: most})
+    with pytest.raises(InputError, match=f"MambaVision: {name} is {most + 1}, expected at most {most}"):
+        check_arguments({**config, name: most + 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "most"),
+    [("window_size", [8, 8, 4096, 2], 4096), ("num_heads", [2**20, 1, 2, 2], 2**20)],
+)
+def test_the_most_of_each_level(name, values, most):
+    config = MambaVision(**TINY, allocate=False).config
+    check_arguments({**config, name: values})
+    with pytest.raises(InputError, match=f"expected four integers of at least 1, one for each level, at most {most}"):
+        check_arguments({**config, name: [value + (value == most) for value in values]})
+    with pytest.raises(InputError, match=r"one for each level$"):
+        check_arguments({**config, name: [0, *values[1:]]})
+
+
+def test_a_pattern_is_looked_at_with_the_others():
+    config = MambaVision(**TINY, allocate=False).config
+    with pytest.raises(InputError, match="MambaVision: pattern is"):
+        check_arguments({**config, "pattern": ["MM", "MSS"]})
+
+
+def test_the_most_of_an_integer_unless_another_is_given():
+    check_integer("Owner", "size", 2**31 - 1, least=0)
+    with pytest.raises(InputError, match="Owner: size is 2147483648, expected at most 2147483647"):
+        check_integer("Owner", "size", 2**31, least=0)
+
+
+def test_the_most_blocks_and_parameters():
+    check_count("Owner", "dim 8", 10**4, 10**11)
+    with pytest.raises(InputError, match="Owner: dim 8: 10,001 blocks, expected at most 10,000"):
+        check_count("Owner", "dim 8", 10**4 + 1, 1)
+    message = r"Owner: dim 8 and what else was given make about 1e\+11 parameters, expected at most 1e\+11"
+    with pytest.raises(InputError, match=message):
+        check_count("Owner", "dim 8", 1, 10**11 + 1)
+
+
+VIM = {"img_size": 16, "patch_size": 4, "embed_dim": 64, "depth": 2, "num_classes": 3}
+VMAMBA = {"dims": 64, "depths": (1, 1), "num_classes": 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "most"),
+    [
+        (MambaVision, {**TINY, "num_classes": 10**6}, 1.05),
+        (MambaVision, {**TINY, "in_chans": 3000, "in_dim": 1000}, 1.05),
+        (MambaVision, {**TINY, "dim": 64, "in_dim": 10**5}, 1.05),
+        (MambaVision, {**TINY, "dim": 64, "depths": (99, 1, 1, 1)}, 1.05),
+        (MambaVision, {**TINY, "dim": 64}, 1.05),
+        (MambaVision, {**TINY, "dim": 64, "depths": (1, 1, 40, 20)}, 1.05),
+        (MambaVision, {**TINY, "dim": 64, "mlp_ratio": 1000}, 1.05),
+        (MambaVision, {**TINY, "d_state": 10**5}, 1.6),  # not all blocks have a mixer
+        (Vim, {**VIM, "num_classes": 10**6}, 1.05),
+        (Vim, {**VIM, "patch_size": 16, "in_chans": 10**4}, 1.05),
+        (Vim, {**VIM, "img_size": (60, 8000), "patch_size": 1, "stride": 2}, 1.05),
+        (Vim, {**VIM, "embed_dim": 512, "depth": 4, "d_state": 1}, 1.05),
+        (Vim, {**VIM, "d_state": 10**4}, 1.05),
+        (VMamba, {**VMAMBA, "num_classes": 10**6}, 1.05),
+        (VMamba, {**VMAMBA, "dims": 256, "depths": (50,), "mlp_ratio": 0, "ssm_ratio": 8.0, "forward_type": "v05"}, 1.2),
+        (VMamba, {**VMAMBA, "mlp_ratio": 500.0}, 1.05),
+    ],
+)
+def test_parameters_are_estimated(kind, arguments, most, monkeypatch):
+    """Before anything is made. What there is most of differs from row to row."""
+    seen = []
+    module = {MambaVision: "arguments", Vim: "vim", VMamba: "vmamba"}[kind]
+    monkeypatch.setattr(f"mvnp.models.{module}.check_count", lambda *given: seen.append(given))
+    model = kind(**arguments, allocate=False)
+    ((owner, _, blocks, estimate),) = seen
+    assert (owner, blocks) == (kind.__name__, sum(arguments["depths"]) if "depths" in arguments else arguments["depth"])
+    assert 1 / 1.05 < estimate / model.parameter_count < most
