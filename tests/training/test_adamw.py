@@ -175,6 +175,9 @@ def test_placeholders_are_refused():
         ({"betas": (0.9, -0.1)}, "expected two numbers in"),
         ({"betas": (0.9,)}, "expected two numbers in"),
         ({"eps": 0.0}, "eps is 0.0, expected a number above 0"),
+        ({"eps": np.inf}, "eps is inf, expected a number above 0"),
+        ({"lr_scales": [0.5]}, r"lr_scales is \[0.5\], expected a dict of numbers by name"),
+        ({"lr_scales": {"w": "half"}}, "lr_scales is {'w': 'half'}, expected a dict of numbers by name"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0, expected a number of at least 0"),
         ({"weight_decay": np.inf}, "weight_decay is inf"),
     ],
@@ -191,6 +194,28 @@ def test_of_a_model():
         AdamW([layer.weight])
     with pytest.raises(InputError, match="holds a str, expected a model"):
         AdamW(dict(layer.named_parameters()))
+    with pytest.raises(InputError, match="holds a int, expected a model"):
+        AdamW(3)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ["w", Param(np.ones(2))],
+        ("w", Param(np.ones(2)), 0.5),
+        ("w",),
+        (1, Param(np.ones(2))),
+        ("w", np.ones(2)),
+    ],
+    ids=["a list", "three", "one", "no name", "an array"],
+)
+def test_what_is_no_pair_of_a_name_and_a_parameter(pair):
+    with pytest.raises(InputError, match=r"AdamW: parameters holds a (list|tuple), expected a model, or"):
+        AdamW([pair])
+
+
+def test_decays_of_0():
+    assert AdamW([], betas=(0.0, 0.0), weight_decay=0.0).betas == (0.0, 0.0)
 
 
 def test_two_dimensional_biases_do_not_decay():

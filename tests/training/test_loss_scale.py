@@ -64,7 +64,7 @@ def test_an_overflow_changes_nothing():
     _, model, optimizer = steps(3, loss_scale=1024.0)
     before = {**model.state_dict(), **optimizer.state_dict()}
     images, labels = toy_loaders(toy_config())[0].batch(0, 0)
-    with pytest.raises(HalfOverflowError) as caught:
+    with pytest.raises(HalfOverflowError, match="a gradient overflowed float16") as caught:
         train_step(model, optimizer, images, labels, lr=0.02, loss_scale=2.0**40)
     assert np.isfinite(caught.value.loss)
     for key, array in {**model.state_dict(), **optimizer.state_dict()}.items():

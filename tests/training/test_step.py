@@ -8,7 +8,8 @@ import pytest
 from mvnp.core import Layer, Tape
 from mvnp.errors import InputError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from mvnp.training import SGD, AdamW, evaluate, train_step
+from mvnp.layers.mesa import mesa_backward, mesa_forward
+from mvnp.training import SGD, AdamW, Teacher, evaluate, train_step
 from mvnp.training.step import NonFiniteError
 from support.tolerance import adamw_noise, assert_close, near
 from support.toy_training import CLASSES, SIDE, ToyModel, toy_config, toy_data, toy_loaders
@@ -54,21 +55,23 @@ def test_is_what_its_parts_are():
 
 @pytest.mark.parametrize(("seed", "seeds"), [(3, (3, [3, 1], [3, 2])), ([3, 7], ([3, 7], [3, 7, 1], [3, 7, 2]))])
 def test_gradients_of_more_batches_are_their_mean(seed, seeds):
-    """Each has draws of its own, and the running statistics go from one to the next."""
+    """Each has draws of its own, and the running statistics go from one to the next; so with a teacher beside the labels."""
     batches = [batch(seed=number) for number in range(3)]
     model, twin = ToyModel(dtype="float64"), ToyModel(dtype="float64")
-    before = model.state_dict()
+    before, taught = model.state_dict(), Teacher(ToyModel(3, dtype="float64"), 0.25)
     first, *more = [(images, labels, None) for images, labels in batches]
-    result = train_step(model, SGD(model, momentum=0.0), *first[:2], lr=1.0, seed=seed, more=more)
-    losses, sums = [], {}
+    result = train_step(model, SGD(model, momentum=0.0), *first[:2], lr=1.0, seed=seed, more=more, teacher=taught)
+    losses, apart, sums = [], [], {}
     for own, (images, labels) in zip(seeds, batches, strict=True):
         tape = Tape(training=True, seed=own)
-        loss, cache = cross_entropy_forward(twin(images, tape), labels)
-        twin.backward(cross_entropy_backward(1 / 3, cache), tape)
+        logits = twin(images, tape)
+        (loss, cache), (mesa, mesa_cache) = cross_entropy_forward(logits, labels), mesa_forward(logits, taught.model(images))
+        twin.backward(cross_entropy_backward(1 / 3, cache) + mesa_backward(0.25 / 3, mesa_cache), tape)
         tape.commit()
-        losses.append(loss)
+        losses.append(loss + 0.25 * mesa)
+        apart.append(mesa)
         sums = {name: sums.get(name, 0) + gradient for name, gradient in twin.gradients(tape).items()}
-    assert result.loss == near(np.mean(losses))
+    assert (result.loss, result.apart) == (near(np.mean(losses)), near(np.mean(apart)))
     for name, array in model.state_dict().items():
         want = before[name] - sums[name] if name in sums else twin.state_dict()[name]
         assert_close(array, want, scale=1.0, message=name)
@@ -148,6 +151,53 @@ def test_gradient_that_is_not_finite_behind_a_loss_that_is():
     with pytest.raises(NonFiniteError, match=r"the norm of the gradients is (nan|inf)"):
         train_step(model, optimizer, images, labels, lr=0.1)
     assert_equal(state(model, optimizer), before)
+
+
+class Failing(ToyModel):
+    """Its second batch gives a loss that is not finite, with gradients that are, or gradients, with a loss that is."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what, self.batches = what, 0
+
+    def forward(self, x, tape=None):
+        self.batches += 1
+        far = np.array([3e38, -3e38, 0.0], np.float32) if (self.what, self.batches) == ("loss", 2) else 0
+        return super().forward(x, tape) + far
+
+    def backward(self, dy, tape):
+        return super().backward(dy * np.float32(np.inf) if (self.what, self.batches) == ("gradients", 2) else dy, tape)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"), [("loss", "the loss is inf"), ("gradients", "the norm of the gradients is nan"), ("nothing", None)]
+)
+def test_a_step_that_fails_in_its_second_batch_changes_nothing(what, message):
+    """Nor the running statistics, which have taken up the first batch by then."""
+    images, labels = batch(np.float32)
+    labels = np.full_like(labels, 1)
+    model = Failing(what)
+    optimizer = AdamW(model)
+    before = state(model, optimizer)
+    step = {"lr": 0.1, "more": [(images[::-1], labels, None)] * 2}
+    if message is None:
+        train_step(model, optimizer, images, labels, **step)
+        assert model.norm.num_batches_tracked.data == 3
+        return
+    with pytest.raises(NonFiniteError, match=message):
+        train_step(model, optimizer, images, labels, **step)
+    assert_equal(state(model, optimizer), before)
+
+
+def test_no_gradient_of_the_images_is_asked_for():
+    class Watched(ToyModel):
+        def backward(self, dy, tape):
+            asked.append(tape.inputs)
+            return super().backward(dy, tape)
+
+    asked, model = [], Watched()
+    train_step(model, AdamW(model), *batch(np.float32), lr=0.1)
+    assert asked == [False]
 
 
 def test_evaluation_by_hand():
