@@ -113,7 +113,7 @@ def train_step(
             share = len(target) / count / len(batches)
             grads = _gradients(model, tape, from_numpy(x), target, objective, teacher, share, loss_scale)
             sums = grads if not number else {name: sums[name] + gradient for name, gradient in grads.items()}
-            if number + 1 < len(batches):
+            if more:
                 tape.commit()  # the running statistics of the next batch go on from these
         grads = ranks.all_reduce(sums)
         told, apart = grads.pop(LOSS), grads.pop(APART, None)

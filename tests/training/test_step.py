@@ -189,15 +189,18 @@ def test_a_step_that_fails_in_its_second_batch_changes_nothing(what, message):
     assert_equal(state(model, optimizer), before)
 
 
-def test_no_gradient_of_the_images_is_asked_for():
+def test_what_a_model_is_told():
+    """No gradient of the images is wanted, and the batch is not cut unless somebody asks for it."""
+
     class Watched(ToyModel):
         def backward(self, dy, tape):
-            asked.append(tape.inputs)
+            told.append((tape.training, tape.inputs, tape.micro_batch))
             return super().backward(dy, tape)
 
-    asked, model = [], Watched()
+    told, model = [], Watched()
     train_step(model, AdamW(model), *batch(np.float32), lr=0.1)
-    assert asked == [False]
+    train_step(model, AdamW(model), *batch(np.float32), lr=0.1, micro_batch=4)
+    assert told == [(True, False, 0), (True, False, 4)]
 
 
 def test_evaluation_by_hand():

@@ -43,7 +43,7 @@ def equalize(image: np.ndarray) -> np.ndarray:
     _check_levels("equalize", image)
     bands = []
     for band in np.moveaxis(image, 2, 0):
-        count = np.bincount(band.ravel(), minlength=256)
+        count = np.bincount(band.ravel())
         step = (band.size - count[band.max()]) // 255
         below = np.cumsum(count) - count
         bands.append(np.minimum(255, (step // 2 + below) // step).astype(np.uint8)[band] if step else band)

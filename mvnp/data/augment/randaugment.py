@@ -5,7 +5,7 @@
     AutoContrast, Equalize, Invert                        no argument
     Rotate                                                ± 30 f degrees
     ShearX, ShearY, TranslateXRel, TranslateYRel          ± 0.3 f, ± 0.45 f of the side
-    SolarizeAdd                                           min(128, ⌊110 f⌋)
+    SolarizeAdd                                           ⌊110 f⌋
     Posterize, Solarize                                   ⌊4 f⌋ bits, threshold ⌊256 f⌋
     Color, Contrast, Brightness, Sharpness                factor 0.1 + 1.8 f
     PosterizeIncreasing, SolarizeIncreasing               4 − ⌊4 f⌋ bits, threshold 256 − ⌊256 f⌋
@@ -88,8 +88,8 @@ _FORMS: dict[str, tuple[Operation, Operation]] = {
         Operation(posterize, lambda f, sign: 4 - int(f * 4), levels=True),
     ),
     "Solarize": (
-        Operation(solarize, lambda f, sign: min(256, int(f * 256))),
-        Operation(solarize, lambda f, sign: 256 - min(256, int(f * 256))),
+        Operation(solarize, lambda f, sign: int(f * 256)),
+        Operation(solarize, lambda f, sign: 256 - int(f * 256)),
     ),
     "Color": _enhancing(color, colours=True),
     "Contrast": _enhancing(contrast),
@@ -101,7 +101,7 @@ _SINGLE: dict[str, Operation] = {
     "Equalize": Operation(equalize, levels=True),
     "Invert": Operation(invert),
     "Rotate": _moving(rotate, 30.0),
-    "SolarizeAdd": Operation(solarize_add, lambda f, sign: min(128, int(f * 110))),
+    "SolarizeAdd": Operation(solarize_add, lambda f, sign: int(f * 110)),
     "ShearX": _moving(shear_x, 0.3),
     "ShearY": _moving(shear_y, 0.3),
     "TranslateXRel": _moving(translate_x, 0.45),
@@ -171,7 +171,7 @@ class RandAugment:
         for index in rng.integers(len(names), size=self.count):
             skipped, negative, bicubic = rng.random(3)
             magnitude = self._magnitude(rng)
-            if skipped <= self.probability:
+            if skipped < self.probability:
                 way = INTERPOLATIONS[int(bicubic > 0.5)] if self.interpolation == "random" else self.interpolation
                 uses.append(use(names[index], magnitude, negative > 0.5, way))
         return uses

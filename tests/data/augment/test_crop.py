@@ -108,13 +108,25 @@ def test_unknown_ways_and_limits():
     assert RandomResizedCrop((4, 4), (0.5, 0.5)).scale == (0.5, 0.5)
 
 
-class Halves:
+class Always:
+    """A generator that draws the same number every time."""
+
+    def __init__(self, value):
+        self.value = value
+
     def random(self, shape):
-        return np.full(shape, 0.5)
+        return np.full(shape, self.value)
 
 
 def test_a_draw_of_a_half_is_bilinear():
-    assert RandomResizedCrop((4, 4)).draw(20, 20, Halves())[1] == "bilinear"
+    assert RandomResizedCrop((4, 4)).draw(20, 20, Always(0.5))[1] == "bilinear"
+
+
+def test_places_from_edge_to_edge():
+    """Half of 400 pixels at 4 to 3 is 16 by 12: 14.14 · √(4/3) and its inverse."""
+    crop = RandomResizedCrop((4, 4), scale=(0.5, 0.5), ratio=(4 / 3, 4 / 3))
+    assert crop.draw(20, 20, Always(0.0))[0] == (0, 0, 12, 16)
+    assert crop.draw(20, 20, Always(1 - 2.0**-53))[0] == (8, 4, 12, 16)
 
 
 def test_a_fourth_band_is_no_transparency():

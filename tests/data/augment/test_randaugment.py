@@ -101,6 +101,30 @@ def test_draws():
     assert 0.4 < np.mean([way == "bicubic" for way in ways]) < 0.6
 
 
+class Always:
+    """A generator that draws the same number every time."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def random(self, count=None):
+        return self.value if count is None else np.full(count, self.value)
+
+    def standard_normal(self):
+        return 0.0
+
+    def integers(self, count, size):
+        return np.full(size, 3)
+
+
+def test_draws_at_the_edge():
+    """A probability of 0 is never, and of 1 always; half is the plain sign and way."""
+    image = np.zeros((2, 2, 3), np.uint8)
+    assert RandAugment("rand-p0").draw(image, Always(0.0)) == []
+    assert RandAugment("rand-n1-p1").draw(image, Always(1 - 2.0**-53)) == [Use("Rotate", -30.0, "bicubic")]
+    assert RandAugment("rand-n1-p0.75").draw(image, Always(0.5)) == [Use("Rotate", 30.0, "bilinear")]
+
+
 def test_uniform_magnitudes():
     policy, rng = RandAugment("rand-m10-mstd101-n1-p1"), np.random.default_rng(1)
     angles = [
@@ -195,8 +219,13 @@ def test_a_deviation_above_100_is_uniform():
 
 
 def test_what_cannot_be():
-    with pytest.raises(InputError, match=r"p is 2, expected a number from 0 to 1"):
-        parse_policy("rand-p2")
+    for name, most, kind in (("m", 10, "a"), ("mmax", 10, "a"), ("p", 1, "a"), ("n", 100, "a whole"), ("inc", 1, "a whole")):
+        assert parse_policy(f"rand-{name}{most}")[name] == most
+        with pytest.raises(InputError, match=f"{name} is {most + 1}, expected {kind} number from 0 to {most}$"):
+            parse_policy(f"rand-{name}{most + 1}")
+    for name in ("n", "inc"):
+        with pytest.raises(InputError, match=r"is 0\.5, expected a whole number"):
+            parse_policy(f"rand-{name}0.5")
     with pytest.raises(InputError, match=r"unknown operation 'Rotat' .did you mean 'Rotate'"):
         use("Rotat", 5.0)
 
@@ -255,3 +284,26 @@ def test_uses_with_arguments_that_cannot_be():
         Use("Invert")(image[0], (0,))
     with pytest.raises(InputError, match=r"draw: rng is 3 \(int\), expected a generator such as numpy.random.default_rng"):
         RandAugment().draw(image, 3)
+
+
+def test_equalizing_by_hand():
+    """Of 400 pixels before the largest value, s = 1: each value becomes the number of pixels below it, at most 255."""
+    band = np.concatenate([np.arange(400) // 2, [200]]).astype(np.uint8)
+    got = Use("Equalize")(band.reshape(1, 401, 1), [0])
+    np.testing.assert_array_equal(got.ravel(), np.minimum(2 * band.astype(int), 255))
+
+
+def test_sharpening_the_smallest_picture_that_has_an_inside():
+    """With a factor of 0 it is the smoothed picture, whose pixels at the edge are as they were."""
+    image = np.arange(9, dtype=np.uint8).reshape(3, 3, 1)
+    image[1, 1] = 9
+    got = Use("Sharpness", 0.0)(image, [0])[:, :, 0]
+    np.testing.assert_array_equal(got, [[0, 1, 2], [3, round((32 + 5 * 9) / 13), 5], [6, 7, 8]])
+
+
+def test_what_a_bicubic_move_overshoots_is_cut():
+    image = np.zeros((8, 8, 1))
+    image[:, 4:] = 1.0
+    for dtype in (np.float32, np.float64):
+        got = warp(image.astype(dtype), (1, 0, 0.5, 0, 1, 0), [0.0], "bicubic")
+        assert (got.min(), got.max()) == (0.0, 1.0)
