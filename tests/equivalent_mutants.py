@@ -50,6 +50,24 @@ EQUIVALENT: dict[str, dict[tuple[str, str, str, str], str]] = {
             "if self.mlp is not None:",
         ): MLP_AND_NORM,
     },
+    "models/vim": {
+        (
+            "Patches.__init__",
+            "change constant",
+            "self.proj = Conv2d(in_chans, dim, patch, stride, init=Initializer(allocate=False))",
+            "self.proj = Conv2d(in_chans, dim, patch, stride, init=Initializer(allocate=True))",
+        ): "weight and bias are others a few lines below",
+    },
+    "models/backbone": {
+        (
+            "Backbone.of",
+            "change constant",
+            "backbone = cls(family=type(model).__name__, out_indices=out_indices, out_norm=out_norm, allocate=False,"
+            " **{**arguments, **changes})",
+            "backbone = cls(family=type(model).__name__, out_indices=out_indices, out_norm=out_norm, allocate=True,"
+            " **{**arguments, **changes})",
+        ): "the weights are the classifier's on the next line",
+    },
     "models/vim_mixer": {
         (
             "_linear",

@@ -100,11 +100,12 @@ def _check_size(config: dict[str, Any]) -> None:
     """Raise InputError for a model that no machine holds, before anything is drawn. What is counted
     are the matrices of its blocks, roughly."""
     dim, in_dim = config["dim"], config["in_dim"]
+    conv = 18  # times width²: two kernels of 3x3, or one to twice the width
     total = config["num_classes"] * 8 * dim + 9 * in_dim * (config["in_chans"] + dim)
     for level, depth in enumerate(config["depths"]):
         width = dim * 2**level
-        block = 18 if level < 2 else 3 + 2 * config["mlp_ratio"]
-        downsample = 18 if level < 3 else 0
+        block = conv if level < 2 else 3 + 2 * config["mlp_ratio"]
+        downsample = conv * (level < 3)
         total += width * (depth * (block * width + config["d_state"]) + downsample * width)
     given = f"dim {config['dim']}, depths {config['depths']}"
     check_count("MambaVision", given, sum(config["depths"]), total)

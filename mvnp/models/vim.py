@@ -419,12 +419,10 @@ class Vim(Classifier):
 
     def _map_backward(self, dmap: Array) -> Array:
         """Of all tokens: 0 at the class tokens."""
-        B, _, _, d = dmap.shape
-        dx = array_module(dmap).zeros((B, self.pos_embed.shape[1], d), dmap.dtype)
-        dpatches, at = dmap.reshape(B, -1, d), 0
-        for run in self.patch_runs:
-            dx[:, run] = dpatches[:, at : at + run.stop - run.start]
-            at += run.stop - run.start
+        xp, B, L, d = array_module(dmap), len(dmap), self.pos_embed.shape[1], dmap.shape[3]
+        places = xp.concatenate([xp.arange(L)[run] for run in self.patch_runs])
+        dx = xp.zeros((B, L, d), dmap.dtype)
+        dx[:, places] = dmap.reshape(B, -1, d)
         return dx
 
     def cut_after(self, stage: int) -> None:

@@ -158,10 +158,10 @@ VMAMBA = {"dims": 64, "depths": (1, 1), "num_classes": 3}
         (MambaVision, {**TINY, "d_state": 10**5}, 1.6),  # not all blocks have a mixer
         (Vim, {**VIM, "num_classes": 10**6}, 1.05),
         (Vim, {**VIM, "patch_size": 16, "in_chans": 10**4}, 1.05),
-        (Vim, {**VIM, "img_size": (60, 8000), "patch_size": 1, "stride": 2}, 1.05),
+        (Vim, {**VIM, "img_size": (5, 50_000), "patch_size": 1, "stride": 2}, 1.05),
         (Vim, {**VIM, "embed_dim": 512, "depth": 4, "d_state": 1}, 1.05),
         (Vim, {**VIM, "d_state": 10**4}, 1.05),
-        (VMamba, {**VMAMBA, "num_classes": 10**6}, 1.05),
+        (VMamba, {**VMAMBA, "depths": (1, 1, 1), "num_classes": 10**6}, 1.05),
         (VMamba, {**VMAMBA, "dims": 256, "depths": (50,), "mlp_ratio": 0, "ssm_ratio": 8.0, "forward_type": "v05"}, 1.2),
         (VMamba, {**VMAMBA, "mlp_ratio": 500.0}, 1.05),
     ],

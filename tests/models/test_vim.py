@@ -280,6 +280,28 @@ def test_dtype(dtype):
 # What any model does
 
 
+def test_settings_unless_others_are_given():
+    assert Vim(allocate=False).config == {
+        "img_size": 224,
+        "patch_size": 16,
+        "stride": 16,
+        "embed_dim": 192,
+        "depth": 24,
+        "in_chans": 3,
+        "num_classes": 1000,
+        "d_state": 16,
+        "class_token": "middle",
+        "pool": "mean",
+        "directions": "both",
+        "halve": True,
+        "norm": "rms",
+        "layer_scale": None,
+        "drop_path_rate": 0.0,
+        "dtype": "float32",
+        "seed": 0,
+    }
+
+
 def test_config_builds_it_again():
     model = tiny_vim(class_token="double", directions="shared", norm="layer", layer_scale=0.1)
     twin = Vim(**json.loads(json.dumps(model.config)), allocate=False)
@@ -346,6 +368,7 @@ def test_depths_for_layer_decay():
     [
         ({"img_size": 3}, r"a side of img_size is 3, expected an integer of at least 4"),
         ({"img_size": (12, 12, 12)}, r"img_size is \[12, 12, 12\], expected one number, or \(height, width\)"),
+        ({"img_size": (12, 10**6)}, r"a side of img_size is 1000000, expected at most 65536"),
         ({"patch_size": 0}, r"patch_size is 0, expected an integer of at least 1"),
         ({"stride": 0}, r"stride is 0, expected an integer of at least 1"),
         ({"embed_dim": 0}, r"embed_dim is 0, expected an integer of at least 1"),
@@ -384,6 +407,14 @@ def test_wrong_arguments(options, message):
 def test_unknown_choices(options, message):
     with pytest.raises(InputError, match=message):
         Vim(**{**TINY_VIM, **options})
+
+
+@pytest.mark.parametrize("name", ["in_chans", "num_classes", "d_state", "seed"])
+def test_the_most_that_is_taken(name):
+    most = 2**64 - 1 if name == "seed" else 2**20
+    assert Vim(**{**TINY_VIM, name: most}, allocate=False).config[name] == most
+    with pytest.raises(InputError, match=f"Vim: {name} is {most + 1}, expected at most {most}"):
+        Vim(**{**TINY_VIM, name: most + 1}, allocate=False)
 
 
 def test_images_of_another_size():

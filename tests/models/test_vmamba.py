@@ -165,6 +165,37 @@ def test_what_a_version_has():
     assert VMamba(**SMALL, version="v0", forward_type="v05_noz").levels[0].blocks[0].op.gate == "none"
 
 
+def test_settings_unless_others_are_given():
+    assert VMamba(allocate=False).config == {
+        "dims": [96, 192, 384, 768],
+        "depths": [2, 2, 8, 2],
+        "in_chans": 3,
+        "num_classes": 1000,
+        "d_state": 1,
+        "ssm_ratio": 1.0,
+        "mlp_ratio": 4.0,
+        "version": "v2",
+        "patch_size": 4,
+        "drop_path_rate": 0.0,
+        "forward_type": "v05_noz",
+        "ssm_dt_rank": "auto",
+        "ssm_act_layer": "silu",
+        "ssm_conv": 3,
+        "ssm_conv_bias": False,
+        "ssm_init": "v0",
+        "mlp_act_layer": "gelu",
+        "gmlp": False,
+        "norm_layer": "ln2d",
+        "downsample_version": "v3",
+        "patchembed_version": "v2",
+        "patch_norm": True,
+        "posembed": False,
+        "img": 224,
+        "dtype": "float32",
+        "seed": 0,
+    }
+
+
 def test_widths():
     assert VMamba(dims=4, depths=(1, 1, 1), num_classes=2).channels == (4, 8, 16)
     assert VMamba(dims=(4, 5, 6), depths=(1, 1, 1), num_classes=2).width == 6
@@ -250,6 +281,10 @@ def test_reset_head():
         ({"depths": ()}, r"VMamba: depths is \[\], expected a list of integers of at least 1, one for each stage"),
         ({"depths": (1, 0, 2, 1)}, r"VMamba: depths is \[1, 0, 2, 1\], expected a list of integers"),
         ({"depths": 4}, r"VMamba: depths is 4, expected a list of integers"),
+        ({"depths": (1, 1.5, 2, 1)}, r"VMamba: depths is \[1, 1\.5, 2, 1\], expected a list of integers"),
+        ({"depths": (1, True, 2, 1)}, r"VMamba: depths is \[1, True, 2, 1\], expected a list of integers"),
+        ({"dims": 2**20, "depths": (1,)}, r"VMamba: dims \[1048576\], depths \[1\] and .* make about"),
+        ({"dims": 2**20 + 1, "depths": (1,)}, r"VMamba: dims is \[1048577\], expected 1 integers .*; at most 1048576"),
         ({"dims": (4, 6, 8)}, r"VMamba: dims is \[4, 6, 8\], expected 4 integers of at least 1, one for each of depths"),
         ({"dims": (4, 6, 8, 0)}, r"VMamba: dims is \[4, 6, 8, 0\], expected 4 integers"),
         ({"dims": 4.5}, r"VMamba: dims is 4\.5, expected 4 integers"),
@@ -299,13 +334,15 @@ def test_the_least_that_is_taken():
     assert [level.blocks[0].op.in_proj.weight.shape[0] for level in model.levels] == [4, 3, 3, 5]
     assert model(image(1, 3, 8, 8)).shape == (1, 3)
 
+    assert VMamba(dims=2, depths=(1,), allocate=False).channels == (2,)
 
-@pytest.mark.parametrize("name", ["ssm_ratio", "mlp_ratio", "in_chans", "num_classes", "d_state", "img"])
+
+@pytest.mark.parametrize("name", ["ssm_ratio", "mlp_ratio", "in_chans", "num_classes", "d_state", "img", "seed"])
 def test_the_most_that_is_taken(name):
-    config = VMamba(**SMALL, allocate=False).config
-    assert checked({**config, name: 2**20})[name] == 2**20
-    with pytest.raises(InputError, match=f"VMamba: {name} is 1048577, expected at most 1048576"):
-        checked({**config, name: 2**20 + 1})
+    config, most = VMamba(**SMALL, allocate=False).config, 2**64 - 1 if name == "seed" else 2**20
+    assert checked({**config, name: most})[name] == most
+    with pytest.raises(InputError, match=f"VMamba: {name} is {most + 1}, expected at most {most}"):
+        checked({**config, name: most + 1})
 
 
 def test_wrong_images():
