@@ -168,6 +168,17 @@ def test_placeholders_are_refused():
         AdamW(Linear(3, 4, init=Initializer(allocate=False)).named_parameters())
 
 
+def test_flags_as_those_of_cupy():
+    """They do not say whether an array may be written."""
+
+    class Flagless(np.ndarray):
+        flags = None
+
+    param = Param(np.ones(2).view(Flagless))
+    AdamW([("w", param)], eps=1e-300).step({"w": np.ones(2)}, lr=0.5)
+    assert_close(np.asarray(param.data), [0.5, 0.5])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

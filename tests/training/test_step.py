@@ -1,6 +1,8 @@
 """One step of training, and evaluation: mvnp/training/step.py and evaluate.py."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from mvnp.errors import InputError
 from mvnp.layers.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from mvnp.layers.mesa import mesa_backward, mesa_forward
 from mvnp.training import SGD, AdamW, Teacher, evaluate, train_step
+from mvnp.training.distributed import Ranks
 from mvnp.training.step import NonFiniteError
 from support.tolerance import adamw_noise, assert_close, near
 from support.toy_training import CLASSES, SIDE, ToyModel, toy_config, toy_data, toy_loaders
@@ -75,6 +78,60 @@ def test_gradients_of_more_batches_are_their_mean(seed, seeds):
     for name, array in model.state_dict().items():
         want = before[name] - sums[name] if name in sums else twin.state_dict()[name]
         assert_close(array, want, scale=1.0, message=name)
+
+
+class Thread(Ranks):
+    """One of two ranks that are threads of this process."""
+
+    size = 2
+
+    def __init__(self, rank, values, barrier):
+        self.rank, self.values, self.barrier = rank, values, barrier
+
+    def all_gather(self, value):
+        self.values[self.rank] = value
+        self.barrier.wait()
+        found = list(self.values)
+        self.barrier.wait()
+        return found
+
+    def all_reduce(self, arrays):
+        one, other = self.all_gather(arrays)
+        return {name: one[name] + other[name] for name in arrays}
+
+
+def test_two_ranks_do_what_one_does_with_the_whole_batch():
+    """Of seven images the first has three; so in each of two batches."""
+    rng = np.random.default_rng(7)
+    (x, y), (x2, y2) = ((rng.standard_normal((7, 1, SIDE, SIDE)), rng.integers(0, CLASSES, 7)) for _ in range(2))
+    whole, *shared = (ToyModel(dtype="float64") for _ in range(3))
+    barrier, values = Barrier(2), [None, None]
+
+    def step(rank):
+        rows = slice(0, 3) if rank == 0 else slice(3, 7)
+        options = {"lr": 0.5, "seed": 3, "total": 7, "more": [(x2[rows], y2[rows], 7)], "ranks": Thread(rank, values, barrier)}
+        try:
+            return train_step(shared[rank], SGD(shared[rank]), x[rows], y[rows], **options)
+        except BaseException:
+            barrier.abort()
+            raise
+
+    want = train_step(whole, SGD(whole), x, y, lr=0.5, seed=3, more=[(x2, y2, None)])
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(step, range(2)))
+    for model, result in zip(shared, results, strict=True):
+        assert (result.loss, result.grad_norm) == (near(want.loss), near(want.grad_norm))
+        for name, array in model.state_dict().items():
+            assert_close(array, whole.state_dict()[name], scale=1.0, message=name)
+
+
+@pytest.mark.parametrize(("total", "second"), [(None, None), (None, 6), (6, None)])
+def test_ranks_need_the_size_of_every_batch(total, second):
+    images, labels = batch()
+    ranks, model = Ranks(), ToyModel(dtype="float64")
+    ranks.size = 2
+    with pytest.raises(InputError, match="train_step: 2 ranks share the batch; give total, the number of images"):
+        train_step(model, SGD(model), images, labels, lr=0.1, total=total, ranks=ranks, more=[(images, labels, second)])
 
 
 def test_norms_at_each_depth():

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from mvnp.errors import InputError, MissingPackageError
-from mvnp.training import AdamW, Ranks, join, read_checkpoint, read_log, train_step
+from mvnp.training import Ranks, join, read_checkpoint, read_log
 from mvnp.training.distributed import buckets, mpi
 from mvnp.training.distributed.mpi import LAUNCHER_VARIABLES
 from support import ranked
 from support.patience import HANGS
 from support.tolerance import DEEP, adamw_noise, assert_close
-from support.toy_training import ToyModel, outcome, toy_config, toy_loaders
+from support.toy_training import outcome
 
 SEVERAL_RUNS = pytest.mark.slow(reason="several processes that wait for each other, started one after the other")
 
@@ -195,14 +195,6 @@ def test_shares():
         with pytest.raises(InputError, match="a batch of 2 cannot be shared by 3 ranks"):
             ranks.shard(2)
     assert shares == list(range(8))
-
-
-def test_a_step_of_many_needs_the_size_of_the_batch():
-    ranks = Ranks()
-    ranks.size = 2
-    model, (train, _) = ToyModel(), toy_loaders(toy_config())
-    with pytest.raises(InputError, match="2 ranks share the batch; give total"):
-        train_step(model, AdamW(model.named_parameters()), *train.batch(0, 0), lr=0.1, ranks=ranks)
 
 
 def test_join(monkeypatch):
