@@ -216,6 +216,8 @@ def test_a_deviation_above_100_is_uniform():
     found = [policy._magnitude(np.random.default_rng(seed)) for seed in range(50)]
     assert 0.0 < min(found) < 1.0
     assert 7.0 < max(found) < 8.0
+    policy = RandAugment("rand-m8-mstd100")
+    assert max(policy._magnitude(np.random.default_rng(seed)) for seed in range(50)) == 10.0
 
 
 def test_what_cannot_be():
