@@ -463,27 +463,6 @@ def test_nan_passes_through():
     assert np.isfinite(dx[1]).all()
 
 
-def test_wrong_gradients():
-    model, x = tiny(), image(2, 3, 16, 16)
-    for dlogits, message in [
-        (image(2, 4), r"dlogits has shape \(2, 4\), expected \(B, 3\)"),
-        (np.ones((2, 3), np.int64), "dlogits has dtype int64"),
-    ]:
-        tape = Tape()
-        model(x, tape)
-        with pytest.raises(InputError, match=message):
-            model.backward(dlogits, tape)
-    tape = Tape()
-    features = model.features(x, tape)
-    with pytest.raises(InputError, match="expected four gradients, the last of them an array"):
-        model.features_backward([None] * 4, tape)
-    with pytest.raises(InputError, match="expected four gradients"):
-        model.features_backward(features[:3], tape)
-    channel_last = [feature.transpose(0, 2, 3, 1) for feature in features]
-    with pytest.raises(InputError, match=r"dfeatures\[1\] has shape \(2, 2, 2, 8\), expected \(B, 8, H, W\)"):
-        model.features_backward([None, *channel_last[1:]], tape)
-
-
 def test_a_state_dict_that_does_not_fit():
     """Every missing, unexpected and misshapen entry at once, and nothing is loaded."""
     model = tiny()
@@ -520,36 +499,3 @@ def test_parameters_are_row_major_from_the_start():
     assert [key for key, param in model.named_state() if not param.data.flags.c_contiguous] == []
     model.load_state_dict({key: np.asarray(to_numpy(value), order="F") for key, value in model.state_dict().items()})
     assert [key for key, param in model.named_state() if not param.data.flags.c_contiguous] == []
-
-
-def test_a_new_head():
-    model = tiny()
-    x = np.zeros((1, 3, 32, 32), np.float32)
-    pooled, before = model.pooled(x), model.state_dict()
-    model.reset_head(7, seed=2)
-    assert model(x).shape == (1, 7)
-    assert model.num_classes == model.config["num_classes"] == 7
-    np.testing.assert_array_equal(model.pooled(x), pooled)
-    assert list(model.state_dict()) == list(before)
-    assert model.head.path == "head"
-    weight = model.state_dict()["head.weight"]
-    model.reset_head(7, seed=2)
-    np.testing.assert_array_equal(model.state_dict()["head.weight"], weight)
-    model.reset_head(0)
-    np.testing.assert_array_equal(model(x), pooled)
-    with pytest.raises(InputError, match="reset_head: num_classes is -1, expected an integer of at least 0"):
-        model.reset_head(-1)
-
-
-def test_a_new_head_is_drawn_from_seed_0_unless_another_is_given():
-    heads = [tiny() for _ in range(2)]
-    heads[0].reset_head(7)
-    heads[1].reset_head(7, seed=0)
-    np.testing.assert_array_equal(*(model.head.weight.data for model in heads))
-
-
-def test_a_new_head_has_other_classes_and_the_same_pictures():
-    model = tiny()
-    model.know(classes=["a", "b", "c"], preparation=np.asarray)
-    model.reset_head(2)
-    assert (model.classes, model.preparation) == (None, np.asarray)

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from mvnp import Tape, VMamba
-from mvnp.errors import InputError
 from mvnp.models.attention import MultiHeadAttention
 from mvnp.models.blocks import ConvBlock
-from mvnp.models.classifier import channel_first, channel_last
+from mvnp.models.classifier import channel_first
 from mvnp.models.mixer import MambaVisionMixer
 from support.checks import normal
 from support.randomise import randomised
@@ -31,13 +30,6 @@ def model(request):
 @pytest.fixture(scope="module")
 def x(model):
     return image_off_kinks(model, (2, 3, 32, 32), training=False)
-
-
-def test_axes():
-    x = normal((2, 3, 4, 5), 1)
-    assert channel_last(x)[1, 3, 4, 2] == x[1, 2, 3, 4]
-    assert channel_last(x).flags.c_contiguous
-    np.testing.assert_array_equal(channel_first(channel_last(x)), x)
 
 
 @pytest.mark.parametrize("read", ["0123", "0", "3", "12", "13", "02"])
@@ -148,17 +140,6 @@ def test_an_mlp_is_wider_by_its_ratio():
     built = tiny(dim=6, mlp_ratio=1.5)
     hidden = [block.mlp.fc1.weight.shape for level in built.levels[2:] for block in level.blocks[:1]]
     assert hidden == [(36, 24), (72, 48)]
-
-
-def test_another_precision_is_said():
-    built = tiny()
-    assert built.config["dtype"] == "float32"
-    assert built.astype("float64").config["dtype"] == "float64"
-    assert built.config["dtype"] == "float32"
-    x = normal((1, 3, 32, 32), 1)
-    assert built.images(x).dtype == "float32"
-    with pytest.raises(InputError, match=r"MambaVision: x has shape \(3, 32, 32\), expected \(B, 3, H, W\)"):
-        built.images(x[0])
 
 
 @pytest.mark.parametrize(("padding", "masked"), [("visible", False), ("masked", True)])
