@@ -97,9 +97,8 @@ def color(image: np.ndarray, factor: float) -> np.ndarray:
 def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
     """(7) from the picture under the filter [1 1 1; 1 5 1; 1 1 1] / 13, which leaves the outermost pixels as they are."""
     smooth = image.astype(np.float64)
-    if min(image.shape[:2]) > 2:
-        rows = smooth[:-2] + smooth[1:-1] + smooth[2:]
-        smooth[1:-1, 1:-1] = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * smooth[1:-1, 1:-1]) / 13
+    rows = smooth[:-2] + smooth[1:-1] + smooth[2:]
+    smooth[1:-1, 1:-1] = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * smooth[1:-1, 1:-1]) / 13
     return blend(np.floor(smooth + 0.5) if image.dtype == np.uint8 else smooth, image, factor)
 
 

@@ -9,6 +9,7 @@ from mvnp.data.augment import OPERATIONS, RandAugment, Use
 from mvnp.data.augment.randaugment import parse_policy, use
 from mvnp.data.augment.warp import warp, warp_by_formula, warp_by_pillow
 from mvnp.errors import InputError
+from support.checks import normal
 from support.recipe_cases import recipe_case
 
 SETTINGS, ARRAYS = recipe_case("randaugment")
@@ -157,7 +158,8 @@ def test_pictures_of_every_kind(shape, dtype):
 def test_floats_do_as_bytes_do():
     """Within the rounding of the bytes."""
     image = ARRAYS["cat.in"]
-    for name in ("AutoContrast", "Invert", "Rotate", "ShearX", "TranslateYRel", "Color", "Contrast", "Brightness", "Sharpness"):
+    values = ("AutoContrast", "Invert", "Solarize", "SolarizeAdd", "Color", "Contrast", "Brightness", "Sharpness")
+    for name in (*values, "Rotate", "ShearX", "TranslateYRel"):
         each = use(name, 6, interpolation="bilinear")
         bytes_ = each(image, (124, 116, 104)).astype(np.float64)
         floats = each(image.astype(np.float64) / 255, np.array((124, 116, 104)) / 255) * 255
@@ -290,17 +292,20 @@ def test_uses_with_arguments_that_cannot_be():
 
 def test_equalizing_by_hand():
     """Of 400 pixels before the largest value, s = 1: each value becomes the number of pixels below it, at most 255."""
-    band = np.concatenate([np.arange(400) // 2, [200]]).astype(np.uint8)
-    got = Use("Equalize")(band.reshape(1, 401, 1), [0])
+    band = np.concatenate([np.arange(400) // 2, [200] * 200]).astype(np.uint8)
+    got = Use("Equalize")(band.reshape(1, 600, 1), [0])
     np.testing.assert_array_equal(got.ravel(), np.minimum(2 * band.astype(int), 255))
 
 
 def test_sharpening_the_smallest_picture_that_has_an_inside():
-    """With a factor of 0 it is the smoothed picture, whose pixels at the edge are as they were."""
+    """With a factor of 0 it is the smoothed picture, whose pixels at the edge are as they were; smaller ones are all edge."""
     image = np.arange(9, dtype=np.uint8).reshape(3, 3, 1)
     image[1, 1] = 9
     got = Use("Sharpness", 0.0)(image, [0])[:, :, 0]
     np.testing.assert_array_equal(got, [[0, 1, 2], [3, round((32 + 5 * 9) / 13), 5], [6, 7, 8]])
+    for shape in ((1, 1, 3), (1, 5, 1), (2, 2, 3), (5, 2, 1)):
+        flat = np.abs(normal(shape, 1)) % 1
+        np.testing.assert_array_equal(Use("Sharpness", 0.0)(flat, [0] * 3), flat.astype(np.float32))
 
 
 def test_what_a_bicubic_move_overshoots_is_cut():
