@@ -112,7 +112,7 @@ class Always:
         return self.value if count is None else np.full(count, self.value)
 
     def standard_normal(self):
-        return 0.0
+        return 1.0
 
     def integers(self, count, size):
         return np.full(size, 3)
@@ -124,6 +124,7 @@ def test_draws_at_the_edge():
     assert RandAugment("rand-p0").draw(image, Always(0.0)) == []
     assert RandAugment("rand-n1-p1").draw(image, Always(1 - 2.0**-53)) == [Use("Rotate", -30.0, "bicubic")]
     assert RandAugment("rand-n1-p0.75").draw(image, Always(0.5)) == [Use("Rotate", 30.0, "bilinear")]
+    assert RandAugment("rand-m5-mstd2-n1-p1").draw(image, Always(0.5)) == [Use("Rotate", 21.0, "bilinear")]
 
 
 def test_uniform_magnitudes():
@@ -288,6 +289,17 @@ def test_uses_with_arguments_that_cannot_be():
         Use("Invert")(image[0], (0,))
     with pytest.raises(InputError, match=r"draw: rng is 3 \(int\), expected a generator such as numpy.random.default_rng"):
         RandAugment().draw(image, 3)
+
+
+def test_solarizing_floats_by_hand():
+    """Half is no longer dark: nothing is added to it. Sums stop at 1."""
+    image = np.array([0.25, 0.5, 0.75]).reshape(1, 3, 1)
+    for name, amount, want in (
+        ("Solarize", 128, [0.25, 0.5, 0.25]),
+        ("SolarizeAdd", 51, [0.45, 0.5, 0.75]),
+        ("SolarizeAdd", 204, [1.0, 0.5, 0.75]),
+    ):
+        np.testing.assert_allclose(Use(name, amount)(image, [0]).ravel(), want, rtol=1e-15)
 
 
 def test_equalizing_by_hand():
