@@ -88,8 +88,8 @@ def attention_backward(do: Array, cache: AttentionCache) -> tuple[Array, Array, 
 def _attend(numbers: Any, q: Any, k: Any, v: Any, hidden: Any, scale: Any, o: Any) -> None:
     """(1) for some heads, one after the other."""
     h, L, d = q.shape[1:]
-    panel, sums, s = new_panel(q), new_sums(q[0, 0]), np.empty((1, L, L), q.dtype)
-    wide = panel.shape[1]
+    panel = new_panel(q)
+    sums, s, wide = new_sums(q[0, 0], panel), np.empty((1, L, L), q.dtype), panel.shape[1]
     for number in numbers:
         b, head = number // h, number % h
         for first in range(0, L, wide):
@@ -98,7 +98,7 @@ def _attend(numbers: Any, q: Any, k: Any, v: Any, hidden: Any, scale: Any, o: An
             for row in range(U(L)):
                 for c in range(U(columns)):
                     s[0, row, U(first) + c] = sums[row, c]
-        _softmax(s, hidden[b : b + 1], scale)
+        _softmax(s, hidden[b:], scale)
         for first in range(0, d, wide):
             columns = min(wide, d - first)
             multiply(sums, s[0], any_rows(v[b, head]), first, columns, False, panel)
@@ -109,7 +109,8 @@ def _attend(numbers: Any, q: Any, k: Any, v: Any, hidden: Any, scale: Any, o: An
 
 @kernel
 def _softmax(s: Any, hidden: Any, scale: Any) -> None:
-    """softmax(s · scale) in place of s (heads, L, L). hidden (heads, L or 1) is true at keys that nobody may see."""
+    """softmax(s · scale) in place of s (heads, L, L). hidden (heads or more, L or 1) is true at keys that nobody may
+    see."""
     heads, L, _ = s.shape
     T = s.dtype.type
     for i in range(heads):

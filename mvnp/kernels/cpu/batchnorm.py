@@ -40,9 +40,9 @@ def input_gradient(dy: Array, x: Array, mean: Array, rstd: Array, weight: Array,
 def parameter_gradients(dy: Array, x: Array, mean: Array, rstd: Array) -> tuple[Array, Array]:
     if not _taken((dy, x), (mean, rstd)):
         return NotImplemented
-    C = x.shape[-1]
-    sums = np.zeros((blocks_of(x.size // C), 2, C), x.dtype)
-    over_rows(_parameter_gradients, (rows_of(dy), rows_of(x)), *_contiguous(mean), cost=COST * C, sums=(sums,))
+    rows, C = rows_of(x), x.shape[-1]
+    sums = np.zeros((blocks_of(len(rows)), 2, C), x.dtype)
+    over_rows(_parameter_gradients, (rows_of(dy), rows), *_contiguous(mean), cost=COST * C, sums=(sums,))
     of_product, dbias = total(sums)
     return of_product * rstd, dbias
 
@@ -51,9 +51,9 @@ def batchnorm_eval_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Arra
     x, weight, mean, rstd = cache
     if not _taken((dy, x), (mean, rstd, weight)):
         return NotImplemented
-    C = x.shape[-1]
-    dx, sums = np.empty(x.shape, x.dtype), np.zeros((blocks_of(x.size // C), 2, C), x.dtype)
-    arrays = rows_of(dy), rows_of(x), rows_of(dx)
+    rows, C = rows_of(x), x.shape[-1]
+    dx, sums = np.empty(x.shape, x.dtype), np.zeros((blocks_of(len(rows)), 2, C), x.dtype)
+    arrays = rows_of(dy), rows, rows_of(dx)
     over_rows(_eval_backward, arrays, *_contiguous(mean, rstd * weight), cost=COST * C, sums=(sums,))
     of_product, dbias = total(sums)
     return dx, of_product * rstd, dbias

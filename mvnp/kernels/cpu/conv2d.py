@@ -14,7 +14,7 @@ from ...core import output_size
 from ...execution.scratch import workspace
 from ..convolution import by_winograd
 from . import winograd
-from .jit import kernel
+from .jit import inline, kernel
 from .lanes import LANES, copy_lanes
 from .mathematics import type_of
 from .operands import taken
@@ -142,12 +142,11 @@ class _Geometry:
 
     def im2col(self, block: slice) -> Array:
         """The rows of X of (2) that belong to some lines."""
-        rows = (block.stop - block.start) * self.y[2]
-        X = workspace(np, "convolution.patches", (rows, self.patch), self.x.dtype)
-        lines, cost = np.arange(block.start, block.stop), COST * self.y[2] * self.patch
+        lines = np.arange(block.start, block.stop)
+        X = workspace(np, "convolution.patches", (len(lines), self.y[2] * self.patch), self.x.dtype)
         im2col = _im2col_by_channel if self.few else _im2col
-        over_rows(im2col, (lines,), self.x.reshape(-1), X.reshape(-1), block.start, self.sizes, cost=cost)
-        return X
+        over_rows(im2col, (lines, X), self.x.reshape(-1), self.sizes, cost=COST * X.shape[1])
+        return X.reshape(-1, self.patch)
 
     def col2im(self, dX: Array, block: slice, dx: Array) -> None:
         """(4): dX of some lines is added to dx."""
@@ -155,28 +154,36 @@ class _Geometry:
         add(dX.reshape(-1), dx.reshape(-1), block.start, block.stop, self.sizes)
 
 
+@inline
+def in_lanes(at, to, read, written, sizes):  # type: ignore[no-untyped-def]
+    """Whether copies of a patch LANES numbers at a time stay within x, of which so many numbers are `read`, and X. It begins at
+    `at` in the one and at `to` in the other."""
+    _, W, I, _, _, Kh, Kw, _, _, _, _ = sizes
+    row, lanes = Kw * I, int(LANES)
+    copied = -(-row // lanes) * lanes
+    return at + (Kh - 1) * W * I + copied <= read and to + (Kh - 1) * row + copied <= written
+
+
 @kernel
-def _im2col(lines, x, X, start, sizes):  # type: ignore[no-untyped-def]
-    """The rows of X of some lines; X begins with those of `start`. What lies in the image is copied LANES numbers at a time,
-    and what that writes too much the next copy overwrites: so not at the end, where another core's rows begin."""
+def _im2col(lines, X, x, sizes):  # type: ignore[no-untyped-def]
+    """The rows of X of some lines. What lies in the image is copied LANES numbers at a time, and what that writes too much the
+    next copy overwrites: so not at the end, where another core's rows begin."""
     H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
     zero = type_of(x[0])(0)
     row, apart = U(Kw * I), U(W * I)
-    to = U((lines[0] - start) * Wo) * U(Kh) * row
-    free = to + U((len(lines) * Wo - 1) * Kh) * row
-    free = free - min(free, LANES)  # a patch that begins here or before is followed by LANES numbers that are to be written yet
-    last = x.size - int(LANES) - (Kh - 1) * W * I - Kw * I  # where a patch may begin whose copies stay within x
+    numbers, to = X.reshape(-1), U(0)
     for line in lines:
         n = line // Ho
         top = (line - n * Ho) * sh - ph
         for wo in range(Wo):
             left = wo * sw - pw
             corner = ((n * H + top) * W + left) * I
-            if top >= 0 and top + Kh <= H and left >= 0 and left + Kw <= W and corner <= last and to <= free:
+            inside = top >= 0 and top + Kh <= H and left >= 0 and left + Kw <= W
+            if inside and in_lanes(corner, np.intp(to), x.size, X.size, sizes):
                 at = U(corner)
                 for _ in range(Kh):
                     for c in range(U(0), row, LANES):
-                        copy_lanes(X, to + c, x, at + c)
+                        copy_lanes(numbers, to + c, x, at + c)
                     to += row
                     at += apart
                 continue
@@ -186,11 +193,18 @@ def _im2col(lines, x, X, start, sizes):  # type: ignore[no-untyped-def]
                     if 0 <= h < H and 0 <= w < W:
                         at = U(((n * H + h) * W + w) * I)
                         for c in range(U(I)):
-                            X[to + c] = x[at + c]
+                            numbers[to + c] = x[at + c]
                     else:
                         for c in range(U(I)):
-                            X[to + c] = zero
+                            numbers[to + c] = zero
                     to += U(I)
+
+
+@inline
+def numbers_read(Wo, patch, rows):  # type: ignore[no-untyped-def]
+    """How many numbers of the patches of a line are read for so many rows of the sums. A patch may have fewer: of the last one
+    what follows in memory is read, and what it makes means nothing."""
+    return (Wo - 1) * patch + rows
 
 
 @kernel
@@ -198,13 +212,12 @@ def _lines_gradient(lines, sums, x, dy, sizes):  # type: ignore[no-untyped-def]
     """Xᵀ dY of (3), for LINES lines in each of the sums."""
     _, _, I, Ho, Wo, Kh, Kw, _, _, _, _ = sizes
     patch = Kh * Kw * I
-    X = np.zeros(Wo * patch + sums.shape[1], x.dtype)  # longer, for the numbers that mean nothing
-    of_line = X[: Wo * patch]
+    of_line = np.zeros(numbers_read(Wo, patch, sums.shape[1]), x.dtype)[: Wo * patch].reshape(Wo, patch)
     sums[:] = 0
     for at in range(len(lines)):
         line = lines[at]
-        _im2col(lines[at : at + 1], x, of_line, line, sizes)
-        add_turned(sums[at // LINES], of_line.reshape(Wo, patch), dy[line // Ho, line % Ho])
+        _im2col(lines[at : at + 1], of_line, x, sizes)
+        add_turned(sums[at // LINES], of_line, dy[line // Ho, line % Ho])
 
 
 @kernel
@@ -228,14 +241,15 @@ def _col2im(dX, dx, start, stop, sizes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _im2col_by_channel(lines, x, X, start, sizes):  # type: ignore[no-untyped-def]
+def _im2col_by_channel(lines, X, x, sizes):  # type: ignore[no-untyped-def]
     """X with the numbers of a patch in the order (input channel, i, j)."""
     H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
     zero = type_of(x[0])(0)
-    for line in lines:
+    for number in range(len(lines)):
+        line, of_line = lines[number], X[number]
         n = line // Ho
         for wo in range(Wo):
-            row = ((line - start) * Wo + wo) * Kh * Kw * I
+            row = wo * Kh * Kw * I
             for i in range(Kh):
                 for j in range(Kw):
                     h, w = (line - n * Ho) * sh - ph + i, wo * sw - pw + j
@@ -243,10 +257,10 @@ def _im2col_by_channel(lines, x, X, start, sizes):  # type: ignore[no-untyped-de
                     if 0 <= h < H and 0 <= w < W:
                         at = U(((n * H + h) * W + w) * I)
                         for c in range(U(I)):
-                            X[to + c * U(Kh * Kw)] = x[at + c]
+                            of_line[to + c * U(Kh * Kw)] = x[at + c]
                     else:
                         for c in range(U(I)):
-                            X[to + c * U(Kh * Kw)] = zero
+                            of_line[to + c * U(Kh * Kw)] = zero
 
 
 @kernel

@@ -95,7 +95,8 @@ def rows_of_panel(M: int) -> int:
 @kernel
 def _linear(jobs: Any, x: Any, weight: Any, bias: Any, y: Any, rows: int) -> None:
     """y, so many rows of a panel a job; the panels of the first rows come first."""
-    panel, sums = new_panel(x), new_sums(x[:rows])
+    panel = new_panel(x)
+    sums = new_sums(x[:rows], panel)
     w, panels = any_rows(weight), -(-len(weight) // panel.shape[1])
     for job in jobs:
         top, first = job // panels * rows, job % panels * panel.shape[1]
@@ -146,20 +147,26 @@ def _by_columns(jobs, columns, x, weight, bias, y):  # type: ignore[no-untyped-d
 
 @inline
 def _by_tall_tiles(y, x, w):  # type: ignore[no-untyped-def]
-    """y += x w, three vectors of w beside each other, and two where one alone would remain."""
+    """y += x w, some vectors of w beside each other."""
     lanes = VECTOR // y.itemsize
     column = 0
     while column < y.shape[1]:
-        left = (y.shape[1] - column) // lanes
-        if left == 1:
+        vectors = beside((y.shape[1] - column) // lanes)
+        if vectors == 1:
             _by_rows(tall_single, flat_single, y, column, x, w)
-            column += lanes
-        elif left == 2 or left == 4:
+        elif vectors == 2:
             _by_rows(tall_two, flat_two, y, column, x, w)
-            column += 2 * lanes
         else:
             _by_rows(tall_three, flat_three, y, column, x, w)
-            column += 3 * lanes
+        column += vectors * lanes
+
+
+@inline
+def beside(left):  # type: ignore[no-untyped-def]
+    """How many of the vectors that are left are taken at once: three, and two where one alone would remain."""
+    if left == 1:
+        return 1
+    return 2 if left == 2 or left == 4 else 3
 
 
 @inline
@@ -175,7 +182,8 @@ def _by_rows(tall, flat, y, column, x, w):  # type: ignore[no-untyped-def]
 def products(x: Any, w: Any, y: Any) -> None:
     """y = x w, of stacks of matrices (n, M, K), (n, K, N) and (n, M, N)."""
     N = w.shape[2]
-    panel, sums = new_panel(x[0]), new_sums(x[0])
+    panel = new_panel(x[0])
+    sums = new_sums(x[0], panel)
     for number in range(len(x)):
         for first in range(0, N, panel.shape[1]):
             columns = min(panel.shape[1], N - first)
@@ -188,7 +196,7 @@ def products(x: Any, w: Any, y: Any) -> None:
 @inline
 def any_rows(array):  # type: ignore[no-untyped-def]
     """The array, of a type that does not say how far apart its rows are."""
-    return array[:, 0 : array.shape[1]]
+    return array[:, : array.shape[1]]
 
 
 @inline
@@ -198,9 +206,9 @@ def new_panel(x):  # type: ignore[no-untyped-def]
 
 
 @inline
-def new_sums(x):  # type: ignore[no-untyped-def]
+def new_sums(x, panel):  # type: ignore[no-untyped-def]
     """Memory for what a panel gives."""
-    return np.empty((len(x), VECTORS * VECTOR // x.itemsize), x.dtype)
+    return np.empty((len(x), panel.shape[1]), x.dtype)
 
 
 @inline
@@ -221,10 +229,16 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
                 for c in range(U(N), U(wide)):
                     panel[i, c] = 0
         matrix, at, along = (panel, 0, 0) if turned or narrow else (w, k, first)
-        if wide // VECTORS < N:
-            _by_tiles(many_rows, few_rows, one_row, sums, 0, M, x, k, depth, matrix, at, along)
-        else:
+        if in_one_vector(N, wide):
             _by_tiles(many_short_rows, few_short_rows, one_short_row, sums, 0, M, x, k, depth, matrix, at, along)
+        else:
+            _by_tiles(many_rows, few_rows, one_row, sums, 0, M, x, k, depth, matrix, at, along)
+
+
+@inline
+def in_one_vector(columns, wide):  # type: ignore[no-untyped-def]
+    """Whether so many columns of a panel are all in its first vector."""
+    return columns <= wide // VECTORS
 
 
 @inline
@@ -250,9 +264,9 @@ def _by_tiles(many, few, one, y, column, M, x, k, depth, matrix, at, along):  # 
 @inline
 def _make_panel(w, first, N, k, depth, panel):  # type: ignore[no-untyped-def]
     """panel[:depth] = w[first : first + N, k : k + depth]ᵀ, with zeros for columns that there are not."""
-    wide = panel.shape[1]
     lanes = VECTOR // w.itemsize
-    for c in range(0, wide, lanes):
+    for vector in range(panel.shape[1] // lanes):
+        c = vector * lanes
         done = depth // lanes * lanes if c + lanes <= N else 0
         for i in range(0, done, lanes):
             turn(w, first + c, k + i, panel, i, c)

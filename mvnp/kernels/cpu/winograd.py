@@ -51,12 +51,11 @@ def winograd_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | No
         return NotImplemented
     O, I = weight.shape[:2]
     x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
-    dU = workspace(np, "convolution.gradient", (PATCH**2, O, I), x.dtype)
-    dU_of_block = workspace(np, "convolution.kernel", dU.shape, x.dtype)  # its memory is U's, once dw is there
+    dU = _memory("gradient", O, I, x.dtype)
+    dU_of_block = _memory("kernel", O, I, x.dtype)  # this memory is U's, once dw is there
     sums, tmp = np.zeros(O, np.float64), np.empty(SCRATCH, x.dtype)
-    for first, count in _blocks(dy, max(I, O)):
-        V = workspace(np, "convolution.patches", (PATCH**2, count, I), x.dtype)
-        dY = workspace(np, "convolution.outputs", (PATCH**2, count, O), x.dtype)
+    for first, count in _blocks(x, dy):
+        V, dY = _memory("patches", count, I, x.dtype), _memory("outputs", count, O, x.dtype)
         _patches(x, V, first, _grid(dy), padding)
         _transform_gradients(dy, dY, tmp, sums, first)
         np.matmul(dY.swapaxes(1, 2), V, out=dU_of_block if first else dU)
@@ -79,12 +78,11 @@ def _fit(x: Array, weight: Array, padding: Pair) -> bool:
 def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
     """(1) for all tiles; of the kernel of (4) where it is turned."""
     I, O = x.shape[3], y.shape[3]
-    transformed = workspace(np, "convolution.kernel", (PATCH**2, I, O), x.dtype)
+    transformed = _memory("kernel", I, O, x.dtype)
     flat_weight = np.ascontiguousarray(weight).reshape(-1)
     over_rows(_transform_kernel, (np.arange(I),), flat_weight, turned, transformed, cost=COST * O)
-    for first, count in _blocks(y, max(I, O)):
-        V = workspace(np, "convolution.patches", (PATCH**2, count, I), x.dtype)
-        Y = workspace(np, "convolution.outputs", (PATCH**2, count, O), x.dtype)
+    for first, count in _blocks(x, y):
+        V, Y = _memory("patches", count, I, x.dtype), _memory("outputs", count, O, x.dtype)
         _patches(x, V, first, _grid(y), padding)
         over_rows(products, (V, transformed, Y), cost=0.01 * count * I * O)
         over_rows(_transform_products, (np.arange(count),), Y, bias, y, first, cost=COST * O)
@@ -99,9 +97,15 @@ def _grid(y: Array) -> Pair:
     return -(-y.shape[1] // TILE), -(-y.shape[2] // TILE)
 
 
-def _blocks(y: Array, channels: int) -> list[Pair]:
-    """Cuts the tiles of all maps into blocks whose V stays within BLOCK_BYTES: the first tile of each, and how many."""
-    tiles = len(y) * math.prod(_grid(y))
+def _memory(name: str, rows: int, columns: int, dtype: np.dtype) -> Array:
+    """A matrix for each number of a transformed patch, with anything in it."""
+    return workspace(np, f"convolution.{name}", (PATCH**2, rows, columns), dtype)
+
+
+def _blocks(x: Array, y: Array) -> list[Pair]:
+    """Cuts the tiles of all maps into blocks whose V and Y stay within BLOCK_BYTES each, for each core: the first tile of each
+    block, and how many."""
+    tiles, channels = len(y) * math.prod(_grid(y)), max(x.shape[3], y.shape[3])
     most = threads() * BLOCK_BYTES // (PATCH**2 * channels * y.dtype.itemsize)
     most = max(1, most if most < FEW else most // FEW * FEW)  # the products take so many rows at a time
     return [(first, min(most, tiles - first)) for first in range(0, tiles, most)]
@@ -248,7 +252,7 @@ def _transform_patches(numbers, x, V, first, tiles, ph, pw):  # type: ignore[no-
     """V = T d Tᵀ of (1) for the tiles from `first` on: (36, tiles, I)."""
     _, H, W, I = x.shape
     tmp = np.empty(SCRATCH, x.dtype)
-    zero = type_of(tmp[0])(0)
+    zero = x.dtype.type(0)
     rows, columns = tiles
     for tile in numbers:
         n = (first + tile) // (rows * columns)
@@ -348,7 +352,7 @@ def _transform_products(numbers, Y, bias, y, first):  # type: ignore[no-untyped-
 def _transform_gradients(dy, dY, tmp, sums, first):  # type: ignore[no-untyped-def]
     """dY = A dy Aᵀ of (3) for the tiles from `first` on, and the sum of dy over them."""
     _, H, W, O = dy.shape
-    zero = type_of(tmp[0])(0)
+    zero = dy.dtype.type(0)
     rows, columns = (H + 3) // 4, (W + 3) // 4
     for tile in range(dY.shape[1]):
         n = (first + tile) // (rows * columns)

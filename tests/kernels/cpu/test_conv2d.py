@@ -180,6 +180,28 @@ def test_how_lines_are_cut():
     assert kilobytes == {1: 32, 63: 32 * 63, 64: 2048, 65: 2048, 1024: 2048, 2000: 4000}
 
 
+@pytest.mark.parametrize(("Kh", "Kw", "I"), [(1, 1, 16), (1, 3, 7), (3, 2, 8), (3, 3, 3), (2, 5, 7)])
+def test_patches_are_copied_in_lanes_where_the_last_copy_stays_within(Kh, Kw, I):
+    from mvnp.kernels.cpu.conv2d import LANES, in_lanes
+
+    W, enough = Kw + 2, 10**6
+    sizes = (9, W, I, 5, 5, Kh, Kw, 2, 2, 1, 1)
+    for at in range(400):
+        of_x, of_X = (
+            max(at + i * apart + c + int(LANES) for i in range(Kh) for c in range(0, Kw * I, int(LANES)))
+            for apart in (W * I, Kw * I)
+        )
+        assert in_lanes(at, 0, 400, enough, sizes) == (of_x <= 400)
+        assert in_lanes(0, at, enough, 400, sizes) == (of_X <= 400)
+
+
+def test_a_line_is_read_beyond_its_end():
+    """Where rows of the sums are more than a patch has numbers."""
+    from mvnp.kernels.cpu.conv2d import numbers_read
+
+    assert numbers_read(5, 27, 28) == 4 * 27 + 28
+
+
 @pytest.mark.parametrize(
     ("O", "I", "K", "short"), [(16, 1, 3, True), (32, 3, 3, True), (16, 3, 4, True), (17, 1, 3, False), (16, 1, 7, False)]
 )

@@ -54,6 +54,18 @@ def test_stacks(n, M, K, N, seed):
         assert_near(y, x @ w, dtype, f"y in {dtype}", terms=K)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("M", "K", "vectors"), [(1, 1, 1), (27, 9, 2), (40, 3, 3)])
+def test_sums_of_turned_rows(M, K, vectors, dtype):
+    from mvnp.kernels.cpu.product import VECTOR, add_turned
+
+    N = vectors * VECTOR // np.dtype(dtype).itemsize
+    y, x, w = (normal(shape, seed).astype(dtype) for seed, shape in enumerate([(M, N), (K, M), (K, N)]))
+    want = y.astype(float) + x.T.astype(float) @ w
+    add_turned(y, x, w)
+    assert_near(y, want, dtype, "y", terms=K)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("M", [3, 20])
@@ -104,8 +116,9 @@ def test_settings_of_numba_that_change_in_between(tmp_path):
 
 
 def test_how_rows_are_cut():
-    """Panels are of whole tiles, as few as can be, and alike; what is turned into columns fills vectors."""
-    from mvnp.kernels.cpu.product import FEW, MOST, ROWS, SINGLE, rows_of_panel, rows_turned
+    """Panels are of whole tiles, as few as can be, and alike; what is turned into columns fills vectors, and no vector is
+    multiplied alone but a single one."""
+    from mvnp.kernels.cpu.product import FEW, MOST, ROWS, SINGLE, beside, in_one_vector, rows_of_panel, rows_turned
 
     for M in range(1, 3 * MOST + 2):
         rows = rows_of_panel(M)
@@ -118,6 +131,8 @@ def test_how_rows_are_cut():
         assert all(rows_turned(M, lanes) % lanes == 0 for M in single)
         assert all(rows_turned(M, lanes) == M for M in range(FEW, 60) if M not in single)
         assert [rows_turned(M, lanes) for M in range(1, FEW)] == [0] * (FEW - 1)
+    assert [beside(left) for left in range(1, 9)] == [1, 2, 3, 2, 3, 3, 3, 3]
+    assert [in_one_vector(N, 32) for N in (1, 15, 16, 17, 32)] == [True, True, True, False, False]
 
 
 def test_which_way_is_taken_and_in_how_many_jobs(monkeypatch):

@@ -59,7 +59,7 @@ def test_in_blocks(monkeypatch, tiles):
     monkeypatch.setattr(parallel, "_chosen", 1)  # for each thread as many tiles more
     monkeypatch.setitem(twin, "BLOCK_BYTES", tiles * 36 * 3 * 8)
     case = inputs((3, 9, 6, 3), 2, (1, 1))
-    assert len(twin["_blocks"](normal((3, 9, 6, 2), 1), 3)) == -(-18 // tiles)
+    assert len(twin["_blocks"](case[0], normal((3, 9, 6, 2), 1))) == -(-18 // tiles)
     check_twins(winograd_forward, winograd_backward, case, TERMS)
 
 
@@ -135,14 +135,17 @@ def test_how_tiles_are_cut(monkeypatch):
     """Blocks whose patches stay within so many bytes for each core; of many tiles in whole tiles of the products."""
     from mvnp.kernels.cpu import winograd
 
-    y = np.empty((3, 9, 21, 5), np.float32)
+    few, many = np.empty((3, 9, 21, 5), np.float32), np.empty((3, 9, 21, 7), np.float32)
     grid = -(-9 // winograd.TILE), -(-21 // winograd.TILE)
-    assert winograd._grid(y) == grid
+    assert winograd._grid(few) == grid
     tiles, of_tile = 3 * grid[0] * grid[1], winograd.PATCH**2 * 7 * 4
     for cores, most in ((1, 5), (2, 5), (1, winograd.FEW), (1, tiles), (1, 0)):
         monkeypatch.setattr(winograd, "threads", lambda cores=cores: cores)
         monkeypatch.setattr(winograd, "BLOCK_BYTES", most * of_tile)
-        blocks = winograd._blocks(y, 7)
+        blocks = winograd._blocks(few, many)
         step = max(1, cores * most)
         step = step if step < winograd.FEW else step // winograd.FEW * winograd.FEW
         assert blocks == [(first, min(step, tiles - first)) for first in range(0, tiles, step)]
+        assert blocks == winograd._blocks(many, few)
+    assert winograd._memory("patches", 5, 7, few.dtype).shape == (36, 5, 7)
+    assert winograd.SCRATCH == 36 * winograd.CHANNELS
