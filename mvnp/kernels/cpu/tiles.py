@@ -15,13 +15,29 @@ from numba.extending import intrinsic
 
 from .jit import WIDEST
 
-FEATURES = binding.get_host_cpu_features()
-VECTOR = 64 if FEATURES.get("avx512f") and WIDEST else 32 if FEATURES.get("avx") else 16  # bytes
-REGISTERS = 16 if FEATURES.get("sse2") and not FEATURES.get("avx512f") else 32
 VECTORS = 2  # of a tile's row
-ROWS = (REGISTERS - VECTORS - 1) // VECTORS // 2 * 2  # of a tile: all registers but those for w and a number of x
+
+
+def bytes_of_vector(features: Any, widest: bool) -> int:
+    if features.get("avx512f") and widest:
+        return 64
+    return 32 if features.get("avx") else 16
+
+
+def vector_registers(features: Any) -> int:
+    return 16 if features.get("sse2") and not features.get("avx512f") else 32
+
+
+def rows_of_tile(registers: int) -> tuple[int, int]:
+    """Of a tile of VECTORS vectors an even number of rows, which need all registers but those for w and a number of x; and of
+    one of three vectors."""
+    return (registers - VECTORS - 1) // VECTORS // 2 * 2, registers // 4
+
+
+FEATURES = binding.get_host_cpu_features()
+VECTOR = bytes_of_vector(FEATURES, WIDEST)
+ROWS, TALL = rows_of_tile(vector_registers(FEATURES))
 FEW = ROWS // 2
-TALL = 8 if REGISTERS == 32 else 4  # rows of a tile of three vectors
 
 
 class _Rows:
@@ -124,9 +140,8 @@ def turn(typing: Any, w: Any, first: Any, k: Any, panel: Any, row: Any, column: 
 
 def _in_all_lanes(builder: Any, vector: Any, number: Any) -> Any:
     undefined = ir.Constant(vector, ir.Undefined)
-    return builder.shuffle_vector(
-        builder.insert_element(undefined, number, ir.IntType(32)(0)), undefined, _indices([0] * vector.count)
-    )
+    first = builder.insert_element(undefined, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, undefined, _indices([0] * vector.count))
 
 
 def _indices(lanes: Any) -> Any:

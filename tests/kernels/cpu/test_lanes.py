@@ -8,6 +8,12 @@ from support.twins import needs_numba
 pytestmark = needs_numba
 
 
+def test_they_fill_a_register():
+    from mvnp.kernels.cpu.lanes import LANES
+
+    assert LANES * np.dtype("float32").itemsize == 512 // 8, "of those that there are, the widest have 512 bits"
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("to", "at"), [(0, 0), (1, 0), (0, 3), (5, 7), (24, 24)])
 def test_copies_these_numbers_and_no_others(dtype, to, at):
