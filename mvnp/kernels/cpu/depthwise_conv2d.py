@@ -13,12 +13,11 @@ import numpy as np
 
 from ...backend import Array
 from ...core import Pair
-from .jit import kernel
+from .jit import inline, kernel
 from .operands import taken, total
-from .rows import blocks_of, over_rows
+from .rows import BLOCK, blocks_of, over_rows
 
 COST = 0.15  # nanoseconds for one tap of a number, roughly
-BLOCK = 64  # pixels of a row whose share of dw and db is summed in one go
 
 
 def depthwise_conv2d_forward(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, tuple]:
@@ -38,7 +37,7 @@ def depthwise_conv2d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Ar
     p, q = (Kh - 1) // 2, (Kw - 1) // 2
     w, nothing = _by_tap(weight), np.zeros(D, x.dtype)
     dx = _convolved(dy, np.ascontiguousarray(w[::-1, ::-1]), nothing, (Kh - 1 - p, Kw - 1 - q))  # (2)
-    sums = np.zeros((B * H, blocks_of(W, BLOCK), Kh * Kw + 1, D), x.dtype)
+    sums = np.zeros((B * H, blocks_of(W), Kh * Kw + 1, D), x.dtype)  # of BLOCK pixels of a row each
     rows = (np.arange(B * H), np.ascontiguousarray(dy).reshape(B * H, W, D), sums)
     over_rows(_of_taps, rows, np.ascontiguousarray(x), Kh, Kw, p, q, cost=COST * Kh * Kw * W * D)
     sums = total(sums.reshape(-1, *sums.shape[2:]))
@@ -67,6 +66,12 @@ def _convolved(x: Array, w: Array, offset: Array, before: Pair) -> Array:
     return y
 
 
+@inline
+def three_at_once(Kw, left, W):  # type: ignore[no-untyped-def]
+    """Whether a row has three taps, from `left` on, of pixels that there are: y is read and written once for them."""
+    return Kw == 3 and left >= 0 and left + 3 <= W
+
+
 @kernel
 def _taps(numbers: Any, y: Any, x: Any, weight: Any, offset: Any, p: int, q: int) -> None:
     _, H, W, D = x.shape
@@ -79,7 +84,7 @@ def _taps(numbers: Any, y: Any, x: Any, weight: Any, offset: Any, p: int, q: int
                 v[d] = offset[d]
             for i in range(max(0, p - h), min(Kh, H + p - h)):
                 above, left = h + i - p, w - q
-                if Kw == 3 and left >= 0 and left + 3 <= W:  # y is read and written once for three taps
+                if three_at_once(Kw, left, W):
                     for d in range(D):
                         three = weight[i, 0, d] * x[b, above, left, d] + weight[i, 1, d] * x[b, above, left + 1, d]
                         v[d] += three + weight[i, 2, d] * x[b, above, left + 2, d]

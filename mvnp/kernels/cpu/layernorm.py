@@ -67,7 +67,7 @@ def _forward(x: Any, y: Any, mean: Any, rstd: Any, weight: Any, bias: Any, eps: 
 
 @kernel
 def _backward(dy: Any, x: Any, mean: Any, rstd: Any, dx: Any, sums: Any, weight: Any) -> None:
-    T = type_of(weight[0])
+    T = weight.dtype.type
     R, C = x.shape
     for block in range(len(sums)):
         for i in range(block * BLOCK, min(block * BLOCK + BLOCK, R)):

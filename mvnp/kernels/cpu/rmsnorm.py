@@ -61,7 +61,7 @@ def _forward(x: Any, y: Any, rstd: Any, weight: Any, eps: Any) -> None:
 
 @kernel
 def _backward(dy: Any, x: Any, rstd: Any, dx: Any, sums: Any, weight: Any) -> None:
-    T = type_of(weight[0])
+    T = weight.dtype.type
     R, C = x.shape
     for block in range(len(sums)):
         for i in range(block * BLOCK, min(block * BLOCK + BLOCK, R)):

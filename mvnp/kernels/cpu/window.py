@@ -65,7 +65,7 @@ def _partition(x: Any, tokens: Any) -> None:
 
 @kernel
 def _reverse(tokens: Any, x: Any) -> None:
-    P = tokens.shape[3]
+    _, _, _, P, _, _ = tokens.shape
     B, H, W, C = x.shape
     for b in range(B):
         for h in range(H):

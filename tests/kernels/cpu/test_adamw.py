@@ -54,6 +54,8 @@ def test_what_it_leaves_to_the_book():
     p, g, m, v = arrays((4, 5), 1, "float32")
     refused(adamw_update, p, g.astype(np.float16), m, v, *settings)
     refused(adamw_update, p, g[:3], m, v, *settings)
+    for wrong in ((p[:3], g, m, v), (p, g, m[:3], v), (p, g, m, v[:3])):
+        refused(adamw_update, *wrong, *settings)
 
 
 def test_arrays_in_other_layouts():

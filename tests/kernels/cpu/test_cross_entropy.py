@@ -63,8 +63,12 @@ def test_what_it_leaves_to_the_book():
     logits = normal((3, 5), 1)
     for target in ([0, 1, 2], np.array([0, 1]), np.array([0, 1, 5]), np.array([-1, 0, 0]), np.ones((3, 4)), np.ones(3, bool)):
         refused(FORWARD, logits, target)
-    refused(FORWARD, logits, np.array([0, 1, 2]), 1.5)
+    refused(FORWARD, logits, np.ones((3, 5), int))
+    for smoothing in (-0.1, 1.0, 1.5):
+        refused(FORWARD, logits, np.array([0, 1, 2]), smoothing)
     refused(FORWARD, logits[0], np.array([0, 1, 2]))
+    refused(FORWARD, logits[0], np.zeros(5, int))
+    refused(FORWARD, logits.astype(np.float16), np.array([0, 1, 2]))
     log_q, p = FORWARD(logits, np.array([0, 1, 2]))[1]
     for dloss in (np.ones(3), 1, "1", np.array(1)):
         refused(BACKWARD, dloss, (log_q, p))

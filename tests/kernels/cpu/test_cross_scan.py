@@ -65,6 +65,7 @@ def test_what_it_does_not_take():
     for wrong in (
         (y.astype("float16"), 3, 4),
         (y[0], 3, 4),
+        (y[..., 0], 3, 4),
         (y[:, :0], 3, 4),
         (y, 3, 5),
         (y[:3], 3, 4),

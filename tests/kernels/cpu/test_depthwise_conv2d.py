@@ -53,6 +53,13 @@ def test_edges():
     check_edges(*PAIR, x, weight, bias)
 
 
+def test_which_taps_are_added_at_once():
+    from mvnp.kernels.cpu.depthwise_conv2d import three_at_once
+
+    assert [three_at_once(3, left, 5) for left in range(-1, 4)] == [False, True, True, True, False]
+    assert [three_at_once(Kw, 1, 9) for Kw in (1, 2, 3, 4, 5)] == [False, False, True, False, False]
+
+
 def test_sums_of_many_numbers_keep_their_digits():
     x, weight = np.full((1, 400, 300, 1), 0.1, np.float32), np.ones((1, 1, 1, 1), np.float32)
     dy = np.full(x.shape, 0.1, np.float32)
@@ -72,6 +79,7 @@ def test_what_it_does_not_take():
         (x[..., :2], weight),
         (x[:, :0], weight),
         (x, weight[:, 0]),
+        (x, weight[:, :, 0]),
         (x, np.zeros((3, 2, 3, 3), np.float32)),
         (x, weight, np.zeros(2, np.float32)),
         (x, weight, np.zeros(3)),
@@ -80,3 +88,4 @@ def test_what_it_does_not_take():
     y, cache = twin_function(depthwise_conv2d_forward)(x, weight)
     for dy in (y.astype("float64"), y[:, 1:]):
         refused(depthwise_conv2d_backward, dy, cache)
+    refused(depthwise_conv2d_backward, y, (x, weight.astype("float64"), False))

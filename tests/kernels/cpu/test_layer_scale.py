@@ -44,6 +44,7 @@ def test_sums_over_100_000_tokens_keep_their_digits():
 
 def test_what_it_leaves_to_the_book():
     refused(layer_scale_forward, np.ones((2, 1)), np.ones(8))
+    refused(layer_scale_forward, np.array(2.0), np.array(3.0))
     refused(layer_scale_forward, np.ones((2, 8), np.float32), np.ones(8))
     refused(layer_scale_backward, np.ones((2, 7)), (np.ones((2, 8)), np.ones(8)))
     refused(layer_scale_backward, np.ones((2, 8), np.float32), (np.ones((2, 8)), np.ones(8)))

@@ -93,5 +93,6 @@ def test_what_it_leaves_to_the_book():
     refused(layernorm_forward, x[:, :4], weight, bias)
     refused(layernorm_forward, x.astype(np.float32), weight, bias)
     refused(layernorm_forward, x, weight, bias[:4])
+    refused(layernorm_forward, np.array(2.0), np.array(3.0), np.array(1.0))
     refused(layernorm_backward, x[:3], layernorm_forward(x, weight, bias)[1])
     refused(layernorm_backward, x.astype(np.float32), layernorm_forward(x, weight, bias)[1])

@@ -39,6 +39,15 @@ def test_few_and_many_rows(rows):
     assert y.flags.c_contiguous
 
 
+@pytest.mark.parametrize(("rows", "ours"), [(1024, True), (1025, False)])
+def test_which_way_is_taken(rows, ours, monkeypatch):
+    twin, calls = twin_function(linear_forward), []
+    product = twin.__globals__["linear"]
+    monkeypatch.setitem(twin.__globals__, "linear", lambda *given: calls.append(1) or product(*given))
+    computed(twin(normal((rows, 3), 1), normal((2, 3), 2)), linear_forward)
+    assert len(calls) == ours
+
+
 def test_views_whose_axes_are_not_in_order():
     x, weight = normal((4, 2, 3), 1).swapaxes(0, 1), normal((3, 5), 2).T
     check_twins(linear_forward, linear_backward, [x, weight, normal((10,), 3)[::2]])
@@ -75,8 +84,10 @@ def test_what_it_does_not_take():
     for wrong in [
         (x.astype(np.float16), weight.astype(np.float16)), (x, weight.astype(np.float32)), (x[:, :2], weight), (x[:0], weight),
         (x, weight, bias.astype(np.float32)), (x, weight, bias[:3]), (x[0, 0], weight),
+        (np.array(2.0), weight[0]),
     ]:  # fmt: skip
         assert forward(*wrong) is NotImplemented
     y, cache = forward(x, weight, bias)
     for wrong in (y[:, :3], y[:1], y.astype(np.float32)):
         assert backward(wrong, cache) is NotImplemented
+    assert backward(y, (x, weight.astype(np.float32), True)) is NotImplemented

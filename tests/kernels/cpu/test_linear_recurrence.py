@@ -41,7 +41,14 @@ def test_what_it_does_not_take():
         assert (forward(a, u, start, method) is NotImplemented) == (method != "sequential")
         assert (backward(h, cache) is NotImplemented) == (method != "sequential")
     half = [value.astype(np.float16) for value in (a, u, start)]
-    for wrong in [half, (a, u.astype(np.float32)), (a, u[:6]), (a, u, start[:2]), (a[:0], u[:0])]:
+    for wrong in [
+        half,
+        (a, u.astype(np.float32)),
+        (a, u[:6]),
+        (a, u, start[:2]),
+        (a[:0], u[:0]),
+        (np.array(0.5), np.array(1.0)),
+    ]:
         assert forward(*wrong) is NotImplemented
     h, cache = forward(a, u, start)
     assert backward(h[:6], cache) is NotImplemented

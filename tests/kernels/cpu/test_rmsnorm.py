@@ -70,4 +70,6 @@ def test_what_it_leaves_to_the_book():
     x, weight = inputs((4, 5))
     refused(rmsnorm_forward, x[:, :4], weight)
     refused(rmsnorm_forward, x.astype(np.float32), weight)
+    refused(rmsnorm_forward, np.array(2.0), np.array(3.0))
     refused(rmsnorm_backward, x[:3], rmsnorm_forward(x, weight)[1])
+    refused(rmsnorm_backward, x.astype(np.float32), rmsnorm_forward(x, weight)[1])

@@ -45,6 +45,13 @@ def test_each_row_once_and_a_block_in_one_go(count):
     assert (sizes[0] < count) == (len(sums) > 1)
 
 
+def test_how_many_blocks_rows_make():
+    from mvnp.kernels.cpu.rows import blocks_of
+
+    assert [blocks_of(rows) for rows in (1, 64, 65, 128, 129)] == [1, 1, 2, 2, 3]
+    assert [blocks_of(rows, 8) for rows in (1, 8, 9)] == [1, 1, 2]
+
+
 def sizes_of_parts(cost: float) -> set[int]:
     from mvnp.kernels.cpu.rows import over_rows
 

@@ -53,5 +53,13 @@ def test_what_it_does_not_take():
     for wrong in ((x.astype("float16"), 2), (x.astype("int64"), 2), (x[0], 2), (x[:0], 2), (x, 0)):
         assert partition(*wrong) is NotImplemented
     tokens = np.zeros((4, 4, 3), np.float32)
-    for wrong in ((tokens.astype("float16"), 2), (tokens[0], 2), (tokens[:3], 2), (tokens, 3), (tokens[:, :3], 2)):
+    for wrong in (
+        (tokens.astype("float16"), 2),
+        (tokens[0], 2),
+        (tokens[:3], 2),
+        (tokens, 3),
+        (tokens[:, :3], 2),
+        (tokens[..., 0], 2),
+        (tokens, -2),
+    ):
         assert reverse(*wrong, 4, 4) is NotImplemented
