@@ -14,12 +14,11 @@ import numpy as np
 
 from ...backend import Array
 from .jit import inline, kernel
-from .mathematics import sigmoid, type_of
+from .mathematics import sigmoid
 from .operands import taken, total
-from .rows import blocks_of
+from .rows import BLOCK, blocks_of
 
 U = np.uintp
-BLOCK = 64  # tokens whose share of dw and db is summed in one go
 
 
 def conv1d_forward(
@@ -39,7 +38,7 @@ def conv1d_backward(dy: Array, cache: tuple) -> tuple[Array, Array, Array | None
     B, L, D = x.shape
     w, b = _parameters(weight, bias)
     dx, dv = np.empty(x.shape, x.dtype), np.empty((L, D), x.dtype)
-    sums = np.zeros((B, blocks_of(L, BLOCK), len(w) + 1, D), x.dtype)
+    sums = np.zeros((B, blocks_of(L), len(w) + 1, D), x.dtype)  # of BLOCK tokens each
     _backward(*_memory(dy), *_memory(x), w, b, dv, dx, sums, bool(silu), _p(weight, causal))
     sums = total(sums.reshape(-1, *sums.shape[2:]))
     return dx, sums[:-1].T[:, None], None if bias is None else sums[-1]
@@ -108,7 +107,8 @@ def _backward(
 ) -> None:  # fmt: skip
     B, L, D = dx.shape
     K = len(weight)
-    one, zero = type_of(dv[0, 0])(1), type_of(dv[0, 0])(0)
+    T = dv.dtype.type
+    one, zero = T(1), T(0)
     for n in range(B):
         for t in range(L):
             at, v = U(n * dy_samples + t * dy_apart), dv[t]

@@ -16,7 +16,6 @@ from ..convolution import by_winograd
 from . import winograd
 from .jit import inline, kernel
 from .lanes import LANES, copy_lanes
-from .mathematics import type_of
 from .operands import taken
 from .product import add_turned, linear
 from .rows import blocks_of, over_rows
@@ -104,8 +103,8 @@ def _gradient_of_short_patches(geometry: _Geometry, dy: Array) -> Array:
     rows = -(-geometry.patch // FEW) * FEW  # so that tiles are whole
     lines = np.arange(len(geometry))
     sums = np.empty((blocks_of(len(lines), LINES), rows, dy.shape[3]), dy.dtype)
-    cost = COST * geometry.patch * geometry.y[2]
-    over_rows(_lines_gradient, (lines,), geometry.x.reshape(-1), dy, geometry.sizes, cost=cost, sums=(sums,), block=LINES)
+    whole = geometry.x.reshape(-1), dy, geometry.sizes
+    over_rows(_lines_gradient, (lines,), *whole, cost=COST * geometry.patch * geometry.y[2], sums=(sums,), block=LINES)
     return sums.sum(axis=0, dtype=np.float64).astype(dy.dtype)
 
 
@@ -155,6 +154,13 @@ class _Geometry:
 
 
 @inline
+def in_image(top, left, sizes):  # type: ignore[no-untyped-def]
+    """Whether all pixels of a patch are in the image."""
+    H, W, _, _, _, Kh, Kw, _, _, _, _ = sizes
+    return top >= 0 and top + Kh <= H and left >= 0 and left + Kw <= W
+
+
+@inline
 def in_lanes(at, to, read, written, sizes):  # type: ignore[no-untyped-def]
     """Whether copies of a patch LANES numbers at a time stay within x, of which so many numbers are `read`, and X. It begins at
     `at` in the one and at `to` in the other."""
@@ -169,7 +175,7 @@ def _im2col(lines, X, x, sizes):  # type: ignore[no-untyped-def]
     """The rows of X of some lines. What lies in the image is copied LANES numbers at a time, and what that writes too much the
     next copy overwrites: so not at the end, where another core's rows begin."""
     H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
-    zero = type_of(x[0])(0)
+    zero = x.dtype.type(0)
     row, apart = U(Kw * I), U(W * I)
     numbers, to = X.reshape(-1), U(0)
     for line in lines:
@@ -178,8 +184,7 @@ def _im2col(lines, X, x, sizes):  # type: ignore[no-untyped-def]
         for wo in range(Wo):
             left = wo * sw - pw
             corner = ((n * H + top) * W + left) * I
-            inside = top >= 0 and top + Kh <= H and left >= 0 and left + Kw <= W
-            if inside and in_lanes(corner, np.intp(to), x.size, X.size, sizes):
+            if in_image(top, left, sizes) and in_lanes(corner, np.intp(to), x.size, X.size, sizes):
                 at = U(corner)
                 for _ in range(Kh):
                     for c in range(U(0), row, LANES):
@@ -244,7 +249,7 @@ def _col2im(dX, dx, start, stop, sizes):  # type: ignore[no-untyped-def]
 def _im2col_by_channel(lines, X, x, sizes):  # type: ignore[no-untyped-def]
     """X with the numbers of a patch in the order (input channel, i, j)."""
     H, W, I, Ho, Wo, Kh, Kw, sh, sw, ph, pw = sizes
-    zero = type_of(x[0])(0)
+    zero = x.dtype.type(0)
     for number in range(len(lines)):
         line, of_line = lines[number], X[number]
         n = line // Ho

@@ -130,7 +130,7 @@ def _by_columns(jobs, columns, x, weight, bias, y):  # type: ignore[no-untyped-d
             for row in range(U(wide)):
                 sums[n, row] = bias[U(first) + n]
         _by_tall_tiles(sums, w[first : first + N], some)
-        squares, along = M // lanes * lanes, N // lanes * lanes
+        squares, along = in_whole(M, lanes), in_whole(N, lanes)
         for row in range(0, squares, lanes):
             for n in range(0, along, lanes):
                 turn(sums, n, row, to, row, first + n)
@@ -171,7 +171,7 @@ def beside(left):  # type: ignore[no-untyped-def]
 
 @inline
 def _by_rows(tall, flat, y, column, x, w):  # type: ignore[no-untyped-def]
-    whole = len(x) // TALL * TALL
+    whole = in_whole(len(x), TALL)
     for row in range(0, whole, TALL):
         tall(y, row, column, x, 0, x.shape[1], w, 0, column)
     for row in range(whole, len(x)):
@@ -220,6 +220,7 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
     sums[:M] = 0
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
+        matrix, at, along = panel, 0, 0
         if turned:
             _make_panel(w, first, N, k, depth, panel)
         elif narrow:
@@ -228,7 +229,8 @@ def multiply(sums, x, w, first, N, turned, panel):  # type: ignore[no-untyped-de
                     panel[i, c] = w[U(k) + i, U(first) + c]
                 for c in range(U(N), U(wide)):
                     panel[i, c] = 0
-        matrix, at, along = (panel, 0, 0) if turned or narrow else (w, k, first)
+        else:
+            matrix, at, along = w, k, first
         if in_one_vector(N, wide):
             _by_tiles(many_short_rows, few_short_rows, one_short_row, sums, 0, M, x, k, depth, matrix, at, along)
         else:
@@ -251,8 +253,7 @@ def add_turned(y, x, w):  # type: ignore[no-untyped-def]
 
 @inline
 def _by_tiles(many, few, one, y, column, M, x, k, depth, matrix, at, along):  # type: ignore[no-untyped-def]
-    by_many = M // ROWS * ROWS
-    by_few = by_many + (M - by_many) // FEW * FEW
+    by_many, by_few = in_tiles(M)
     for row in range(0, by_many, ROWS):
         many(y, row, column, x, k, depth, matrix, at, along)
     for row in range(by_many, by_few, FEW):
@@ -262,12 +263,31 @@ def _by_tiles(many, few, one, y, column, M, x, k, depth, matrix, at, along):  # 
 
 
 @inline
+def in_tiles(M):  # type: ignore[no-untyped-def]
+    """How many of M rows tiles of ROWS take, and how many these and tiles of FEW; the others are taken one by one."""
+    by_many = in_whole(M, ROWS)
+    return by_many, by_many + in_whole(M - by_many, FEW)
+
+
+@inline
+def in_whole(number, unit):  # type: ignore[no-untyped-def]
+    """The largest multiple of a unit that is not above a number."""
+    return number // unit * unit
+
+
+@inline
+def in_squares(depth, c, N, lanes):  # type: ignore[no-untyped-def]
+    """How many of a panel's rows are made square by square in the vector that begins at column c: none if it hangs over."""
+    return in_whole(depth, lanes) if c + lanes <= N else 0
+
+
+@inline
 def _make_panel(w, first, N, k, depth, panel):  # type: ignore[no-untyped-def]
     """panel[:depth] = w[first : first + N, k : k + depth]ᵀ, with zeros for columns that there are not."""
     lanes = VECTOR // w.itemsize
     for vector in range(panel.shape[1] // lanes):
         c = vector * lanes
-        done = depth // lanes * lanes if c + lanes <= N else 0
+        done = in_squares(depth, c, N, lanes)
         for i in range(0, done, lanes):
             turn(w, first + c, k + i, panel, i, c)
         for i in range(done, depth):

@@ -48,8 +48,7 @@ def selective_scan_forward(
     x, dt, B, C = (np.ascontiguousarray(array) for array in (x, dt, B, C))
     AT, skip, bias = np.ascontiguousarray(A.T), np.ascontiguousarray(D), np.ascontiguousarray(bias)
     y, delta = np.empty_like(x), np.empty_like(x)
-    cost = FORWARD * x[0].size * len(AT)
-    over_rows(_forward, (x, dt, B, C, y, delta), AT, skip, bias, softplus, cost=cost)
+    over_rows(_forward, (x, dt, B, C, y, delta), AT, skip, bias, softplus, cost=FORWARD * x[0].size * len(AT))
     return y, ScanCache(x, delta, A, B, C, D, softplus, dt_bias is not None) if keep else None
 
 
@@ -67,7 +66,7 @@ def selective_scan_backward(dy: Array, cache: ScanCache) -> tuple[Array, ...]:
     arrays = (dy, x, delta, B, C, dx, ddt, dB, dC, sums)
     over_rows(_backward, arrays, AT, skip, softplus, K, cost=BACKWARD * l * n * d)
     sums = sums.sum(axis=0).astype(dtype)
-    return dx, ddt, sums[:n].T, dB, dC, sums[n], sums[n + 1] if has_bias else None
+    return dx, ddt, sums[:-2].T, dB, dC, sums[-2], sums[-1] if has_bias else None
 
 
 @inline

@@ -107,6 +107,23 @@ def test_what_it_does_not_take(silu):
         assert forward(*wrong) is NotImplemented
     for dy in (y.astype("float64"), y[:, 1:]):
         assert backward(dy, cache) is NotImplemented
+    assert backward(y, (x, weight.astype("float64"), *cache[2:])) is NotImplemented
+
+
+def test_tokens_that_are_no_whole_number_of_numbers_apart():
+    """As parts of records."""
+    x = np.zeros((2, 9), [("values", "f8", 4), ("label", "f4")])["values"]
+    x[:] = normal(x.shape, 1)
+    check_twins(conv1d_forward, conv1d_backward, [x, normal((4, 1, 3), 2), None])
+
+
+def test_one_sample_three_times_is_read_where_it_stands():
+    from mvnp.kernels.cpu.conv1d import _memory
+
+    x = np.broadcast_to(normal((1, 6, 5), 1), (3, 6, 5))
+    memory, samples, tokens = _memory(x)
+    assert np.shares_memory(memory, x)
+    assert (memory.size, samples, tokens) == (30, 0, 5)
 
 
 @pytest.mark.parametrize("view", [np.s_[:], np.s_[1:, 2:], np.s_[:, ::2, 1:], np.s_[..., ::2]])

@@ -153,12 +153,14 @@ def test_what_it_does_not_take():
         (x[..., :1], weight),
         (x[:0], weight),
         (x, weight[0]),
+        (x, weight[:, :, 0]),
         (x, weight, np.zeros(2, np.float32)),
         (x, weight, np.zeros(3)),
     ):
         assert forward(*wrong) is NotImplemented
     for dy in (y.astype("float64"), y[:, 1:]):
         assert backward(dy, cache) is NotImplemented
+    assert backward(y, (x, weight.astype("float64"), *cache[2:])) is NotImplemented
 
 
 def test_how_lines_are_cut():
@@ -193,6 +195,33 @@ def test_patches_are_copied_in_lanes_where_the_last_copy_stays_within(Kh, Kw, I)
         )
         assert in_lanes(at, 0, 400, enough, sizes) == (of_x <= 400)
         assert in_lanes(0, at, enough, 400, sizes) == (of_X <= 400)
+
+
+def test_which_patches_are_in_the_image():
+    from mvnp.kernels.cpu.conv2d import in_image
+
+    H, W, Kh, Kw = 6, 8, 2, 3
+    inside = {
+        (top, left)
+        for top in range(-2, 8)
+        for left in range(-2, 10)
+        if in_image(top, left, (H, W, 1, 1, 1, Kh, Kw, 1, 1, 1, 1))
+    }
+    assert inside == {(top, left) for top in range(5) for left in range(6)}
+
+
+@pytest.mark.parametrize("I", [1, 5, 8])
+def test_patches_stay_within_their_memory(I):
+    """What follows may be another core's."""
+    from mvnp.kernels.cpu.conv2d import LANES, _im2col
+
+    x, lines = normal((2, 6, 7, I), 1).astype(np.float32), np.arange(1, 7)
+    patches = np.lib.stride_tricks.sliding_window_view(x, (3, 4), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)  # (2, 4, 4, 3, 4, I)
+    memory = np.full(len(lines) * 4 * 12 * I + int(LANES), 7, np.float32)
+    X = memory[: -int(LANES)].reshape(len(lines), -1)
+    _im2col(lines, X, x.reshape(-1), (6, 7, I, 4, 4, 3, 4, 1, 1, 0, 0))
+    np.testing.assert_array_equal(X, patches.reshape(8, -1)[1:7])
+    np.testing.assert_array_equal(memory[X.size :], 7)
 
 
 def test_a_line_is_read_beyond_its_end():

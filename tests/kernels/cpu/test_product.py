@@ -116,10 +116,11 @@ def test_settings_of_numba_that_change_in_between(tmp_path):
 
 
 def test_how_rows_are_cut():
-    """Panels are of whole tiles, as few as can be, and alike; what is turned into columns fills vectors, and no vector is
-    multiplied alone but a single one."""
-    from mvnp.kernels.cpu.product import FEW, MOST, ROWS, SINGLE, beside, in_one_vector, rows_of_panel, rows_turned
+    """Panels are of whole tiles, as few as can be, and alike; what is turned into columns fills vectors."""
+    from mvnp.kernels.cpu.product import FEW, MOST, ROWS, SINGLE, rows_of_panel, rows_turned
 
+    assert [rows_of_panel(M) for M in (1, 20 * ROWS, 20 * ROWS + 1)] == [ROWS, 20 * ROWS, 11 * ROWS]
+    assert [rows_turned(M, 16) for M in (16, 17, 18, 19, 32)] == [16, 16, 16, 19, 32]
     for M in range(1, 3 * MOST + 2):
         rows = rows_of_panel(M)
         panels = -(-M // rows)
@@ -131,8 +132,35 @@ def test_how_rows_are_cut():
         assert all(rows_turned(M, lanes) % lanes == 0 for M in single)
         assert all(rows_turned(M, lanes) == M for M in range(FEW, 60) if M not in single)
         assert [rows_turned(M, lanes) for M in range(1, FEW)] == [0] * (FEW - 1)
+
+
+def test_how_a_product_is_cut_into_tiles():
+    """Those that take most first; no vector is met alone but a single one."""
+    from mvnp.kernels.cpu.product import DEPTH, FEW, ROWS, VECTORS, beside, in_one_vector, in_squares, in_tiles
+
+    for M in range(3 * ROWS):
+        by_many, by_few = in_tiles(M)
+        assert (by_many % ROWS, (by_few - by_many) % FEW) == (0, 0)
+        assert 0 <= M - by_many < ROWS
+        assert 0 <= M - by_few < FEW
     assert [beside(left) for left in range(1, 9)] == [1, 2, 3, 2, 3, 3, 3, 3]
     assert [in_one_vector(N, 32) for N in (1, 15, 16, 17, 32)] == [True, True, True, False, False]
+    assert [in_squares(depth, 16, 32, 16) for depth in (15, 16, 35, 48)] == [0, 16, 32, 48]
+    assert [in_squares(35, 16, N, 16) for N in (31, 32, 33)] == [0, 32, 32]
+    assert DEPTH * VECTORS * 64 == 32 << 10, "bytes of a panel of the widest vectors, in a first cache of 48 KiB"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("M", "K"), [(7, 5), (16, 64), (19, 70), (33, 128)])
+def test_rows_are_turned_within_their_memory(M, K, dtype):
+    from mvnp.kernels.cpu.product import SQUARES, VECTOR, _turned
+
+    lanes = VECTOR // np.dtype(dtype).itemsize
+    x, memory = normal((M, K), 1).astype(dtype), np.full((K + SQUARES, -(-M // lanes) * lanes), 7, dtype)
+    _turned(np.arange(0, K, SQUARES), x, memory[:K])
+    np.testing.assert_array_equal(memory[:K, :M], x.T)
+    np.testing.assert_array_equal(memory[:K, M:], 0)
+    np.testing.assert_array_equal(memory[K:], 7)
 
 
 def test_which_way_is_taken_and_in_how_many_jobs(monkeypatch):
