@@ -11,7 +11,7 @@ import numpy as np
 
 from ...backend import Array
 from .jit import kernel
-from .mathematics import type_of
+from .mathematics import in_whole, type_of
 from .operands import rows_of, taken, total
 from .rows import BLOCK, blocks_of, over_rows
 
@@ -106,7 +106,7 @@ def _parameter_gradients(dy: Any, x: Any, sums: Any, mean: Any) -> None:
     for block in range(len(sums)):
         of_product, of_dy = sums[block, 0], sums[block, 1]
         begin, end = block * BLOCK, min(block * BLOCK + BLOCK, R)
-        fours = begin + (end - begin) // 4 * 4
+        fours = begin + in_whole(end - begin, 4)
         for i in range(begin, fours, 4):
             for c in range(C):
                 m = mean[c]

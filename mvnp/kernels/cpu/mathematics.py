@@ -142,6 +142,12 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
     return one / (one + exp(-x))
 
 
+@inline
+def in_whole(number, unit):  # type: ignore[no-untyped-def]
+    """The largest multiple of a unit that is not above a number."""
+    return number // unit * unit
+
+
 def type_of(x: Any) -> Any:
     """The type of a number, to make constants of it: what is multiplied by a float64 becomes one."""
     return type(x)

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from .jit import inline, kernel
+from .mathematics import in_whole
 from .rows import over_rows
 from .tiles import (
     FEW,
@@ -267,12 +268,6 @@ def in_tiles(M):  # type: ignore[no-untyped-def]
     """How many of M rows tiles of ROWS take, and how many these and tiles of FEW; the others are taken one by one."""
     by_many = in_whole(M, ROWS)
     return by_many, by_many + in_whole(M - by_many, FEW)
-
-
-@inline
-def in_whole(number, unit):  # type: ignore[no-untyped-def]
-    """The largest multiple of a unit that is not above a number."""
-    return number // unit * unit
 
 
 @inline

@@ -72,7 +72,7 @@ def _fit(x: Array, weight: Array, padding: Pair) -> bool:
     """Whether kernels can take them."""
     if not all(0 <= p < TAPS for p in padding):
         return False
-    return taken(x, weight) and x.ndim == 4 and weight.ndim == 4 and weight.shape[1:] == (x.shape[3], TAPS, TAPS)
+    return taken(x, weight) and x.ndim == 4 and weight.shape[1:] == (x.shape[3], TAPS, TAPS)
 
 
 def _convolve(x: Array, weight: Array, turned: bool, bias: Array, y: Array, padding: Pair) -> None:
@@ -247,6 +247,12 @@ def _transform_kernel_gradient(dU, dweight, tmp):  # type: ignore[no-untyped-def
                     dweight[o, at + U(2)] = p2
 
 
+@inline
+def in_image(h, left, H, W):  # type: ignore[no-untyped-def]
+    """Whether the six pixels of row h from `left` on are in the image."""
+    return 0 <= h < H and left >= 0 and left + 6 <= W
+
+
 @kernel
 def _transform_patches(numbers, x, V, first, tiles, ph, pw):  # type: ignore[no-untyped-def]
     """V = T d Tᵀ of (1) for the tiles from `first` on: (36, tiles, I)."""
@@ -263,7 +269,7 @@ def _transform_patches(numbers, x, V, first, tiles, ph, pw):  # type: ignore[no-
             for i in range(6):
                 h = top + i
                 row = U(i) * U(6) * CHANNELS
-                if 0 <= h < H and left >= 0 and left + 6 <= W:
+                if in_image(h, left, H, W):
                     for c in range(channels):
                         q = _times_T(
                             x[n, h, left, start + c],

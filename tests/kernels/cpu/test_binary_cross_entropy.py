@@ -51,7 +51,7 @@ def test_what_it_leaves_to_the_book():
     logits = normal((3, 5), 1)
     for target in ([0, 1, 2], np.array([0, 1]), np.array([0, 1, 5]), np.ones((3, 4)), np.ones(3, bool)):
         refused(FORWARD, logits, target)
-    for rate in (1.5, -0.1):
+    for rate in (1.0, 1.5, -0.1):
         refused(FORWARD, logits, np.array([0, 1, 2]), rate)
         refused(FORWARD, logits, np.array([0, 1, 2]), 0.0, rate)
     refused(FORWARD, logits[0], np.array([0, 1, 2]))

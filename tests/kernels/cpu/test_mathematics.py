@@ -70,6 +70,12 @@ def test_far_out(dtype):
         np.testing.assert_array_equal(each(name, x[: len(results)]), np.array(results, dtype), err_msg=name)
 
 
+def test_whole_units():
+    from mvnp.kernels.cpu.mathematics import in_whole
+
+    assert [in_whole(number, 4) for number in range(10)] == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_constants_are_of_the_type_of_a_number(dtype):
     from mvnp.kernels.cpu.jit import inline

@@ -125,10 +125,12 @@ def test_what_it_does_not_take():
         (x, weight[..., :2]),
         (x, weight, np.zeros(2, np.float32)),
         (x, weight, np.zeros(3)),
+        *((x, weight, None, padding) for padding in ((3, 1), (1, 3), (-1, 1), (1, -1))),
     ):
         assert forward(*wrong) is NotImplemented
     for dy in (y.astype("float64"), y[:, 1:]):
         assert backward(dy, cache) is NotImplemented
+    assert backward(y, (x, weight.astype("float64"), *cache[2:])) is NotImplemented
 
 
 def test_how_tiles_are_cut(monkeypatch):
@@ -148,4 +150,34 @@ def test_how_tiles_are_cut(monkeypatch):
         assert blocks == [(first, min(step, tiles - first)) for first in range(0, tiles, step)]
         assert blocks == winograd._blocks(many, few)
     assert winograd._memory("patches", 5, 7, few.dtype).shape == (36, 5, 7)
-    assert winograd.SCRATCH == 36 * winograd.CHANNELS
+    assert winograd.SCRATCH == 36 * 96
+
+
+def test_a_block_is_one_megabyte(monkeypatch):
+    """Of patches for each core, but for less than what the products take at a time."""
+    from mvnp.kernels.cpu import winograd
+
+    y = np.empty((1, 200, 200, 8), np.float32)
+    for cores in (1, 2):
+        monkeypatch.setattr(winograd, "threads", lambda cores=cores: cores)
+        tile, most = 36 * 8 * 4, cores * 1024 * 1024
+        count = winograd._blocks(y, y)[0][1]
+        assert count * tile <= most < (count + winograd.FEW) * tile
+
+
+def test_a_tile_writes_its_own_pixels():
+    """Those of another may be there already."""
+    from mvnp.kernels.cpu.winograd import _transform_products
+
+    y, Y = np.full((1, 12, 12, 2), 7.0), normal((36, 9, 2), 1)
+    _transform_products(np.array([4]), Y, np.zeros(2), y, 0)
+    written = np.zeros(y.shape, bool)
+    written[:, 4:8, 4:8] = True
+    np.testing.assert_array_equal(y != 7, written)
+
+
+def test_which_rows_of_a_patch_are_in_the_image():
+    from mvnp.kernels.cpu.winograd import in_image
+
+    inside = {(h, left) for h in range(-2, 6) for left in range(-2, 10) if in_image(h, left, 4, 9)}
+    assert inside == {(h, left) for h in range(4) for left in range(4)}
