@@ -7,7 +7,7 @@
 
 So a trial costs what its tests cost up to the first that fails, and no fault outlives its process. Kernels run as Python first,
 with the tests that do not mind: most faults show in the numbers of a few milliseconds. For what shows nothing there, a kernel
-with the fault in it, or in what it calls, is compiled anew; the others come from the disk.
+with the fault in it, or in what it calls, is compiled anew, and so are those that tests make; the others come from the disk.
 
 What a mutant changes of a module's own statements, which run at import, needs a server of its own, which imports mvnp with that
 module replaced; so does what nothing has noticed, in case that its function had done its work before.
@@ -33,7 +33,7 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -362,7 +362,8 @@ class _Serving:
                 function.__code__ = codes[1]
 
     def _compile_anew(self, functions: list[FunctionType]) -> None:
-        """Kernels that call one of the functions, or are one, neither come from the disk nor go there."""
+        """Kernels that call one of the functions, or are one, neither come from the disk nor go there; nor do those that tests
+        make, of which nobody knows yet."""
         found: set[Any] = set()
         new: set[Any] = set(functions)
         while new:
@@ -374,13 +375,14 @@ class _Serving:
 
                 kernel._cache = NullCache()
         # What several cores share is made of a kernel when that is first called, with one of the same function on the disk.
-        if (team := sys.modules.get(_TEAM)) is not None:
-            kept, anew = team.on_disk, {getattr(each, "py_func", each) for each in found}
-
-            def on_disk(compiled: Any, function: Any, *about: Any) -> Any:
-                return compiled if function in anew else kept(compiled, function, *about)
-
-            team.on_disk = on_disk  # type: ignore[attr-defined]
+        anew = {getattr(each, "py_func", each) for each in found}
+        in_team = any(function.__module__ == _TEAM for function in functions)
+        for name in (_JIT, _TEAM):
+            if (module := sys.modules.get(name)) is not None:
+                every = in_team and name == _TEAM
+                module.on_disk = _unless(  # type: ignore[attr-defined]
+                    lambda function, every=every: every or function in anew, module.on_disk
+                )
 
     def _use(self, item: Any) -> float:
         """How many faults a test notices in a second, roughly."""
@@ -529,12 +531,17 @@ class _CompilesAnew(_Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        kept = module.on_disk
+        module.on_disk = _unless(lambda function: function.__module__ in self.modules, module.on_disk)  # type: ignore[attr-defined]
 
-        def on_disk(compiled: Any, function: Any, *about: Any) -> Any:
-            return compiled if function.__module__ in self.modules else kept(compiled, function, *about)
 
-        module.on_disk = on_disk  # type: ignore[attr-defined]
+def _unless(anew: Callable[[Any], bool], on_disk: Callable[..., Any]) -> Callable[..., Any]:
+    """`on_disk` of jit.py, but for kernels that are to be compiled anew, and for those of tests."""
+
+    def chosen(compiled: Any, function: Any, *about: Any) -> Any:
+        of_a_test = not function.__module__.startswith(f"{PACKAGE.name}.")
+        return compiled if of_a_test or anew(function) else on_disk(compiled, function, *about)
+
+    return chosen
 
 
 @cache

@@ -79,4 +79,5 @@ def test_what_processors_have():
     assert [registers(features) for features in ({}, old, avx, avx512)] == [32, 16, 16, 32], "without SSE it is an ARM"
     assert tiles.rows_of_tile(32) == (14, 8)  # 28 registers of sums, 2 of w, one of x; and 24, 3 and one
     assert tiles.rows_of_tile(16) == (6, 4)
+    assert [tiles.rows_of_tile(number)[0] for number in (34, 35)] == [14, 16], "35 would do for 16 rows"
     assert tiles.ROWS == 2 * tiles.FEW
