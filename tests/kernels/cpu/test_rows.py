@@ -52,6 +52,17 @@ def test_how_many_blocks_rows_make():
     assert [blocks_of(rows, 8) for rows in (1, 8, 9)] == [1, 1, 2]
 
 
+def test_what_is_cut_and_what_it_costs(monkeypatch):
+    from mvnp.kernels.cpu import rows
+
+    asked = []
+    monkeypatch.setattr(rows, "in_parts", lambda *given: asked.append(given))
+    x, sums = np.zeros(20), np.zeros((3, 2))
+    rows.over_rows("kernel", (x,), "whole", cost=2.5)
+    rows.over_rows("kernel", (x, x), "whole", cost=2.5, sums=(sums,), block=8)
+    assert asked == [("kernel", (1,), 20, 50.0, x, "whole"), ("kernel", (8, 8, 1), 3, 50.0, x, x, sums, "whole")]
+
+
 def sizes_of_parts(cost: float) -> set[int]:
     from mvnp.kernels.cpu.rows import over_rows
 
