@@ -3,8 +3,8 @@ C library, which has every digit.
 
     eˣ = 2ᵏ eʳ,   k = ⌊x log₂e + 1/2⌋,   |r| ≤ (log 2)/2                                   (1)
 
-eʳ is a polynomial of degree 7, and 2ᵏ is put together from its bits. The error is below 1e-7 of the value, and as log 2 is
-rounded, 2e-9 more for each power of two; from e⁻⁸⁷ down it is 0.
+eʳ is a polynomial of degree 7, and 2ᵏ is put together from its bits. The error is below (1 + 0.6 |x|) 1e-7 of the value, the
+second part of it what x rounded would make, as k log 2 is rounded; from e⁻⁸⁷ down it is 0.
 Coefficients: Moshier, Cephes Mathematical Library, expf; Methods and Programs for Mathematical Functions (1989).
 
     log(1 + u) = 2 artanh z,   z = u / (2 + u)                                             (2)
