@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..data import BatchLoader, load_parts
@@ -123,7 +123,7 @@ def _check_options(config: TrainingConfig) -> None:
 
 def options_in(name: str) -> list[str]:
     """What may stand in `dataset_options` or `loader_options`."""
-    of = {"dataset_options": load_parts, "loader_options": BatchLoader}[name]
+    of: Callable[..., Any] = load_parts if name == "dataset_options" else BatchLoader
     return [each for each in inspect.signature(of).parameters if each not in _OWN]
 
 
