@@ -147,3 +147,9 @@ def test_no_page_among_the_pictures(photos, tmp_path, capsys, inner, part):
     told = capsys.readouterr().err
     assert f"--out {out} lies among the pictures of {photos}, where it would be taken for one of their classes" in told
     assert sorted(photos.rglob("*")) == before
+
+
+def test_rows_are_as_long_where_pictures_come_several_times():
+    shown = augmented(dataset(6), Augmentation(repeats=2.0, mixup=0.8), 12, pictures=6, times=3, crop_padding=0)
+    assert [len(seen) for seen in shown.seen] == [len(labels) for labels in shown.labels] == [3] * 6
+    assert all(panel.images for panel in augmented_pictures(shown).axes)

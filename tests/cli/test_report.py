@@ -15,6 +15,7 @@ from mvnp.training import read_log
 from mvnp.training.find_lr import BETA, searched, smoothed
 from mvnp.training.tensorboard import crc32c, event_file
 from mvnp.visualize import Predictions, epoch_table, norms_by_depth
+from mvnp.visualize.figures.run_curves import gradient_depths, run_curves
 from mvnp.visualize.pages.run import names_of, read_run
 from support.tolerance import assert_close, near
 
@@ -217,3 +218,14 @@ def test_dry_run_of_a_single_step(capsys):
     assert "95 images, 1 step of 64 images" in told
     assert "1 epoch, 1 step, 64 images" in told
     assert "with 1 such process that waits for nothing" in told
+
+
+def test_epochs_are_whole_also_where_there_is_one(trained):
+    log = read_log(trained / "log.jsonl")
+    first = [line for line in log if line.get("epoch") == 1]
+    for figure in (run_curves({"first": first}), gradient_depths(first)):
+        figure.canvas.draw()
+        for panel in figure.axes:
+            if panel.get_xlabel() == "epoch":
+                ticks = [tick for tick in panel.get_xticks() if panel.get_xlim()[0] <= tick <= panel.get_xlim()[1]]
+                assert ticks == [1.0]

@@ -39,6 +39,7 @@ def augmented(
     if pictures % 2 or not 2 <= pictures <= len(data):
         raise InputError(f"augmented: pictures is {pictures}, expected an even number from 2 to {len(data)}, those there are")
     few = _chosen(data, pictures, seed)
+    augmentation = replace(augmentation, repeats=1.0)  # each has its row as it is, and all rows are to be as long
     loader = BatchLoader(few, pictures, train=True, seed=seed, image_size=image_size, augmentation=augmentation, **options)  # type: ignore[arg-type]
     seen: list[list[np.ndarray]] = [[] for _ in range(pictures)]
     labels: list[list[str]] = [[] for _ in range(pictures)]

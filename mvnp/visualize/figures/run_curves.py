@@ -47,7 +47,7 @@ def run_curves(runs: Mapping[str, Sequence[dict[str, Any]]], *, narrow: bool = F
     for panel in panels:
         panel.grid(color=FAINT, linewidth=0.7)
         panel.set_axisbelow(True)
-        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         if len(panel.lines) > 1:
             panel.legend(frameon=False, fontsize=7, labelcolor=INK)
     return figure
@@ -68,8 +68,8 @@ def gradient_depths(records: Sequence[dict[str, Any]], *, narrow: bool = False) 
     edges = (epochs[0] - 0.5, epochs[-1] + 0.5, -0.5, shown.shape[0] - 0.5)
     drawn = axes.imshow(shown, origin="lower", aspect="auto", cmap=SEQUENTIAL, interpolation="nearest", extent=edges)
     set_labels(axes, "", x="epoch", y="depth")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     add_colorbar(figure, drawn, axes, "log₁₀ of the norm")
     return figure
 
