@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack, overload
 
 from .checkpoint import load_pretrained
-from .errors import InputError, refusing, shown
+from .errors import InputError, check_flags, refusing
 from .models.classifier import Classifier
 from .models.options import ModelOptions
 from .models.variants import VARIANTS, check_name, check_options
@@ -46,8 +46,7 @@ def create_model(name: str, *, pretrained: bool = False, **options: Unpack[Model
     from .training.presets import PRESETS
 
     check_name(name, [*VARIANTS, *PRESETS])
-    if not isinstance(pretrained, bool):
-        raise InputError(f"create_model: pretrained is {shown(pretrained)}, expected True or False")
+    check_flags("create_model", pretrained=pretrained)
     if name in VARIANTS:
         if pretrained:
             return load_pretrained(name, **options)

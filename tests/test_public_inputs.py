@@ -93,7 +93,7 @@ def test_a_pattern_and_a_seed():
         (lambda: mvnp.VMamba(ssm_ratio=1e308), "VMamba: ssm_ratio is 1e.308, expected at most 1048576"),
         (lambda: mvnp.VMamba(depths=(1, 1, 1, 10**6)), "VMamba: dims .* 1,000,003 blocks, expected at most 10,000"),
         (lambda: mvnp.Vim(depth=10**6), "Vim: embed_dim 192, depth 1000000: 1,000,000 blocks, expected at most 10,000"),
-        (lambda: mvnp.Vim(embed_dim=10**6), "Vim: embed_dim 1000000, depth 24 and what else was given make about 1e.14 param"),
+        (lambda: mvnp.Vim(embed_dim=10**6), "Vim: embed_dim 1000000, depth 24 and what else was given make about 2e.14 param"),
         (lambda: mvnp.Vim(patch_size=10**7), "Vim: patch_size is 10000000, expected at most 1048576"),
         (lambda: tiny(depths=(1, 1, 1, 10**6)), "MambaVision: dim .* 1,000,003 blocks, expected at most 10,000"),
     ],
@@ -126,10 +126,18 @@ def test_what_a_schedule_is_made_of(value):
 
 
 def test_what_is_neither_true_nor_false():
-    with pytest.raises(MvnpError, match="load_pretrained: strict is a str, expected True or False"):
+    with pytest.raises(MvnpError, match="load_pretrained: strict is 'no', expected True or False"):
         mvnp.load_pretrained("w.npz", strict="no")
-    with pytest.raises(MvnpError, match="load_pretrained: ema is a int, expected True or False"):
+    with pytest.raises(MvnpError, match="load_pretrained: ema is 1, expected True or False"):
         mvnp.load_pretrained("w.npz", ema=1)
+    model = mvnp.create_model("demo")
+    for make, name in (
+        (training.SGD, "nesterov"),
+        *((training.LAMB, each) for each in ("trust_clip", "always_adapt", "bias_correction", "grad_averaging", "decoupled")),
+        (training.EMA, "warmup"),
+    ):
+        with pytest.raises(MvnpError, match=f"{make.__name__}: {name} is 'yes', expected True or False"):
+            make(model, **{name: "yes"})
 
 
 def test_options_of_a_backbone():

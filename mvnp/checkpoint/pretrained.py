@@ -21,7 +21,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ..errors import CheckpointError, InputError, check_choice, check_dtype, nearest, refusing
+from ..errors import CheckpointError, InputError, check_choice, check_dtype, check_flags, nearest, refusing
 from ..models.arguments import check_integer
 from ..models.backbone import Backbone
 from ..models.classifier import Classifier
@@ -119,9 +119,7 @@ def read_pretrained(
     """Like `load_pretrained`, with all that is known of the model."""
     if variant is not None:
         check_choice("variant", variant, VARIANTS)
-    for name, value in (("ema", ema), ("strict", strict)):
-        if not isinstance(value, bool):
-            raise InputError(f"load_pretrained: {name} is a {type(value).__name__}, expected True or False")
+    check_flags("load_pretrained", ema=ema, strict=strict)
     _check_options(overrides)
     located = locate(source)
     path = located.path

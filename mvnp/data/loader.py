@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, are_numbers, check_choice, refusing, shown
+from ..errors import InputError, are_numbers, check_choice, check_flags, refusing, shown
 from .augment import Augmentation, repeated
 from .augment.mixing import mixed, mixed_targets
 from .dataset import Dataset
@@ -106,8 +106,7 @@ class BatchLoader:
             raise InputError(f"BatchLoader: image_size is {image_size}, expected at most {MOST_PIXELS} pixels")
         if crop_padding > max(height, width):
             raise InputError(f"BatchLoader: crop_padding is {crop_padding}, more than the sides of images of {height}x{width}")
-        if not isinstance(flip, bool):
-            raise InputError(f"BatchLoader: flip is {shown(flip)}, expected True or False")
+        check_flags("BatchLoader", flip=flip)
         check_choice("crop_fill", crop_fill, CROP_FILLS)
         check_choice("sampler", sampler, SAMPLERS)
         if crop_fill == "reflect" and train and crop_padding >= min(height, width):

@@ -137,6 +137,13 @@ def check_positive(owner: str, **settings: float) -> None:
             raise InputError(f"{owner}: {name} is {shown(value)}, expected a number above 0")
 
 
+def check_flags(owner: str, **flags: bool) -> None:
+    """Raise InputError unless each is True or False: of what else there is, a "no" too counts as true."""
+    for name, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise InputError(f"{owner}: {name} is {shown(value)}, expected True or False")
+
+
 def check_path(owner: str, value: Any, expected: str = "the name of a file") -> None:
     """Raise InputError unless `value` can name a file or folder."""
     if not isinstance(value, str | os.PathLike):

@@ -28,7 +28,7 @@ import numpy as np
 
 from ..backend import Array, array_module
 from ..core import Initializer, Layer, Param, Tape, sum_rows
-from ..errors import MOST_SIDE, InputError, check_choice, check_rate
+from ..errors import MOST_SIDE, InputError, check_choice, check_flags, check_rate
 from ..execution.checkpointing import checkpointed
 from ..execution.shares import in_shares
 from ..layers.conv2d import Conv2d
@@ -481,8 +481,7 @@ def _check_arguments(config: dict[str, Any]) -> None:
     choices = {"pool": POOLS, "directions": DIRECTIONS, "norm": NORMS}
     for name, known in choices.items():
         check_choice(name, config[name], known)
-    if not isinstance(config["halve"], bool):
-        raise InputError(f"Vim: halve is {config['halve']!r}, expected True or False")
+    check_flags("Vim", halve=config["halve"])
     if config["directions"] == "paired" and config["depth"] % 2:
         raise InputError(
             f"Vim: depth is {config['depth']}, and directions='paired' takes blocks two by two;"

@@ -26,7 +26,7 @@ import numpy as np
 
 from ..backend import Array, to_numpy
 from ..core import Layer, Param
-from ..errors import CheckpointError, InputError, check_choice, check_positive, is_number, refusing, shown
+from ..errors import CheckpointError, InputError, check_choice, check_flags, check_positive, is_number, refusing, shown
 
 BUFFERS = ("average", "copy", "average all")
 
@@ -62,6 +62,7 @@ class EMA:
                 raise InputError(f"EMA: {name} is {shown(value)}, expected a number in [0, 1]")
         if not isinstance(model, Layer):
             raise InputError(f"EMA: model is {shown(model)}, expected a model or a layer, whose weights are averaged")
+        check_flags("EMA", warmup=warmup)
         check_positive("EMA", gamma=gamma, power=power)
         if after is not None and (not is_number(after) or after < 0):
             raise InputError(f"EMA: after is {shown(after)}, expected at least 0, or None")

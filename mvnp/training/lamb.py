@@ -33,7 +33,7 @@ from collections.abc import Iterable, Mapping
 
 from ..backend import Array, array_module
 from ..core import Layer, Param
-from ..errors import is_number, refusing
+from ..errors import check_flags, is_number, refusing
 from .clipping import global_norm
 from .optimizer import Optimizer
 
@@ -69,6 +69,8 @@ class LAMB(Optimizer):
         decoupled: bool = False,
     ) -> None:
         super().__init__(parameters, weight_decay, lr_scales)
+        check_flags("LAMB", trust_clip=trust_clip, always_adapt=always_adapt, bias_correction=bias_correction)
+        check_flags("LAMB", grad_averaging=grad_averaging, decoupled=decoupled)
         self.check_adaptive(betas, eps)
         limited = max_grad_norm is None or (is_number(max_grad_norm) and max_grad_norm > 0.0)
         self.check(limited, "max_grad_norm", max_grad_norm, "a number above 0, or None")

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 
 from ..backend import Array
 from ..core import Layer, Param
-from ..errors import refusing
+from ..errors import check_flags, refusing
 from .optimizer import Optimizer
 
 
@@ -44,6 +44,7 @@ class SGD(Optimizer):
         lr_scales: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(parameters, weight_decay, lr_scales)
+        check_flags("SGD", nesterov=nesterov)
         self.check(0.0 <= momentum < 1.0, "momentum", momentum, "a number in [0, 1)")
         self.check(not nesterov or momentum > 0.0, "nesterov", nesterov, "a momentum above 0 with it")
         self.momentum, self.nesterov = momentum, nesterov
