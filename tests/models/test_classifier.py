@@ -79,6 +79,8 @@ def test_wrong_gradients():
     features = model.features(x, tape)
     with pytest.raises(InputError, match="expected four gradients, the last of them an array"):
         model.features_backward([None] * 4, tape)
+    with pytest.raises(InputError, match="expected four gradients, the last of them an array"):
+        model.features_backward([*features[:3], None], tape)
     with pytest.raises(InputError, match="expected four gradients"):
         model.features_backward(features[:3], tape)
     channel_last = [feature.transpose(0, 2, 3, 1) for feature in features]

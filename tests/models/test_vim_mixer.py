@@ -26,7 +26,7 @@ def mixer_of(**options):
 
 @pytest.mark.parametrize("options", OPTIONS, ids=ids)
 def test_gradients(options):
-    gradcheck_layer(mixer_of(**options), normal((2, 3, 2), seed=1))
+    gradcheck_layer(mixer_of(**options), normal((2, 3, 2), seed=1)).raise_for_error()
 
 
 def independent(mixer, x):
@@ -90,7 +90,8 @@ def test_what_an_official_mixer_has():
 def test_scans(directions, scans):
     mixer = VimMixer(4, directions=directions)
     assert mixer.scans == scans
-    assert not mixer.halve or directions == "both"
+    assert mixer.halve == (directions == "both")
+    assert not VimMixer(4, directions=directions, halve=False).halve
     assert ("A_b_log" in dict(mixer.named_parameters())) == (directions != "one")
     assert ("D_b" in dict(mixer.named_parameters())) == (directions == "both")
 
@@ -103,6 +104,8 @@ def test_initial_values():
     assert 0.098 < step.max() < 0.1 * 1.0001
     assert np.log(step).mean() == pytest.approx(math.log(0.01), rel=0.02)
     assert not mixer.dt_proj_b.bias.data.any()
+    for D in (mixer.D, mixer.D_b):
+        np.testing.assert_array_equal(D.data, 1.0)
     for options, depth in (({}, 1), ({"depth": 4}, 4)):
         bound = (512 * depth) ** -0.5
         largest = np.abs(VimMixer(256, **options).out_proj.weight.data).max()
