@@ -177,11 +177,10 @@ def _make_level(
     # Drop path rises over all blocks of the network.
     rates = np.linspace(0.0, config["drop_path_rate"], sum(depths)).tolist()
     rates = rates[sum(depths[:level]) :][: depths[level]]
-    word = "C" * depths[level]
-    if level >= 2:
-        word = kinds(config["pattern"], depths, config["pattern_seed"])[level - 2]
+    hybrid = kinds(config["pattern"], depths, config["pattern_seed"])
+    words = ["C" * depths[0], "C" * depths[1], *hybrid]
     blocks: list[Any] = []
-    for kind, rate in zip(word, rates, strict=True):
+    for kind, rate in zip(words[level], rates, strict=True):
         if kind == "C":
             blocks.append(ConvBlock(channels, rate, config["layer_scale_conv"], init))
             continue
