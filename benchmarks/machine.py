@@ -55,8 +55,9 @@ def version(package: str) -> str:
 
 def sentence(about: dict[str, str | int]) -> str:
     """One line for below a table."""
+    threads = f"{about['threads']} thread" + "s" * (about["threads"] != 1)
     return (
-        f"{about['cpu']}, {about['cores']} cores, {about['threads']} threads; Python {about['python']}, NumPy {about['numpy']}"
+        f"{about['cpu']}, {about['cores']} cores, {threads}; Python {about['python']}, NumPy {about['numpy']}"
         f" with {about['blas']}; "
         + "".join(f"{name} {about[key]}, " for key, name in LIBRARIES.items() if key in about).removesuffix(", ")
         + f"; {about['date']}."

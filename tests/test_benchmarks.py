@@ -325,6 +325,8 @@ def test_machine_is_named():
     found = machine(2)
     assert found["blas"]
     assert f"NumPy {np.__version__}" in sentence(found)
+    assert " 2 threads;" in sentence(found)
+    assert " 1 thread;" in sentence({**found, "threads": 1})
 
 
 def about():

@@ -151,6 +151,13 @@ def test_of_what_is_no_model(model):
         EMA(Linear(1, 1)).update(model)
 
 
+def test_an_average_that_has_had_no_update_goes_on():
+    average = EMA(Linear(2, 2))
+    average.update(average.model)
+    average.load_state_dict(EMA(Linear(2, 2)).state_dict())
+    assert average.updates == 0
+
+
 @pytest.mark.parametrize("updates", [np.array(-1), np.zeros(3, np.int64), np.array(1.5)])
 def test_updates_that_cannot_be(updates):
     """Nothing is taken then."""

@@ -52,7 +52,6 @@ class Operation:
     """One operation: what it does to a picture, and its argument for a strength f and a sign.
 
     argument    None: it has none
-    signed      its sign is drawn
     moves       it moves pixels, and takes fill and interpolation
     levels      it counts grey levels, so the picture has to be uint8
     colours     it needs 1 or 3 bands
@@ -60,7 +59,6 @@ class Operation:
 
     apply: Callable[..., np.ndarray]
     argument: Callable[[float, int], float] | None = None
-    signed: bool = False
     moves: bool = False
     levels: bool = False
     colours: bool = False
@@ -71,14 +69,14 @@ class Operation:
 
 
 def _moving(apply: Callable[..., np.ndarray], most: float) -> Operation:
-    return Operation(apply, lambda f, sign: sign * (f * most), signed=True, moves=True)
+    return Operation(apply, lambda f, sign: sign * (f * most), moves=True)
 
 
 def _enhancing(apply: Callable[..., np.ndarray], colours: bool = False) -> tuple[Operation, Operation]:
     """The plain form and the increasing one."""
     return (
         Operation(apply, lambda f, sign: f * 1.8 + 0.1, colours=colours),
-        Operation(apply, lambda f, sign: max(0.1, 1.0 + sign * (f * 0.9)), signed=True, colours=colours),
+        Operation(apply, lambda f, sign: max(0.1, 1.0 + sign * (f * 0.9)), colours=colours),
     )
 
 
@@ -200,8 +198,7 @@ def use(name: str, magnitude: float, negative: bool = False, interpolation: str 
     """The use of an operation at a magnitude 0 … 10, with its sign where it has one."""
     check_choice("operation", name, OPERATIONS)
     operation = OPERATIONS[name]
-    sign = -1 if negative and operation.signed else 1
-    argument = None if operation.argument is None else operation.argument(magnitude / 10, sign)
+    argument = None if operation.argument is None else operation.argument(magnitude / 10, -1 if negative else 1)
     return Use(name, argument, interpolation if operation.moves else None)
 
 

@@ -302,6 +302,21 @@ def test_solarizing_floats_by_hand():
         np.testing.assert_allclose(Use(name, amount)(image, [0]).ravel(), want, rtol=1e-15)
 
 
+def test_which_operations_suit_a_picture():
+    """Those that count grey levels want uint8, and mixing colours wants one band or three."""
+    levels, colours = {"Equalize", "Posterize", "PosterizeIncreasing"}, {"Color", "ColorIncreasing"}
+    for bands in (1, 2, 3, 4):
+        for dtype in (np.uint8, np.float32):
+            image = np.zeros((4, 4, bands), dtype)
+            unsuited = {name for name, operation in OPERATIONS.items() if not operation.suits(image)}
+            assert unsuited == (levels if dtype == np.float32 else set()) | (colours if bands in (2, 4) else set())
+
+
+def test_an_interpolation_that_there_is_not():
+    with pytest.raises(InputError, match=r"unknown interpolation 'bilinea' .*did you mean 'bilinear'"):
+        RandAugment(interpolation="bilinea")
+
+
 def test_equalizing_by_hand():
     """Of 400 pixels before the largest value, s = 1: each value becomes the number of pixels below it, at most 255."""
     band = np.concatenate([np.arange(400) // 2, [200] * 200]).astype(np.uint8)
