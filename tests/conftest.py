@@ -33,8 +33,10 @@ def pytest_make_parametrize_id(config: pytest.Config, val: Any, argname: str) ->
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is slow says why."""
+    """What is slow says why, and a name is the same in every process: those that share the tests have to agree."""
     for item in items:
+        if " at 0x" in item.name:
+            raise pytest.UsageError(f"{item.nodeid}: an address is no name; give ids")
         for mark in item.iter_markers("slow"):
             if mark.args or mark.kwargs.keys() != {"reason"} or not mark.kwargs["reason"].strip():
                 raise pytest.UsageError(f"{item.nodeid}: write @pytest.mark.slow(reason='why it takes long')")

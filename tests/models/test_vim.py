@@ -182,7 +182,7 @@ def test_where_the_tokens_are():
         ({"class_token": None, "pool": "last"}, lambda n: n[:, -1]),
         ({"class_token": None, "pool": "max"}, lambda n: n.max(axis=1)),
     ],
-    ids=str,
+    ids=["middle", "double", "mean", "last", "max"],
 )
 def test_what_the_feature_is(options, feature):
     """Of all tokens behind the last norm. Where each token has logits of its own, they are not those of the feature."""
