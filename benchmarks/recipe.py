@@ -295,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "parts": {name: found[name] for name in complete},
             "differences": {name: in_json(differences(PARTS[name], found[name])) for name in complete},
         }
-        text = "\n\n".join(f"**{PARTS[name].title}**\n\n{tables[name]}" for name in complete)
+        text = "\n\n".join(tables[name] for name in complete)
         write_results(given.out, "recipe", results, f"{text}\n\n{sentence(about)}\n")
 
 

@@ -11,6 +11,7 @@ from statistics import mean
 from typing import Any
 
 Data = dict[str, Any]
+SPACE = "\N{NO-BREAK SPACE}"
 
 
 def milliseconds(data: Data, file: str, key: str) -> str:
@@ -61,24 +62,24 @@ def family_growth(data: Data, model: str, first: str, last: str) -> str:
 def recipe_difference(data: Data, part: str, *label: str) -> str:
     """Of a row of the recipe's study to the one that it is compared with, in points, with its interval."""
     row = data["recipe"]["differences"][part][" ".join(label)]
-    return f"{row['mean']:+.1f} ± {row['half']:.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{row['mean']:+.1f}{SPACE}±{SPACE}{row['half']:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def recipe_mean(data: Data, part: str, what: str, *label: str) -> str:
     """Of what the runs of a row found: "accuracy", "train_accuracy" or "calibration"."""
-    return f"{100 * mean(run[what] for run in data['recipe']['parts'][part][' '.join(label)]):.1f} %"
+    return f"{100 * mean(run[what] for run in data['recipe']['parts'][part][' '.join(label)]):.1f}{SPACE}%"
 
 
 def recipe_distorted(data: Data, kind: str, *label: str) -> str:
     """Accuracy of a row of A1 on distorted test images."""
-    return f"{100 * mean(run['distorted'][kind] for run in data['recipe']['parts']['A1'][' '.join(label)]):.0f} %"
+    return f"{100 * mean(run['distorted'][kind] for run in data['recipe']['parts']['A1'][' '.join(label)]):.0f}{SPACE}%"
 
 
 def recipe_curve(data: Data, epoch: str, which: str) -> str:
     """Held-out accuracy of the base in A1 after an epoch: of its "weights" or of their "average"."""
     place = {"weights": 1, "average": 2}[which]
     curves = [run["curve"] for run in data["recipe"]["parts"]["A1"]["base"]]
-    return f"{100 * mean(next(point for point in curve if point[0] == int(epoch))[place] for curve in curves):.0f} %"
+    return f"{100 * mean(next(point for point in curve if point[0] == int(epoch))[place] for curve in curves):.0f}{SPACE}%"
 
 
 def recipe_ms(data: Data, part: str, *label: str) -> str:

@@ -325,7 +325,7 @@ def test_parts_are_run_once_and_share_their_runs(tiny, tmp_path, capsys):
     pair = [[run["accuracy"] for run in results["parts"]["F"][label]] for label in ("the recipe without crops", "base")]
     [(label, difference)] = results["differences"]["F"].items()
     assert (label, difference["mean"]) == ("the recipe without crops", pytest.approx(100 * np.subtract(*pair).mean()))
-    assert "**Leave one out**" in (tmp_path / "out" / "recipe.md").read_text()
+    assert "| Leave one out |" in (tmp_path / "out" / "recipe.md").read_text()
 
 
 def test_what_is_not_whole_is_not_written(tiny, tmp_path, capsys):
