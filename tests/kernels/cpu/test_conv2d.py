@@ -77,6 +77,20 @@ def test_without_the_gradient_of_the_image(case, bias):
             assert_near(one, other, dtype, f"{dtype}: {name}")
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_gradient_of_the_image_by_winograd(wanted, monkeypatch):
+    values = inputs((2, 6, 5, 3), (4, 3, 3), (1, 1), (1, 1))
+    y, cache = conv2d_forward.book(*values)
+    dy = normal(y.shape, 4)
+    want = conv2d_backward.book(dy, cache, inputs=wanted)
+    monkeypatch.setattr(convolution, "_chosen", "winograd")
+    dx, dweight, dbias = computed(twin_function(conv2d_backward)(dy, cache, inputs=wanted), conv2d_backward)
+    assert (dx is not None) == wanted
+    for name, one, other in zip(("dx", "dweight", "dbias"), (dx, dweight, dbias), want, strict=True):
+        if other is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
 @settings(max_examples=60)
 @given(data=st.data())
 def test_any_geometry(data):
