@@ -48,7 +48,7 @@ def data_options(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any],
     if "picture_limit" in given:
         dataset["max_bytes"] = given["picture_limit"]
     if "labels" in given:
-        dataset["labels"] = os.path.abspath(os.path.expanduser(given["labels"]))
+        dataset["labels"] = absolute(given["labels"])
     if "columns" in given:
         pairs = [column.partition("=") for column in given["columns"]]
         wrong = [f"{role}{sign}{name}" for role, sign, name in pairs if not (role and sign and name)]
@@ -70,9 +70,14 @@ def _class_weights(text: str) -> str | dict[str, float]:
     return text if text == "balanced" else read_weights(Path(text).expanduser())
 
 
+def absolute(path: str) -> str:
+    """From anywhere the same; ~ is the home of who asks."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
 def located(data: str) -> str:
     """A folder by its absolute path, so that a run can be resumed from another one; a name as it is."""
     from ..data.sources import NAMES
 
-    folder = os.path.abspath(os.path.expanduser(data))
+    folder = absolute(data)
     return folder if data not in NAMES and data and (os.path.exists(folder) or os.path.dirname(data)) else data

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import shown
 from .arguments import number, whole
-from .data_options import located
+from .data_options import absolute, located
 
 if TYPE_CHECKING:
     from ..training import TrainingConfig
@@ -160,11 +160,11 @@ def read_file(given: dict[str, Any]) -> dict[str, Any]:
     from ..training.config_file import read_config
 
     settings = read_config(given["config"]) if "config" in given else {}
-    for name, absolute in (("dataset", located), ("weights", located_file), ("teacher", located_file)):
+    for name, locate in (("dataset", located), ("weights", located_file), ("teacher", located_file)):
         if settings.get(name) is not None:
-            settings[name] = absolute(settings[name])
+            settings[name] = locate(settings[name])
     if "labels" in (options := settings.get("dataset_options", {})):
-        options["labels"] = os.path.abspath(os.path.expanduser(options["labels"]))
+        options["labels"] = absolute(options["labels"])
     return settings
 
 

@@ -161,10 +161,11 @@ def check_outside(spec: str, out: Path, labels: str | None = None) -> None:
     """Raise InputError for a folder to write into that would be taken for a class of a data set of pictures: it lies among
     the folders of its classes, or in one. With a table of `labels` folders are no classes."""
     folder, out_ = Path(os.path.expanduser(spec)).resolve(), out.resolve()
-    of_arrays = _idx_files(folder) or any(is_cifar(folder / inner) for inner in ("", *CIFAR_FOLDERS))
-    if spec in NAMES or labels is not None or of_arrays:
+    inside = [above for above in (out_, *out_.parents) if above == folder or folder in above.parents]
+    if spec in NAMES or labels is not None or not inside:
         return
-    if any((above == folder or folder in above.parents) and has_pictures_by_class(above) for above in (out_, *out_.parents)):
+    of_arrays = _idx_files(folder) or any(is_cifar(folder / inner) for inner in ("", *CIFAR_FOLDERS))
+    if not of_arrays and any(map(has_pictures_by_class, inside)):
         raise InputError(
             f"--out {printable(out)} lies among the pictures of {printable(spec)}, where it would be taken for one of their"
             " classes; choose a folder outside of it"
